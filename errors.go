@@ -1,0 +1,231 @@
+package mfa
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// What a call can be refused for. Match with [errors.Is]; the error itself is an
+// [*Error], which [errors.AsType] gives, unless the comment says otherwise.
+var (
+	// ErrInvalidCode says that the code is wrong, malformed, or was used before.
+	// The challenge can be tried again while [Error.AttemptsLeft] is not 0.
+	ErrInvalidCode = errors.New("mfa: invalid code")
+
+	// ErrChallengeExpired says that the challenge is older than its lifetime
+	// (NIST SP 800-63B-4 section 3.1.3.2: at most 10 minutes).
+	ErrChallengeExpired = errors.New("mfa: challenge expired")
+
+	// ErrChallengePreviouslyVerified says that the challenge was verified once
+	// already. It does not say that this call's code was right.
+	ErrChallengePreviouslyVerified = errors.New("mfa: challenge previously verified")
+
+	// ErrTooManyAttempts says that the challenge had its share of wrong codes, or
+	// that its message could not be sent. A new challenge is needed.
+	ErrTooManyAttempts = errors.New("mfa: too many attempts")
+
+	// ErrThrottled says that the factor, the phone number or the user has to wait
+	// for [Error.RetryAfter]. Nothing was compared, counted or sent.
+	ErrThrottled = errors.New("mfa: throttled")
+
+	// ErrFactorDisabled says that too many wrong codes in a row disabled the
+	// factor. Only [Service.Reset] or enrolling anew helps (NIST SP 800-63B-4
+	// section 3.2.2).
+	ErrFactorDisabled = errors.New("mfa: factor disabled")
+
+	// ErrFactorUnverified says that the factor was never confirmed while its owner
+	// has one that was: it cannot log in. See [ChallengeParams.Confirm].
+	ErrFactorUnverified = errors.New("mfa: factor unverified")
+
+	// ErrNotFound says that there is no such factor or challenge, or that it is
+	// somebody else's: the two are told apart nowhere.
+	ErrNotFound = errors.New("mfa: not found")
+
+	// ErrTooManyFactors says that the user has 10 factors.
+	ErrTooManyFactors = errors.New("mfa: too many factors")
+
+	// ErrInvalidParameter says that a parameter is missing or malformed, and the
+	// message says which. Nothing was stored, sent or counted.
+	ErrInvalidParameter = errors.New("mfa: invalid parameter")
+
+	// ErrInvalidTOTPSecret says that [TOTPParams.Secret] is not base32 or too short.
+	ErrInvalidTOTPSecret = errors.New("mfa: invalid TOTP secret")
+
+	// ErrInvalidPhoneNumber says that there can be no such phone number.
+	ErrInvalidPhoneNumber = errors.New("mfa: invalid phone number")
+
+	// ErrPhoneNumberNotAllowed says that the number is of a region that
+	// [Config.Regions] leaves out, or of a type that receives no messages.
+	ErrPhoneNumberNotAllowed = errors.New("mfa: phone number not allowed")
+
+	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
+	ErrNoSMSSender = errors.New("mfa: no SMS sender")
+)
+
+// What goes wrong inside. These are not *Error: they are wrapped in plain errors
+// that name the record.
+var (
+	// ErrConflict is what a [Store] returns from Save when it wrote nothing because
+	// a record is not, or no longer, what the change was based on.
+	ErrConflict = errors.New("mfa: conflict")
+
+	// ErrStoreFull is what [MemoryStore] returns from Save at MaxRecords.
+	ErrStoreFull = errors.New("mfa: store full")
+
+	// ErrIntegrity says that a stored record was not written by this library with
+	// one of these keys, or was changed since.
+	ErrIntegrity = errors.New("mfa: integrity")
+
+	// ErrClock says that Config.Now gave a time before 1970 or after 9999.
+	ErrClock = errors.New("mfa: clock")
+
+	// ErrConfig says that [New] or [ParseKeyring] refused what it was given; the
+	// text says how to mend it.
+	ErrConfig = errors.New("mfa: config")
+)
+
+// An Error is a refusal. Its JSON is the one of the WorkOS MFA API,
+// {"code": ..., "message": ...}, and can be shown to the person: no field ever
+// holds a secret, a code or a phone number.
+type Error struct {
+	Code    string `json:"code"`    // stable, such as "authentication_challenge_expired"
+	Message string `json:"message"` // one English sentence
+
+	// ID is the factor or challenge that the refusal is about, "" for none.
+	ID string `json:"-"`
+
+	// RetryAfter is how long to wait before the next call can be answered. It is
+	// set with ErrThrottled, and with ErrInvalidCode when this wrong code began a
+	// wait. 0 means no wait.
+	RetryAfter time.Duration `json:"-"`
+
+	// AttemptsLeft is how many more codes the challenge takes. It is set with
+	// ErrInvalidCode (0: the challenge is used up) and ErrTooManyAttempts (0), and
+	// -1, unknown, with all others.
+	AttemptsLeft int `json:"-"`
+
+	reason error // one of the variables above
+}
+
+// Error gives the message, and the wait if there is one.
+func (e *Error) Error() string {
+	if e.RetryAfter > 0 {
+		return fmt.Sprintf("mfa: %s (%s, retry after %s)", e.Message, e.Code, e.RetryAfter)
+	}
+	return fmt.Sprintf("mfa: %s (%s)", e.Message, e.Code)
+}
+
+// Unwrap gives the variable that the error matches, such as [ErrInvalidCode].
+func (e *Error) Unwrap() error { return e.reason }
+
+func refuse(reason error, code, id, message string) *Error {
+	return &Error{Code: code, Message: message, ID: id, AttemptsLeft: -1, reason: reason}
+}
+
+func errNotFound(kind, id string) *Error {
+	noun, prefix := "Authentication Factor", factorPrefix
+	if kind == kindChallenge {
+		noun, prefix = "Authentication Challenge", challengePrefix
+	}
+	if !printableID(prefix, id) {
+		// Whatever this is, it is no id: perhaps a code or a number in the wrong field.
+		return refuse(ErrNotFound, "entity_not_found", "", noun+" not found.")
+	}
+	return refuse(ErrNotFound, "entity_not_found", id, fmt.Sprintf("%s not found: '%s'.", noun, id))
+}
+
+func errInvalidCode(challengeID string, left int, wait time.Duration) *Error {
+	e := refuse(ErrInvalidCode, "invalid_one_time_code", challengeID, "The code is not valid.")
+	e.AttemptsLeft, e.RetryAfter = left, wait
+	return e
+}
+
+func errPreviouslyVerified(challengeID string) *Error {
+	return refuse(ErrChallengePreviouslyVerified, "authentication_challenge_previously_verified", challengeID,
+		fmt.Sprintf("The authentication challenge '%s' has already been verified.", challengeID))
+}
+
+func errExpired(challengeID string) *Error {
+	return refuse(ErrChallengeExpired, "authentication_challenge_expired", challengeID,
+		fmt.Sprintf("The authentication challenge '%s' has expired.", challengeID))
+}
+
+func errTooManyAttempts(challengeID string) *Error {
+	e := refuse(ErrTooManyAttempts, "one_time_code_too_many_attempts", challengeID,
+		fmt.Sprintf("The authentication challenge '%s' takes no more codes.", challengeID))
+	e.AttemptsLeft = 0
+	return e
+}
+
+func errThrottled(id string, wait time.Duration) *Error {
+	e := refuse(ErrThrottled, "rate_limit_exceeded", id, "Too many requests.")
+	e.RetryAfter = wait
+	return e
+}
+
+func errFactorDisabled(factorID string) *Error {
+	return refuse(ErrFactorDisabled, "authentication_factor_disabled", factorID,
+		fmt.Sprintf("The authentication factor '%s' is disabled after too many wrong codes.", factorID))
+}
+
+func errFactorUnverified(factorID string) *Error {
+	return refuse(ErrFactorUnverified, "authentication_factor_unverified", factorID,
+		fmt.Sprintf("The authentication factor '%s' has not been confirmed yet.", factorID))
+}
+
+func errTooManyFactors() *Error {
+	return refuse(ErrTooManyFactors, "too_many_authentication_factors", "",
+		fmt.Sprintf("The user has %d authentication factors already.", maxFactors))
+}
+
+func errParameter(format string, args ...any) *Error {
+	return refuse(ErrInvalidParameter, "invalid_request_parameters", "", fmt.Sprintf(format, args...))
+}
+
+func errTOTPSecret(message string) *Error {
+	return refuse(ErrInvalidTOTPSecret, "invalid_totp_secret", "", message)
+}
+
+func errInvalidPhoneNumber() *Error {
+	return refuse(ErrInvalidPhoneNumber, "invalid_phone_number", "", "Phone number is invalid.")
+}
+
+func errPhoneNumberNotAllowed() *Error {
+	return refuse(ErrPhoneNumberNotAllowed, "phone_number_not_allowed", "",
+		"Phone numbers of this region or type are not allowed.")
+}
+
+func errNoSMSSender() *Error {
+	return refuse(ErrNoSMSSender, "sms_not_configured", "", "Text messages are not configured: Config.SMS is nil.")
+}
+
+// printableID says whether an id that is not well formed can be shown in an
+// error all the same.
+func printableID(prefix, id string) bool {
+	rest, ok := strings.CutPrefix(id, prefix)
+	if !ok || len(rest) > 40 {
+		return false
+	}
+	for i := range len(rest) {
+		c := rest[i]
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// A sendError is a message that could not be sent. Its text leaves the cause out,
+// because providers quote the number; Unwrap gives it, unmodified.
+type sendError struct {
+	challengeID string
+	cause       error
+}
+
+func (e *sendError) Error() string {
+	return fmt.Sprintf("mfa: the message of %s could not be sent (errors.Unwrap gives the sender's error)", e.challengeID)
+}
+
+func (e *sendError) Unwrap() error { return e.cause }

@@ -1,0 +1,3 @@
+module github.com/authfactor/mfa
+
+go 1.26.0
