@@ -1,0 +1,426 @@
+package mfa
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"strings"
+	"time"
+)
+
+// The states of a challenge's record.
+const (
+	statusPending = "pending"
+	statusVoid    = "void" // its message could not be sent
+	// and StatusVerified
+)
+
+// ChallengeParams says which factor to challenge.
+type ChallengeParams struct {
+	FactorID string
+	UserID   string // the owner, "" for a factor without one, or AnyUser
+
+	// SMSTemplate is the text of the message, such as "Your FooCorp code is
+	// {{code}}.", with {{code}} exactly once, no other "{{", no control or format
+	// characters, and at most 3 messages long. Ignored for other types.
+	// Defaults to "Your verification code is {{code}}."
+	SMSTemplate string
+
+	// Confirm says that this challenge is to confirm an enrolment, for a person who
+	// is already logged in. Without it, an unverified factor of a user who has a
+	// verified one is ErrFactorUnverified: whoever only has the password cannot log
+	// in with a factor that they enrolled a moment ago. Never set it at login.
+	Confirm bool
+}
+
+// A Challenge is one question to a factor, to be answered with [Service.Verify].
+// Its JSON is the one of the WorkOS MFA API.
+type Challenge struct {
+	ID        string    `json:"id"` // "auth_challenge_" and a ULID; keep it, not in the browser alone
+	CreatedAt time.Time `json:"created_at"`
+	UpdatedAt time.Time `json:"updated_at"` // the same as CreatedAt
+	ExpiresAt time.Time `json:"expires_at"` // from this moment on it is ErrChallengeExpired
+	FactorID  string    `json:"authentication_factor_id"`
+}
+
+// MarshalJSON gives the JSON of the WorkOS MFA API.
+func (c Challenge) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Object    string `json:"object"`
+		ID        string `json:"id"`
+		CreatedAt string `json:"created_at"`
+		UpdatedAt string `json:"updated_at"`
+		ExpiresAt string `json:"expires_at"`
+		FactorID  string `json:"authentication_factor_id"`
+	}{"authentication_challenge", c.ID, jsonTime(c.CreatedAt), jsonTime(c.UpdatedAt), jsonTime(c.ExpiresAt), c.FactorID})
+}
+
+// VerifyParams is an answer to a challenge.
+type VerifyParams struct {
+	ChallengeID string
+	UserID      string // the owner, "" for a factor without one, or AnyUser
+
+	// Code is what the person typed. White space around it, spaces in it and one
+	// hyphen are forgiven; then it must be six ASCII digits. Anything else is
+	// answered as a wrong code, but not compared and not counted.
+	Code string
+}
+
+// A Verification is the answer of [Service.Verify]. The zero value is not
+// verified. Its JSON is the one of the WorkOS MFA API: the challenge and "valid".
+type Verification struct {
+	Challenge Challenge `json:"challenge"`
+	Valid     bool      `json:"valid"` // true exactly if Verify's error is nil
+
+	// Factor is the one that answered: whose it is, and of what type. It is set when
+	// Valid is true.
+	Factor Factor `json:"-"`
+
+	// FirstUse says that this code confirmed the enrolment. Tell the person, by
+	// another channel, that a factor was added.
+	FirstUse bool `json:"-"`
+}
+
+// Challenge asks a factor for a code; for an SMS factor a code is sent.
+//
+// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there
+// or not the user's ([ErrNotFound]); [ErrFactorUnverified]; [ErrFactorDisabled];
+// [ErrThrottled] with RetryAfter, while the factor waits after wrong codes or the
+// number or the user had their share of messages. Nothing is stored, sent or
+// charged then.
+//
+// When the sender fails, its error is wrapped in the one returned (errors.Is and
+// errors.As find it, its text is left out), the challenge is void and the message
+// stays charged.
+func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
+	template, err := checkTemplate(p.SMSTemplate)
+	if err != nil {
+		return Challenge{}, err
+	}
+	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
+	ch, err := transact(ctx, s, load, func(now time.Time, v *view) (*view, outcome) {
+		return v, decideChallenge(now, s.policy, v, p)
+	})
+	if err != nil {
+		return Challenge{}, err
+	}
+	if ch.factor.Type == TypeSMS {
+		if err := s.send(ctx, ch, template); err != nil {
+			return Challenge{}, err
+		}
+	}
+	return ch.challenge.public(), nil
+}
+
+// loadChallengeable reads the factor and prepares a challenge of it, whose times
+// decideChallenge sets.
+func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*view, error) {
+	v, err := s.loadFactor(ctx, p.FactorID, p.UserID, toChallenge)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	ch := &challenge{}
+	if ch.ID, err = newID(challengePrefix, now); err != nil {
+		return nil, err
+	}
+	ch.Kind, ch.Parent, ch.Type, ch.Status = kindChallenge, v.factor.ID, v.factor.Type, statusPending
+	if v.factor.Type == TypeSMS {
+		if s.sms == nil {
+			return nil, errNoSMSSender()
+		}
+		if !s.phones.allowed(v.factor.phone) {
+			return nil, errPhoneNumberNotAllowed()
+		}
+		if ch.code, err = newCode(); err != nil {
+			return nil, err
+		}
+	}
+	v.challenge = ch
+	return v, nil
+}
+
+// decideChallenge says whether the factor may be challenged now, and charges the
+// message.
+func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outcome {
+	ch, f, u, n := v.challenge, v.factor, v.user, v.number
+	lane := v.lane(now)
+	switch {
+	case f.lapsed(now):
+		return outcome{err: errNotFound(kindFactor, f.ID)}
+	case !f.verified && !in.Confirm && u.hasVerified():
+		return outcome{err: errFactorUnverified(f.ID)}
+	case lane.disabled:
+		return outcome{err: errFactorDisabled(f.ID)}
+	}
+	wait := lane.wait(now)
+	out := outcome{save: []stored{ch}}
+	if f.Type == TypeSMS {
+		quota := sendQuota
+		if !f.verified {
+			quota = unverifiedSendQuota
+		}
+		// The factor remembers its successes, so that Verify need not write here.
+		n.sends.since = later(n.sends.since, f.success)
+		wait = max(wait, n.sends.wait(now, quota))
+		n.sends.charge(now)
+		n.touch(now)
+		out.saveNumber(v)
+		if u != nil {
+			wait = max(wait, u.sends.wait(now, sendQuota))
+			u.sends.charge(now)
+			u.touch(now)
+			out.save = append(out.save, u)
+		}
+	}
+	if wait > 0 {
+		e := f.event(EventThrottled)
+		e.RetryAfter = wait
+		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
+	}
+	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(p.ChallengeLifetime)
+	return out
+}
+
+// send sends the code of a committed challenge. Unless that succeeds, and also if
+// the sender panics, the challenge is void.
+func (s *Service) send(ctx context.Context, v *view, template string) error {
+	ch, f := v.challenge, v.factor
+	sent := false
+	defer func() {
+		e := f.eventOf(ch, EventMessageSent)
+		e.Time = ch.CreatedAt
+		if !sent {
+			e.Kind = EventMessageFailed
+			ch.Version, ch.Status, ch.code = 1, statusVoid, ""
+			if err := s.commit(ctx, voidTimeout, outcome{save: []stored{ch}}); err != nil {
+				s.log.ErrorContext(ctx, "mfa: a challenge whose message failed could not be voided", "challenge", ch.ID, "error", err)
+			}
+		}
+		s.emit(ctx, e)
+	}()
+	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.phone, Body: render(template, ch.code)})
+	if err != nil {
+		return &sendError{challengeID: ch.ID, cause: err}
+	}
+	sent = true
+	return nil
+}
+
+// Verify answers a challenge with the code that the person typed. Its error is
+// nil only if the code was right, was never accepted before, and that is durable.
+//
+// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
+// not the user's ([ErrNotFound]); [ErrChallengePreviouslyVerified];
+// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorDisabled];
+// [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
+// Verification carries the challenge, and the same challenge can be tried again.
+// A wrong code is counted on the challenge and on the factor (on the number, for
+// an SMS factor that is not confirmed). Any other error comes from the store, and
+// the outcome, if it was committed, counts.
+func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
+	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
+	return transact(ctx, s, load, func(now time.Time, v *view) (Verification, outcome) {
+		return decide(now, s.policy, v, p)
+	})
+}
+
+// loadChallenge reads a challenge whose factor the user may reach.
+func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, error) {
+	if err := checkCaller(p.UserID); err != nil {
+		return nil, err
+	}
+	if !wellFormed(challengePrefix, p.ChallengeID) {
+		return nil, errNotFound(kindChallenge, p.ChallengeID)
+	}
+	records, err := s.load(ctx, p.ChallengeID)
+	if err != nil {
+		return nil, err
+	}
+	rec, ok := records[p.ChallengeID]
+	if !ok {
+		return nil, errNotFound(kindChallenge, p.ChallengeID)
+	}
+	v := &view{challenge: new(challenge)}
+	if err := s.keys.opened(rec, kindChallenge, v.challenge); err != nil {
+		return nil, err
+	}
+	if err := s.openFactor(records, v, v.challenge.Parent, p.UserID); err != nil {
+		return nil, err
+	}
+	if v.factor == nil {
+		return nil, errNotFound(kindChallenge, p.ChallengeID)
+	}
+	if v.factor.needsUser() {
+		if err := s.openUser(records, v, true); err != nil {
+			return nil, err
+		}
+	}
+	if v.factor.failsOnNumber() {
+		if err := s.loadNumber(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// decide says what an answer comes to. It is the whole of Verify but for reading
+// and writing: nothing here blocks, and nothing it says is told before it is
+// committed.
+func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, outcome) {
+	ch, f, u, n := v.challenge, v.factor, v.user, v.number
+	lane := v.lane(now)
+	wait := lane.wait(now)
+	switch {
+	case f.lapsed(now):
+		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
+	case ch.Status == StatusVerified:
+		return Verification{}, outcome{err: errPreviouslyVerified(ch.ID)}
+	case !now.Before(ch.ExpiresAt):
+		return Verification{}, outcome{err: errExpired(ch.ID)}
+	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
+		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
+	case lane.disabled:
+		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
+	case wait > 0:
+		e := f.eventOf(ch, EventThrottled)
+		e.RetryAfter = wait
+		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
+	}
+	code, ok := canonical(in.Code)
+	if !ok {
+		left := p.MaxAttempts - int(ch.failures)
+		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
+	}
+
+	first, codes := int64(0), []string{ch.code}
+	if f.Type == TypeTOTP {
+		var err error
+		if first, codes, err = totpCodes(f.secret, now, p); err != nil {
+			return Verification{}, outcome{err: err}
+		}
+	}
+	matched := match(code, codes)
+	step := first + int64(matched)
+	replayed := f.Type == TypeTOTP && matched >= 0 && step <= f.lastStep
+
+	out := outcome{save: []stored{ch, f}}
+	if matched < 0 || replayed {
+		ch.failures++
+		lane.fail(now, p)
+		f.setStatus(now)
+		if n != nil {
+			n.touch(now)
+			out.saveNumber(v)
+		}
+		left := p.MaxAttempts - int(ch.failures)
+		if lane.disabled {
+			left = 0
+		}
+		wait := lane.wait(now)
+		e := f.eventOf(ch, EventFailed)
+		e.Failures, e.RetryAfter = int(lane.failures), wait
+		out.events = append(out.events, e)
+		if replayed {
+			out.events = append(out.events, f.eventOf(ch, EventReplayed))
+		}
+		if lane.disabled {
+			out.events = append(out.events, f.eventOf(ch, EventDisabled))
+		}
+		out.err = errInvalidCode(ch.ID, left, wait)
+		return Verification{Challenge: ch.public()}, out
+	}
+
+	e := f.eventOf(ch, EventVerified)
+	e.FirstUse, e.Failures = !f.verified, int(lane.failures)
+	out.events = append(out.events, e)
+	ch.Status, ch.code = StatusVerified, ""
+	lane.succeed()
+	f.verified, f.success = true, now
+	if f.Type == TypeTOTP {
+		f.lastStep = step
+	}
+	f.setStatus(now)
+	if n != nil {
+		n.touch(now)
+		out.saveNumber(v)
+	}
+	if u != nil {
+		u.verified(f)
+		if f.Type == TypeSMS {
+			u.sends.since = now
+		}
+		u.touch(now)
+		out.save = append(out.save, u)
+	}
+	return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: e.FirstUse}, out
+}
+
+// match compares the code with every candidate and returns the place of the last
+// one that is equal, -1 for none. It is the only place that compares codes, and
+// takes the same time whatever they are.
+func match(code string, candidates []string) int {
+	matched := -1
+	for i, c := range candidates {
+		equal := subtle.ConstantTimeCompare([]byte(c), []byte(code))
+		matched = subtle.ConstantTimeSelect(equal, i, matched)
+	}
+	return matched
+}
+
+// canonical forgives white space around the code, spaces in it and one hyphen. It
+// says whether exactly six ASCII digits are left.
+func canonical(typed string) (string, bool) {
+	if len(typed) > 64 {
+		return "", false
+	}
+	code := strings.Trim(typed, " \t\n\v\f\r")
+	code = strings.Replace(strings.ReplaceAll(code, " ", ""), "-", "", 1)
+	if len(code) != digits {
+		return "", false
+	}
+	for i := range len(code) {
+		if code[i] < '0' || code[i] > '9' {
+			return "", false
+		}
+	}
+	return code, true
+}
+
+// lane is where wrong codes count: on the factor, or on the number while the
+// factor is not confirmed.
+func (v *view) lane(now time.Time) *guesses {
+	if v.factor.failsOnNumber() {
+		v.number.forgive(now)
+		return &v.number.guesses
+	}
+	return &v.factor.guesses
+}
+
+func (u *user) hasVerified() bool {
+	if u == nil {
+		return false
+	}
+	for _, m := range u.factors {
+		if m.verified {
+			return true
+		}
+	}
+	return false
+}
+
+// verified notes that the factor was confirmed.
+func (u *user) verified(f *factor) {
+	for i := range u.factors {
+		if u.factors[i].id == f.ID {
+			u.factors[i].verified = true
+		}
+	}
+}
+
+func (ch *challenge) public() Challenge {
+	return Challenge{ID: ch.ID, FactorID: ch.Parent, CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt, ExpiresAt: ch.ExpiresAt}
+}

@@ -1,0 +1,638 @@
+package mfa
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The types of factors, in [Factor.Type].
+const (
+	TypeTOTP = "totp" // an authenticator app (RFC 6238)
+	TypeSMS  = "sms"  // a phone number that receives text messages
+)
+
+// The states of a factor, in [Factor.Status].
+const (
+	StatusUnverified = "unverified" // not confirmed yet; gone after 24 hours
+	StatusVerified   = "verified"   // confirmed by a first successful Verify
+	StatusDisabled   = "disabled"   // too many wrong codes in a row; see Service.Reset
+)
+
+// EnrollParams says what to enroll: exactly one of TOTP and SMS.
+type EnrollParams struct {
+	// UserID is the owner, as the application calls the person: up to 255 bytes of
+	// UTF-8 without control characters. With it, the factor is reached by calls with
+	// the same UserID only, and the person has at most 10 factors. Optional.
+	UserID string
+
+	// Name is what the person calls the factor, such as "work phone": up to 64
+	// characters. Optional.
+	Name string
+
+	TOTP *TOTPParams
+	SMS  *SMSParams
+}
+
+// TOTPParams enrolls an authenticator app. Issuer and User are what the app
+// shows: up to 64 characters each, without ':' and control or format characters.
+type TOTPParams struct {
+	Issuer string // the application, such as "Foo Corp"
+	User   string // the account, such as "alan.turing@foo-corp.com"
+
+	// Secret brings along the secret of an existing enrolment, in base32 (case,
+	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226
+	// section 4 R6), used with SHA-1, 6 digits and 30 seconds.
+	// Defaults to a new secret of 20 bytes.
+	Secret string
+}
+
+// SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
+type SMSParams struct {
+	// PhoneNumber in international form, such as "+1 500 555 0006", or in the
+	// national form of Config.DefaultRegion: digits, spaces and ( ) . - only.
+	PhoneNumber string
+}
+
+// An Enrollment is the answer of [Service.Enroll].
+type Enrollment struct {
+	Factor Factor
+	TOTP   *TOTPEnrollment // set for TOTP
+}
+
+// A TOTPEnrollment holds what the person's app needs. It cannot be read again
+// later, and does not print.
+type TOTPEnrollment struct {
+	shown *totpSecrets
+}
+
+type totpSecrets struct{ secret, uri, qrCode string }
+
+// Secret is the shared secret in base32, for typing it in: 32 characters unless
+// it was brought along.
+func (e *TOTPEnrollment) Secret() string { return e.shown.secret }
+
+// URI is the otpauth URI that the QR code holds.
+func (e *TOTPEnrollment) URI() string { return e.shown.uri }
+
+// QRCode is a PNG image as a data URI, with the quiet zone that scanners need.
+// In html/template, wrap it: template.URL(enr.TOTP.QRCode()).
+func (e *TOTPEnrollment) QRCode() string { return e.shown.qrCode }
+
+// A Factor is what may be shown of an authentication factor. It prints with its
+// phone number masked, under every verb; its JSON is the one of the WorkOS MFA
+// API, with the number, and name and status beside.
+type Factor struct {
+	ID        string // "auth_factor_" and a ULID; keep it
+	UserID    string // the owner; "" for none
+	Name      string
+	Type      string // TypeTOTP or TypeSMS
+	Status    string // StatusUnverified, StatusVerified or StatusDisabled
+	CreatedAt time.Time
+	UpdatedAt time.Time // moves with Status
+
+	TOTPIssuer string // of a TOTP factor
+	TOTPUser   string // of a TOTP factor
+
+	phone *string
+}
+
+// Restricted says whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
+// factor: true for SMS. Offer an unrestricted one beside it, and say why.
+func (f Factor) Restricted() bool { return f.Type == TypeSMS }
+
+// PhoneNumber is the number of an SMS factor in E.164, such as "+15005550006";
+// "" for other types.
+func (f Factor) PhoneNumber() string {
+	if f.phone == nil {
+		return ""
+	}
+	return *f.phone
+}
+
+// MaskedPhoneNumber shows the last two digits of an SMS factor's number, always
+// at the same width; "" for other types.
+func (f Factor) MaskedPhoneNumber() string {
+	if f.phone == nil {
+		return ""
+	}
+	return "+*********" + (*f.phone)[len(*f.phone)-2:]
+}
+
+// Format prints the factor on one line, whatever the verb.
+func (f Factor) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.line()) }
+
+func (f Factor) line() string {
+	parts := []string{f.ID, f.Type, f.Status}
+	for _, p := range []string{f.UserID, f.Name, f.TOTPIssuer, f.TOTPUser, f.MaskedPhoneNumber()} {
+		if p != "" {
+			parts = append(parts, fmt.Sprintf("%q", p))
+		}
+	}
+	return "{" + strings.Join(parts, " ") + "}"
+}
+
+// LogValue logs the factor as it prints.
+func (f Factor) LogValue() slog.Value { return slog.StringValue(f.line()) }
+
+// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status".
+func (f Factor) MarshalJSON() ([]byte, error) {
+	type totp struct {
+		Issuer string `json:"issuer"`
+		User   string `json:"user"`
+	}
+	type sms struct {
+		PhoneNumber string `json:"phone_number"`
+	}
+	out := struct {
+		Object    string `json:"object"`
+		ID        string `json:"id"`
+		CreatedAt string `json:"created_at"`
+		UpdatedAt string `json:"updated_at"`
+		UserID    string `json:"user_id,omitempty"`
+		Name      string `json:"name,omitempty"`
+		Status    string `json:"status"`
+		Type      string `json:"type"`
+		TOTP      *totp  `json:"totp,omitempty"`
+		SMS       *sms   `json:"sms,omitempty"`
+	}{
+		Object: "authentication_factor", ID: f.ID, CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
+		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
+	}
+	if f.Type == TypeTOTP {
+		out.TOTP = &totp{f.TOTPIssuer, f.TOTPUser}
+	}
+	if f.phone != nil {
+		out.SMS = &sms{*f.phone}
+	}
+	return json.Marshal(out)
+}
+
+// jsonTime is the time as JavaScript's toISOString gives it.
+func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// Enroll adds a factor, unverified: challenge it and verify a first code to
+// confirm it, within 24 hours. Only call it for a person who is logged in.
+//
+// A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
+// type: a new one replaces it. Without a UserID neither rule holds. A new
+// enrolment is never a new budget of messages or guesses for a phone number.
+//
+// Malformed parameters are [ErrInvalidParameter], [ErrInvalidTOTPSecret],
+// [ErrInvalidPhoneNumber] or [ErrPhoneNumberNotAllowed]; nothing is stored then.
+func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error) {
+	now, err := s.now()
+	if err != nil {
+		return Enrollment{}, err
+	}
+	f, err := s.newFactor(now, p)
+	if err != nil {
+		return Enrollment{}, err
+	}
+	enr := Enrollment{}
+	if p.TOTP != nil {
+		if enr.TOTP, err = totpEnrollment(f); err != nil {
+			return Enrollment{}, err
+		}
+	}
+	load := func(ctx context.Context) (*view, error) { return s.loadUser(ctx, p.UserID) }
+	enr.Factor, err = transact(ctx, s, load, func(now time.Time, v *view) (Factor, outcome) {
+		return decideEnroll(now, v, f)
+	})
+	if err != nil {
+		return Enrollment{}, err
+	}
+	return enr, nil
+}
+
+// newFactor checks the parameters and makes the record.
+func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
+	if (p.TOTP == nil) == (p.SMS == nil) {
+		return nil, errParameter("Exactly one of TOTP and SMS must be given.")
+	}
+	if p.UserID == AnyUser {
+		return nil, errParameter("AnyUser cannot own a factor.")
+	}
+	if err := checkUserID(p.UserID); err != nil {
+		return nil, err
+	}
+	if err := checkText("name", p.Name, optional); err != nil {
+		return nil, err
+	}
+	f := &factor{name: p.Name}
+	if p.TOTP != nil {
+		f.Type = TypeTOTP
+		if err := checkText("TOTP issuer", p.TOTP.Issuer, noColon); err != nil {
+			return nil, err
+		}
+		if err := checkText("TOTP user", p.TOTP.User, noColon); err != nil {
+			return nil, err
+		}
+		secret, err := totpSecret(p.TOTP.Secret)
+		if err != nil {
+			return nil, err
+		}
+		f.issuer, f.account, f.secret = p.TOTP.Issuer, p.TOTP.User, secret
+	} else {
+		f.Type = TypeSMS
+		if s.sms == nil {
+			return nil, errNoSMSSender()
+		}
+		phone, err := s.phones.normalize(p.SMS.PhoneNumber)
+		if err != nil {
+			return nil, err
+		}
+		f.phone = phone
+	}
+	id, err := newID(factorPrefix, now)
+	if err != nil {
+		return nil, err
+	}
+	f.ID, f.Kind, f.UserID, f.Status = id, kindFactor, p.UserID, StatusUnverified
+	f.CreatedAt, f.UpdatedAt, f.ExpiresAt = now, now, now.Add(unverifiedLapse)
+	if p.UserID != "" {
+		f.Parent = userRecordID(p.UserID)
+	}
+	return f, nil
+}
+
+// decideEnroll adds the factor to its user's record, in the place of one of the
+// same type that was never confirmed. Factors that lapsed or are gone make room.
+func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
+	out := outcome{save: []stored{f}, events: []Event{f.event(EventEnrolled)}}
+	if v.user == nil {
+		return f.public(), out
+	}
+	u := v.user
+	u.factors = nil
+	for _, other := range v.factors {
+		switch {
+		case other.verified:
+			u.factors = append(u.factors, other.membership())
+		case other.lapsed(now):
+			out.remove = append(out.remove, other)
+		case other.Type == f.Type:
+			out.remove = append(out.remove, other)
+			out.events = append(out.events, other.event(EventReplaced))
+		default:
+			u.factors = append(u.factors, other.membership())
+		}
+	}
+	if len(u.factors) >= maxFactors {
+		return Factor{}, outcome{err: errTooManyFactors()}
+	}
+	u.factors = append(u.factors, f.membership())
+	u.touch(now)
+	out.save = append(out.save, u)
+	return f.public(), out
+}
+
+// FactorParams names a factor.
+type FactorParams struct {
+	FactorID string
+	UserID   string // the owner, "" for a factor without one, or AnyUser
+}
+
+// Factor returns a factor. One that is not there, not the user's, or was not
+// confirmed in time is [ErrNotFound].
+func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
+	now, err := s.now()
+	if err != nil {
+		return Factor{}, err
+	}
+	v, err := s.loadFactor(ctx, p.FactorID, p.UserID, factorOnly)
+	if err != nil {
+		return Factor{}, err
+	}
+	if v.factor.lapsed(now) {
+		return Factor{}, errNotFound(kindFactor, p.FactorID)
+	}
+	return v.factor.public(), nil
+}
+
+// Factors returns the factors of a user, oldest first, unverified ones included:
+// look at Status before you ask for a code. No factors and no error means that
+// the user has none. "" and AnyUser are [ErrInvalidParameter].
+func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
+	if userID == "" || userID == AnyUser {
+		return nil, errParameter("Factors are listed for one user.")
+	}
+	if err := checkUserID(userID); err != nil {
+		return nil, err
+	}
+	now, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	factors := []Factor{}
+	query := Query{Kind: kindFactor, UserID: userID, Limit: 100}
+	for {
+		records, err := s.store.List(ctx, query)
+		if err != nil {
+			return nil, fmt.Errorf("mfa: listing factors: %w", err)
+		}
+		for _, rec := range records {
+			var f factor
+			if err := s.keys.opened(rec, kindFactor, &f); err != nil {
+				return nil, err
+			}
+			if f.UserID != userID {
+				return nil, integrityError(&rec, "the store listed it for another user")
+			}
+			if !f.lapsed(now) {
+				factors = append(factors, f.public())
+			}
+			query.After = f.ID
+		}
+		if len(records) < query.Limit {
+			return factors, nil
+		}
+	}
+}
+
+// Unenroll deletes a factor. Its open challenges are not found from then on. The
+// budgets of its number and user stay.
+func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) }
+	_, err := transact(ctx, s, load, func(now time.Time, v *view) (struct{}, outcome) {
+		f, u := v.factor, v.user
+		if f.lapsed(now) {
+			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
+		}
+		out := outcome{remove: []stored{f}, events: []Event{f.event(EventUnenrolled)}}
+		if u != nil {
+			u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
+			u.touch(now)
+			out.save = append(out.save, u)
+		}
+		return struct{}{}, out
+	})
+	return err
+}
+
+// Reset clears the failures of a factor, its wait and its being disabled. Call it
+// for a person who has proved by other means who they are. It never makes a used
+// code valid again, and gives no messages back. For an SMS factor that is not
+// confirmed yet it clears the failures of the number.
+func (s *Service) Reset(ctx context.Context, p FactorParams) error {
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withNumber) }
+	_, err := transact(ctx, s, load, func(now time.Time, v *view) (struct{}, outcome) {
+		f, n := v.factor, v.number
+		if f.lapsed(now) {
+			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
+		}
+		f.guesses = guesses{}
+		f.setStatus(now)
+		out := outcome{save: []stored{f}, events: []Event{f.event(EventReset)}}
+		if n != nil {
+			n.guesses = guesses{}
+			n.touch(now)
+			out.saveNumber(v)
+		}
+		return struct{}{}, out
+	})
+	return err
+}
+
+// How much of a view to load beside a factor.
+type loading int
+
+const (
+	factorOnly  loading = iota
+	withUser            // its user's record, where it has one
+	withNumber          // the number, while it is the number that counts failures
+	toChallenge         // the user where it matters, and the number of an SMS factor
+)
+
+// loadFactor reads a factor that the user may reach, and what belongs to it.
+func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading) (*view, error) {
+	if err := checkCaller(userID); err != nil {
+		return nil, err
+	}
+	if !wellFormed(factorPrefix, id) {
+		return nil, errNotFound(kindFactor, id)
+	}
+	records, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v := new(view)
+	if err := s.openFactor(records, v, id, userID); err != nil {
+		return nil, err
+	}
+	if v.factor == nil {
+		return nil, errNotFound(kindFactor, id)
+	}
+	f := v.factor
+	if how == withUser || how == toChallenge && f.needsUser() {
+		// Without its user's record a factor can still be taken away.
+		if err := s.openUser(records, v, how != withUser); err != nil {
+			return nil, err
+		}
+	}
+	if how == withNumber && f.failsOnNumber() || how == toChallenge && f.Type == TypeSMS {
+		if err := s.loadNumber(ctx, v); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+// openFactor sets the view's factor unless it is not there or not the user's.
+func (s *Service) openFactor(records map[string]Record, v *view, id, userID string) error {
+	rec, ok := records[id]
+	if !ok {
+		return nil
+	}
+	f := new(factor)
+	if err := s.keys.opened(rec, kindFactor, f); err != nil {
+		return err
+	}
+	if userID == AnyUser || userID == f.UserID {
+		v.factor = f
+	}
+	return nil
+}
+
+// openUser sets the view's user if the factor has one.
+func (s *Service) openUser(records map[string]Record, v *view, required bool) error {
+	f := v.factor
+	if f.Parent == "" {
+		return nil
+	}
+	rec, ok := records[f.Parent]
+	if !ok {
+		if required {
+			return integrityError(&f.Record, "the record of its user is gone")
+		}
+		return nil
+	}
+	v.user = new(user)
+	return s.keys.opened(rec, kindUser, v.user)
+}
+
+// loadUser reads the record of a user and all their factors.
+func (s *Service) loadUser(ctx context.Context, userID string) (*view, error) {
+	v := new(view)
+	if userID == "" {
+		return v, nil
+	}
+	id := userRecordID(userID)
+	records, err := s.load(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	v.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
+	rec, ok := records[id]
+	if !ok {
+		return v, nil
+	}
+	if err := s.keys.opened(rec, kindUser, v.user); err != nil {
+		return nil, err
+	}
+	ids := make([]string, len(v.user.factors))
+	for i, m := range v.user.factors {
+		ids[i] = m.id
+	}
+	if len(ids) == 0 {
+		return v, nil
+	}
+	if records, err = s.load(ctx, ids...); err != nil {
+		return nil, err
+	}
+	for _, id := range ids {
+		rec, ok := records[id]
+		if !ok {
+			continue
+		}
+		f := new(factor)
+		if err := s.keys.opened(rec, kindFactor, f); err != nil {
+			return nil, err
+		}
+		v.factors = append(v.factors, f)
+	}
+	return v, nil
+}
+
+func (f *factor) public() Factor {
+	out := Factor{
+		ID: f.ID, UserID: f.UserID, Name: f.name, Type: f.Type, Status: f.Status,
+		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt, TOTPIssuer: f.issuer, TOTPUser: f.account,
+	}
+	if f.Type == TypeSMS {
+		out.phone = new(f.phone)
+	}
+	return out
+}
+
+func (f *factor) membership() membership {
+	return membership{id: f.ID, kind: f.Type, verified: f.verified, lapses: f.ExpiresAt}
+}
+
+// lapsed says whether the factor was not confirmed in time: it is gone then.
+func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(f.ExpiresAt) }
+
+// failsOnNumber says whether wrong codes count on the number: an enrolment that
+// can be repeated must not be a new budget.
+func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
+
+// needsUser says whether a challenge or its verification involves the user's record.
+func (f *factor) needsUser() bool { return !f.verified || f.Type == TypeSMS }
+
+// setStatus derives Status; UpdatedAt moves with it.
+func (f *factor) setStatus(now time.Time) {
+	status := StatusUnverified
+	if f.verified {
+		status = StatusVerified
+		f.ExpiresAt = time.Time{}
+	}
+	if f.guesses.disabled {
+		status = StatusDisabled
+	}
+	if f.Status != status {
+		f.Status, f.UpdatedAt = status, now
+	}
+}
+
+// touch sets the times of a user's record before it is saved. It never expires
+// while a verified factor counts against the cap.
+func (u *user) touch(now time.Time) {
+	if u.Version == 0 {
+		u.CreatedAt = now
+	}
+	u.UpdatedAt = now
+	u.sends.forget(now)
+	u.ExpiresAt = later(now, u.sends.lapse())
+	for _, m := range u.factors {
+		if m.verified {
+			u.ExpiresAt = time.Time{}
+			return
+		}
+		u.ExpiresAt = later(u.ExpiresAt, m.lapses)
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// Rules of checkText.
+type textRule int
+
+const (
+	noColon  textRule = iota // required, and without ':' (the key URI format)
+	optional                 // may be empty, and may have ':'
+)
+
+// checkText refuses what an app, a page or a log would show wrongly.
+func checkText(what, text string, rule textRule) error {
+	if rule == optional && text == "" {
+		return nil
+	}
+	if len(text) > maxText*utf8.UTFMax || utf8.RuneCountInString(text) > maxText {
+		return errParameter("The %s must have at most %d characters.", what, maxText)
+	}
+	if !utf8.ValidString(text) {
+		return errParameter("The %s must be valid UTF-8.", what)
+	}
+	if strings.TrimSpace(text) == "" {
+		return errParameter("The %s must not be empty.", what)
+	}
+	if strings.ContainsFunc(text, invisible) {
+		return errParameter("The %s must not have control or format characters.", what)
+	}
+	if rule == noColon && strings.Contains(text, ":") {
+		return errParameter("The %s must not have a ':'.", what)
+	}
+	return nil
+}
+
+// invisible says whether a character controls how others are shown.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
+}
+
+func checkUserID(id string) error {
+	if len(id) > maxUserID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
+		return errParameter("The user id must be at most %d bytes of UTF-8 without control characters.", maxUserID)
+	}
+	return nil
+}
+
+// checkCaller checks the UserID of a call that names a factor or a challenge.
+func checkCaller(userID string) error {
+	if userID == AnyUser {
+		return nil
+	}
+	return checkUserID(userID)
+}

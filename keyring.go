@@ -1,0 +1,200 @@
+package mfa
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"strings"
+)
+
+const (
+	keySize   = 32 // AES-256
+	keyIDSize = 8  // the start of the key's SHA-256
+	nonceSize = 24 // XAES-256-GCM
+	tagSize   = 16
+)
+
+// A Keyring seals what the service stores. Its first key seals, every key opens,
+// and a record that is written again moves to the first.
+//
+// To change the key without a gap between processes: first add the new one at
+// the end everywhere, then move it to the front everywhere, and take the old one
+// out once everything was written again. A lost key is lost factors: keep it
+// where the database's backups are not.
+type Keyring struct {
+	keys []*key // never printed: see Format
+}
+
+// NewKey returns a new random key in the form that [ParseKeyring] reads.
+func NewKey() string {
+	var k [keySize]byte
+	_, _ = rand.Read(k[:]) // never fails: crypto/rand
+	return base64.StdEncoding.EncodeToString(k[:])
+}
+
+// ParseKeyring reads base64 keys of 32 bytes each, separated by commas, the
+// sealing one first. Spaces around them are ignored. Its errors match
+// [ErrConfig] and name a key by its place, never by its content.
+func ParseKeyring(s string) (*Keyring, error) {
+	var ring Keyring
+	for i, part := range strings.Split(s, ",") {
+		raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
+		if err != nil || len(raw) != keySize {
+			return nil, fmt.Errorf("%w: key %d is not the base64 of %d bytes; make one with mfa.NewKey or `openssl rand -base64 32`", ErrConfig, i+1, keySize)
+		}
+		k, err := newKey(raw)
+		if err != nil {
+			return nil, fmt.Errorf("%w: key %d: %w", ErrConfig, i+1, err)
+		}
+		if ring.find(k.id[:]) != nil {
+			return nil, fmt.Errorf("%w: key %d stands in the keyring twice", ErrConfig, i+1)
+		}
+		ring.keys = append(ring.keys, k)
+	}
+	return &ring, nil
+}
+
+// Format prints the ids of the keys, whatever the verb.
+func (r Keyring) Format(f fmt.State, _ rune) {
+	ids := make([]string, len(r.keys))
+	for i, k := range r.keys {
+		ids[i] = fmt.Sprintf("%x", k.id)
+	}
+	_, _ = io.WriteString(f, "mfa.Keyring("+strings.Join(ids, " ")+")")
+}
+
+// MarshalText gives the same as Format.
+func (r Keyring) MarshalText() ([]byte, error) { return fmt.Append(nil, r), nil }
+
+func (r *Keyring) find(id []byte) *key {
+	for _, k := range r.keys {
+		if bytes.Equal(k.id[:], id) {
+			return k
+		}
+	}
+	return nil
+}
+
+// seal returns State: key id, nonce, ciphertext and tag. The version is the one
+// that the record will have in the store.
+func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
+	k := r.keys[0]
+	state := make([]byte, keyIDSize+nonceSize, keyIDSize+nonceSize+len(plain)+tagSize)
+	copy(state, k.id[:])
+	nonce := state[keyIDSize:]
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	gcm, err := k.derive(nonce)
+	if err != nil {
+		return nil, err
+	}
+	return gcm.Seal(state, nonce[12:], plain, associatedData(rec, version, k.id[:])), nil
+}
+
+// open gives the plain text of State if this very record was sealed with one of
+// the keys.
+func (r *Keyring) open(rec *Record) ([]byte, error) {
+	if len(rec.State) < keyIDSize+nonceSize+tagSize {
+		return nil, integrityError(rec, "its state is too short")
+	}
+	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:keyIDSize+nonceSize], rec.State[keyIDSize+nonceSize:]
+	k := r.find(id)
+	if k == nil {
+		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))
+	}
+	gcm, err := k.derive(nonce)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := gcm.Open(nil, nonce[12:], sealed, associatedData(rec, rec.Version, id))
+	if err != nil {
+		return nil, integrityError(rec, "its state does not open: the row was changed, moved or given an older state")
+	}
+	return plain, nil
+}
+
+// associatedData binds State to its row: every column that State does not repeat.
+func associatedData(rec *Record, version int64, keyID []byte) []byte {
+	ad := make([]byte, 0, 192)
+	for _, column := range [...]string{rec.Kind, rec.ID, rec.Parent, rec.UserID} {
+		ad = binary.AppendUvarint(ad, uint64(len(column)))
+		ad = append(ad, column...)
+	}
+	ad = binary.AppendVarint(ad, version)
+	return append(ad, keyID...)
+}
+
+// numberIDs returns the record ids of a phone number, one for each key: an
+// HMAC, because numbers are few enough to try them all.
+func (r *Keyring) numberIDs(e164 string) []string {
+	ids := make([]string, len(r.keys))
+	for i, k := range r.keys {
+		mac := hmac.New(sha256.New, k.number)
+		mac.Write([]byte(e164))
+		ids[i] = numberPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20])
+	}
+	return ids
+}
+
+// A key is one AES-256 key with what XAES-256-GCM (C2SP) keeps ready: the AES
+// block cipher and the CMAC subkey K1.
+type key struct {
+	id     [keyIDSize]byte
+	block  cipher.Block
+	k1     [aes.BlockSize]byte
+	number []byte // the HMAC key of numberIDs
+}
+
+func newKey(raw []byte) (*key, error) {
+	block, err := aes.NewCipher(raw)
+	if err != nil {
+		return nil, err
+	}
+	number, err := hkdf.Key(sha256.New, raw, nil, "github.com/authfactor/mfa number", keySize)
+	if err != nil {
+		return nil, err
+	}
+	k := &key{block: block, number: number}
+	sum := sha256.Sum256(raw)
+	copy(k.id[:], sum[:])
+	k.block.Encrypt(k.k1[:], k.k1[:])
+	var carry byte
+	for i := len(k.k1) - 1; i >= 0; i-- {
+		carry, k.k1[i] = k.k1[i]>>7, k.k1[i]<<1|carry
+	}
+	k.k1[len(k.k1)-1] ^= byte(subtle.ConstantTimeSelect(int(carry), 0x87, 0))
+	return k, nil
+}
+
+// derive returns AES-GCM under the key that belongs to the first half of the
+// nonce; the second half is the nonce of that AES-GCM.
+func (k *key) derive(nonce []byte) (cipher.AEAD, error) {
+	derived := make([]byte, 0, keySize)
+	for i := byte(1); i <= 2; i++ {
+		m := [aes.BlockSize]byte{0, i, 'X', 0}
+		copy(m[4:], nonce[:12])
+		subtle.XORBytes(m[:], m[:], k.k1[:])
+		k.block.Encrypt(m[:], m[:])
+		derived = append(derived, m[:]...)
+	}
+	block, err := aes.NewCipher(derived)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+func integrityError(rec *Record, why string) error {
+	return fmt.Errorf("%w: record %s: %s", ErrIntegrity, rec.ID, why)
+}

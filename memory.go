@@ -1,0 +1,304 @@
+package mfa
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A MemoryStore is a [Store] in memory, for tests and for applications of one
+// process that can lose their factors at exit. The zero value is ready for use.
+//
+// It never evicts a live record. Each insert drops a few that lapsed more than 24
+// hours before the new record's CreatedAt; [MemoryStore.Purge] drops all of them.
+type MemoryStore struct {
+	// MaxRecords is how many records the store takes; an insert beyond it is
+	// ErrStoreFull. Set it before the first use. Defaults to 1,000,000.
+	MaxRecords int
+
+	mu    sync.RWMutex
+	rows  map[string]row
+	users map[string][]string // kind and user to ids in order
+	lapse []string            // ids of rows that expire, in the order they are looked at
+}
+
+// A row holds no pointer but its body's, so that copies are free and the garbage
+// collector has little to follow. The key of a row is the id within its body.
+type row struct {
+	version int64
+	expires int64  // ExpiresAt in milliseconds, 0 for never
+	body    string // all columns but the version
+}
+
+var _ Store = (*MemoryStore)(nil)
+
+// Load implements [Store].
+func (m *MemoryStore) Load(ctx context.Context, ids ...string) ([]Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	found := make([]row, 0, 4)
+	m.mu.RLock()
+	for _, id := range ids {
+		for id != "" {
+			r, ok := m.rows[id]
+			if !ok || slices.Contains(found, r) {
+				break
+			}
+			found = append(found, r)
+			id = r.parent()
+		}
+	}
+	m.mu.RUnlock()
+	records := make([]Record, len(found))
+	for i, r := range found {
+		records[i] = r.record()
+	}
+	return records, nil
+}
+
+// List implements [Store]. A query with a user is quick; one without looks at
+// every record.
+func (m *MemoryStore) List(ctx context.Context, q Query) ([]Record, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if q.Limit < 1 {
+		return nil, fmt.Errorf("mfa: Query.Limit is %d; it must be at least 1", q.Limit)
+	}
+	var found []row
+	if q.UserID != "" {
+		m.mu.RLock()
+		ids := m.users[userKey(q.Kind, q.UserID)]
+		first, _ := slices.BinarySearch(ids, q.After+"\x00")
+		for _, id := range ids[first:][:min(len(ids)-first, q.Limit)] {
+			found = append(found, m.rows[id])
+		}
+		m.mu.RUnlock()
+	} else {
+		m.mu.RLock()
+		for id, r := range m.rows {
+			if id > q.After && r.column(kindColumn) == q.Kind {
+				found = append(found, r)
+			}
+		}
+		m.mu.RUnlock()
+		slices.SortFunc(found, func(a, b row) int { return strings.Compare(a.column(idColumn), b.column(idColumn)) })
+		found = found[:min(len(found), q.Limit)]
+	}
+	records := make([]Record, len(found))
+	for i, r := range found {
+		records[i] = r.record()
+	}
+	return records, nil
+}
+
+// Save implements [Store].
+func (m *MemoryStore) Save(ctx context.Context, changes ...Change) error {
+	rows := make([]row, len(changes))
+	for i, c := range changes {
+		if !c.Delete {
+			rows[i] = newRow(c.Record)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.rows == nil {
+		m.rows, m.users = make(map[string]row), make(map[string][]string)
+	}
+	grow := 0
+	for _, c := range changes {
+		old, ok := m.rows[c.Record.ID]
+		switch insert := c.Record.Version == 0; {
+		case insert && (ok || c.Delete), !insert && (!ok || old.version != c.Record.Version):
+			return fmt.Errorf("%w: record %s", ErrConflict, c.Record.ID)
+		case insert:
+			grow++
+			m.dropLapsed(c.Record.CreatedAt, changes)
+		case c.Delete:
+			grow--
+		}
+	}
+	if limit := m.limit(); grow > 0 && len(m.rows)+grow > limit {
+		return fmt.Errorf("%w: %d records", ErrStoreFull, limit)
+	}
+	for i, c := range changes {
+		if c.Delete {
+			m.remove(c.Record.ID)
+		} else {
+			m.put(rows[i])
+		}
+	}
+	return nil
+}
+
+// Purge implements [Store]. It gives way to others every few records.
+func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	seen, purged, limit := 0, 0, before.UnixMilli()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for id, r := range m.rows {
+		if r.expires != 0 && r.expires < limit {
+			m.remove(id)
+			purged++
+		}
+		// A map may be changed while it is ranged over, and the next row is read
+		// after the pause.
+		if seen++; seen%256 == 0 {
+			m.mu.Unlock()
+			m.mu.Lock()
+		}
+	}
+	return purged, nil
+}
+
+// dropLapsed looks at two rows that expire, and removes those that lapsed well
+// before now. Rows that the current call changes stay.
+func (m *MemoryStore) dropLapsed(now time.Time, changes []Change) {
+	limit := now.Add(-keepLapsed).UnixMilli()
+	for range min(2, len(m.lapse)) {
+		id := m.lapse[0]
+		m.lapse = m.lapse[1:]
+		r, ok := m.rows[id]
+		if !ok || r.expires == 0 {
+			continue
+		}
+		if r.expires < limit && !slices.ContainsFunc(changes, func(c Change) bool { return c.Record.ID == id }) {
+			m.remove(id)
+			continue
+		}
+		m.lapse = append(m.lapse, id)
+	}
+}
+
+func (m *MemoryStore) limit() int {
+	if m.MaxRecords > 0 {
+		return m.MaxRecords
+	}
+	return defaultMaxRecords
+}
+
+// put inserts or replaces a row.
+func (m *MemoryStore) put(r row) {
+	id := r.column(idColumn)
+	old, ok := m.rows[id]
+	m.unindex(id, old)
+	if ok {
+		r.version = old.version
+		delete(m.rows, id) // so that the key is a part of the new body
+	}
+	r.version++
+	m.rows[id] = r
+	if r.expires != 0 && old.expires == 0 {
+		m.lapse = append(m.lapse, id)
+	}
+	if user := r.column(userColumn); user != "" {
+		key := userKey(r.column(kindColumn), user)
+		ids := m.users[key]
+		i, _ := slices.BinarySearch(ids, id)
+		m.users[key] = slices.Insert(ids, i, id)
+	}
+}
+
+func (m *MemoryStore) remove(id string) {
+	m.unindex(id, m.rows[id])
+	delete(m.rows, id)
+}
+
+func (m *MemoryStore) unindex(id string, r row) {
+	user := r.column(userColumn)
+	if user == "" {
+		return
+	}
+	key := userKey(r.column(kindColumn), user)
+	ids := m.users[key]
+	if i, ok := slices.BinarySearch(ids, id); ok {
+		ids = slices.Delete(ids, i, i+1)
+	}
+	if m.users[key] = ids; len(ids) == 0 {
+		delete(m.users, key)
+	}
+}
+
+func userKey(kind, user string) string { return kind + "\x00" + user }
+
+// The text columns of a row's body, each behind its length.
+const (
+	idColumn = iota
+	parentColumn
+	kindColumn
+	userColumn
+	typeColumn
+	statusColumn
+	stateColumn
+)
+
+func newRow(r Record) row {
+	columns := [...]string{r.ID, r.Parent, r.Kind, r.UserID, r.Type, r.Status, string(r.State)}
+	body := make([]byte, 0, 256)
+	for _, t := range [...]time.Time{r.CreatedAt, r.UpdatedAt, r.ExpiresAt} {
+		body = binary.BigEndian.AppendUint64(body, uint64(millis(t)))
+	}
+	for _, c := range columns {
+		body = binary.AppendUvarint(body, uint64(len(c)))
+		body = append(body, c...)
+	}
+	return row{expires: millis(r.ExpiresAt), body: string(body)}
+}
+
+func (r row) parent() string { return r.column(parentColumn) }
+
+// column returns a part of the body, without a copy; "" of the zero row.
+func (r row) column(n int) string {
+	if r.body == "" {
+		return ""
+	}
+	rest := r.body[24:]
+	for ; ; n-- {
+		var size, shift int
+		for i := 0; ; i++ {
+			size |= int(rest[i]&0x7f) << shift
+			shift += 7
+			if rest[i] < 0x80 {
+				rest = rest[i+1:]
+				break
+			}
+		}
+		if n == 0 {
+			return rest[:size]
+		}
+		rest = rest[size:]
+	}
+}
+
+func (r row) record() Record {
+	at := func(n int) time.Time {
+		b := []byte(r.body[8*n : 8*n+8])
+		if v := int64(binary.BigEndian.Uint64(b)); v != 0 {
+			return time.UnixMilli(v).UTC()
+		}
+		return time.Time{}
+	}
+	return Record{
+		ID: r.column(idColumn), Parent: r.column(parentColumn), Kind: r.column(kindColumn), UserID: r.column(userColumn),
+		Type: r.column(typeColumn), Status: r.column(statusColumn), State: []byte(r.column(stateColumn)),
+		CreatedAt: at(0), UpdatedAt: at(1), ExpiresAt: at(2), Version: r.version,
+	}
+}
+
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}

@@ -1,0 +1,276 @@
+// Package mfa gives a web application a second factor: [Service.Enroll] an
+// authenticator app or a phone number, [Service.Challenge] it after the password
+// was right, and [Service.Verify] the code that the person types.
+//
+// It does inside the application, over the application's own database, what the
+// WorkOS MFA API does as a hosted service. The zero [Config] works, in memory;
+// a [Store] and an [SMSSender] of your own make it last.
+//
+// # What Verify promises
+//
+// A code is accepted once: not twice in parallel, not by another process, not on
+// another challenge, and a TOTP code not again within its 90 seconds (RFC 6238
+// section 5.2). Wrong codes are counted on the factor, so a new challenge is no
+// new budget. An outcome is committed before it is told, so a request that is cut
+// off has been counted or has learnt nothing. The error of Verify is nil only if
+// the code was accepted and that is durable.
+//
+// # Secrets
+//
+// What the service stores is sealed with the keys of [Config.Keys]. No error,
+// event, log line or printed value of this package shows a secret, a code or a
+// whole phone number. Parameters that you pass, and the [Message] that a sender
+// gets, are plain strings.
+package mfa
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// A Service enrolls, challenges and verifies factors. Make one with [New] and
+// share it: it is safe for concurrent use, and so are several over one Store.
+type Service struct {
+	store   Store
+	sms     SMSSender // nil: SMS factors are refused
+	keys    *Keyring
+	phones  phoneRules
+	policy  Policy
+	clock   func() time.Time
+	log     *slog.Logger
+	onEvent func(context.Context, Event)
+}
+
+// Config says what a [Service] works with. The zero value runs in memory.
+type Config struct {
+	// Store keeps the factors and challenges.
+	// Defaults to a new MemoryStore, which forgets everything at exit.
+	Store Store
+
+	// SMS sends text messages.
+	// Defaults to a new Outbox if Store is a MemoryStore. Beside any other Store it
+	// defaults to none, and SMS factors are refused with ErrNoSMSSender.
+	SMS SMSSender
+
+	// Keys seal what is stored; see ParseKeyring. Required unless Store is a
+	// MemoryStore. Defaults to a new key that is never written down.
+	Keys *Keyring
+
+	// Regions are the regions whose phone numbers may be enrolled and receive
+	// messages, as ISO 3166 codes such as "US". List those that your users live in:
+	// messages elsewhere are what toll fraud is made of. Required if SMS is set to
+	// anything but an Outbox. Defaults to AllRegions().
+	Regions []string
+
+	// DefaultRegion is the region of numbers without a leading "+".
+	// Defaults to none: such numbers are invalid.
+	DefaultRegion string
+
+	// Policy changes limits. Defaults to the zero Policy, the recommended one.
+	Policy Policy
+
+	// Now is the clock. Every process needs the same time, to a few seconds, from
+	// a source that users do not control. Defaults to time.Now.
+	Now func() time.Time
+
+	// Logger gets what no caller is told: that the defaults are not for production,
+	// and panics of OnEvent. Defaults to slog.Default().
+	Logger *slog.Logger
+
+	// OnEvent is called once for each thing that happened, after it was committed
+	// and before the call returns, in the caller's goroutine: be quick. A panic in it
+	// is recovered and logged. Defaults to none.
+	OnEvent func(context.Context, Event)
+}
+
+// AnyUser, as the UserID of a call, reaches a factor whoever owns it. It is meant
+// for operators' tools and for servers whose API names no user; an application
+// that acts for one person passes that person's id instead. It cannot be the id
+// of a user.
+const AnyUser = "\x00any user"
+
+// New returns a service. Its errors match [ErrConfig] and say how to mend the
+// Config.
+func New(cfg Config) (*Service, error) {
+	s := &Service{
+		store: cfg.Store, sms: cfg.SMS, keys: cfg.Keys,
+		policy: cfg.Policy.withDefaults(), clock: cfg.Now, log: cfg.Logger, onEvent: cfg.OnEvent,
+	}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	if err := s.policy.validate(); err != nil {
+		return nil, err
+	}
+	if s.store == nil {
+		s.store = new(MemoryStore)
+	}
+	if _, inMemory := s.store.(*MemoryStore); inMemory {
+		if s.sms == nil {
+			s.sms = new(Outbox)
+		}
+		if s.keys == nil {
+			ring, err := ParseKeyring(NewKey())
+			if err != nil {
+				return nil, err
+			}
+			s.keys = ring
+		}
+	}
+	if s.keys == nil || len(s.keys.keys) == 0 {
+		return nil, fmt.Errorf("%w: Config.Keys is required beside a Store of your own: read them with mfa.ParseKeyring from where your other secrets are; mfa.NewKey or `openssl rand -base64 32` makes one", ErrConfig)
+	}
+	regions := cfg.Regions
+	if _, isOutbox := s.sms.(*Outbox); len(regions) == 0 && (isOutbox || s.sms == nil) {
+		regions = AllRegions()
+	}
+	if len(regions) == 0 {
+		return nil, fmt.Errorf(`%w: Config.Regions is required beside an SMSSender of your own: list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
+	}
+	var err error
+	if s.phones, err = newPhoneRules(regions, cfg.DefaultRegion); err != nil {
+		return nil, err
+	}
+	if cfg.Store == nil {
+		s.log.Warn("mfa: no Config.Store: factors are kept in memory, under a key that is thrown away at exit" +
+			map[bool]string{true: "; text messages go to an Outbox", false: ""}[cfg.SMS == nil])
+	}
+	return s, nil
+}
+
+// Purge deletes what lapsed more than 24 hours ago: challenges, enrolments that
+// were never confirmed, budgets that are whole again. It says how many records.
+// Call it now and then, such as once an hour; nothing else does.
+func (s *Service) Purge(ctx context.Context) (int, error) {
+	now, err := s.now()
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.store.Purge(ctx, now.Add(-keepLapsed))
+	if err != nil {
+		return n, fmt.Errorf("mfa: purging: %w", err)
+	}
+	return n, nil
+}
+
+// A view is what a decision is made on, freshly loaded. Deciding changes it in
+// place.
+type view struct {
+	challenge *challenge
+	factor    *factor
+	user      *user     // of the factor's owner; nil when there is none or it does not matter
+	number    *number   // of the factor's number; nil when it does not matter
+	numbers   []*number // the same under older keys, to be deleted when number is saved
+	factors   []*factor // all of the user's
+}
+
+// An outcome is what a decision comes to: what to write, and what to tell once
+// that is written.
+type outcome struct {
+	save   []stored
+	remove []stored
+	events []Event
+	err    error
+}
+
+// transact is the life of every call that writes: load, decide, commit, and only
+// then tell. Whoever lost a race loads and decides again.
+func transact[T any](ctx context.Context, s *Service,
+	load func(context.Context) (*view, error),
+	decide func(now time.Time, v *view) (T, outcome),
+) (T, error) {
+	var none T
+	if _, err := s.now(); err != nil {
+		return none, err
+	}
+	for range maxRaces {
+		v, err := load(ctx)
+		if err != nil {
+			return none, err
+		}
+		now, err := s.now()
+		if err != nil {
+			return none, err
+		}
+		told, out := decide(now, v)
+		switch err := s.commit(ctx, commitTimeout, out); {
+		case errors.Is(err, ErrConflict):
+			continue
+		case err != nil:
+			return none, err
+		}
+		for _, e := range out.events {
+			e.Time = now
+			s.emit(ctx, e)
+		}
+		return told, out.err
+	}
+	return none, errThrottled("", raceWait)
+}
+
+// commit writes an outcome, all of it or nothing. It is the only place that
+// writes, and a caller who hangs up does not reach it.
+func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome) error {
+	if len(out.save)+len(out.remove) == 0 {
+		return nil
+	}
+	changes := make([]Change, 0, 4)
+	for _, r := range out.save {
+		c, err := s.keys.sealed(r)
+		if err != nil {
+			return err
+		}
+		changes = append(changes, c)
+	}
+	for _, r := range out.remove {
+		rec := r.columns()
+		changes = append(changes, Change{Record: Record{ID: rec.ID, Version: rec.Version}, Delete: true})
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	if err := s.store.Save(ctx, changes...); err != nil {
+		return fmt.Errorf("mfa: saving %s: %w", changes[0].Record.ID, err)
+	}
+	return nil
+}
+
+// load reads records by id.
+func (s *Service) load(ctx context.Context, ids ...string) (map[string]Record, error) {
+	records, err := s.store.Load(ctx, ids...)
+	if err != nil {
+		return nil, fmt.Errorf("mfa: loading %s: %w", ids[0], err)
+	}
+	byID := make(map[string]Record, len(records))
+	for _, r := range records {
+		byID[r.ID] = r
+	}
+	return byID, nil
+}
+
+// now is the time in milliseconds, UTC.
+func (s *Service) now() (time.Time, error) {
+	t := s.clock()
+	if ms := t.UnixMilli(); ms > 0 && t.Year() <= 9999 {
+		return time.UnixMilli(ms).UTC(), nil
+	}
+	return time.Time{}, fmt.Errorf("%w: Config.Now says %s", ErrClock, t)
+}
+
+func (s *Service) emit(ctx context.Context, e Event) {
+	if s.onEvent == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of the panic is the application's and may hold anything.
+			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", e.Kind, "panic_type", fmt.Sprintf("%T", p))
+		}
+	}()
+	s.onEvent(ctx, e)
+}

@@ -1,0 +1,210 @@
+package mfa
+
+import (
+	"fmt"
+	"time"
+)
+
+// The limits, all of them. docs/design.md has the sources and the arithmetic.
+const (
+	digits     = 6
+	codeSpace  = 1_000_000
+	period     = 30 // seconds
+	secretSize = 20 // bytes: RFC 4226 section 4 R6 recommends 160 bits
+	minSecret  = 16 // bytes: RFC 4226 section 4 R6 demands 128 bits
+	maxSecret  = 128
+
+	maxLifetime     = 10 * time.Minute // NIST SP 800-63B-4 section 3.1.3.2
+	defaultAttempts = 5
+	defaultFailures = 30
+	maxGuessChance  = 1e-4
+
+	bucketSize  = 50
+	bucketDrain = 14*time.Hour + 24*time.Minute
+
+	maxFactors        = 10
+	unverifiedLapse   = 24 * time.Hour
+	keepLapsed        = 24 * time.Hour
+	maxRaces          = 8
+	raceWait          = time.Second
+	commitTimeout     = 5 * time.Second
+	voidTimeout       = 2 * time.Second
+	maxText           = 64  // characters of an issuer, user or name
+	maxUserID         = 255 // bytes
+	maxURI            = 512 // bytes
+	maxMessageParts   = 3
+	outboxSize        = 1000
+	defaultMaxRecords = 1_000_000
+)
+
+// backoff is the wait after the 5th, 6th, ... consecutive failure; the last one
+// stays.
+var backoff = [...]time.Duration{
+	30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute,
+	8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour,
+}
+
+const freeFailures = 4
+
+// cooldown is the wait after the 1st, 2nd, ... message; the last one stays.
+var cooldown = [...]time.Duration{
+	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
+}
+
+// A quota is how many messages may be sent in an hour and in a day.
+type quota struct{ hour, day int }
+
+var (
+	sendQuota           = quota{hour: 5, day: 10}
+	unverifiedSendQuota = quota{hour: 3, day: 5} // to a number whose factor is not confirmed
+)
+
+// A Policy changes what may be changed about the limits. The zero value is the
+// recommended one.
+type Policy struct {
+	// ExactStep accepts the TOTP code of the current 30 seconds only, as a literal
+	// reading of OWASP ASVS 5.0 6.5.5 asks. Defaults to false: the codes of one step
+	// before and after are accepted too, for clocks that differ (RFC 6238 section 5.2).
+	ExactStep bool
+
+	// ChallengeLifetime is how long a challenge can be verified, from 1 to 10
+	// minutes. Defaults to 10 minutes.
+	ChallengeLifetime time.Duration
+
+	// MaxAttempts is how many wrong codes a challenge takes, from 1 to 10.
+	// Defaults to 5.
+	MaxAttempts int
+
+	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
+	// factor. New refuses a number that gives a guesser more than one chance in
+	// 10,000: at most 33, or 100 with ExactStep. Defaults to 30.
+	MaxFailures int
+}
+
+func (p Policy) withDefaults() Policy {
+	if p.ChallengeLifetime == 0 {
+		p.ChallengeLifetime = maxLifetime
+	}
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = defaultAttempts
+	}
+	if p.MaxFailures == 0 {
+		p.MaxFailures = defaultFailures
+	}
+	return p
+}
+
+func (p Policy) validate() error {
+	if p.ChallengeLifetime < time.Minute || p.ChallengeLifetime > maxLifetime {
+		return fmt.Errorf("%w: Policy.ChallengeLifetime is %s; it must be from 1m0s to %s", ErrConfig, p.ChallengeLifetime, maxLifetime)
+	}
+	if p.MaxAttempts < 1 || p.MaxAttempts > 10 {
+		return fmt.Errorf("%w: Policy.MaxAttempts is %d; it must be from 1 to 10", ErrConfig, p.MaxAttempts)
+	}
+	if p.MaxFailures < 1 {
+		return fmt.Errorf("%w: Policy.MaxFailures is %d; it must be at least 1", ErrConfig, p.MaxFailures)
+	}
+	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
+	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {
+		return fmt.Errorf("%w: Policy.MaxFailures is %d: with %d codes valid at once a guesser has a chance of %.2g, more than %.0g; at most %d is allowed",
+			ErrConfig, p.MaxFailures, p.steps(), chance, maxGuessChance, int(maxGuessChance*codeSpace)/p.steps())
+	}
+	return nil
+}
+
+// steps is how many TOTP codes are valid at once.
+func (p Policy) steps() int {
+	if p.ExactStep {
+		return 1
+	}
+	return 3
+}
+
+// guesses counts the wrong codes given to a factor or, before it was confirmed,
+// to its number.
+type guesses struct {
+	failures int64     // in a row
+	last     time.Time // of the failures
+	bucket   time.Time // when the leaky bucket will be empty
+	disabled bool
+}
+
+// fail counts one wrong code.
+func (g *guesses) fail(now time.Time, p Policy) {
+	g.failures++
+	g.last = now
+	if g.bucket.Before(now) {
+		g.bucket = now
+	}
+	g.bucket = g.bucket.Add(bucketDrain)
+	g.disabled = g.disabled || g.failures >= int64(p.MaxFailures)
+}
+
+// succeed forgets the failures in a row, never those in the bucket.
+func (g *guesses) succeed() { g.failures, g.last = 0, time.Time{} }
+
+// wait is how long no code is compared, 0 for not at all. A clock that was set
+// back cannot make it longer than it ever was.
+func (g *guesses) wait(now time.Time) time.Duration {
+	var wait time.Duration
+	if n := g.failures - freeFailures; n > 0 {
+		pause := backoff[min(n, int64(len(backoff)))-1]
+		wait = min(g.last.Add(pause).Sub(now), pause)
+	}
+	if full := g.bucket.Sub(now) - (bucketSize-1)*bucketDrain; full > 0 {
+		wait = max(wait, min(full, bucketDrain))
+	}
+	return max(wait, 0)
+}
+
+// sends are the messages of the last 24 hours to a number or a user, oldest first.
+type sends struct {
+	times []time.Time
+	since time.Time // the last success: sends before it do not lengthen the cool-down
+}
+
+// wait is how long no message may be sent, 0 for not at all.
+func (s *sends) wait(now time.Time, q quota) time.Duration {
+	s.forget(now)
+	var wait time.Duration
+	level := 0
+	for _, t := range s.times {
+		if t.After(s.since) {
+			level++
+		}
+	}
+	n := len(s.times)
+	if level > 0 {
+		pause := cooldown[min(level, len(cooldown))-1]
+		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
+	}
+	if n >= q.hour {
+		wait = max(wait, min(s.times[n-q.hour].Add(time.Hour).Sub(now), time.Hour))
+	}
+	if n >= q.day {
+		wait = max(wait, min(s.times[n-q.day].Add(24*time.Hour).Sub(now), 24*time.Hour))
+	}
+	return max(wait, 0)
+}
+
+// charge counts one message; it is never refunded.
+func (s *sends) charge(now time.Time) {
+	s.forget(now)
+	s.times = append(s.times, now)
+}
+
+// forget drops what is older than a day. A time in the future, from a clock that
+// was set back since, stays.
+func (s *sends) forget(now time.Time) {
+	for len(s.times) > 0 && !s.times[0].Add(24*time.Hour).After(now) {
+		s.times = s.times[1:]
+	}
+}
+
+// lapse is when the last of the sends is forgotten.
+func (s *sends) lapse() time.Time {
+	if len(s.times) == 0 {
+		return time.Time{}
+	}
+	return s.times[len(s.times)-1].Add(24 * time.Hour)
+}

@@ -1,0 +1,321 @@
+package mfa
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// The kinds of records and their ids.
+const (
+	kindFactor    = "factor"    // parent: its user's record, if it has an owner
+	kindChallenge = "challenge" // parent: its factor
+	kindNumber    = "number"    // the budget of a phone number
+	kindUser      = "user"      // the budget of a user, and which factors count against the cap
+
+	factorPrefix    = "auth_factor_"
+	challengePrefix = "auth_challenge_"
+	numberPrefix    = "auth_number_"
+	userPrefix      = "auth_user_"
+)
+
+// newID mints a factor's or a challenge's id. Its 80 random bits are not what
+// protects the record: ownership checks are.
+func newID(prefix string, now time.Time) (string, error) {
+	id, err := ulid.New(ulid.Timestamp(now), rand.Reader)
+	if err != nil {
+		return "", fmt.Errorf("mfa: minting an id: %w", err)
+	}
+	return prefix + id.String(), nil
+}
+
+// wellFormed says whether an id can be one of ours, so that nothing else ever
+// reaches a store.
+func wellFormed(prefix, id string) bool {
+	text, ok := strings.CutPrefix(id, prefix)
+	if !ok || len(text) != ulid.EncodedSize {
+		return false
+	}
+	parsed, err := ulid.ParseStrict(text)
+	return err == nil && parsed.String() == text // the canonical spelling only
+}
+
+func userRecordID(userID string) string {
+	sum := sha256.Sum256([]byte(userID))
+	return userPrefix + base32.StdEncoding.EncodeToString(sum[:20])
+}
+
+// A factor is the record of an authentication factor.
+type factor struct {
+	Record
+	name     string
+	verified bool      // confirmed by a first success
+	success  time.Time // of the last success
+
+	issuer, account string // TOTP
+	secret          []byte
+	lastStep        int64 // the newest step whose code was accepted
+
+	phone string // SMS, in E.164
+
+	guesses guesses
+
+	later []byte
+}
+
+func (f *factor) columns() *Record { return &f.Record }
+
+func (f *factor) fields(c *codec) {
+	c.string(&f.name)
+	c.bool(&f.verified)
+	c.time(&f.success)
+	c.string(&f.issuer)
+	c.string(&f.account)
+	c.bytes(&f.secret)
+	c.int(&f.lastStep)
+	c.string(&f.phone)
+	c.guesses(&f.guesses)
+	c.rest(&f.later)
+}
+
+// A challenge is the record of one challenge.
+type challenge struct {
+	Record
+	code     string // of an SMS challenge
+	failures int64  // wrong codes
+
+	later []byte
+}
+
+func (ch *challenge) columns() *Record { return &ch.Record }
+
+func (ch *challenge) fields(c *codec) {
+	c.string(&ch.code)
+	c.int(&ch.failures)
+	c.rest(&ch.later)
+}
+
+// A number is the budget of a phone number, whoever enrolled it.
+type number struct {
+	Record
+	sends   sends
+	guesses guesses // wrong codes while the factor was unverified
+
+	later []byte
+}
+
+func (n *number) columns() *Record { return &n.Record }
+
+func (n *number) fields(c *codec) {
+	c.sends(&n.sends)
+	c.guesses(&n.guesses)
+	c.rest(&n.later)
+}
+
+// A user is the budget of a user.
+type user struct {
+	Record
+	sends   sends
+	factors []membership
+
+	later []byte
+}
+
+// A membership is a factor as its user's record remembers it.
+type membership struct {
+	id       string
+	kind     string    // the factor's Type
+	verified bool      // confirmed by a first success
+	lapses   time.Time // when it is gone unless it was verified
+}
+
+func (u *user) columns() *Record { return &u.Record }
+
+func (u *user) fields(c *codec) {
+	c.sends(&u.sends)
+	n := int64(len(u.factors))
+	c.int(&n)
+	if c.reading {
+		u.factors = make([]membership, min(max(n, 0), maxFactors*2))
+	}
+	for i := range u.factors {
+		m := &u.factors[i]
+		c.string(&m.id)
+		c.string(&m.kind)
+		c.bool(&m.verified)
+		c.time(&m.lapses)
+	}
+	c.rest(&u.later)
+}
+
+// stored is what all kinds have in common.
+type stored interface {
+	columns() *Record
+	fields(c *codec)
+}
+
+// stateVersion is the first byte of every plain text. Fields are only ever
+// appended, so it changes only when that no longer does.
+const stateVersion = 1
+
+// seal turns a record into a change that inserts it, when its version is 0, or
+// replaces it.
+func (r *Keyring) sealed(s stored) (Change, error) {
+	rec := s.columns()
+	c := &codec{buf: append(make([]byte, 0, 192), stateVersion)}
+	c.columns(rec)
+	s.fields(c)
+	state, err := r.seal(rec, rec.Version+1, c.buf)
+	if err != nil {
+		return Change{}, err
+	}
+	change := Change{Record: *rec}
+	change.Record.State = state
+	return change, nil
+}
+
+// opened reads a record of a store into s and holds every column against State.
+func (r *Keyring) opened(rec Record, kind string, s stored) error {
+	if rec.Kind != kind {
+		return integrityError(&rec, "it is of another kind")
+	}
+	plain, err := r.open(&rec)
+	if err != nil {
+		return err
+	}
+	if len(plain) == 0 || plain[0] != stateVersion {
+		return integrityError(&rec, "its state is of a newer version of this library")
+	}
+	c := &codec{buf: plain[1:], reading: true}
+	sealed := rec
+	c.columns(&sealed)
+	s.fields(c)
+	if c.bad {
+		return integrityError(&rec, "its state is malformed")
+	}
+	switch {
+	case sealed.Type != rec.Type:
+		return integrityError(&rec, "column Type differs from its state")
+	case sealed.Status != rec.Status:
+		return integrityError(&rec, "column Status differs from its state")
+	case !sealed.CreatedAt.Equal(rec.CreatedAt):
+		return integrityError(&rec, "column CreatedAt differs from its state")
+	case !sealed.UpdatedAt.Equal(rec.UpdatedAt):
+		return integrityError(&rec, "column UpdatedAt differs from its state")
+	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
+		return integrityError(&rec, "column ExpiresAt differs from its state")
+	}
+	sealed.State = nil
+	*s.columns() = sealed
+	return nil
+}
+
+// A codec writes or reads the fields of a record, one after the other, so that
+// each kind lists them once. What an older version did not write is read as zero.
+type codec struct {
+	buf     []byte // written so far, or still to be read
+	reading bool
+	bad     bool
+}
+
+func (c *codec) columns(r *Record) {
+	c.string(&r.Type)
+	c.string(&r.Status)
+	c.time(&r.CreatedAt)
+	c.time(&r.UpdatedAt)
+	c.time(&r.ExpiresAt)
+}
+
+func (c *codec) int(v *int64) {
+	if !c.reading {
+		c.buf = binary.AppendVarint(c.buf, *v)
+		return
+	}
+	if len(c.buf) == 0 {
+		return
+	}
+	n, size := binary.Varint(c.buf)
+	if size <= 0 {
+		c.bad, c.buf = true, nil
+		return
+	}
+	*v, c.buf = n, c.buf[size:]
+}
+
+func (c *codec) bytes(v *[]byte) {
+	n := int64(len(*v))
+	c.int(&n)
+	switch {
+	case !c.reading:
+		c.buf = append(c.buf, *v...)
+	case n < 0 || n > int64(len(c.buf)):
+		c.bad, c.buf = true, nil
+	default:
+		*v, c.buf = c.buf[:n:n], c.buf[n:]
+	}
+}
+
+func (c *codec) string(v *string) {
+	b := []byte(*v)
+	c.bytes(&b)
+	if c.reading {
+		*v = string(b)
+	}
+}
+
+func (c *codec) bool(v *bool) {
+	var n int64
+	if *v {
+		n = 1
+	}
+	c.int(&n)
+	*v = n != 0
+}
+
+// time keeps milliseconds; 0 is the zero time.
+func (c *codec) time(v *time.Time) {
+	n := millis(*v)
+	c.int(&n)
+	if c.reading {
+		*v = time.Time{}
+		if n != 0 {
+			*v = time.UnixMilli(n).UTC()
+		}
+	}
+}
+
+func (c *codec) guesses(g *guesses) {
+	c.int(&g.failures)
+	c.time(&g.last)
+	c.time(&g.bucket)
+	c.bool(&g.disabled)
+}
+
+func (c *codec) sends(s *sends) {
+	n := int64(len(s.times))
+	c.int(&n)
+	if c.reading {
+		s.times = make([]time.Time, min(max(n, 0), 64))
+	}
+	for i := range s.times {
+		c.time(&s.times[i])
+	}
+	c.time(&s.since)
+}
+
+// rest keeps what a newer version appended, so that a process that does not know
+// it yet writes it back.
+func (c *codec) rest(v *[]byte) {
+	if c.reading {
+		*v, c.buf = slices.Clone(c.buf), nil
+	} else {
+		c.buf = append(c.buf, *v...)
+	}
+}
