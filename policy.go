@@ -151,7 +151,7 @@ func (g *guesses) wait(now time.Time) time.Duration {
 		pause := backoff[min(n, int64(len(backoff)))-1]
 		wait = min(g.last.Add(pause).Sub(now), pause)
 	}
-	if full := g.bucket.Sub(now) - (bucketSize-1)*bucketDrain; full > 0 {
+	if full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain)); full > 0 {
 		wait = max(wait, min(full, bucketDrain))
 	}
 	return max(wait, 0)
