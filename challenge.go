@@ -98,7 +98,7 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 		return Challenge{}, err
 	}
 	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
-	ch, err := transact(ctx, s, load, func(now time.Time, v *view) (*view, outcome) {
+	ch, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
 		return v, decideChallenge(now, s.policy, v, p)
 	})
 	if err != nil {
@@ -223,7 +223,7 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // the outcome, if it was committed, counts.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
-	return transact(ctx, s, load, func(now time.Time, v *view) (Verification, outcome) {
+	return transact(ctx, s, p.ChallengeID, load, func(now time.Time, v *view) (Verification, outcome) {
 		return decide(now, s.policy, v, p)
 	})
 }

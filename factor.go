@@ -203,7 +203,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		}
 	}
 	load := func(ctx context.Context) (*view, error) { return s.loadUser(ctx, p.UserID) }
-	enr.Factor, err = transact(ctx, s, load, func(now time.Time, v *view) (Factor, outcome) {
+	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
 		return decideEnroll(now, v, f)
 	})
 	if err != nil {
@@ -361,7 +361,7 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 // budgets of its number and user stay.
 func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) }
-	_, err := transact(ctx, s, load, func(now time.Time, v *view) (struct{}, outcome) {
+	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
 		f, u := v.factor, v.user
 		if f.lapsed(now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
@@ -383,7 +383,7 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 // confirmed yet it clears the failures of the number.
 func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withNumber) }
-	_, err := transact(ctx, s, load, func(now time.Time, v *view) (struct{}, outcome) {
+	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
 		f, n := v.factor, v.number
 		if f.lapsed(now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
@@ -469,10 +469,11 @@ func (s *Service) openUser(records map[string]Record, v *view, required bool) er
 	}
 	rec, ok := records[f.Parent]
 	if !ok {
-		if required {
-			return integrityError(&f.Record, "the record of its user is gone")
+		now, err := s.now()
+		if err == nil && required && !f.lapsed(now) { // a purge may leave a lapsed factor for last
+			err = integrityError(&f.Record, "the record of its user is gone")
 		}
-		return nil
+		return err
 	}
 	v.user = new(user)
 	return s.keys.opened(rec, kindUser, v.user)

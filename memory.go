@@ -23,7 +23,8 @@ type MemoryStore struct {
 	mu    sync.RWMutex
 	rows  map[string]row
 	users map[string][]string // kind and user to ids in order
-	lapse []string            // ids of rows that expire, in the order they are looked at
+	lapse []lapsing           // rows that expire, in the order they are looked at
+	next  uint64              // the ticket of the next of them
 }
 
 // A row holds no pointer but its body's, so that copies are free and the garbage
@@ -31,7 +32,15 @@ type MemoryStore struct {
 type row struct {
 	version int64
 	expires int64  // ExpiresAt in milliseconds, 0 for never
+	ticket  uint64 // of its place in lapse; 0 for none
 	body    string // all columns but the version
+}
+
+// A lapsing row is looked at unless it has another ticket by then: each row is in
+// the queue once.
+type lapsing struct {
+	id     string
+	ticket uint64
 }
 
 var _ Store = (*MemoryStore)(nil)
@@ -167,17 +176,19 @@ func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) 
 func (m *MemoryStore) dropLapsed(now time.Time, changes []Change) {
 	limit := now.Add(-keepLapsed).UnixMilli()
 	for range min(2, len(m.lapse)) {
-		id := m.lapse[0]
+		look := m.lapse[0]
 		m.lapse = m.lapse[1:]
-		r, ok := m.rows[id]
-		if !ok || r.expires == 0 {
-			continue
+		r, ok := m.rows[look.id]
+		switch {
+		case !ok || r.ticket != look.ticket: // it is gone, or came back later
+		case r.expires == 0:
+			r.ticket = 0
+			m.rows[look.id] = r
+		case r.expires < limit && !slices.ContainsFunc(changes, func(c Change) bool { return c.Record.ID == look.id }):
+			m.remove(look.id)
+		default:
+			m.lapse = append(m.lapse, look)
 		}
-		if r.expires < limit && !slices.ContainsFunc(changes, func(c Change) bool { return c.Record.ID == id }) {
-			m.remove(id)
-			continue
-		}
-		m.lapse = append(m.lapse, id)
 	}
 }
 
@@ -194,14 +205,16 @@ func (m *MemoryStore) put(r row) {
 	old, ok := m.rows[id]
 	m.unindex(id, old)
 	if ok {
-		r.version = old.version
+		r.version, r.ticket = old.version, old.ticket
 		delete(m.rows, id) // so that the key is a part of the new body
 	}
 	r.version++
-	m.rows[id] = r
-	if r.expires != 0 && old.expires == 0 {
-		m.lapse = append(m.lapse, id)
+	if r.expires != 0 && r.ticket == 0 {
+		m.next++
+		r.ticket = m.next
+		m.lapse = append(m.lapse, lapsing{strings.Clone(id), r.ticket}) // a clone, not to keep this body alive
 	}
+	m.rows[id] = r
 	if user := r.column(userColumn); user != "" {
 		key := userKey(r.column(kindColumn), user)
 		ids := m.users[key]

@@ -180,8 +180,9 @@ type outcome struct {
 }
 
 // transact is the life of every call that writes: load, decide, commit, and only
-// then tell. Whoever lost a race loads and decides again.
-func transact[T any](ctx context.Context, s *Service,
+// then tell. Whoever lost a race loads and decides again. id is what a caller who
+// lost too many is told about.
+func transact[T any](ctx context.Context, s *Service, id string,
 	load func(context.Context) (*view, error),
 	decide func(now time.Time, v *view) (T, outcome),
 ) (T, error) {
@@ -211,7 +212,7 @@ func transact[T any](ctx context.Context, s *Service,
 		}
 		return told, out.err
 	}
-	return none, errThrottled("", raceWait)
+	return none, errThrottled(id, raceWait)
 }
 
 // commit writes an outcome, all of it or nothing. It is the only place that

@@ -34,7 +34,7 @@ type Message struct {
 // sends none, for development and tests. The zero value is ready for use.
 type Outbox struct {
 	mu       sync.Mutex
-	messages []Message
+	messages []*Message // pointers, so that they do not print with what holds the Outbox
 }
 
 var _ SMSSender = (*Outbox)(nil)
@@ -49,7 +49,7 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if len(o.messages) == outboxSize {
 		o.messages = slices.Delete(o.messages, 0, 1)
 	}
-	o.messages = append(o.messages, m)
+	o.messages = append(o.messages, &m)
 	return nil
 }
 
@@ -57,7 +57,11 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 func (o *Outbox) Messages() []Message {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return slices.Clone(o.messages)
+	messages := make([]Message, len(o.messages))
+	for i, m := range o.messages {
+		messages[i] = *m
+	}
+	return messages
 }
 
 // Format prints how many messages there are, whatever the verb.

@@ -24,14 +24,19 @@ func totpSecret(given string) ([]byte, error) {
 		return nil, errTOTPSecret(fmt.Sprintf("The TOTP secret must be at most %d bytes.", maxSecret))
 	}
 	text := strings.Map(func(r rune) rune {
-		if r == ' ' || r == '-' {
+		switch {
+		case r == ' ' || r == '-':
 			return -1
+		case 'a' <= r && r <= 'z':
+			return r - 'a' + 'A' // not strings.ToUpper, which makes ASCII of a few others
+		case r == '\r' || r == '\n':
+			return '!' // which base32 would skip
 		}
 		return r
-	}, strings.ToUpper(given))
+	}, given)
 	secret, err := secretEncoding.DecodeString(strings.TrimRight(text, "="))
 	switch {
-	case err != nil || strings.ContainsAny(given, "\r\n"):
+	case err != nil:
 		return nil, errTOTPSecret("The TOTP secret is not base32.")
 	case len(secret) < minSecret:
 		return nil, errTOTPSecret(fmt.Sprintf("The TOTP secret has %d bytes; RFC 4226 section 4 demands at least %d, because a shorter one can be guessed from codes.", len(secret), minSecret))
