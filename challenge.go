@@ -305,7 +305,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	}
 	matched := match(code, codes)
 	step := first + int64(matched)
-	replayed := f.Type == TypeTOTP && matched >= 0 && step <= f.lastStep
+	replayed := f.Type == TypeTOTP && matched >= 0 && step < f.nextStep
 
 	out := outcome{save: []stored{ch, f}}
 	if matched < 0 || replayed {
@@ -341,7 +341,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	lane.succeed()
 	f.verified, f.success = true, now
 	if f.Type == TypeTOTP {
-		f.lastStep = step
+		f.nextStep = step + 1
 	}
 	f.setStatus(now)
 	if n != nil {

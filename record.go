@@ -61,7 +61,7 @@ type factor struct {
 
 	issuer, account string // TOTP
 	secret          []byte
-	lastStep        int64 // the newest step whose code was accepted
+	nextStep        int64 // the oldest step whose code can be accepted: none was from here on
 
 	phone string // SMS, in E.164
 
@@ -79,7 +79,7 @@ func (f *factor) fields(c *codec) {
 	c.string(&f.issuer)
 	c.string(&f.account)
 	c.bytes(&f.secret)
-	c.int(&f.lastStep)
+	c.int(&f.nextStep)
 	c.string(&f.phone)
 	c.guesses(&f.guesses)
 	c.rest(&f.later)
