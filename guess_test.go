@@ -1,0 +1,586 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// The tests of this file show that wrong codes cost what docs/design.md says, by
+// whatever way they come.
+
+// TestBackoff: four wrong codes are free, from the fifth on each begins a wait; a
+// try during a wait is not compared, not counted and does not lengthen it.
+func TestBackoff(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	want := []time.Duration{
+		0, 0, 0, 0, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute,
+		8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour, time.Hour,
+	}
+	ch := r.challenge(f)
+	for i, wait := range want {
+		if i%5 == 0 && i > 0 {
+			ch = r.challenge(f)
+		}
+		_, err := r.answer(ch, f, r.wrong(f))
+		if errors.Is(err, mfa.ErrChallengeExpired) {
+			ch = r.challenge(f)
+			_, err = r.answer(ch, f, r.wrong(f))
+		}
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if got := refusal(t, err).RetryAfter; got != wait {
+			t.Fatalf("wrong code %d: wait %s, want %s", i+1, got, wait)
+		}
+		if wait == 0 {
+			continue
+		}
+		r.clock.Advance(wait - time.Millisecond)
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrThrottled)
+		if got := refusal(t, err).RetryAfter; got != time.Millisecond {
+			t.Fatalf("after wrong code %d the wait is still %s, want 1ms", i+1, got)
+		}
+		r.clock.Advance(time.Millisecond)
+	}
+}
+
+// TestWaitIsNotCompared: during a wait even the right code is refused, uncounted.
+func TestWaitIsNotCompared(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	open := r.challenge(f)
+	r.fail(f, 5)
+	before := r.record("factor")
+	for range 10 {
+		_, err := r.answer(open, f, r.right(f))
+		mustBe(t, err, mfa.ErrThrottled)
+		if e := refusal(t, err); e.RetryAfter != 30*time.Second || e.AttemptsLeft != -1 {
+			t.Fatalf("%+v, want a wait of 30s and unknown attempts", e)
+		}
+	}
+	if r.record("factor").Version != before.Version {
+		t.Error("a try during a wait was written")
+	}
+	r.clock.Advance(30 * time.Second)
+	if _, err := r.answer(open, f, r.right(f)); err != nil {
+		t.Errorf("after the wait: %v", err)
+	}
+}
+
+// TestAttempts: the fifth wrong code is answered as wrong with none left, the sixth
+// call is refused whatever its code is.
+func TestAttempts(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	for left := 4; left >= 0; left-- {
+		v, err := r.answer(ch, f, r.wrong(f))
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if e := refusal(t, err); e.AttemptsLeft != left {
+			t.Fatalf("%d attempts left, want %d", e.AttemptsLeft, left)
+		}
+		if v.Valid || v.Challenge != ch {
+			t.Fatalf("with ErrInvalidCode: %+v, want the challenge and not valid", v)
+		}
+	}
+	r.clock.Advance(time.Minute)
+	v, err := r.answer(ch, f, r.right(f))
+	mustBe(t, err, mfa.ErrTooManyAttempts)
+	if e := refusal(t, err); e.AttemptsLeft != 0 || e.Code != "one_time_code_too_many_attempts" {
+		t.Errorf("%+v", e)
+	}
+	if v != (mfa.Verification{}) {
+		t.Errorf("a refusal came with %+v", v)
+	}
+}
+
+// TestDisabled: the thirtieth wrong code in a row disables the factor; no time helps,
+// Reset does (NIST SP 800-63B-4 section 3.2.2).
+func TestDisabled(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.fail(f, 29)
+	ch := r.patientChallenge(f)
+	r.took()
+	_, err := r.answer(ch, f, r.wrong(f))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if e := refusal(t, err); e.AttemptsLeft != 0 {
+		t.Errorf("%d attempts left of a disabled factor", e.AttemptsLeft)
+	}
+	events := r.took()
+	if n := len(events); n != 2 || events[1].Kind != mfa.EventDisabled || events[0].Failures != 30 {
+		t.Errorf("events %+v, want failed with 30 failures and disabled", events)
+	}
+	got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+	if err != nil || got.Status != mfa.StatusDisabled || !got.UpdatedAt.Equal(r.clock.Now()) {
+		t.Errorf("factor %v updated %s, %v; want disabled now", got, got.UpdatedAt, err)
+	}
+	_, err = r.answer(ch, f, r.right(f))
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(10 * 365 * 24 * time.Hour)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrFactorDisabled)
+
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+		t.Errorf("after Reset: %v", err)
+	}
+}
+
+// TestResetKeepsUsedCodes: an operator's Reset makes no used code valid again.
+func TestResetKeepsUsedCodes(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	code := r.right(f)
+	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.answer(r.challenge(f), f, code)
+	mustBe(t, err, mfa.ErrInvalidCode)
+}
+
+// TestChallengeDeadAfterLock: a challenge from before the factor was disabled is
+// dead as well.
+func TestChallengeDeadAfterLock(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 3 })
+	f := r.totp(ann)
+	open := r.challenge(f)
+	r.fail(f, 3)
+	_, err := r.answer(open, f, r.right(f))
+	mustBe(t, err, mfa.ErrFactorDisabled)
+}
+
+// TestRechallengeKeepsFailures: a new challenge is not a new budget (NIST
+// SP 800-63B-4 section 3.1.3.2).
+func TestRechallengeKeepsFailures(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	for i := 1; i <= 5; i++ {
+		_, err := r.answer(r.challenge(f), f, r.wrong(f))
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if waits := refusal(t, err).RetryAfter > 0; waits != (i == 5) {
+			t.Fatalf("wrong code %d on a challenge of its own: waits %t", i, waits)
+		}
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+func TestParallelChallengesShareBudget(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	challenges := make([]mfa.Challenge, 50)
+	for i := range challenges {
+		challenges[i] = r.challenge(f)
+	}
+	services := []*mfa.Service{r.Service, r.another()}
+	code := r.wrong(f)
+	errs := all(200, func(i int) error {
+		_, err := services[i%2].Verify(t.Context(), mfa.VerifyParams{ChallengeID: challenges[i%50].ID, UserID: ann, Code: code})
+		return err
+	})
+	if n := count(errs, mfa.ErrInvalidCode); n > 5 || n == 0 {
+		t.Errorf("%d of 200 wrong codes were answered, want 1 to 5", n)
+	}
+	if n := count(errs, mfa.ErrInvalidCode) + count(errs, mfa.ErrThrottled); n != 200 {
+		t.Errorf("%d calls were answered or throttled, want all 200: %v", n, errs)
+	}
+}
+
+func TestBurstCannotExceedBudget(t *testing.T) {
+	r := newRig(t)
+	for _, f := range []enrolled{r.totp(ann), r.phone(ann, phone), r.enrollSMS("user_bob", "+15005550007")} {
+		ch := r.challenge(f)
+		code := r.wrong(f)
+		r.took()
+		errs := all(200, func(int) error { _, err := r.answer(ch, f, code); return err })
+		answered := count(errs, mfa.ErrInvalidCode)
+		if answered > 5 || answered == 0 {
+			t.Errorf("%s: %d of 200 wrong codes were answered, want 1 to 5", f.Type, answered)
+		}
+		counted := 0
+		for _, e := range r.took() {
+			if e.Kind == mfa.EventFailed {
+				counted++
+			}
+		}
+		if counted != answered {
+			t.Errorf("%s: %d wrong codes were answered and %d counted", f.Type, answered, counted)
+		}
+	}
+}
+
+// TestRightCodeInBurst: with a right code among 200 wrong ones nothing is told twice.
+func TestRightCodeInBurst(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	right, wrong := r.right(f), r.wrong(f)
+	errs := all(200, func(i int) error {
+		code := wrong
+		if i%40 == 7 {
+			code = right
+		}
+		_, err := r.answer(ch, f, code)
+		return err
+	})
+	if n := count(errs, nil); n > 1 {
+		t.Errorf("%d successes", n)
+	}
+	if n := count(errs, mfa.ErrInvalidCode); n > 5 {
+		t.Errorf("%d wrong codes were answered", n)
+	}
+}
+
+// TestLostRaces: who loses eight races is told to come back in a second, the same
+// for a right and a wrong code.
+func TestLostRaces(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method == "Save" {
+			return fmt.Errorf("somebody was quicker: %w", mfa.ErrConflict)
+		}
+		return nil
+	}
+	calls := len(r.store.Calls())
+	var told [2]mfa.Error
+	for i, code := range []string{r.right(f), r.wrong(f)} {
+		v, err := r.answer(ch, f, code)
+		mustBe(t, err, mfa.ErrThrottled)
+		told[i] = *refusal(t, err)
+		if v != (mfa.Verification{}) {
+			t.Errorf("a lost race came with %+v", v)
+		}
+	}
+	if told[0] != told[1] || told[0].RetryAfter != time.Second || told[0].ID != ch.ID {
+		t.Errorf("right code: %+v, wrong code: %+v; want the same, 1s", told[0], told[1])
+	}
+	if n := len(r.store.Calls()) - calls; n != 2*8*2 {
+		t.Errorf("%d store calls, want 8 times a read and a write for each", n)
+	}
+}
+
+func TestDefaultsThrottle(t *testing.T) {
+	var clock mfatest.Clock
+	svc, err := mfa.New(mfa.Config{Now: clock.Now, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{t: t, clock: &clock, Service: svc}
+	r.fail(enrolled{enr.Factor, enr.TOTP.Secret()}, 5)
+	_, err = svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestEveryEntryPointCounts: login, confirmation and a login by an operator's tool
+// (AnyUser) share one count, which another process sees.
+func TestEveryEntryPointCounts(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	other := r.another()
+	ways := []func(mfa.Challenge) error{
+		func(ch mfa.Challenge) error { _, err := r.answer(ch, f, r.wrong(f)); return err },
+		func(ch mfa.Challenge) error {
+			_, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.wrong(f)})
+			return err
+		},
+	}
+	for i := 1; i <= 5; i++ {
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: i%2 == 0})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = ways[i%2](ch)
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if events := r.took(); events[len(events)-1].Failures != i {
+			t.Fatalf("wrong code %d was counted as number %d", i, events[len(events)-1].Failures)
+		}
+	}
+	_, err := other.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: mfa.AnyUser})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+func TestRateLimitKeyIsCanonical(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, code := r.challenge(f), r.wrong(f)
+	variants := []string{code, " " + code, code + "\n", code[:3] + " " + code[3:], code[:3] + "-" + code[3:]}
+	for i, variant := range variants {
+		_, err := r.answer(ch, f, variant)
+		if e := refusal(t, err); e.AttemptsLeft != 4-i {
+			t.Fatalf("variant %d left %d attempts, want %d", i, e.AttemptsLeft, 4-i)
+		}
+	}
+}
+
+func TestSuccessDoesNotClearOtherKeys(t *testing.T) {
+	r := newRig(t)
+	f, other := r.totp(ann), r.totp("user_bob")
+	second := r.totp(ann)
+	r.fail(f, 5)
+	for _, o := range []enrolled{other, second} {
+		if _, err := r.answer(r.challenge(o), o, r.right(o)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestSuccessForgetsRow: a success forgets the failures in a row (NIST SP 800-63B-4
+// section 3.2.2), and tells how many there were.
+func TestSuccessForgetsRow(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.fail(f, 4)
+	r.took()
+	if _, err := r.answer(r.patientChallenge(f), f, r.right(f)); err != nil {
+		t.Fatal(err)
+	}
+	if e := r.took()[0]; e.Kind != mfa.EventVerified || e.Failures != 4 || e.FirstUse {
+		t.Errorf("event %+v, want verified after 4 failures", e)
+	}
+	ch := r.challenge(f)
+	for range 4 {
+		_, err := r.answer(ch, f, r.wrong(f))
+		if wait := refusal(t, err).RetryAfter; wait != 0 {
+			t.Fatalf("a wait of %s among the first four after a success", wait)
+		}
+	}
+}
+
+func TestUnknownChallengeDoesNotCount(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	before := r.records()
+	for _, p := range []mfa.VerifyParams{
+		{ChallengeID: "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV", UserID: ann, Code: r.wrong(f)},
+		{ChallengeID: ch.ID, UserID: "user_bob", Code: r.wrong(f)},
+		{ChallengeID: ch.ID, Code: r.wrong(f)},
+		{ChallengeID: f.ID, UserID: ann, Code: r.wrong(f)},
+	} {
+		_, err := r.Verify(t.Context(), p)
+		mustBe(t, err, mfa.ErrNotFound)
+	}
+	after := r.records()
+	for i := range before {
+		if before[i].Version != after[i].Version {
+			t.Errorf("record %s was written", before[i].ID)
+		}
+	}
+}
+
+// TestInterleavedSuccessBudget: whoever logs in every day does not give a guesser a
+// fresh budget every day. A bucket of 50 drains one per 14.4 hours; success does
+// not empty it, and when it is full the next guess waits, without being disabled.
+func TestInterleavedSuccessBudget(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	guesses, begin := 0, r.clock.Now()
+	for r.clock.Now().Sub(begin) < 30*24*time.Hour {
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		if err == nil && guesses%4 == 3 { // never a fifth in a row
+			_, err = r.answer(ch, f, r.right(f))
+			if err == nil {
+				guesses++ // so that the next is a guess again
+				r.clock.Advance(time.Minute)
+				continue
+			}
+		}
+		if err == nil {
+			_, err = r.answer(ch, f, r.wrong(f))
+		}
+		switch {
+		case errors.Is(err, mfa.ErrInvalidCode):
+			guesses++
+			r.clock.Advance(time.Minute)
+		case errors.Is(err, mfa.ErrThrottled):
+			wait := refusal(t, err).RetryAfter
+			if wait > 14*time.Hour+24*time.Minute {
+				t.Fatalf("a wait of %s", wait)
+			}
+			r.clock.Advance(wait)
+		default:
+			t.Fatal(err)
+		}
+	}
+	failed := 0
+	for _, e := range r.took() {
+		if e.Kind == mfa.EventFailed {
+			failed++
+		}
+	}
+	if failed < 95 || failed > 101 { // 50 at once, and 50 drained in 30 days
+		t.Errorf("%d wrong codes were answered in 30 days, want 100", failed)
+	}
+}
+
+// TestReEnrolKeepsCounters: enrolling another factor changes nothing about a
+// confirmed one.
+func TestReEnrolKeepsCounters(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.fail(f, 5)
+	r.enrollTOTP(ann)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestReEnrolKeepsOldUntilConfirm: the confirmed factor logs in while and after a
+// second one is enrolled.
+func TestReEnrolKeepsOldUntilConfirm(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	second := r.enrollTOTP(ann)
+	if second.ID == f.ID || second.secret == f.secret {
+		t.Fatal("the enrolment has the id or the secret of the old one")
+	}
+	r.login(f)
+	r.login(second)
+	r.login(f)
+}
+
+// TestReEnrolIsNotANewBudget: neither messages nor guesses start afresh for a
+// number that is enrolled again, by the same user or by another.
+func TestReEnrolIsNotANewBudget(t *testing.T) {
+	t.Run("sends", func(t *testing.T) {
+		r := newRig(t)
+		sent, begin := 0, r.clock.Now()
+		for i := 0; r.clock.Now().Sub(begin) < 24*time.Hour; i++ {
+			f := r.enrollSMS(fmt.Sprintf("user_%d", i%3), phone)
+			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
+			if err == nil {
+				sent++
+			} else {
+				mustBe(t, err, mfa.ErrThrottled)
+			}
+			r.clock.Advance(5 * time.Minute)
+		}
+		if sent != 5 || r.sms.Sends() != 5 {
+			t.Errorf("%d messages in a day to an unverified number, want 5", sent)
+		}
+	})
+	t.Run("guesses", func(t *testing.T) {
+		r := newRig(t)
+		for i := range 5 {
+			f := r.enrollSMS(fmt.Sprintf("user_%d", i%2), phone)
+			_, err := r.answer(r.patientChallenge(f), f, r.wrong(f))
+			mustBe(t, err, mfa.ErrInvalidCode)
+			if got := refusal(t, err).RetryAfter; (got > 0) != (i == 4) {
+				t.Fatalf("wrong code %d, on an enrolment of its own: wait %s", i+1, got)
+			}
+		}
+		f := r.enrollSMS(ann, phone)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrThrottled)
+	})
+}
+
+// TestNumberIsForgiven: a stranger who guesses at a number cannot keep its owner
+// from enrolling it for ever: the failures are forgotten once the bucket has
+// drained, and Reset does it at once.
+func TestNumberIsForgiven(t *testing.T) {
+	guessed := func(t *testing.T) (*rig, enrolled) {
+		r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+		stranger := r.enrollSMS("user_mallory", phone)
+		r.fail(stranger, 5)
+		f := r.enrollSMS(ann, phone)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrFactorDisabled)
+		return r, f
+	}
+	t.Run("by time", func(t *testing.T) {
+		r, _ := guessed(t)
+		r.clock.Advance(5*(14*time.Hour+24*time.Minute) - time.Minute)
+		f := r.enrollSMS(ann, phone)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrFactorDisabled)
+		r.clock.Advance(2 * time.Minute)
+		r.login(r.enrollSMS(ann, phone))
+	})
+	t.Run("by Reset", func(t *testing.T) {
+		r, f := guessed(t)
+		if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(time.Minute)
+		r.login(f)
+	})
+}
+
+// TestEventOnFailures: each wrong code that is answered raises one event with the
+// count so far.
+func TestEventOnFailures(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	r.took()
+	for range 5 {
+		_, _ = r.answer(ch, f, r.wrong(f))
+	}
+	_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	events := r.took()
+	if len(events) != 6 {
+		t.Fatalf("%d events, want 5 and one throttled", len(events))
+	}
+	for i, e := range events[:5] {
+		want := mfa.Event{Kind: mfa.EventFailed, Time: r.clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
+		if i == 4 {
+			want.RetryAfter = 30 * time.Second
+		}
+		if e != want {
+			t.Errorf("event %d: %+v, want %+v", i, e, want)
+		}
+	}
+	if e := events[5]; e.Kind != mfa.EventThrottled || e.RetryAfter != 30*time.Second {
+		t.Errorf("the last event is %+v, want throttled for 30s", e)
+	}
+}
+
+// TestPolicyBounds: New takes what the bounds allow and nothing beyond, and names
+// the number.
+func TestPolicyBounds(t *testing.T) {
+	for _, tt := range []struct {
+		policy mfa.Policy
+		ok     bool
+	}{
+		{mfa.Policy{}, true},
+		{mfa.Policy{ChallengeLifetime: time.Minute}, true},
+		{mfa.Policy{ChallengeLifetime: time.Minute - 1}, false},
+		{mfa.Policy{ChallengeLifetime: 10*time.Minute + 1}, false},
+		{mfa.Policy{ChallengeLifetime: -time.Minute}, false},
+		{mfa.Policy{MaxAttempts: 1}, true},
+		{mfa.Policy{MaxAttempts: 10}, true},
+		{mfa.Policy{MaxAttempts: 11}, false},
+		{mfa.Policy{MaxAttempts: -1}, false},
+		{mfa.Policy{MaxFailures: 33}, true},
+		{mfa.Policy{MaxFailures: 34}, false},
+		{mfa.Policy{MaxFailures: -1}, false},
+		{mfa.Policy{MaxFailures: 100, ExactStep: true}, true},
+		{mfa.Policy{MaxFailures: 101, ExactStep: true}, false},
+	} {
+		_, err := mfa.New(mfa.Config{Policy: tt.policy, Logger: slog.New(slog.DiscardHandler)})
+		if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, mfa.ErrConfig) {
+			t.Errorf("%+v: %v", tt.policy, err)
+		}
+	}
+}
