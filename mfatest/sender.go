@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"sync"
 
 	"github.com/authfactor/mfa"
@@ -69,13 +70,12 @@ var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
 // Code returns the first six digits on their own in the last message that arrived
 // at the number, given in E.164; "" if there are none.
 func (s *Sender) Code(phoneNumber string) string {
-	code := ""
-	for _, m := range s.Messages() {
+	for _, m := range slices.Backward(s.Messages()) {
 		if m.To == phoneNumber {
-			code = sixDigits.FindString(m.Body)
+			return sixDigits.FindString(m.Body)
 		}
 	}
-	return code
+	return ""
 }
 
 // Format prints how many messages arrived, whatever the verb.
