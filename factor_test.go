@@ -1,0 +1,302 @@
+package mfa_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// The tests of this file show who reaches which factor, and how factors come and go.
+
+func TestCodeOfOtherUser(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	bob := r.totp("user_bob")
+	ch := r.challenge(f)
+	for _, userID := range []string{"user_bob", "", "user_ann ", "USER_ANN"} {
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.right(f)})
+		mustBe(t, err, mfa.ErrNotFound)
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID})
+		mustBe(t, err, mfa.ErrNotFound)
+		_, err = r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID})
+		mustBe(t, err, mfa.ErrNotFound)
+		mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
+		mustBe(t, r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
+	}
+	_, err := r.answer(ch, f, r.right(bob))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)})
+	if err != nil || v.Factor.UserID != ann || v.Factor.ID != f.ID {
+		t.Errorf("an operator: %+v, %v; want Ann's factor", v, err)
+	}
+}
+
+// TestNotFoundIsOne: a factor that is not there and one of somebody else are refused
+// with the same error.
+func TestNotFoundIsOne(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	missing := "auth_factor_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	_, other := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob"})
+	_, none := r.Factor(t.Context(), mfa.FactorParams{FactorID: missing, UserID: "user_bob"})
+	a, b := refusal(t, other), refusal(t, none)
+	if a.Code != b.Code || a.Message != "Authentication Factor not found: '"+f.ID+"'." || b.Message != "Authentication Factor not found: '"+missing+"'." {
+		t.Errorf("%v and %v", a, b)
+	}
+}
+
+// TestUnownedFactor: without an owner there is no cap, no replacement, and no other
+// user reaches it.
+func TestUnownedFactor(t *testing.T) {
+	r := newRig(t)
+	first := r.enrollTOTP("")
+	for range 15 {
+		r.enrollTOTP("")
+	}
+	r.login(first)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: first.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrNotFound)
+	_, err = r.Factors(t.Context(), "")
+	mustBe(t, err, mfa.ErrInvalidParameter)
+}
+
+func TestZeroResultNotVerified(t *testing.T) {
+	if v := (mfa.Verification{}); v.Valid || v.FirstUse {
+		t.Error("the zero Verification is verified")
+	}
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	for _, code := range []string{r.wrong(f), "", "x"} {
+		if v, err := r.answer(ch, f, code); err == nil || v.Valid || v.Factor.ID != "" {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+}
+
+func TestMissingFactorFailsClosed(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.answer(ch, f, r.right(f))
+	mustBe(t, err, mfa.ErrNotFound)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrNotFound)
+	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || factors == nil || len(factors) != 0 {
+		t.Errorf("%v, %v; want no factors and no error", factors, err)
+	}
+	broken := fmt.Errorf("connection refused")
+	r.store.Before = func(context.Context, mfatest.Call) error { return broken }
+	_, err = r.Factors(t.Context(), ann)
+	mustBe(t, err, broken)
+}
+
+// TestUnenrollDuringVerify: of an Unenroll and a Verify at once, either the code was
+// accepted before, or the challenge is not found.
+func TestUnenrollDuringVerify(t *testing.T) {
+	for range 20 {
+		r := newRig(t)
+		f := r.totp(ann)
+		ch, code := r.challenge(f), r.right(f)
+		errs := all(2, func(i int) error {
+			if i == 0 {
+				return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+			}
+			_, err := r.answer(ch, f, code)
+			return err
+		})
+		if errs[0] != nil || errs[1] != nil && count(errs, mfa.ErrNotFound) != 1 {
+			t.Fatal(errs)
+		}
+	}
+}
+
+// TestTenFactors holds under fifty enrolments at once, too.
+func TestTenFactors(t *testing.T) {
+	r := newRig(t)
+	for range 9 {
+		r.totp(ann)
+	}
+	_ = all(50, func(i int) error {
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+		return err
+	})
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || len(factors) != 10 {
+		t.Fatalf("%d factors, %v; want 10", len(factors), err)
+	}
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	mustBe(t, err, mfa.ErrTooManyFactors)
+	r.enrollTOTP(ann) // replaces the unverified one
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: factors[0].ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	r.enrollSMS(ann, phone)
+	if !slices.IsSortedFunc(factors, func(a, b mfa.Factor) int { return a.CreatedAt.Compare(b.CreatedAt) }) {
+		t.Error("the factors are not listed oldest first")
+	}
+}
+
+// TestOneUnverifiedOfAType: a new enrolment replaces the unconfirmed one of its type.
+func TestOneUnverifiedOfAType(t *testing.T) {
+	r := newRig(t)
+	sms := r.enrollSMS(ann, phone)
+	r.clock.Advance(time.Millisecond) // ids are in order of the millisecond
+	old := r.enrollTOTP(ann)
+	ch := r.challenge(old)
+	r.took()
+	young := r.enrollTOTP(ann)
+	events := r.took()
+	if len(events) != 2 || events[0].Kind != mfa.EventEnrolled || events[1].Kind != mfa.EventReplaced || events[1].FactorID != old.ID {
+		t.Errorf("events %+v", events)
+	}
+	_, err := r.answer(ch, old, r.right(old))
+	mustBe(t, err, mfa.ErrNotFound)
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || len(factors) != 2 || factors[0].ID != sms.ID || factors[1].ID != young.ID {
+		t.Errorf("%v, %v", factors, err)
+	}
+}
+
+// TestUnverifiedLapses: an enrolment that was not confirmed within 24 hours is gone
+// for every call, and makes room.
+func TestUnverifiedLapses(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	r.clock.Advance(24*time.Hour - time.Minute)
+	ch := r.challenge(f)
+	r.clock.Advance(time.Minute - time.Millisecond)
+	if _, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(time.Millisecond)
+	for purged := range 2 {
+		_, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrNotFound)
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrNotFound)
+		_, err = r.answer(ch, f, r.right(f))
+		mustBe(t, err, mfa.ErrNotFound)
+		mustBe(t, r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+		mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+		if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
+			t.Errorf("%v, %v; want none", factors, err)
+		}
+		if purged == 0 {
+			r.clock.Advance(48 * time.Hour)
+			if _, err := r.Purge(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if left := r.records(); len(left) != 0 {
+				t.Errorf("after Purge %d records are left", len(left))
+			}
+		}
+	}
+}
+
+// TestHalfPurged: a lapsed factor whose user's record was purged before it is not
+// found, like any other.
+func TestHalfPurged(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	user := r.record("user")
+	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: user, Delete: true}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrIntegrity)
+	r.clock.Advance(24 * time.Hour)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrNotFound)
+}
+
+// TestUnverifiedDoesNotLogIn: beside a verified factor, an unverified one is only
+// challenged to confirm it. (Whoever has no verified factor confirms by logging in.)
+func TestUnverifiedDoesNotLogIn(t *testing.T) {
+	r := newRig(t)
+	first := r.enrollTOTP(ann)
+	r.challenge(first)
+	r.login(first)
+	second := r.enrollSMS(ann, phone)
+	sends := r.sms.Sends()
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+	if r.sms.Sends() != sends {
+		t.Error("a message was sent")
+	}
+	r.login(second) // with Confirm
+	r.challenge(second)
+}
+
+// TestPurgeKeepsTheLiving: Purge takes no factor, and no budget that still counts.
+func TestPurgeKeepsTheLiving(t *testing.T) {
+	r := newRig(t)
+	f, s := r.totp(ann), r.phone("user_bob", phone)
+	for range 10 {
+		r.clock.Advance(7 * 24 * time.Hour)
+		if _, err := r.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.login(f)
+	r.challenge(s)
+	r.clock.Advance(30 * time.Second)
+	if _, err := r.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob"})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestRestrictedAndStatus: the first success confirms a factor, and UpdatedAt moves
+// with its status only.
+func TestRestrictedAndStatus(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	if f.Status != mfa.StatusUnverified || f.Restricted() || !f.CreatedAt.Equal(f.UpdatedAt) {
+		t.Errorf("%v", f.Factor)
+	}
+	r.clock.Advance(time.Hour)
+	confirmed := r.clock.Now()
+	r.login(f)
+	r.login(f)
+	got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+	if err != nil || got.Status != mfa.StatusVerified || !got.UpdatedAt.Equal(confirmed) {
+		t.Errorf("%v updated %s, %v; want verified at %s", got, got.UpdatedAt, err, confirmed)
+	}
+}
+
+// TestLifecycleEvents: each thing that happens to a factor raises one event, with
+// its time.
+func TestLifecycleEvents(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollSMS(ann, phone)
+	r.login(f)
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	var kinds []string
+	for _, e := range r.took() {
+		kinds = append(kinds, e.Kind)
+		if e.FactorID != f.ID || e.UserID != ann || e.FactorType != mfa.TypeSMS || e.Time.IsZero() || e.FirstUse != (e.Kind == mfa.EventVerified) {
+			t.Errorf("%+v", e)
+		}
+	}
+	want := []string{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventReset, mfa.EventUnenrolled}
+	if !slices.Equal(kinds, want) {
+		t.Errorf("events %v, want %v", kinds, want)
+	}
+}
