@@ -1,0 +1,172 @@
+package mfa_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base32"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// The tests of this file change what a store holds behind the service's back.
+
+// TestEditedColumn edits each column of each kind of record by hand: nothing is
+// decided on it.
+func TestEditedColumn(t *testing.T) {
+	edits := map[string]func(*mfa.Record){
+		"Kind":         func(r *mfa.Record) { r.Kind = "note" },
+		"Parent":       func(r *mfa.Record) { r.Parent = "auth_factor_01ARZ3NDEKTSV4RRFFQ69G5FAV" },
+		"no Parent":    func(r *mfa.Record) { r.Parent += "x" },
+		"UserID":       func(r *mfa.Record) { r.UserID = "user_mallory" },
+		"Type":         func(r *mfa.Record) { r.Type = "push" },
+		"Status":       func(r *mfa.Record) { r.Status = "pending, really" },
+		"CreatedAt":    func(r *mfa.Record) { r.CreatedAt = r.CreatedAt.Add(time.Millisecond) },
+		"UpdatedAt":    func(r *mfa.Record) { r.UpdatedAt = r.UpdatedAt.Add(time.Millisecond) },
+		"ExpiresAt":    func(r *mfa.Record) { r.ExpiresAt = r.ExpiresAt.Add(time.Hour) },
+		"no ExpiresAt": func(r *mfa.Record) { r.ExpiresAt = time.Time{} },
+		"State":        func(r *mfa.Record) { r.State[len(r.State)/2] ^= 1 },
+		"State's key":  func(r *mfa.Record) { r.State[0] ^= 1 },
+		"State's tag":  func(r *mfa.Record) { r.State[len(r.State)-1] ^= 1 },
+		"short State":  func(r *mfa.Record) { r.State = r.State[:40] },
+		"no State":     func(r *mfa.Record) { r.State = nil },
+		"Version":      func(*mfa.Record) {}, // stored again as it was, so that only Version moves
+	}
+	for _, kind := range []string{"challenge", "factor", "user", "number"} {
+		for column, edit := range edits {
+			r := newRig(t)
+			f := r.enrollSMS(ann, phone) // unverified: all four records matter
+			ch := r.challenge(f)
+			rec := r.record(kind)
+			was := rec
+			rec.State = bytes.Clone(rec.State)
+			edit(&rec)
+			if column == "no ExpiresAt" && was.ExpiresAt.IsZero() {
+				continue
+			}
+			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: rec}); err != nil {
+				t.Fatal(err)
+			}
+			v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)})
+			if err == nil || v != (mfa.Verification{}) {
+				t.Errorf("column %s of the %s: accepted", column, kind)
+			}
+			mustBe(t, err, mfa.ErrIntegrity)
+			if !strings.Contains(err.Error(), was.ID) {
+				t.Errorf("column %s of the %s: %v names no record", column, kind, err)
+			}
+		}
+	}
+}
+
+// TestOlderState puts an older State of the same record back, to make a used code or
+// a spent budget good again.
+func TestOlderState(t *testing.T) {
+	for _, kind := range []string{"challenge", "factor"} {
+		r := newRig(t)
+		f := r.totp(ann)
+		r.clock.Advance(48 * time.Hour)
+		if _, err := r.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		ch, code := r.challenge(f), r.right(f)
+		older := r.record(kind)
+		if _, err := r.answer(ch, f, code); err != nil {
+			t.Fatal(err)
+		}
+		rec := r.record(kind)
+		rec.State, rec.Status, rec.UpdatedAt = older.State, older.Status, older.UpdatedAt
+		if err := r.store.Store.Save(t.Context(), mfa.Change{Record: rec}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := r.answer(ch, f, code)
+		mustBe(t, err, mfa.ErrIntegrity)
+	}
+}
+
+// TestCiphertextSwap gives a factor the sealed State of another one, its own user's
+// or somebody else's, whose secret is known.
+func TestCiphertextSwap(t *testing.T) {
+	r := newRig(t)
+	victim, mine := r.totp(ann), r.totp("user_mallory")
+	records := r.records()
+	find := func(id string) mfa.Record {
+		i := slices.IndexFunc(records, func(rec mfa.Record) bool { return rec.ID == id })
+		return records[i]
+	}
+	ch := r.challenge(victim)
+	swapped := find(victim.ID)
+	swapped.State = find(mine.ID).State
+	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: swapped}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.answer(ch, victim, r.right(mine))
+	mustBe(t, err, mfa.ErrIntegrity)
+
+	// The whole row under another owner.
+	moved := find(mine.ID)
+	moved.UserID = ann
+	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: moved}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: mine.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrIntegrity)
+	_, err = r.Factors(t.Context(), ann)
+	mustBe(t, err, mfa.ErrIntegrity)
+}
+
+// TestStateIsSealed: what a store holds shows no secret, no code and no number.
+func TestStateIsSealed(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	s := r.enrollSMS("user_bob", phone)
+	r.challenge(s)
+	raw, err := base32.StdEncoding.DecodeString(f.secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rec := range r.records() {
+		all := strings.Join([]string{rec.ID, rec.Kind, rec.Parent, rec.UserID, rec.Type, rec.Status, string(rec.State)}, "\x00")
+		for _, secret := range []string{f.secret, string(raw), r.right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing"} {
+			if strings.Contains(all, secret) {
+				t.Errorf("the record of the %s shows it", rec.Kind)
+			}
+		}
+	}
+}
+
+// TestSealsDiffer: the same content is never sealed the same way twice.
+func TestSealsDiffer(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	seen := map[string]bool{}
+	for range 50 {
+		if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+		nonce := string(r.record("factor").State[8:32])
+		if seen[nonce] {
+			t.Fatal("a nonce came twice")
+		}
+		seen[nonce] = true
+	}
+}
+
+// TestStoreListsWrongly: a store that lists another user's factor is found out.
+func TestStoreListsWrongly(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Store = listsAll{new(mfa.MemoryStore)} })
+	r.enrollTOTP(ann)
+	_, err := r.Factors(t.Context(), "user_bob")
+	mustBe(t, err, mfa.ErrIntegrity)
+}
+
+// listsAll is a store that ignores the user of a query.
+type listsAll struct{ *mfa.MemoryStore }
+
+func (s listsAll) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	q.UserID = ""
+	return s.MemoryStore.List(ctx, q)
+}
