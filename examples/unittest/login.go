@@ -1,0 +1,112 @@
+// Package unittest is a login in sixty lines, password first, then the factor, and
+// shows in its tests how an application tests one.
+package unittest
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"strconv"
+	"sync"
+
+	"github.com/authfactor/mfa"
+)
+
+// A Login answers POST /password (user, password) and then POST /code (code).
+type Login struct {
+	MFA      *mfa.Service
+	Password func(user, password string) bool // the application's own check
+
+	mu       sync.Mutex
+	pending  map[string]pending // by cookie: the password was right, a code is awaited
+	sessions map[string]string  // by cookie: the user who is logged in
+}
+
+// What is pending stays on the server: a browser that could choose the user or the
+// challenge could answer somebody else's.
+type pending struct{ user, challengeID string }
+
+// PasswordStep checks the password and challenges the user's factor.
+func (l *Login) PasswordStep(w http.ResponseWriter, r *http.Request) {
+	user := r.PostFormValue("user")
+	if user == "" || !l.Password(user, r.PostFormValue("password")) {
+		http.Error(w, "wrong user or password", http.StatusUnauthorized)
+		return
+	}
+	factors, err := l.MFA.Factors(r.Context(), user)
+	for _, f := range factors {
+		if f.Status == mfa.StatusVerified {
+			ch, err := l.MFA.Challenge(r.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
+			if err != nil {
+				refuse(w, err)
+				return
+			}
+			l.set(w, "pending", func(id string) { l.pending[id] = pending{user, ch.ID} })
+			return
+		}
+	}
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	http.Error(w, "enroll a second factor first", http.StatusForbidden)
+}
+
+// CodeStep verifies the code and logs the user in.
+func (l *Login) CodeStep(w http.ResponseWriter, r *http.Request) {
+	p, ok := get(l, r, "pending", l.pending)
+	if !ok {
+		http.Error(w, "password first", http.StatusUnauthorized)
+		return
+	}
+	_, err := l.MFA.Verify(r.Context(), mfa.VerifyParams{ChallengeID: p.challengeID, UserID: p.user, Code: r.PostFormValue("code")})
+	if err != nil {
+		refuse(w, err)
+		return
+	}
+	l.set(w, "session", func(id string) { l.sessions[id] = p.user })
+}
+
+// User is who is logged in, "" for nobody.
+func (l *Login) User(r *http.Request) string {
+	user, _ := get(l, r, "session", l.sessions)
+	return user
+}
+
+// refuse answers what package mfa refused.
+func refuse(w http.ResponseWriter, err error) {
+	e, ok := errors.AsType[*mfa.Error](err)
+	switch {
+	case !ok: // the database, the provider: not the person's business
+		http.Error(w, "try again later", http.StatusInternalServerError)
+	case errors.Is(err, mfa.ErrThrottled):
+		w.Header().Set("Retry-After", strconv.Itoa(int(e.RetryAfter.Seconds())+1))
+		http.Error(w, e.Message, http.StatusTooManyRequests)
+	default:
+		http.Error(w, e.Message, http.StatusUnauthorized)
+	}
+}
+
+// set keeps something under a new random cookie.
+func (l *Login) set(w http.ResponseWriter, name string, keep func(id string)) {
+	id := rand.Text()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.pending == nil {
+		l.pending, l.sessions = make(map[string]pending), make(map[string]string)
+	}
+	keep(id)
+	http.SetCookie(w, &http.Cookie{Name: name, Value: id, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
+}
+
+func get[T any](l *Login, r *http.Request, name string, kept map[string]T) (T, bool) {
+	var none T
+	cookie, err := r.Cookie(name)
+	if err != nil {
+		return none, false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v, ok := kept[cookie.Value]
+	return v, ok
+}
