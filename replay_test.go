@@ -11,7 +11,7 @@ import (
 )
 
 // The tests of this file show that a code is accepted once. Most carry the name of
-// an attack in docs/threats.md.
+// a known attack.
 
 var rfcSecret = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte("12345678901234567890"))
 
