@@ -1,0 +1,292 @@
+package mfa_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"html/template"
+	"log"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// A login: the password was right, now the second factor is asked for.
+func Example() {
+	ctx := context.Background()
+	svc, err := mfa.New(mfa.Config{Logger: slog.New(slog.DiscardHandler)}) // in memory; see Config
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// Once, for a person who is logged in: enroll, and show enr.TOTP.QRCode().
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42",
+		TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// At each login: challenge, and keep ch.ID on the server.
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	// And verify the code that the person types.
+	code := mfatest.Code(enr.TOTP.Secret(), time.Now())
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code})
+	fmt.Println("logged in:", err == nil, "first use:", v.FirstUse)
+
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code})
+	fmt.Println("again:", errors.Is(err, mfa.ErrChallengePreviouslyVerified))
+	// Output:
+	// logged in: true first use: true
+	// again: true
+}
+
+// exampleService is a service in memory with a clock that stands still.
+func exampleService() (*mfa.Service, *mfatest.Clock, *mfa.Outbox) {
+	clock, outbox := new(mfatest.Clock), new(mfa.Outbox)
+	svc, err := mfa.New(mfa.Config{Now: clock.Now, SMS: outbox, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return svc, clock, outbox
+}
+
+// exampleTOTP enrolls an app and returns its secret.
+func exampleTOTP(svc *mfa.Service) (mfa.Factor, string) {
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{
+		UserID: "user_42", Name: "work phone",
+		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	return enr.Factor, enr.TOTP.Secret()
+}
+
+// What production needs: a store, a sender, keys and regions. All four are
+// checked by New, which says how to mend what is missing.
+func ExampleNew() {
+	keys, err := mfa.ParseKeyring(os.Getenv("MFA_KEYS"))
+	if err != nil {
+		keys = mfatest.Keys() // so that this example runs; in an application: log.Fatal(err)
+	}
+	_, err = mfa.New(mfa.Config{
+		Store:         new(mfa.MemoryStore), // your database
+		SMS:           new(mfatest.Sender),  // your provider
+		Keys:          keys,
+		Regions:       []string{"US", "CA"},
+		DefaultRegion: "US",
+		OnEvent: func(ctx context.Context, e mfa.Event) {
+			slog.InfoContext(ctx, "mfa", "event", e.Kind, "factor", e.FactorID, "user", e.UserID)
+		},
+	})
+	fmt.Println(err)
+
+	_, err = mfa.New(mfa.Config{SMS: new(mfatest.Sender)})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// mfa: config: Config.Regions is required beside an SMSSender of your own: list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()
+}
+
+// The page that shows the QR code. template.URL tells html/template that the data
+// URI is safe; without it the image is empty.
+func ExampleService_Enroll() {
+	svc, _, _ := exampleService()
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{
+		UserID: "user_42", Name: "work phone",
+		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	page := template.Must(template.New("").Parse(`<img alt="QR code" src="{{.QR}}"> <code>{{.Secret}}</code>`))
+	var out strings.Builder
+	err = page.Execute(&out, map[string]any{"QR": template.URL(enr.TOTP.QRCode()), "Secret": enr.TOTP.Secret()})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.String()[:54])
+	fmt.Println(enr.Factor.Type, enr.Factor.Name, enr.Factor.Status)
+	// Output:
+	// <img alt="QR code" src="data:image/png;base64,iVBORw0K
+	// totp work phone unverified
+}
+
+func ExampleService_Enroll_sms() {
+	svc, _, _ := exampleService()
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(enr.Factor.PhoneNumber(), "shown as", enr.Factor.MaskedPhoneNumber())
+
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
+	fmt.Println(err)
+	// Output:
+	// +15005550006 shown as +*********06
+	// mfa: Phone number is invalid. (invalid_phone_number)
+}
+
+// Codes are sent with a text of your own.
+func ExampleService_Challenge() {
+	svc, _, outbox := exampleService()
+	ctx := context.Background()
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, SMSTemplate: "Your FooCorp is {{code}}."})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(ch.ExpiresAt.Sub(ch.CreatedAt), outbox.Messages()[0].Body[:15])
+
+	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	if e, ok := errors.AsType[*mfa.Error](err); ok {
+		fmt.Println(e.Code, e.RetryAfter)
+	}
+	// Output:
+	// 10m0s Your FooCorp is
+	// rate_limit_exceeded 1m0s
+}
+
+// What to do about each answer.
+func ExampleService_Verify() {
+	svc, _, _ := exampleService()
+	factor, _ := exampleTOTP(svc)
+	ctx := context.Background()
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: "not a code"})
+	e, _ := errors.AsType[*mfa.Error](err)
+	switch {
+	case err == nil:
+		fmt.Println("log the person in; v.FirstUse:", v.FirstUse)
+	case errors.Is(err, mfa.ErrInvalidCode):
+		fmt.Println("ask again,", e.AttemptsLeft, "tries left")
+	case errors.Is(err, mfa.ErrThrottled):
+		fmt.Println("come back in", e.RetryAfter)
+	case errors.Is(err, mfa.ErrChallengeExpired), errors.Is(err, mfa.ErrTooManyAttempts),
+		errors.Is(err, mfa.ErrChallengePreviouslyVerified):
+		fmt.Println("make a new challenge")
+	case errors.Is(err, mfa.ErrFactorDisabled):
+		fmt.Println("another factor, or an operator's Reset")
+	default:
+		fmt.Println("log it, and answer", http.StatusInternalServerError)
+	}
+	answer, _ := json.Marshal(e)
+	fmt.Println(string(answer))
+	// Output:
+	// ask again, 5 tries left
+	// {"code":"invalid_one_time_code","message":"The code is not valid."}
+}
+
+func ExampleService_Factor() {
+	svc, _, _ := exampleService()
+	factor, _ := exampleTOTP(svc)
+	ctx := context.Background()
+
+	f, err := svc.Factor(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42"})
+	fmt.Println(f.Name, f.Status, err)
+
+	_, err = svc.Factor(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_43"})
+	fmt.Println(errors.Is(err, mfa.ErrNotFound))
+	// Output:
+	// work phone unverified <nil>
+	// true
+}
+
+// The factors that a login may ask for are those that are verified.
+func ExampleService_Factors() {
+	svc, _, _ := exampleService()
+	exampleTOTP(svc)
+	factors, err := svc.Factors(context.Background(), "user_42")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, f := range factors {
+		fmt.Println(f.Type, f.Name, f.Status == mfa.StatusVerified, f.Restricted())
+	}
+	// Output: totp work phone false false
+}
+
+func ExampleService_Unenroll() {
+	svc, _, _ := exampleService()
+	factor, _ := exampleTOTP(svc)
+	ctx := context.Background()
+	err := svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42"})
+	fmt.Println(err)
+	factors, err := svc.Factors(ctx, "user_42")
+	fmt.Println(len(factors), err)
+	// Output:
+	// <nil>
+	// 0 <nil>
+}
+
+// An operator helps somebody whose factor was disabled, after having made sure by
+// other means who they are.
+func ExampleService_Reset() {
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	ctx := context.Background()
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	stale := mfatest.Code(secret, clock.Now().Add(-time.Hour))
+	for range 5 {
+		_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: stale})
+	}
+	e, _ := errors.AsType[*mfa.Error](err)
+	fmt.Println("after five wrong codes:", e.RetryAfter)
+
+	if err := svc.Reset(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: mfa.AnyUser}); err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	fmt.Println("after Reset:", err)
+	// Output:
+	// after five wrong codes: 30s
+	// after Reset: <nil>
+}
+
+// Call Purge now and then: from a ticker, a cron job, or at night.
+func ExampleService_Purge() {
+	svc, clock, _ := exampleService()
+	exampleTOTP(svc) // and it is never confirmed
+	clock.Advance(48*time.Hour + time.Second)
+	n, err := svc.Purge(context.Background())
+	fmt.Println(n, err)
+	// Output: 2 <nil>
+}
+
+// One key, made with NewKey and kept with the application's other secrets. Two, when
+// it is being changed.
+func ExampleParseKeyring() {
+	today, tomorrow := mfa.NewKey(), mfa.NewKey()
+	_, err := mfa.ParseKeyring(today)
+	fmt.Println(err)
+	_, err = mfa.ParseKeyring(tomorrow + "," + today)
+	fmt.Println(err)
+	_, err = mfa.ParseKeyring("secret")
+	fmt.Println(err)
+	// Output:
+	// <nil>
+	// <nil>
+	// mfa: config: key 1 is not the base64 of 32 bytes; make one with mfa.NewKey or `openssl rand -base64 32`
+}
