@@ -300,3 +300,25 @@ func TestLifecycleEvents(t *testing.T) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
 }
+
+// TestUnenrollLast: when the last verified factor is gone, the next enrolment is a
+// first one again; and the user's record lasts as long as its messages count.
+func TestUnenrollLast(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollSMS(ann, phone)
+	sent := r.clock.Now()
+	r.login(f)
+	if expires := r.record("user").ExpiresAt; !expires.IsZero() {
+		t.Errorf("with a verified factor the user's record expires at %s", expires)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	if expires := r.record("user").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
+		t.Errorf("the user's record expires at %s, want a day after the message", expires)
+	}
+	if expires := r.record("number").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
+		t.Errorf("the number's record expires at %s, want a day after the message", expires)
+	}
+	r.challenge(r.enrollTOTP(ann)) // without Confirm
+}

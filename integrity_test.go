@@ -1,7 +1,6 @@
 package mfa_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/base32"
 	"slices"
@@ -13,6 +12,35 @@ import (
 )
 
 // The tests of this file change what a store holds behind the service's back.
+
+// An edited store gives records as somebody with access to the database left them:
+// edited in place, with the version that the service wrote.
+type edited struct {
+	*mfa.MemoryStore
+	edit func(*mfa.Record)
+}
+
+func (s *edited) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
+	records, err := s.MemoryStore.Load(ctx, ids...)
+	for i := range records {
+		s.edit(&records[i])
+	}
+	return records, err
+}
+
+func (s *edited) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	records, err := s.MemoryStore.List(ctx, q)
+	for i := range records {
+		s.edit(&records[i])
+	}
+	return records, err
+}
+
+func newEdited(r *rig) *edited {
+	store := &edited{MemoryStore: r.store.Store.(*mfa.MemoryStore), edit: func(*mfa.Record) {}}
+	r.store.Store = store
+	return store
+}
 
 // TestEditedColumn edits each column of each kind of record by hand: nothing is
 // decided on it.
@@ -33,22 +61,21 @@ func TestEditedColumn(t *testing.T) {
 		"State's tag":  func(r *mfa.Record) { r.State[len(r.State)-1] ^= 1 },
 		"short State":  func(r *mfa.Record) { r.State = r.State[:40] },
 		"no State":     func(r *mfa.Record) { r.State = nil },
-		"Version":      func(*mfa.Record) {}, // stored again as it was, so that only Version moves
+		"Version":      func(r *mfa.Record) { r.Version++ },
 	}
 	for _, kind := range []string{"challenge", "factor", "user", "number"} {
 		for column, edit := range edits {
 			r := newRig(t)
 			f := r.enrollSMS(ann, phone) // unverified: all four records matter
 			ch := r.challenge(f)
-			rec := r.record(kind)
-			was := rec
-			rec.State = bytes.Clone(rec.State)
-			edit(&rec)
+			was := r.record(kind)
 			if column == "no ExpiresAt" && was.ExpiresAt.IsZero() {
 				continue
 			}
-			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: rec}); err != nil {
-				t.Fatal(err)
+			newEdited(r).edit = func(rec *mfa.Record) {
+				if rec.ID == was.ID {
+					edit(rec)
+				}
 			}
 			v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)})
 			if err == nil || v != (mfa.Verification{}) {
@@ -77,10 +104,10 @@ func TestOlderState(t *testing.T) {
 		if _, err := r.answer(ch, f, code); err != nil {
 			t.Fatal(err)
 		}
-		rec := r.record(kind)
-		rec.State, rec.Status, rec.UpdatedAt = older.State, older.Status, older.UpdatedAt
-		if err := r.store.Store.Save(t.Context(), mfa.Change{Record: rec}); err != nil {
-			t.Fatal(err)
+		newEdited(r).edit = func(rec *mfa.Record) {
+			if rec.ID == older.ID {
+				rec.State, rec.Status, rec.UpdatedAt = older.State, older.Status, older.UpdatedAt
+			}
 		}
 		_, err := r.answer(ch, f, code)
 		mustBe(t, err, mfa.ErrIntegrity)
@@ -98,23 +125,34 @@ func TestCiphertextSwap(t *testing.T) {
 		return records[i]
 	}
 	ch := r.challenge(victim)
-	swapped := find(victim.ID)
-	swapped.State = find(mine.ID).State
-	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: swapped}); err != nil {
-		t.Fatal(err)
+	if find(victim.ID).Version != find(mine.ID).Version {
+		t.Fatal("the versions differ, and the swap would be found out by them")
+	}
+	store := newEdited(r)
+	store.edit = func(rec *mfa.Record) {
+		if rec.ID == victim.ID {
+			rec.State = find(mine.ID).State
+		}
 	}
 	_, err := r.answer(ch, victim, r.right(mine))
 	mustBe(t, err, mfa.ErrIntegrity)
 
 	// The whole row under another owner.
-	moved := find(mine.ID)
-	moved.UserID = ann
-	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: moved}); err != nil {
-		t.Fatal(err)
+	store.edit = func(rec *mfa.Record) {
+		if rec.ID == mine.ID {
+			rec.UserID, rec.Parent = ann, find(victim.ID).Parent
+		}
 	}
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: mine.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrIntegrity)
-	_, err = r.Factors(t.Context(), ann)
+}
+
+// TestFactorsAreOpened: a factor that was edited is not listed, either.
+func TestFactorsAreOpened(t *testing.T) {
+	r := newRig(t)
+	r.totp(ann)
+	newEdited(r).edit = func(rec *mfa.Record) { rec.Status = mfa.StatusUnverified }
+	_, err := r.Factors(t.Context(), ann)
 	mustBe(t, err, mfa.ErrIntegrity)
 }
 
