@@ -9,9 +9,9 @@ import (
 // [mfa.Config.Now]. The zero value stands at 2026-01-01 00:00:00 UTC. It is safe
 // for concurrent use.
 type Clock struct {
-	mu      sync.Mutex
-	started bool
-	now     time.Time
+	mu  sync.Mutex
+	set bool
+	now time.Time
 }
 
 // Now returns the time that the clock shows.
@@ -21,23 +21,23 @@ func (c *Clock) Now() time.Time {
 	return c.read()
 }
 
-// Advance moves the clock on, or back if d is negative.
+// Advance moves the clock on by d, or back if d is negative.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.now = c.read().Add(d)
+	c.set, c.now = true, c.read().Add(d)
 }
 
 // Set makes the clock show t.
 func (c *Clock) Set(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.started, c.now = true, t
+	c.set, c.now = true, t
 }
 
 func (c *Clock) read() time.Time {
-	if !c.started {
-		c.started, c.now = true, time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	if !c.set {
+		return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	}
 	return c.now
 }

@@ -12,16 +12,18 @@ import (
 )
 
 // Code returns the six digits that an authenticator app shows at a time: RFC 6238
-// with SHA-1 and steps of 30 seconds. The app is given the secret in base32, as
-// TOTPEnrollment.Secret has it, or scans the whole otpauth URI.
+// with SHA-1 and steps of 30 seconds. The secret is in base32, as
+// [mfa.TOTPEnrollment.Secret] gives it, or a whole otpauth URI, as the app scans
+// it. A code is accepted once: for the next one, advance the clock by 30 seconds.
 //
 // It is a second implementation, not the one that the service checks with. It
-// panics on a secret that is not base32 and on a time before 1970.
+// panics on a secret that is not base32 and on a time before 1970; the panic does
+// not show the secret.
 func Code(secret string, at time.Time) string {
 	if strings.HasPrefix(secret, "otpauth:") {
 		uri, err := url.Parse(secret)
 		if err != nil || uri.Host != "totp" {
-			panic("mfatest: this is no otpauth URI of type totp")
+			panic("mfatest: the otpauth URI is malformed or not of type totp")
 		}
 		secret = uri.Query().Get("secret")
 	}
@@ -35,6 +37,7 @@ func Code(secret string, at time.Time) string {
 	mac := hmac.New(sha1.New, key)
 	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(at.Unix()/30)))
 	sum := mac.Sum(nil)
-	at31 := binary.BigEndian.Uint32(sum[sum[len(sum)-1]&15:]) & 0x7fffffff // RFC 4226 section 5.3
-	return fmt.Sprintf("%06d", at31%1_000_000)
+	offset := sum[len(sum)-1] & 0xf // RFC 4226 section 5.3
+	number := binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff
+	return fmt.Sprintf("%06d", number%1_000_000)
 }

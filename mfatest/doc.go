@@ -1,20 +1,83 @@
 // Package mfatest has what tests of multi-factor authentication need: fakes for
-// applications that import package mfa, and a conformance suite for stores.
+// the unit tests of applications that import package mfa, and a conformance suite
+// for stores.
 //
-// A login is tested in microseconds, without waiting for a clock and without a
-// phone:
+// The service needs no fake, because it runs in memory. What stands around it is
+// faked, and under the test's control:
 //
-//	var clock mfatest.Clock
+//   - [Clock] is the time. No test waits for a challenge to expire.
+//   - [Code] is the person's authenticator app.
+//   - [Sender] is their phone: it keeps the messages, and fails by script.
+//   - [FaultyStore] is the database on a bad day, around any other store.
+//   - [Keys] is the keyring that any store but a MemoryStore asks for.
+//   - [TestStore] holds a store of your own to the contract of [mfa.Store].
+//
+// A test of an application's login, where App is the application and keeps the
+// service in a field:
+//
+//	func TestLogin(t *testing.T) {
+//		ctx := t.Context()
+//		clock := new(mfatest.Clock)
+//		svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Now: clock.Now})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		app := &App{MFA: svc}
+//
+//		// Alan has an authenticator app, confirmed with a first code.
+//		enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+//			UserID: "alan",
+//			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH"},
+//		})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "alan"})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		first := mfatest.Code(enr.TOTP.Secret(), clock.Now())
+//		if _, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "alan", Code: first}); err != nil {
+//			t.Fatal(err)
+//		}
+//
+//		// He logs in: the password alone is not enough, nor is the code that he used.
+//		login, err := app.Password(ctx, "alan", "open sesame")
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		if login.Done() {
+//			t.Error("the password alone logged in")
+//		}
+//		if err := app.SecondFactor(ctx, login, first); !errors.Is(err, mfa.ErrInvalidCode) || login.Done() {
+//			t.Errorf("a used code: error %v", err)
+//		}
+//		clock.Advance(30 * time.Second) // the app shows the next code
+//		if err := app.SecondFactor(ctx, login, mfatest.Code(enr.TOTP.Secret(), clock.Now())); err != nil || !login.Done() {
+//			t.Errorf("the right code: error %v", err)
+//		}
+//	}
+//
+// The secret is brought along here, so that the codes are the same in every run;
+// without TOTPParams.Secret it is random.
+//
+// With text messages, name the regions too, as beside a real sender:
+//
 //	sms := new(mfatest.Sender)
-//	svc, err := mfa.New(mfa.Config{Now: clock.Now, SMS: sms, Regions: []string{"US"}})
+//	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now})
 //	...
-//	enr, err := svc.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
-//	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
-//	code := mfatest.Code(enr.TOTP.Secret(), clock.Now()) // what the person's app shows
-//	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: code})
-//	clock.Advance(30 * time.Second)                      // the app shows the next code
+//	code := sms.Code("+15005550006") // what the person reads
 //
-// [Clock] is the time, [Code] the person's authenticator app, [Sender] their
-// phone, [FaultyStore] a bad day of the database and [Keys] the keyring that a
-// store of your own asks for. [TestStore] holds such a store to its contract.
+// With a store that fails, give a keyring, as beside a real store:
+//
+//	store := &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}
+//	svc, err := mfa.New(mfa.Config{Store: store, Keys: mfatest.Keys(), Now: clock.Now})
+//	...
+//	store.Before = mfatest.Nth(len(store.Calls())+1, errors.New("connection lost")) // fails the next call
+//
+// A store of your own needs one test, whose newStore returns an empty one:
+//
+//	func TestStore(t *testing.T) {
+//		mfatest.TestStore(t, newStore) // newStore is a func(*testing.T) mfa.Store
+//	}
 package mfatest

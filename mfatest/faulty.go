@@ -2,29 +2,32 @@ package mfatest
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/authfactor/mfa"
 )
 
-// A FaultyStore passes calls on to another store, counts them, and fails by
-// script. Beside it, [mfa.Config.Keys] is required: see [Keys]. It is safe for
-// concurrent use; set the fields before the first.
+// A FaultyStore is an [mfa.Store] that passes calls on to another one, remembers
+// them, and fails by script. Beside it, [mfa.Config.Keys] is required, as beside
+// any store but a MemoryStore: see [Keys]. It is safe for concurrent use.
 //
 //	store := &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}
-//	store.After = mfatest.Nth(3, errors.New("connection lost")) // applied, but who knows?
+//	store.After = mfatest.Nth(3, errors.New("connection lost"))
 type FaultyStore struct {
 	// Store carries the calls out. Required.
 	Store mfa.Store
 
-	// Before is called before a call is carried out; its error is returned instead.
-	// It may also wait, panic, or cancel a context. Defaults to nothing.
-	Before func(context.Context, Call) error
+	// Before is called before each call is carried out; an error is returned instead,
+	// and nothing is carried out. It may wait, panic, or cancel a context. Set it
+	// while no call is under way. Defaults to none.
+	Before func(ctx context.Context, c Call) error
 
-	// After is called after a call was carried out; its error replaces the result.
-	// Defaults to nothing.
-	After func(context.Context, Call) error
+	// After is called after each call that succeeded; an error replaces its result.
+	// What a Save wrote stays written, as when a connection is lost at the wrong
+	// moment. Otherwise it is as Before.
+	After func(ctx context.Context, c Call) error
 
 	mu    sync.Mutex
 	calls []Call
@@ -32,13 +35,15 @@ type FaultyStore struct {
 
 // A Call is one call of a store's method.
 type Call struct {
-	N      int    // from 1, over all methods
+	N      int    // from 1, over all methods since the beginning
 	Method string // "Load", "List", "Save" or "Purge"
 }
 
 var _ mfa.Store = (*FaultyStore)(nil)
 
-// Nth returns a hook for [FaultyStore] that fails the nth call with err.
+// Nth returns a hook for [FaultyStore.Before] or [FaultyStore.After] that fails
+// the call whose N is n, and no other. The next call is number
+// len(store.Calls())+1.
 func Nth(n int, err error) func(context.Context, Call) error {
 	return func(_ context.Context, c Call) error {
 		if c.N == n {
@@ -48,66 +53,55 @@ func Nth(n int, err error) func(context.Context, Call) error {
 	}
 }
 
-// Calls returns the calls so far, in order, those that failed too.
-func (s *FaultyStore) Calls() []Call {
+// Calls returns the calls so far in order, failed ones included: all of them, or
+// those of the given methods.
+func (s *FaultyStore) Calls(methods ...string) []Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return append([]Call(nil), s.calls...)
+	return slices.DeleteFunc(slices.Clone(s.calls), func(c Call) bool {
+		return len(methods) > 0 && !slices.Contains(methods, c.Method)
+	})
 }
 
 // Load implements [mfa.Store].
-func (s *FaultyStore) Load(ctx context.Context, ids ...string) (records []mfa.Record, err error) {
-	err = s.call(ctx, "Load", func() error {
-		records, err = s.Store.Load(ctx, ids...)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return records, nil
+func (s *FaultyStore) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
+	return call(ctx, s, "Load", func() ([]mfa.Record, error) { return s.Store.Load(ctx, ids...) })
 }
 
 // List implements [mfa.Store].
-func (s *FaultyStore) List(ctx context.Context, q mfa.Query) (records []mfa.Record, err error) {
-	err = s.call(ctx, "List", func() error {
-		records, err = s.Store.List(ctx, q)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return records, nil
+func (s *FaultyStore) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	return call(ctx, s, "List", func() ([]mfa.Record, error) { return s.Store.List(ctx, q) })
 }
 
 // Save implements [mfa.Store].
 func (s *FaultyStore) Save(ctx context.Context, changes ...mfa.Change) error {
-	return s.call(ctx, "Save", func() error { return s.Store.Save(ctx, changes...) })
+	_, err := call(ctx, s, "Save", func() (struct{}, error) { return struct{}{}, s.Store.Save(ctx, changes...) })
+	return err
 }
 
 // Purge implements [mfa.Store].
-func (s *FaultyStore) Purge(ctx context.Context, before time.Time) (n int, err error) {
-	err = s.call(ctx, "Purge", func() error {
-		n, err = s.Store.Purge(ctx, before)
-		return err
-	})
-	return n, err
+func (s *FaultyStore) Purge(ctx context.Context, before time.Time) (int, error) {
+	return call(ctx, s, "Purge", func() (int, error) { return s.Store.Purge(ctx, before) })
 }
 
-func (s *FaultyStore) call(ctx context.Context, method string, carryOut func() error) error {
+// call is the life of every call. The hooks run outside the lock: they may wait,
+// or call the store.
+func call[T any](ctx context.Context, s *FaultyStore, method string, carryOut func() (T, error)) (T, error) {
+	var none T
 	s.mu.Lock()
 	c := Call{N: len(s.calls) + 1, Method: method}
 	s.calls = append(s.calls, c)
 	s.mu.Unlock()
 	if s.Before != nil {
 		if err := s.Before(ctx, c); err != nil {
-			return err
+			return none, err
 		}
 	}
-	if err := carryOut(); err != nil {
-		return err
+	result, err := carryOut()
+	if err == nil && s.After != nil {
+		if err := s.After(ctx, c); err != nil {
+			return none, err
+		}
 	}
-	if s.After != nil {
-		return s.After(ctx, c)
-	}
-	return nil
+	return result, err
 }

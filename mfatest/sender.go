@@ -2,37 +2,38 @@ package mfatest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"regexp"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/authfactor/mfa"
 )
 
-// A Sender is an [mfa.SMSSender] that records messages, and fails or delays them
-// by script. The zero value delivers all. Beside it, [mfa.Config.Regions] is
-// required, as beside a real one. It is safe for concurrent use, and prints no
-// message.
+// A Sender is an [mfa.SMSSender] that keeps the messages, and fails, waits or
+// panics by script. The zero value delivers every message at once. Beside it,
+// [mfa.Config.Regions] is required, as beside a real one. It is safe for
+// concurrent use, and prints counts but no message.
 type Sender struct {
-	// Script, if set, is called with each message and the number of the call, from
-	// 1. It may wait for ctx, panic, or return an error, which Send then returns.
-	// Unless it is made with [Delivered], the message has not arrived.
-	// Set it before the first use.
+	// Script, if set, is called by each Send before the message is delivered, with
+	// the number of the call, from 1. Send returns its error, and the message did
+	// not arrive, unless the error was made with Delivered. It may wait, for ctx too,
+	// and panic. Set it while no Send is under way.
 	Script func(ctx context.Context, n int, m mfa.Message) error
 
-	outbox mfa.Outbox
-	mu     sync.Mutex
-	sends  int
+	mu    sync.Mutex
+	sends int
+	phone *mfa.Outbox // set by delivered; fmt follows one pointer under verbs such as %s, but not two
 }
 
 var _ mfa.SMSSender = (*Sender)(nil)
 
-// Delivered makes an error of a provider that sent the message all the same, such
-// as a lost answer, for [Sender.Script].
-func Delivered(err error) error { return &delivered{err} }
+// Delivered, returned by [Sender.Script], delivers the message and makes Send
+// return err all the same: the provider sent it, and its answer was lost.
+func Delivered(err error) error { return &deliveredError{err} }
 
-type delivered struct{ error }
+type deliveredError struct{ error }
 
 // Send implements [mfa.SMSSender].
 func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
@@ -40,45 +41,60 @@ func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
 	s.sends++
 	n := s.sends
 	s.mu.Unlock()
-	var lost error
 	if s.Script != nil {
 		err := s.Script(ctx, n, m)
-		if d, ok := err.(*delivered); ok {
-			lost = d.error
-		} else if err != nil {
+		if d, ok := errors.AsType[*deliveredError](err); ok {
+			_ = s.delivered().Send(context.WithoutCancel(ctx), m) // an Outbox fails for ctx alone
+			return d.error
+		}
+		if err != nil {
 			return err
 		}
 	}
-	if err := s.outbox.Send(ctx, m); err != nil {
-		return err
-	}
-	return lost
+	return s.delivered().Send(ctx, m)
 }
 
-// Sends returns how many times Send was called, for messages that failed too.
+// Sends returns how many times Send was called, failed ones included.
 func (s *Sender) Sends() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.sends
 }
 
-// Messages returns the last 1,000 messages that arrived, oldest first.
-func (s *Sender) Messages() []mfa.Message { return s.outbox.Messages() }
+// Messages returns what was delivered, oldest first: the last 1,000 messages.
+func (s *Sender) Messages() []mfa.Message { return s.delivered().Messages() }
 
-var sixDigits = regexp.MustCompile(`\b[0-9]{6}\b`)
-
-// Code returns the first six digits on their own in the last message that arrived
-// at the number, given in E.164; "" if there are none.
+// Code returns the first six digits, no more and no fewer in a row, in the last
+// message delivered to the number, which is in E.164 as [mfa.Factor.PhoneNumber]
+// gives it. It returns "" if there is no message or no code in it.
 func (s *Sender) Code(phoneNumber string) string {
 	for _, m := range slices.Backward(s.Messages()) {
 		if m.To == phoneNumber {
-			return sixDigits.FindString(m.Body)
+			return sixDigits(m.Body)
 		}
 	}
 	return ""
 }
 
-// Format prints how many messages arrived, whatever the verb.
+func sixDigits(text string) string {
+	for digits := range strings.FieldsFuncSeq(text, func(r rune) bool { return r < '0' || r > '9' }) {
+		if len(digits) == 6 {
+			return digits
+		}
+	}
+	return ""
+}
+
+// Format prints how many messages there were, whatever the verb.
 func (s *Sender) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "mfatest.Sender(%d messages)", len(s.Messages()))
+	_, _ = fmt.Fprintf(f, "mfatest.Sender(sends: %d, delivered: %d)", s.Sends(), len(s.Messages()))
+}
+
+func (s *Sender) delivered() *mfa.Outbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.phone == nil {
+		s.phone = new(mfa.Outbox)
+	}
+	return s.phone
 }
