@@ -204,6 +204,17 @@ func TestUnverifiedLapses(t *testing.T) {
 	}
 }
 
+// TestLapsedMakesRoom: an enrolment takes the user's lapsed ones away.
+func TestLapsedMakesRoom(t *testing.T) {
+	r := newRig(t)
+	r.enrollTOTP(ann)
+	r.clock.Advance(24 * time.Hour)
+	f := r.enrollSMS(ann, phone)
+	if got := r.record("factor"); got.ID != f.ID {
+		t.Errorf("the store keeps %s", got.ID)
+	}
+}
+
 // TestHalfPurged: a lapsed factor whose user's record was purged before it is not
 // found, like any other.
 func TestHalfPurged(t *testing.T) {

@@ -174,6 +174,28 @@ func TestOlderCodeAfterNewer(t *testing.T) {
 	}
 }
 
+// TestEqualCodesInAdjacentSteps: where two steps of the window have the same code by
+// chance, accepting it uses up both.
+func TestEqualCodesInAdjacentSteps(t *testing.T) {
+	const step, code = 59061240, "963181" // of the RFC's secret; the next step's is the same
+	r := newRig(t)
+	r.clock.Set(time.Unix(step*30, 0))
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := enrolled{enr.Factor, enr.TOTP.Secret()}
+	if next := mfatest.Code(f.secret, r.clock.Now().Add(30*time.Second)); r.right(f) != code || next != code {
+		t.Fatalf("the codes are %s and %s", r.right(f), next)
+	}
+	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(30 * time.Second)
+	_, err = r.answer(r.challenge(f), f, code)
+	mustBe(t, err, mfa.ErrInvalidCode)
+}
+
 func TestReplayAcrossChallenges(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
