@@ -138,7 +138,9 @@ func swapCiphertext(t *testing.T, owner string) {
 	store := newEdited(r)
 	store.edit = func(rec *mfa.Record) {
 		if rec.ID == victim.ID {
-			rec.State = find(mine.ID).State
+			swapped := find(mine.ID) // with its times, which State repeats
+			swapped.ID, swapped.UserID, swapped.Parent = rec.ID, rec.UserID, rec.Parent
+			*rec = swapped
 		}
 	}
 	_, err := r.answer(ch, victim, r.right(mine))

@@ -191,9 +191,11 @@ func TestEqualCodesInAdjacentSteps(t *testing.T) {
 	if _, err := r.answer(r.challenge(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(30 * time.Second)
-	_, err = r.answer(r.challenge(f), f, code)
-	mustBe(t, err, mfa.ErrInvalidCode)
+	for range 2 {
+		r.clock.Advance(30 * time.Second)
+		_, err = r.answer(r.challenge(f), f, code)
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
 }
 
 func TestReplayAcrossChallenges(t *testing.T) {
