@@ -12,7 +12,7 @@ import (
 const (
 	statusPending = "pending"
 	statusVoid    = "void" // its message could not be sent
-	// and StatusVerified
+	// And StatusVerified.
 )
 
 // ChallengeParams says which factor to challenge.

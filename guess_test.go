@@ -498,6 +498,7 @@ func TestReEnrolIsNotANewBudget(t *testing.T) {
 // drained, and Reset does it at once.
 func TestNumberIsForgiven(t *testing.T) {
 	guessed := func(t *testing.T) (*rig, enrolled) {
+		t.Helper()
 		r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
 		stranger := r.enrollSMS("user_mallory", phone)
 		r.fail(stranger, 5)

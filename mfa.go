@@ -86,10 +86,10 @@ type Config struct {
 	OnEvent func(context.Context, Event)
 }
 
-// AnyUser, as the UserID of a call, reaches a factor whoever owns it. It is meant
-// for operators' tools and for servers whose API names no user; an application
-// that acts for one person passes that person's id instead. It cannot be the id
-// of a user.
+// AnyUser is the UserID of a call that reaches a factor whoever owns it. It is
+// meant for operators' tools and for servers whose API names no user; an
+// application that acts for one person passes that person's id instead. It cannot
+// be the id of a user.
 const AnyUser = "\x00any user"
 
 // New returns a service. Its errors match [ErrConfig] and say how to mend the

@@ -216,15 +216,15 @@ func TestSenderScript(t *testing.T) {
 	}}
 	send := func(m mfa.Message) error { return sms.Send(t.Context(), m) }
 
-	if err := send(toAnn); err != down {
+	if err := send(toAnn); err != down { //nolint:errorlint // this very error
 		t.Errorf("a failed send: error %v, want the script's", err)
 	}
 	wantDelivered(t, sms)
-	if err := send(toBob); err != down {
+	if err := send(toBob); err != down { //nolint:errorlint // this very error
 		t.Errorf("a lost answer: error %v, want the one given to Delivered", err)
 	}
 	wantDelivered(t, sms, toBob)
-	if err := send(toAnn); err != down {
+	if err := send(toAnn); err != down { //nolint:errorlint // this very error
 		t.Errorf("a wrapped Delivered: error %v, want the one given to Delivered", err)
 	}
 	wantDelivered(t, sms, toBob, toAnn)

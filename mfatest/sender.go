@@ -29,8 +29,8 @@ type Sender struct {
 
 var _ mfa.SMSSender = (*Sender)(nil)
 
-// Delivered, returned by [Sender.Script], delivers the message and makes Send
-// return err all the same: the provider sent it, and its answer was lost.
+// Delivered makes an error for [Sender.Script] with which the message is delivered
+// and Send returns err all the same: the provider sent it, and its answer was lost.
 func Delivered(err error) error { return &deliveredError{err} }
 
 type deliveredError struct{ error }

@@ -185,7 +185,7 @@ func (s *story) ask(prompt string, right func() string) (string, error) {
 func (s *story) refused(err, want error) error {
 	e, ok := errors.AsType[*mfa.Error](err)
 	if !ok || !errors.Is(err, want) {
-		return fmt.Errorf("the answer was %v, want %v", err, want)
+		return fmt.Errorf("want %w, the answer was %s", want, fmt.Sprint(err))
 	}
 	s.json(e)
 	return nil

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// blocks are the characters of two modules, the upper and the lower one: dark?
+var blocks = map[[2]bool]string{{false, false}: " ", {true, false}: "▀", {false, true}: "▄", {true, true}: "█"}
+
 // drawQR draws the QR code of a data URI with half blocks: two modules a line, one
 // a column.
 func drawQR(w io.Writer, dataURI string, colour bool) error {
@@ -41,11 +44,11 @@ func drawQR(w io.Writer, dataURI string, colour bool) error {
 		on, off = "\x1b[30;107m", "\x1b[0m" // black on white, whatever the terminal's colours
 	}
 	for y := 0; y < size; y += 2 * module {
-		line := ""
+		var line strings.Builder
 		for x := 0; x < size; x += module {
-			line += map[[2]bool]string{{}: " ", {true, false}: "▀", {false, true}: "▄", {true, true}: "█"}[[2]bool{dark(x, y), dark(x, y+module)}]
+			line.WriteString(blocks[[2]bool{dark(x, y), dark(x, y+module)}])
 		}
-		if _, err := fmt.Fprintln(w, on+line+off); err != nil {
+		if _, err := fmt.Fprintln(w, on+line.String()+off); err != nil {
 			return err
 		}
 	}

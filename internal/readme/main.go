@@ -1,0 +1,163 @@
+// Readme follows README.md as a newcomer would: it runs every fenced sh and go
+// block in a fresh clone of the repository, and compares what the README prints.
+//
+//	go run ./internal/readme
+//
+// A sh block runs with bash in the root of the clone. A go block is a complete file
+// and runs in a module of its own beside the clone, with go run, or with go test
+// when it imports "testing". A text block right after one of them is what it prints;
+// in it, "…" stands for any text, and a line with nothing else for any lines.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	repo := flag.String("repo", ".", "the repository to clone; what is not committed is not seen")
+	flag.Parse()
+	if err := check(context.Background(), *repo); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// check runs every block of the repository's README.
+func check(ctx context.Context, repo string) error {
+	tmp, err := os.MkdirTemp("", "readme")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(tmp) }()
+	clone := filepath.Join(tmp, "mfa")
+	if out, err := exec.CommandContext(ctx, "git", "clone", "--quiet", repo, clone).CombinedOutput(); err != nil {
+		return fmt.Errorf("git clone: %w\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(clone, "README.md"))
+	if err != nil {
+		return err
+	}
+	blocks, err := parse(string(text))
+	if err != nil {
+		return err
+	}
+	ran := 0
+	for i, b := range blocks {
+		if b.language != "sh" && b.language != "go" {
+			continue
+		}
+		begin := time.Now()
+		printed, err := run(ctx, b, tmp)
+		if err != nil {
+			return fmt.Errorf("README.md:%d: %w", b.line, err)
+		}
+		if i+1 < len(blocks) && blocks[i+1].language == "text" && !matches(blocks[i+1].text, printed) {
+			return fmt.Errorf("README.md:%d: the block prints\n%s\nand the README says\n%s", b.line, printed, blocks[i+1].text)
+		}
+		fmt.Printf("README.md:%d: %s block, %.1f s\n", b.line, b.language, time.Since(begin).Seconds())
+		ran++
+	}
+	if ran == 0 {
+		return errors.New("README.md has no sh or go block")
+	}
+	return nil
+}
+
+// A block is what stands between two fences.
+type block struct {
+	language, text string
+	line           int // of the opening fence
+}
+
+// parse returns the blocks of a README. A fence that names no language, is indented
+// or never closed is an error: such a block would be skipped without a word.
+func parse(readme string) ([]block, error) {
+	var blocks []block
+	var open *block
+	n := 0
+	for line := range strings.Lines(readme) {
+		n++
+		fence := strings.HasPrefix(strings.TrimSpace(line), "```")
+		switch {
+		case fence && !strings.HasPrefix(line, "```"):
+			return nil, fmt.Errorf("README.md:%d: an indented fence", n)
+		case fence && open == nil:
+			open = &block{language: strings.TrimSpace(line[3:]), line: n}
+			if open.language == "" {
+				return nil, fmt.Errorf("README.md:%d: a block without a language", n)
+			}
+		case fence:
+			blocks, open = append(blocks, *open), nil
+		case open != nil:
+			open.text += line
+		}
+	}
+	if open != nil {
+		return nil, fmt.Errorf("README.md:%d: a block that is never closed", open.line)
+	}
+	return blocks, nil
+}
+
+// run runs a block beside or in the clone, and returns what it printed.
+func run(ctx context.Context, b block, tmp string) (string, error) {
+	if b.language == "sh" {
+		return command(ctx, filepath.Join(tmp, "mfa"), nil, "bash", "-euo", "pipefail", "-c", b.text)
+	}
+	dir, err := os.MkdirTemp(tmp, "app")
+	if err != nil {
+		return "", err
+	}
+	file, verb := "main.go", "run"
+	if strings.Contains(b.text, "\t\"testing\"\n") {
+		file, verb = "readme_test.go", "test"
+	}
+	if err := os.WriteFile(filepath.Join(dir, file), []byte(b.text), 0o600); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{
+		{"mod", "init", "example.com/app"},
+		{"mod", "edit", "-require=github.com/authfactor/mfa@v0.0.0", "-replace=github.com/authfactor/mfa=../mfa"},
+		{"mod", "tidy"},
+		{"vet", "."},
+	} {
+		if _, err := command(ctx, dir, []string{"GOWORK=off"}, "go", args...); err != nil {
+			return "", err
+		}
+	}
+	return command(ctx, dir, []string{"GOWORK=off"}, "go", verb, ".")
+}
+
+// command returns the standard output; the error holds the rest.
+func command(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	var out, rest bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(os.Environ(), env...), &out, &rest
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s%s", name, args[0], err, &out, &rest)
+	}
+	return out.String(), nil
+}
+
+// matches says whether the output is what the README says.
+func matches(want, got string) bool {
+	var pattern strings.Builder
+	for line := range strings.Lines(want) {
+		if strings.TrimSpace(line) == "…" {
+			pattern.WriteString(`(?:.*\n)*`)
+			continue
+		}
+		quoted := regexp.QuoteMeta(strings.TrimSuffix(line, "\n"))
+		pattern.WriteString(strings.ReplaceAll(quoted, "…", ".*") + `\n`)
+	}
+	return regexp.MustCompile("^" + pattern.String() + "$").MatchString(strings.TrimRight(got, "\n") + "\n")
+}

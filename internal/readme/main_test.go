@@ -1,0 +1,76 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// repository is a git repository with this README.
+func repository(t *testing.T, readme string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "README.md"), []byte(strings.ReplaceAll(readme, "'''", "```")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"init", "--quiet"},
+		{"add", "."},
+		{"-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "--quiet", "-m", "t"},
+	} {
+		cmd := exec.CommandContext(t.Context(), "git", args...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+	}
+	return dir
+}
+
+func TestCheck(t *testing.T) {
+	for name, tt := range map[string]struct{ readme, want string }{
+		"passes":              {"'''sh\necho a; echo b >&2\n'''\nprints\n'''text\na\n'''\n", ""},
+		"passes in turn":      {"'''sh\necho a > file\n'''\n'''json\n{}\n'''\n'''sh\ncat file\n'''\n'''text\na\n'''\n", ""},
+		"fails":               {"one\n\n'''sh\ntrue\nfalse\n'''\n", "README.md:3: bash"},
+		"fails in a pipe":     {"'''sh\nfalse | cat\n'''\n", "README.md:1: bash"},
+		"prints another":      {"'''sh\necho a\n'''\n'''text\nb\n'''\n", "README.md:1: the block prints\na"},
+		"prints less":         {"'''sh\necho a\n'''\n'''text\na\nb\n'''\n", "README.md:1: the block prints"},
+		"prints more":         {"'''sh\necho a; echo b\n'''\n'''text\na\n'''\n", "README.md:1: the block prints"},
+		"no block":            {"text\n'''json\n{}\n'''\n", "no sh or go block"},
+		"no language":         {"'''\nls\n'''\n", "README.md:1: a block without"},
+		"never closed":        {"'''sh\nls\n", "README.md:1: a block that is never closed"},
+		"indented":            {"- x\n  '''sh\n  ls\n  '''\n", "README.md:2: an indented fence"},
+		"go does not compile": {"'''go\npackage main\n\nfunc main() { x }\n'''\n", "README.md:1: go"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := check(t.Context(), repository(t, tt.readme))
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMatches(t *testing.T) {
+	for _, tt := range []struct {
+		want, got string
+		ok        bool
+	}{
+		{"a\nb\n", "a\nb\n", true},
+		{"a\nb\n", "a\nb", true},
+		{"a.c\n", "abc\n", false},
+		{"id …!\n", "id 123!\n", true},
+		{"id …!\n", "id 1\n2!\n", false},
+		{"…\nb\n", "a\na\nb\n", true},
+		{"…\nb\n", "b\n", true},
+		{"…\nb\n", "a\n", false},
+		{"a\n…\n", "a\n", true},
+		{"a\n…\n", "ab\nc\n", false},
+	} {
+		if got := matches(tt.want, tt.got); got != tt.ok {
+			t.Errorf("%q against %q: %t", tt.got, tt.want, got)
+		}
+	}
+}
