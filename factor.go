@@ -70,21 +70,21 @@ type Enrollment struct {
 // A TOTPEnrollment holds what the person's app needs. It cannot be read again
 // later, and does not print.
 type TOTPEnrollment struct {
-	shown *totpSecrets
+	shown hidden[totpSecrets]
 }
 
 type totpSecrets struct{ secret, uri, qrCode string }
 
 // Secret is the shared secret in base32, for typing it in: 32 characters unless
 // it was brought along.
-func (e *TOTPEnrollment) Secret() string { return e.shown.secret }
+func (e *TOTPEnrollment) Secret() string { return e.shown().secret }
 
 // URI is the otpauth URI that the QR code holds.
-func (e *TOTPEnrollment) URI() string { return e.shown.uri }
+func (e *TOTPEnrollment) URI() string { return e.shown().uri }
 
 // QRCode is a PNG image as a data URI, with the quiet zone that scanners need.
 // In html/template, wrap it: template.URL(enr.TOTP.QRCode()).
-func (e *TOTPEnrollment) QRCode() string { return e.shown.qrCode }
+func (e *TOTPEnrollment) QRCode() string { return e.shown().qrCode }
 
 // A Factor is what may be shown of an authentication factor. It prints with its
 // phone number masked, under every verb; its JSON is the one of the WorkOS MFA

@@ -32,7 +32,7 @@ const (
 // out once everything was written again. A lost key is lost factors: keep it
 // where the database's backups are not.
 type Keyring struct {
-	keys []*key // never printed: see Format
+	keys hidden[[]*key]
 }
 
 // NewKey returns a new random key in the form that [ParseKeyring] reads.
@@ -46,7 +46,7 @@ func NewKey() string {
 // sealing one first. Spaces around them are ignored. Its errors match
 // [ErrConfig] and name a key by its place, never by its content.
 func ParseKeyring(s string) (*Keyring, error) {
-	var ring Keyring
+	var keys []*key
 	for i, part := range strings.Split(s, ",") {
 		raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
 		if err != nil || len(raw) != keySize {
@@ -56,19 +56,21 @@ func ParseKeyring(s string) (*Keyring, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: key %d: %w", ErrConfig, i+1, err)
 		}
-		if ring.find(k.id[:]) != nil {
+		if find(keys, k.id[:]) != nil {
 			return nil, fmt.Errorf("%w: key %d stands in the keyring twice", ErrConfig, i+1)
 		}
-		ring.keys = append(ring.keys, k)
+		keys = append(keys, k)
 	}
-	return &ring, nil
+	return &Keyring{hide(keys)}, nil
 }
 
 // Format prints the ids of the keys, whatever the verb.
 func (r Keyring) Format(f fmt.State, _ rune) {
-	ids := make([]string, len(r.keys))
-	for i, k := range r.keys {
-		ids[i] = fmt.Sprintf("%x", k.id)
+	var ids []string
+	if r.keys != nil {
+		for _, k := range r.keys() {
+			ids = append(ids, fmt.Sprintf("%x", k.id))
+		}
 	}
 	_, _ = io.WriteString(f, "mfa.Keyring("+strings.Join(ids, " ")+")")
 }
@@ -76,8 +78,8 @@ func (r Keyring) Format(f fmt.State, _ rune) {
 // MarshalText gives the same as Format.
 func (r Keyring) MarshalText() ([]byte, error) { return fmt.Append(nil, r), nil }
 
-func (r *Keyring) find(id []byte) *key {
-	for _, k := range r.keys {
+func find(keys []*key, id []byte) *key {
+	for _, k := range keys {
 		if bytes.Equal(k.id[:], id) {
 			return k
 		}
@@ -88,7 +90,7 @@ func (r *Keyring) find(id []byte) *key {
 // seal returns State: key id, nonce, ciphertext and tag. The version is the one
 // that the record will have in the store.
 func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
-	k := r.keys[0]
+	k := r.keys()[0]
 	state := make([]byte, keyIDSize+nonceSize, keyIDSize+nonceSize+len(plain)+tagSize)
 	copy(state, k.id[:])
 	nonce := state[keyIDSize:]
@@ -109,7 +111,7 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 		return nil, integrityError(rec, "its state is too short")
 	}
 	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:keyIDSize+nonceSize], rec.State[keyIDSize+nonceSize:]
-	k := r.find(id)
+	k := find(r.keys(), id)
 	if k == nil {
 		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))
 	}
@@ -138,8 +140,9 @@ func associatedData(rec *Record, version int64, keyID []byte) []byte {
 // numberIDs returns the record ids of a phone number, one for each key: an
 // HMAC, because numbers are few enough to try them all.
 func (r *Keyring) numberIDs(e164 string) []string {
-	ids := make([]string, len(r.keys))
-	for i, k := range r.keys {
+	keys := r.keys()
+	ids := make([]string, len(keys))
+	for i, k := range keys {
 		mac := hmac.New(sha256.New, k.number)
 		mac.Write([]byte(e164))
 		ids[i] = numberPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20])

@@ -153,7 +153,7 @@ func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) 
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	seen, purged, limit := 0, 0, before.UnixMilli()
+	seen, purged, limit := 0, 0, before.Add(time.Millisecond-1).UnixMilli()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.rows {

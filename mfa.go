@@ -47,7 +47,8 @@ type Service struct {
 // Config says what a [Service] works with. The zero value runs in memory.
 type Config struct {
 	// Store keeps the factors and challenges.
-	// Defaults to a new MemoryStore, which forgets everything at exit.
+	// Defaults to a new MemoryStore, which forgets everything at exit; New logs a
+	// warning then. Give it new(MemoryStore) where that is meant, as in tests.
 	Store Store
 
 	// SMS sends text messages.
@@ -123,7 +124,7 @@ func New(cfg Config) (*Service, error) {
 			s.keys = ring
 		}
 	}
-	if s.keys == nil || len(s.keys.keys) == 0 {
+	if s.keys == nil || s.keys.keys == nil {
 		return nil, fmt.Errorf("%w: Config.Keys is required beside a Store of your own: read them with mfa.ParseKeyring from where your other secrets are; mfa.NewKey or `openssl rand -base64 32` makes one", ErrConfig)
 	}
 	regions := cfg.Regions
@@ -253,6 +254,12 @@ func (s *Service) load(ctx context.Context, ids ...string) (map[string]Record, e
 	}
 	return byID, nil
 }
+
+// A hidden value does not print. Behind an unexported pointer it would: fmt
+// follows one where the verb does not suit a pointer. It never calls a function.
+type hidden[T any] func() T
+
+func hide[T any](v T) hidden[T] { return func() T { return v } }
 
 // now is the time in milliseconds, UTC.
 func (s *Service) now() (time.Time, error) {

@@ -34,7 +34,7 @@ type Message struct {
 // sends none, for development and tests. The zero value is ready for use.
 type Outbox struct {
 	mu       sync.Mutex
-	messages []*Message // pointers, so that they do not print with what holds the Outbox
+	messages []hidden[Message]
 }
 
 var _ SMSSender = (*Outbox)(nil)
@@ -49,7 +49,7 @@ func (o *Outbox) Send(ctx context.Context, m Message) error {
 	if len(o.messages) == outboxSize {
 		o.messages = slices.Delete(o.messages, 0, 1)
 	}
-	o.messages = append(o.messages, &m)
+	o.messages = append(o.messages, hide(m))
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (o *Outbox) Messages() []Message {
 	defer o.mu.Unlock()
 	messages := make([]Message, len(o.messages))
 	for i, m := range o.messages {
-		messages[i] = *m
+		messages[i] = m()
 	}
 	return messages
 }

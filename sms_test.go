@@ -256,14 +256,14 @@ func TestChargedBeforeSending(t *testing.T) {
 	r := newRig(t)
 	f := r.enrollSMS(ann, phone)
 	r.sms.Script = func(context.Context, int, mfa.Message) error {
-		kinds := ""
+		var kinds strings.Builder
 		for _, rec := range r.records() {
 			if rec.Kind == "challenge" || rec.Kind == "number" {
-				kinds += rec.Kind + " "
+				kinds.WriteString(rec.Kind + " ")
 			}
 		}
-		if kinds != "challenge number " {
-			t.Errorf("at the time of sending the store holds %q", kinds)
+		if kinds.String() != "challenge number " {
+			t.Errorf("at the time of sending the store holds %q", kinds.String())
 		}
 		return nil
 	}

@@ -48,7 +48,7 @@ func totpSecret(given string) ([]byte, error) {
 
 // totpEnrollment makes what the person's app needs.
 func totpEnrollment(f *factor) (*TOTPEnrollment, error) {
-	shown := &totpSecrets{secret: secretEncoding.EncodeToString(f.secret)}
+	shown := totpSecrets{secret: secretEncoding.EncodeToString(f.secret)}
 	shown.uri = keyURI(f.issuer, f.account, shown.secret)
 	if len(shown.uri) > maxURI {
 		return nil, errParameter("The TOTP issuer and user are too long: they make a URI of over %d bytes.", maxURI)
@@ -57,7 +57,7 @@ func totpEnrollment(f *factor) (*TOTPEnrollment, error) {
 	if shown.qrCode, err = qrCode(shown.uri); err != nil {
 		return nil, err
 	}
-	return &TOTPEnrollment{shown: shown}, nil
+	return &TOTPEnrollment{shown: hide(shown)}, nil
 }
 
 // keyURI writes the otpauth URI (the key URI format), with the issuer both in the

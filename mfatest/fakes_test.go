@@ -250,7 +250,7 @@ func TestSenderContext(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	sms := new(mfatest.Sender)
-	if err := sms.Send(cancelled, toAnn); err != context.Canceled || sms.Sends() != 1 {
+	if err := sms.Send(cancelled, toAnn); err != context.Canceled || sms.Sends() != 1 { //nolint:errorlint // this very error
 		t.Errorf("%d sends, error %v, want 1 and the context's", sms.Sends(), err)
 	}
 	wantDelivered(t, sms)
@@ -266,12 +266,12 @@ func TestSenderContext(t *testing.T) {
 			}
 			return ctx.Err()
 		}}
-		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded {
+		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded { //nolint:errorlint // this very error
 			t.Errorf("error %v, want the context's", err)
 		}
 		wantDelivered(t, sms)
 		delivered = true
-		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded {
+		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded { //nolint:errorlint // this very error
 			t.Errorf("error %v, want the context's", err)
 		}
 		wantDelivered(t, sms, toAnn)
