@@ -216,15 +216,15 @@ func TestSenderScript(t *testing.T) {
 	}}
 	send := func(m mfa.Message) error { return sms.Send(t.Context(), m) }
 
-	if err := send(toAnn); err != down { //nolint:errorlint // this very error
+	if err := send(toAnn); err != down {
 		t.Errorf("a failed send: error %v, want the script's", err)
 	}
 	wantDelivered(t, sms)
-	if err := send(toBob); err != down { //nolint:errorlint // this very error
+	if err := send(toBob); err != down {
 		t.Errorf("a lost answer: error %v, want the one given to Delivered", err)
 	}
 	wantDelivered(t, sms, toBob)
-	if err := send(toAnn); err != down { //nolint:errorlint // this very error
+	if err := send(toAnn); err != down {
 		t.Errorf("a wrapped Delivered: error %v, want the one given to Delivered", err)
 	}
 	wantDelivered(t, sms, toBob, toAnn)
@@ -250,7 +250,7 @@ func TestSenderContext(t *testing.T) {
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	sms := new(mfatest.Sender)
-	if err := sms.Send(cancelled, toAnn); err != context.Canceled || sms.Sends() != 1 { //nolint:errorlint // this very error
+	if err := sms.Send(cancelled, toAnn); err != context.Canceled || sms.Sends() != 1 {
 		t.Errorf("%d sends, error %v, want 1 and the context's", sms.Sends(), err)
 	}
 	wantDelivered(t, sms)
@@ -266,12 +266,12 @@ func TestSenderContext(t *testing.T) {
 			}
 			return ctx.Err()
 		}}
-		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded { //nolint:errorlint // this very error
+		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded {
 			t.Errorf("error %v, want the context's", err)
 		}
 		wantDelivered(t, sms)
 		delivered = true
-		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded { //nolint:errorlint // this very error
+		if err := sms.Send(ctx, toAnn); err != context.DeadlineExceeded {
 			t.Errorf("error %v, want the context's", err)
 		}
 		wantDelivered(t, sms, toAnn)
