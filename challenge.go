@@ -17,7 +17,7 @@ const (
 
 // ChallengeParams says which factor to challenge.
 type ChallengeParams struct {
-	FactorID string
+	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 
 	// SMSTemplate is the text of the message, such as "Your FooCorp code is
@@ -57,7 +57,7 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 
 // VerifyParams is an answer to a challenge.
 type VerifyParams struct {
-	ChallengeID string
+	ChallengeID string // as Challenge gave it
 	UserID      string // the owner, "" for a factor without one, or AnyUser
 
 	// Code is what the person typed. White space around it, spaces in it and one
@@ -69,8 +69,8 @@ type VerifyParams struct {
 // A Verification is the answer of [Service.Verify]. The zero value is not
 // verified. Its JSON is the one of the WorkOS MFA API: the challenge and "valid".
 type Verification struct {
-	Challenge Challenge `json:"challenge"`
-	Valid     bool      `json:"valid"` // true exactly if Verify's error is nil
+	Challenge Challenge `json:"challenge"` // set when Valid is true, and with ErrInvalidCode
+	Valid     bool      `json:"valid"`     // true exactly if Verify's error is nil
 
 	// Factor is the one that answered: whose it is, and of what type. It is set when
 	// Valid is true.

@@ -37,8 +37,8 @@ type EnrollParams struct {
 	// characters. Optional.
 	Name string
 
-	TOTP *TOTPParams
-	SMS  *SMSParams
+	TOTP *TOTPParams // an authenticator app
+	SMS  *SMSParams  // a phone number
 }
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
@@ -63,8 +63,8 @@ type SMSParams struct {
 
 // An Enrollment is the answer of [Service.Enroll].
 type Enrollment struct {
-	Factor Factor
-	TOTP   *TOTPEnrollment // set for TOTP
+	Factor Factor          // unverified yet
+	TOTP   *TOTPEnrollment // set for TOTP, nil otherwise
 }
 
 // A TOTPEnrollment holds what the person's app needs. It cannot be read again
@@ -296,7 +296,7 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 
 // FactorParams names a factor.
 type FactorParams struct {
-	FactorID string
+	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 }
 

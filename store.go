@@ -51,8 +51,8 @@ type Record struct {
 	Type   string // "totp" or "sms" for factors and challenges, "" otherwise
 	Status string // for operators, such as "verified" or "disabled"
 
-	CreatedAt time.Time
-	UpdatedAt time.Time
+	CreatedAt time.Time // never changes
+	UpdatedAt time.Time // moves with Status, for a factor
 	ExpiresAt time.Time // Purge may delete the record after this; zero for never
 
 	Version int64  // 1 after the insert, one more after each replacement
