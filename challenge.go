@@ -22,7 +22,7 @@ type ChallengeParams struct {
 
 	// SMSTemplate is the text of the message, such as "Your FooCorp code is
 	// {{code}}.", with {{code}} exactly once, no other "{{", no control or format
-	// characters, and at most 3 messages long. Ignored for other types.
+	// characters, and at most 3 messages long. Checked, but not used, for other types.
 	// Defaults to "Your verification code is {{code}}."
 	SMSTemplate string
 

@@ -79,10 +79,11 @@ func checkTemplate(template string) (string, error) {
 	if template == "" {
 		return defaultTemplate, nil
 	}
+	before, after, found := strings.Cut(template, placeholder)
 	switch {
 	case len(template) > 4*153*maxMessageParts, !utf8.ValidString(template):
 		return "", errParameter("The SMS template must be valid UTF-8 and fit %d messages.", maxMessageParts)
-	case strings.Count(template, "{{") != 1 || strings.Count(template, placeholder) != 1:
+	case !found, strings.Contains(before+"{", "{{"), strings.Contains(after, "{{"): // "{{{code}}" is refused, too
 		return "", errParameter("The SMS template must have %s exactly once, and no other '{{'.", placeholder)
 	case strings.ContainsFunc(template, invisible):
 		return "", errParameter("The SMS template must not have control or format characters.")
