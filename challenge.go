@@ -204,7 +204,7 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 	}()
 	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.phone, Body: render(template, ch.code)})
 	if err != nil {
-		return &sendError{challengeID: ch.ID, cause: err}
+		return &sendError{challengeID: ch.ID, cause: hide(err)}
 	}
 	sent = true
 	return nil

@@ -221,11 +221,11 @@ func printableID(prefix, id string) bool {
 // because providers quote the number; Unwrap gives it, unmodified.
 type sendError struct {
 	challengeID string
-	cause       error
+	cause       hidden[error]
 }
 
 func (e *sendError) Error() string {
 	return fmt.Sprintf("mfa: the message of %s could not be sent (errors.Unwrap gives the sender's error)", e.challengeID)
 }
 
-func (e *sendError) Unwrap() error { return e.cause }
+func (e *sendError) Unwrap() error { return e.cause() }

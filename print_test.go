@@ -1,0 +1,239 @@
+package mfa_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// The tests of this file print everything, in every way, and look for secrets.
+
+// verbs are all that fmt knows, and two that it does not.
+const verbs = "vTtbcdoOqxXUeEfFgGspwZ!"
+
+// printed gives what fmt, slog and encoding/json make of a value, by itself and
+// within others.
+func printed(v any) string {
+	var out strings.Builder
+	type exported struct{ V any }
+	type unexported struct{ v any }
+	values := []any{
+		v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v}, []any{v}, [1]any{v}, map[string]any{"k": v}, map[any]any{&v: v},
+		struct{ e exported }{exported{v}}, []unexported{{v}}, fmt.Errorf("wrapped: %v", v), errors.Join(fmt.Errorf("%+v", v)),
+	}
+	for _, value := range values {
+		for _, verb := range verbs {
+			for _, flags := range []string{"", "+", "#", "# ", "20.3", "-", " "} {
+				fmt.Fprintf(&out, "%"+flags+string(verb)+"\n", value)
+			}
+		}
+		fmt.Fprintln(&out, value)
+		if b, err := json.Marshal(value); err == nil {
+			out.Write(b)
+		}
+		for _, handler := range []slog.Handler{
+			slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true}), slog.NewJSONHandler(&out, nil),
+		} {
+			log := slog.New(handler)
+			log.Info("message", "value", value)
+			log.With("value", value).WithGroup("group").Info("message", slog.Group("inner", "value", value), "any", slog.AnyValue(value))
+		}
+	}
+	return out.String()
+}
+
+// spellings are the ways in which a secret may show.
+func spellings(secret string) []string {
+	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), base64.StdEncoding.EncodeToString([]byte(secret))}
+	if len(secret) > 8 {
+		decimals := strings.Trim(fmt.Sprint([]byte(secret[:8])), "[]")
+		all = append(all, decimals, strings.ReplaceAll(decimals, " ", ", "), strings.Trim(fmt.Sprintf("%#v", []byte(secret[:8])), "[]byte{}"))
+	}
+	return all
+}
+
+// TestSecretsDoNotPrint is principle P6.
+func TestSecretsDoNotPrint(t *testing.T) {
+	key := mfa.NewKey()
+	ring, err := mfa.ParseKeyring(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	outbox := new(mfa.Outbox)
+	r := newRig(t, func(c *mfa.Config) {
+		c.Keys, c.SMS = ring, outbox
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	})
+	ctx := t.Context()
+	totp, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, Name: "app", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sms, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, Name: "phone", SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := outbox.Messages()[0]
+	code := strings.TrimSuffix(strings.TrimPrefix(message.Body, "Your verification code is "), ".")
+	right, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := enrolled{totp.Factor, totp.TOTP.Secret()}
+	appChallenge, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: totp.Factor.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrong, wrongErr := r.answer(appChallenge, app, r.wrong(app))
+	mustBe(t, wrongErr, mfa.ErrInvalidCode)
+	_, throttled := r.Challenge(ctx, mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann, Confirm: true})
+	factors, err := r.Factors(ctx, ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	raw, err := base32.StdEncoding.DecodeString(totp.TOTP.Secret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rawKey, err := base64.StdEncoding.DecodeString(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var secrets []string
+	for _, s := range []string{totp.TOTP.Secret(), string(raw), totp.TOTP.URI(), totp.TOTP.QRCode()[30:60], key, string(rawKey), message.Body} {
+		secrets = append(secrets, spellings(s)...)
+	}
+	digits := []string{code, phone, "5005550006"}
+
+	for name, v := range map[string]any{
+		"Enrollment": totp, "*Enrollment": &totp, "TOTPEnrollment": *totp.TOTP, "*TOTPEnrollment": totp.TOTP, "Enrollment of SMS": sms,
+		"Factor": sms.Factor, "*Factor": &sms.Factor, "Factors": factors, "Challenge": ch, "Verification": right, "wrong Verification": wrong,
+		"wrong code": wrongErr, "throttled": throttled, "Keyring": *ring, "*Keyring": ring, "Service": r.Service,
+		"Config": r.cfg, "*Config": &r.cfg, "Outbox": outbox, "events": r.took(), "log": log.String(),
+		"Keyring, nested": struct{ k mfa.Keyring }{*ring}, "Factor, nested": struct{ f mfa.Factor }{sms.Factor},
+		"TOTPEnrollment, nested": struct{ e mfa.TOTPEnrollment }{*totp.TOTP}, "Outbox, nested": &struct {
+			o *mfa.Outbox
+			n int
+		}{outbox, 1},
+	} {
+		out := printed(v)
+		for i, secret := range secrets {
+			if strings.Contains(out, secret) {
+				t.Errorf("%s shows spelling %d of a secret", name, i)
+			}
+		}
+		if strings.Contains(name, "Factor") || strings.Contains(name, "Enrollment of SMS") || name == "Verification" {
+			out = withoutJSON(out) // a factor's JSON shows its number, as the guide's does
+		}
+		for _, d := range digits {
+			if shows(out, d) {
+				t.Errorf("%s shows a code or a number", name)
+			}
+		}
+	}
+	if log.Len() > 0 {
+		t.Errorf("a flow without trouble logged %s", &log)
+	}
+}
+
+// shows says whether the digits stand in the text by themselves: addresses and times
+// have many.
+func shows(out, digits string) bool {
+	hex := func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
+	for {
+		i := strings.Index(out, digits)
+		if i < 0 {
+			return false
+		}
+		end := i + len(digits)
+		if (i == 0 || !hex(out[i-1])) && (end == len(out) || !hex(out[end])) {
+			return true
+		}
+		out = out[end:]
+	}
+}
+
+// withoutJSON takes away what a factor's JSON says on purpose.
+func withoutJSON(out string) string {
+	return strings.NewReplacer(`"phone_number":"+15005550006"`, "", `\"phone_number\":\"+15005550006\"`, "").Replace(out)
+}
+
+// TestErrorsDoNotShow: no error shows what was passed in or what a provider said,
+// and each names its id.
+func TestErrorsDoNotShow(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	s := r.phone("user_bob", phone)
+	ctx := t.Context()
+	cause := providerError("provider refused +15005550006: Your verification code is 123456")
+	r.sms.Script = func(context.Context, int, mfa.Message) error { return cause }
+	_, sendErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob"})
+	if got, ok := errors.AsType[providerError](sendErr); !ok || got != cause || !errors.Is(sendErr, cause) {
+		t.Errorf("the sender's error is not to be found in %v", sendErr)
+	}
+	if id := r.took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
+		t.Errorf("error %v names no challenge", sendErr)
+	}
+	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}})
+	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"}})
+	_, templateErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"})
+	_, idErr := r.Verify(ctx, mfa.VerifyParams{ChallengeID: "123456", Code: "+15005550006"})
+	ch := r.challenge(f)
+	_, codeErr := r.answer(ch, f, "739164")
+	_, keyErr := mfa.ParseKeyring("GEZDGNBVGY3TQOJQ")
+	for i, err := range []error{sendErr, numberErr, secretErr, templateErr, idErr, codeErr, keyErr} {
+		if err == nil {
+			t.Fatalf("error %d is nil", i)
+		}
+		out := printed(err)
+		for _, shown := range []string{"123456", "+15005550006", "GEZDGNBVGY3TQOJQ", "739164"} {
+			if shows(out, shown) {
+				t.Errorf("error %d shows it: %v", i, err)
+			}
+		}
+	}
+	if e := refusal(t, codeErr); e.ID != ch.ID {
+		t.Errorf("the refusal is about %q, want the challenge", e.ID)
+	}
+}
+
+// A providerError is of a type that fmt follows to the end.
+type providerError string
+
+func (e providerError) Error() string { return string(e) }
+
+// TestWarning: the zero Config says once that it is not for production.
+func TestWarning(t *testing.T) {
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(&log, nil))
+	if _, err := mfa.New(mfa.Config{Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	if out := log.String(); strings.Count(out, "level=WARN") != 1 || !strings.Contains(out, "no Config.Store") {
+		t.Errorf("log %q", out)
+	}
+	log.Reset()
+	if _, err := mfa.New(mfa.Config{Logger: logger, Store: new(mfa.MemoryStore), SMS: new(mfatest.Sender), Regions: []string{"US"}}); err != nil {
+		t.Fatal(err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("log %q", log.String())
+	}
+}
