@@ -279,7 +279,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
 	case ch.Status == StatusVerified:
 		return Verification{}, outcome{err: errPreviouslyVerified(ch.ID)}
-	case !now.Before(ch.ExpiresAt):
+	case !now.Before(ch.ExpiresAt), ch.CreatedAt.After(now.Add(maxLifetime)): // or of a clock that was ahead
 		return Verification{}, outcome{err: errExpired(ch.ID)}
 	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}

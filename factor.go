@@ -19,18 +19,21 @@ const (
 	TypeSMS  = "sms"  // a phone number that receives text messages
 )
 
-// The states of a factor, in [Factor.Status].
+// The states of a factor, in [Factor.Status]. A person who has a factor in another
+// state than StatusUnverified must not log in with the password alone: a disabled
+// factor is no reason to ask for none, or wrong codes would be a way in.
 const (
 	StatusUnverified = "unverified" // not confirmed yet; gone after 24 hours
 	StatusVerified   = "verified"   // confirmed by a first successful Verify
-	StatusDisabled   = "disabled"   // too many wrong codes in a row; see Service.Reset
+	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Reset
 )
 
 // EnrollParams says what to enroll: exactly one of TOTP and SMS.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
 	// UTF-8 without control characters. With it, the factor is reached by calls with
-	// the same UserID only, and the person has at most 10 factors. Optional.
+	// the same UserID only, the person has at most 10 factors, and messages to all
+	// their numbers share one budget. Optional: without it none of this holds.
 	UserID string
 
 	// Name is what the person calls the factor, such as "work phone": up to 64
@@ -179,7 +182,8 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Enroll adds a factor, unverified: challenge it and verify a first code to
-// confirm it, within 24 hours. Only call it for a person who is logged in.
+// confirm it, within 24 hours. Only call it for a person who is logged in, with a
+// code if they have a factor (NIST SP 800-63B-4 section 4.1.2.1).
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
 // type: a new one replaces it. Without a UserID neither rule holds. A new
@@ -317,9 +321,10 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	return v.factor.public(), nil
 }
 
-// Factors returns the factors of a user, oldest first, unverified ones included:
-// look at Status before you ask for a code. No factors and no error means that
-// the user has none. "" and AnyUser are [ErrInvalidParameter].
+// Factors returns the factors of a user, oldest first, unverified and disabled ones
+// included: challenge one that is StatusVerified, and let nobody in without a code
+// who has one that is not StatusUnverified. No factors and no error means that the
+// user has none. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
 	if userID == "" || userID == AnyUser {
 		return nil, errParameter("Factors are listed for one user.")
@@ -358,7 +363,9 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 }
 
 // Unenroll deletes a factor. Its open challenges are not found from then on. The
-// budgets of its number and user stay.
+// budgets of its number and user stay. Only call it for a person who verified a
+// code in this session, or for an operator: whoever has the password alone must not
+// take a factor away.
 func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) }
 	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
@@ -553,9 +560,9 @@ func (f *factor) setStatus(now time.Time) {
 	if f.verified {
 		status = StatusVerified
 		f.ExpiresAt = time.Time{}
-	}
-	if f.guesses.disabled {
-		status = StatusDisabled
+		if f.guesses.disabled {
+			status = StatusDisabled
+		}
 	}
 	if f.Status != status {
 		f.Status, f.UpdatedAt = status, now

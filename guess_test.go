@@ -136,6 +136,21 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
+// TestDisabledUnverified: a factor that was never confirmed is not called disabled,
+// so that "disabled" says: this person has a second factor.
+func TestDisabledUnverified(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 3 })
+	f := r.enrollTOTP(ann)
+	r.fail(f, 3)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || len(factors) != 1 || factors[0].Status != mfa.StatusUnverified {
+		t.Errorf("%v, %v; want it unverified", factors, err)
+	}
+	r.login(r.enrollTOTP(ann)) // enrolling anew helps
+}
+
 // TestResetKeepsUsedCodes: an operator's Reset makes no used code valid again.
 func TestResetKeepsUsedCodes(t *testing.T) {
 	r := newRig(t)

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -23,6 +24,7 @@ const (
 	bucketDrain = 14*time.Hour + 24*time.Minute
 
 	maxFactors        = 10
+	maxSends          = 32 // that are remembered; a day has 10
 	unverifiedLapse   = 24 * time.Hour
 	keepLapsed        = 24 * time.Hour
 	maxRaces          = 8
@@ -136,6 +138,9 @@ func (g *guesses) fail(now time.Time, p Policy) {
 	if g.bucket.Before(now) {
 		g.bucket = now
 	}
+	if full := now.Add((bucketSize - 1) * bucketDrain); g.bucket.After(full) {
+		g.bucket = full // a clock was ahead
+	}
 	g.bucket = g.bucket.Add(bucketDrain)
 	g.disabled = g.disabled || g.failures >= int64(p.MaxFailures)
 }
@@ -143,15 +148,16 @@ func (g *guesses) fail(now time.Time, p Policy) {
 // succeed forgets the failures in a row, never those in the bucket.
 func (g *guesses) succeed() { g.failures, g.last = 0, time.Time{} }
 
-// wait is how long no code is compared, 0 for not at all. A clock that was set
-// back cannot make it longer than it ever was.
+// wait is how long no code is compared, 0 for not at all. What lies further in the
+// future than it can was noted by a clock that was ahead, and begins no wait: it
+// would not end before that time comes.
 func (g *guesses) wait(now time.Time) time.Duration {
 	var wait time.Duration
-	if n := g.failures - freeFailures; n > 0 {
+	if n := g.failures - freeFailures; n > 0 && !g.last.After(now.Add(time.Hour)) {
 		pause := backoff[min(n, int64(len(backoff)))-1]
 		wait = min(g.last.Add(pause).Sub(now), pause)
 	}
-	if full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain)); full > 0 {
+	if full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain)); full > 0 && full <= bucketDrain+time.Hour {
 		wait = max(wait, min(full, bucketDrain))
 	}
 	return max(wait, 0)
@@ -193,12 +199,12 @@ func (s *sends) charge(now time.Time) {
 	s.times = append(s.times, now)
 }
 
-// forget drops what is older than a day. A time in the future, from a clock that
-// was set back since, stays.
+// forget drops what is older than a day, and what is a day in the future: a clock
+// was ahead then.
 func (s *sends) forget(now time.Time) {
-	for len(s.times) > 0 && !s.times[0].Add(24*time.Hour).After(now) {
-		s.times = s.times[1:]
-	}
+	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool {
+		return !t.Add(24*time.Hour).After(now) || t.After(now.Add(24*time.Hour))
+	})
 }
 
 // lapse is when the last of the sends is forgotten.

@@ -143,7 +143,7 @@ func (u *user) fields(c *codec) {
 	n := int64(len(u.factors))
 	c.int(&n)
 	if c.reading {
-		u.factors = make([]membership, min(max(n, 0), maxFactors*2))
+		u.factors = make([]membership, c.size(n, maxFactors))
 	}
 	for i := range u.factors {
 		m := &u.factors[i]
@@ -302,12 +302,21 @@ func (c *codec) sends(s *sends) {
 	n := int64(len(s.times))
 	c.int(&n)
 	if c.reading {
-		s.times = make([]time.Time, min(max(n, 0), 64))
+		s.times = make([]time.Time, c.size(n, maxSends))
 	}
 	for i := range s.times {
 		c.time(&s.times[i])
 	}
 	c.time(&s.since)
+}
+
+// size is the length of a list, 0 of one that nobody wrote.
+func (c *codec) size(n, limit int64) int64 {
+	if n < 0 || n > limit {
+		c.bad, c.buf = true, nil
+		return 0
+	}
+	return n
 }
 
 // rest keeps what a newer version appended, so that a process that does not know

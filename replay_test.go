@@ -306,6 +306,43 @@ func TestClockBackwards(t *testing.T) {
 	}
 }
 
+// TestClockWasAhead: what was noted while the clock was a year ahead by mistake ends
+// when the clock is right again, instead of in a year.
+func TestClockWasAhead(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	r := newRig(t)
+	f, s := r.totp(ann), r.phone("user_bob", phone)
+	r.clock.Advance(year)
+	ch := r.challenge(f)
+	code := r.right(f)
+	r.fail(f, 5)
+	for range 3 {
+		r.challenge(s)
+		r.clock.Advance(15 * time.Minute)
+	}
+	r.clock.Advance(-year)
+	_, err := r.answer(ch, f, code)
+	mustBe(t, err, mfa.ErrChallengeExpired)
+	r.login(f)
+	r.login(s)
+}
+
+// TestClockWasAheadForLong: neither does a full bucket of that time last.
+func TestClockWasAheadForLong(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{ExactStep: true, MaxFailures: 100} })
+	f := r.totp(ann)
+	r.clock.Advance(365 * 24 * time.Hour)
+	r.fail(f, 50)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+	r.clock.Advance(-365 * 24 * time.Hour)
+	_, err = r.answer(r.challenge(f), f, r.wrong(f))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if wait := refusal(t, err).RetryAfter; wait > 15*time.Hour {
+		t.Errorf("the wait is %s", wait)
+	}
+}
+
 // TestNodeClockSkew: one process challenges, another whose clock is five seconds
 // off verifies.
 func TestNodeClockSkew(t *testing.T) {

@@ -179,6 +179,7 @@ func (s *Service) loadNumber(ctx context.Context, v *view) error {
 func (n *number) merge(old *number) {
 	n.sends.times = slices.Concat(n.sends.times, old.sends.times)
 	slices.SortFunc(n.sends.times, time.Time.Compare)
+	n.sends.times = n.sends.times[max(0, len(n.sends.times)-sendQuota.day):] // older ones decide nothing
 	n.sends.since = later(n.sends.since, old.sends.since)
 	n.guesses.failures = max(n.guesses.failures, old.guesses.failures)
 	n.guesses.last = later(n.guesses.last, old.guesses.last)
