@@ -8,41 +8,50 @@ import (
 // A Store persists versioned records. It has no policy, no clock and no
 // secrets: what decides travels sealed in [Record.State], and the other columns
 // are copies for operators and indexes. Implementations are called from many
-// goroutines and processes at once; package mfatest holds them to this contract.
+// goroutines and processes at once; mfatest.TestStore holds them to this contract.
 //
 // Every method honours its context: with a cancelled one it returns an error
 // that matches the context's and changes nothing. (The service commits under a
 // context of its own, so a caller who hangs up does not reach Save.)
 //
-// Ids are 1 to 64 printable ASCII characters, compared byte by byte. User ids are
-// valid UTF-8 without control characters, at most 255 bytes, compared byte by
-// byte as well: "Ann", "ann" and "ann " are three users.
+// For a table: ids and parents are 1 to 64 printable ASCII characters, compared byte
+// by byte, and no foreign keys; user ids are valid UTF-8 without control characters,
+// at most 255 bytes, compared byte by byte as well ("Ann", "ann" and "ann " are
+// three users); kinds, types and statuses are at most 32 lower-case ASCII
+// characters. The primary key is the id; List wants an index of kind, user and id,
+// and Purge one of ExpiresAt.
 type Store interface {
 	// Load returns the records with these ids and their ancestors: the parent of
 	// each, its parent, and so on (a challenge brings its factor and the record of
 	// the factor's user). An id or a parent that is not there is left out, each
-	// record appears once, and the order is free.
+	// record appears once, and the order is free; no ids, no records. It sees every
+	// Save that returned before, so it does not read from a replica; the records need
+	// not be of one moment.
 	Load(ctx context.Context, ids ...string) ([]Record, error)
 
 	// List returns the records that q selects in order of id, at most q.Limit.
 	List(ctx context.Context, q Query) ([]Record, error)
 
-	// Save applies all changes or none. nil means durable and visible to every
-	// process, so Save never joins a transaction of the caller. When any stored
-	// version is not the one that a change was based on, a record is gone, or the
-	// id of an insert exists, Save writes nothing and its error matches
-	// [ErrConflict]. The ids of one call are distinct. Save does not write to its
-	// arguments and does not keep them.
+	// Save applies all changes or none; no changes are nil. nil means durable and
+	// visible to every process, so Save never joins a transaction of the caller. When
+	// any stored version is not the one that a change was based on, a record is gone,
+	// or the id of an insert exists, Save writes nothing and its error matches
+	// [ErrConflict]: the service reads again and tries once more. Nothing else is a
+	// conflict, and deadlocks and serialization failures are the store's to avoid or
+	// repeat: any other error is told to the caller, and may or may not have been
+	// applied. The ids of one call are distinct, 16 at most. Save does not write to
+	// its arguments and does not keep them.
 	Save(ctx context.Context, changes ...Change) error
 
-	// Purge deletes the records whose ExpiresAt is set and before the given time,
-	// and says how many. A record is judged by the statement that deletes it: one
-	// that was given a later ExpiresAt a moment ago stays.
+	// Purge deletes the records whose ExpiresAt is set and before the given time, all
+	// of them, and says how many. A record is judged by the statement that deletes it:
+	// one that was given a later ExpiresAt a moment ago stays.
 	Purge(ctx context.Context, before time.Time) (int, error)
 }
 
-// A Record is what a [Store] keeps. Times are UTC with milliseconds; the zero
-// time means that there is none and comes back as the zero time.
+// A Record is what a [Store] keeps. Times are UTC with whole milliseconds, of the
+// years 1970 to 9999; the zero time means that there is none and comes back as the
+// zero time.
 type Record struct {
 	ID     string // primary key
 	Kind   string // "factor", "challenge", "number" or "user"; a store gives it no meaning

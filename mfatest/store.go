@@ -612,7 +612,7 @@ var checks = []check{
 		p.holds(stored(later), stored(never))
 	}},
 	{"purge of many", "Purge deletes all that there are, not a first page.", func(p *probe) {
-		const n, batch = 1200, 50
+		const n, batch = 1200, 16 // no Save has more
 		for i := range n / batch {
 			var changes []mfa.Change
 			for j := range batch {
