@@ -89,6 +89,9 @@ type Verification struct {
 // number or the user had their share of messages. Nothing is stored, sent or
 // charged then.
 //
+// ctx bounds the sending too, and nothing else does: give it a deadline that your
+// provider keeps. A challenge of a TOTP factor sends nothing and is not limited.
+//
 // When the sender fails, its error is wrapped in the one returned (errors.Is and
 // errors.As find it, its text is left out), the challenge is void and the message
 // stays charged.

@@ -96,9 +96,9 @@ type Error struct {
 	// ID is the factor or challenge that the refusal is about, "" for none.
 	ID string `json:"-"`
 
-	// RetryAfter is how long to wait before the next call can be answered. It is
-	// set with ErrThrottled, and with ErrInvalidCode when this wrong code began a
-	// wait. 0 means no wait.
+	// RetryAfter is how long to wait before the next call can be answered, in whole
+	// milliseconds: round it up for an HTTP header. It is set with ErrThrottled, and
+	// with ErrInvalidCode when this wrong code began a wait. 0 means no wait.
 	RetryAfter time.Duration `json:"-"`
 
 	// AttemptsLeft is how many more codes the challenge takes. It is set with

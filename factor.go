@@ -71,7 +71,8 @@ type Enrollment struct {
 }
 
 // A TOTPEnrollment holds what the person's app needs. It cannot be read again
-// later, and does not print.
+// later, and does not print: its JSON is {}. An API for a browser puts what the
+// three methods return into an answer of its own, with Cache-Control: no-store.
 type TOTPEnrollment struct {
 	shown hidden[totpSecrets]
 }
@@ -182,7 +183,8 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // Enroll adds a factor, unverified: challenge it and verify a first code to
-// confirm it, within 24 hours. Only call it for a person who is logged in, with a
+// confirm it, within 24 hours. That code is used up: within the same 30 seconds a
+// login needs the app's next one. Only call it for a person who is logged in, with a
 // code if they have a factor (NIST SP 800-63B-4 section 4.1.2.1).
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each

@@ -49,7 +49,7 @@ func (l *Login) PasswordStep(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	http.Error(w, "enroll a second factor first", http.StatusForbidden)
+	http.Error(w, "no second factor: enroll one, or ask for help with a disabled one", http.StatusForbidden)
 }
 
 // CodeStep verifies the code and logs the user in.
