@@ -29,7 +29,8 @@ type Store interface {
 	// not be of one moment.
 	Load(ctx context.Context, ids ...string) ([]Record, error)
 
-	// List returns the records that q selects in order of id, at most q.Limit.
+	// List returns the records that q selects in order of id, byte by byte whatever
+	// the collation of the database, at most q.Limit.
 	List(ctx context.Context, q Query) ([]Record, error)
 
 	// Save applies all changes or none; no changes are nil. nil means durable and
@@ -43,8 +44,8 @@ type Store interface {
 	// its arguments and does not keep them.
 	Save(ctx context.Context, changes ...Change) error
 
-	// Purge deletes the records whose ExpiresAt is set and before the given time, all
-	// of them, and says how many. A record is judged by the statement that deletes it:
+	// Purge deletes the records whose ExpiresAt is set and before the given time, which
+	// has whole milliseconds too; all of them, and says how many. A record is judged by the statement that deletes it:
 	// one that was given a later ExpiresAt a moment ago stays.
 	Purge(ctx context.Context, before time.Time) (int, error)
 }
@@ -65,7 +66,7 @@ type Record struct {
 	ExpiresAt time.Time // Purge may delete the record after this; zero for never
 
 	Version int64  // 1 after the insert, one more after each replacement
-	State   []byte // opaque; up to 64 KiB, often under 300 bytes
+	State   []byte // opaque; up to 64 KiB, often under 300 bytes; nil and empty are the same
 }
 
 // A Change is one step of a [Store.Save].

@@ -27,6 +27,9 @@ import (
 // of a web application do; run the test with -race. The checks make some two
 // thousand calls.
 //
+// Where many calls race, an error that is no conflict fails the check: a deadlock
+// says that Save takes its locks in the order of its arguments, and should sort them.
+//
 // What it cannot see is whether what was saved survives a crash, and whether it is
 // visible through another connection: read your database's manual about the first,
 // and for the second let newStore return a store that takes its connections in turn.
