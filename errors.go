@@ -27,7 +27,8 @@ var (
 	ErrTooManyAttempts = errors.New("mfa: too many attempts")
 
 	// ErrThrottled says that the factor, the phone number or the user has to wait
-	// for [Error.RetryAfter]. Nothing was compared, counted or sent.
+	// for [Error.RetryAfter], or that a call lost eight races for its records. Nothing
+	// was counted or sent, and nothing is told about the code.
 	ErrThrottled = errors.New("mfa: throttled")
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the

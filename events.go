@@ -7,7 +7,7 @@ const (
 	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified
 	EventReplaced      = "replaced"       // an unverified factor gave way to a new enrolment
 	EventMessageSent   = "message_sent"   // a text message was handed to the sender
-	EventMessageFailed = "message_failed" // the sender returned an error; the challenge is void
+	EventMessageFailed = "message_failed" // the sender failed; the challenge is void
 	EventVerified      = "verified"       // a code was accepted; FirstUse: it confirmed the factor
 	EventFailed        = "failed"         // a wrong code was answered and counted
 	EventReplayed      = "replayed"       // the wrong code of the same call's EventFailed had been accepted before
