@@ -45,8 +45,9 @@ type Store interface {
 	Save(ctx context.Context, changes ...Change) error
 
 	// Purge deletes the records whose ExpiresAt is set and before the given time, which
-	// has whole milliseconds too; all of them, and says how many. A record is judged by the statement that deletes it:
-	// one that was given a later ExpiresAt a moment ago stays.
+	// has whole milliseconds too, all of them, and says how many. A record is judged by
+	// the statement that deletes it: one that was given a later ExpiresAt a moment ago
+	// stays.
 	Purge(ctx context.Context, before time.Time) (int, error)
 }
 

@@ -1,0 +1,406 @@
+package mfa_test
+
+import (
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// vectorSecret is the secret of RFC 4226 appendix D, in base32. At the fuzzing
+// clock's second 59 its code is 287082 (RFC 6238 appendix B).
+const vectorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
+
+func vectorRig(t *testing.T) (*rig, enrolled) {
+	r := newRig(t, func(c *mfa.Config) { c.Store = new(mfa.MemoryStore) })
+	r.clock.Set(time.Unix(59, 0))
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: vectorSecret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, enrolled{enr.Factor, vectorSecret}
+}
+
+// What a person may type: a code, or something that is neither compared nor counted.
+func FuzzCode(f *testing.F) {
+	for _, typed := range []string{
+		"287082", " 287082\r\n", "287 082", "2-87082", "28-70-82", "\u00a0287082", "２８７０８２", "٢٨٧٠٨٢", "+287082", "0287082",
+		"287082\x00", "0x4616a", "755224", "000000", "", "1_2345", "28708 2 -", strings.Repeat(" ", 58) + "287082", strings.Repeat(" ", 59) + "287082", "\x80287082",
+	} {
+		f.Add(typed)
+	}
+	blank, sixDigits := regexp.MustCompile(`^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$`), regexp.MustCompile(`^[0-9]{6}$`)
+	valid := []string{"755224", "287082", "359152"} // of the steps 0, 1 and 2
+	f.Fuzz(func(t *testing.T, typed string) {
+		code := strings.Replace(strings.ReplaceAll(blank.ReplaceAllString(typed, ""), " ", ""), "-", "", 1)
+		isCode := len(typed) <= 64 && sixDigits.MatchString(code)
+
+		r, factor := vectorRig(t)
+		v, err := r.answer(r.challenge(factor), factor, typed)
+		if isCode && slices.Contains(valid, code) {
+			if err != nil || !v.Valid {
+				t.Fatalf("the right code %q: %v", typed, err)
+			}
+			return
+		}
+		mustBe(t, err, mfa.ErrInvalidCode)
+		left := 5
+		if isCode {
+			left = 4
+		}
+		if e := refusal(t, err); v.Valid || e.AttemptsLeft != left {
+			t.Fatalf("%q: valid %t, %d attempts left, want %d", typed, v.Valid, e.AttemptsLeft, left)
+		}
+	})
+}
+
+// A number is refused, with nothing stored, or it has one spelling from then on.
+func FuzzPhoneNumber(f *testing.F) {
+	for _, number := range []string{
+		"+15005550006", "(212) 555-1234", "+44 20 7946 0958", "+447911123456", "+44 (0) 7911 123456", "0044 7911 123456", "foo", "+1234", "+1 (212) 555-1234;ext=3",
+		"1-800-FLOWERS", "１２１２５５５１２３４", "+1\u202c2125551234", "+39 347 123 4567", "+54 9 11 2345 6789", "+54 11 15 2345 6789", "+52 1 55 1234 5678", "+", "", "++12125551234", "+7 912 345 67 89", "+999123456789",
+	} {
+		f.Add(number)
+	}
+	e164 := regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	f.Fuzz(func(t *testing.T, typed string) {
+		r := newRig(t, func(c *mfa.Config) { c.Regions = mfa.AllRegions() })
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: typed}})
+		if err != nil {
+			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
+				t.Fatalf("%q: %v", typed, err)
+			}
+			if calls := r.store.Calls(); len(calls) > 0 {
+				t.Fatalf("%q was refused after %v", typed, calls)
+			}
+			return
+		}
+		number := enr.Factor.PhoneNumber()
+		if !e164.MatchString(number) || strings.Trim(typed, "+0123456789 ().-") != "" {
+			t.Fatalf("%q was taken as %q", typed, number)
+		}
+		again, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}})
+		if err != nil || again.Factor.PhoneNumber() != number {
+			t.Fatalf("%q is %q, and that is %q, %v", typed, number, again.Factor.PhoneNumber(), err)
+		}
+		r.challenge(enrolled{Factor: enr.Factor})
+		if m := r.sms.Messages(); m[0].To != number {
+			t.Fatalf("%q was sent to %q", number, m[0].To)
+		}
+	})
+}
+
+// A template is refused, with nothing stored, charged or sent, or the message is
+// the template with the code in its place, and at most three parts long.
+func FuzzTemplate(f *testing.F) {
+	for _, template := range []string{
+		"Your FooCorp code is {{code}}.", "{{code}}", "{{ code }}", "{{code}}{{code}}", "{{{code}}}", "{{code}}}", "{{{{code}}}}", "code", "{{code}} {{name}}", "{{code", "{ {{code}}",
+		"a\nb {{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
+		strings.Repeat("€", 226) + "{{code}}",
+	} {
+		f.Add(template)
+	}
+	f.Fuzz(func(t *testing.T, template string) {
+		r := newRig(t)
+		factor := r.enrollSMS("", phone)
+		before := len(r.store.Calls())
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factor.ID, SMSTemplate: template})
+		if template == "" {
+			template = "Your verification code is {{code}}."
+		}
+		if err != nil {
+			mustBe(t, err, mfa.ErrInvalidParameter)
+			if len(r.store.Calls()) != before || r.sms.Sends() != 0 {
+				t.Fatalf("%q was refused after something was done", template)
+			}
+			plain := strings.Replace(template, "{{code}}", "", 1)
+			if plain != template && !strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r > '~' || r == '{' }) && len(plain) <= 3*153-3*6 {
+				t.Fatalf("%q was refused: %v", template, err)
+			}
+			return
+		}
+		body := r.sms.Messages()[0].Body
+		before1, after, found := strings.Cut(template, "{{code}}")
+		code := strings.TrimSuffix(strings.TrimPrefix(body, before1), after)
+		if !found || !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) || body != before1+code+after {
+			t.Fatalf("%q became %q", template, body)
+		}
+		if strings.Contains(body, "{{") || !utf8.ValidString(body) || strings.ContainsFunc(body, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
+			t.Fatalf("%q was sent", body)
+		}
+		units := 0 // of UTF-16, of which three messages take 3 x 67; of GSM's septets they take 3 x 153
+		for _, c := range body {
+			units += utf8.RuneLen(c) / 4
+			units++
+		}
+		if units > 3*153 {
+			t.Fatalf("%d characters do not fit three messages", units)
+		}
+		if strings.ContainsFunc(body, func(r rune) bool { return r > 'ω' && r != '€' }) && units > 3*67 {
+			t.Fatalf("%d UTF-16 units do not fit three messages", units)
+		}
+	})
+}
+
+// Whatever issuer and user are, an app that reads the URI finds them again, with
+// exactly one secret.
+func FuzzKeyURI(f *testing.F) {
+	for _, s := range [][2]string{
+		{"Foo Corp", "alan.turing@foo-corp.com"}, {"a", "b"}, {"ACME:Evil", "x"}, {"a?secret=AAAA", "b&issuer=x#y"}, {"a/b", "../../hotp/x"}, {"100%", "%3A"}, {"ä ö", "日本"}, {"+", "a+b"},
+		{" ", "x"}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
+	} {
+		f.Add(s[0], s[1])
+	}
+	f.Fuzz(func(t *testing.T, issuer, user string) {
+		r := newRig(t)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}})
+		if err != nil {
+			mustBe(t, err, mfa.ErrInvalidParameter)
+			if calls := r.store.Calls(); len(calls) > 0 {
+				t.Fatalf("%q, %q was refused after %v", issuer, user, calls)
+			}
+			return
+		}
+		uri, err := url.Parse(enr.TOTP.URI())
+		if err != nil {
+			t.Fatal(err)
+		}
+		query, err := url.ParseQuery(uri.RawQuery)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Fragment != "" || uri.User != nil || uri.Path != "/"+issuer+":"+user {
+			t.Fatalf("%q, %q: the URI is read as %q, %q, path %q, fragment %q", issuer, user, uri.Scheme, uri.Host, uri.Path, uri.Fragment)
+		}
+		if !slices.Equal(query["secret"], []string{enr.TOTP.Secret()}) || !slices.Equal(query["issuer"], []string{issuer}) {
+			t.Fatalf("%q, %q: the query has %d secrets and the issuers %q", issuer, user, len(query["secret"]), query["issuer"])
+		}
+		if strings.Contains(enr.TOTP.URI(), "+") || len(enr.TOTP.URI()) > 512 || len(enr.TOTP.QRCode()) >= 3000 {
+			t.Fatalf("%q, %q: a URI of %d bytes and an image of %d", issuer, user, len(enr.TOTP.URI()), len(enr.TOTP.QRCode()))
+		}
+	})
+}
+
+// A secret that is brought along is refused, or makes the codes of the same bytes.
+func FuzzTOTPSecret(f *testing.F) {
+	for _, secret := range []string{
+		vectorSecret, strings.ToLower(vectorSecret), "GEZD GNBV GY3T QOJQ GEZD-GNBV-GY3T-QOJQ", vectorSecret + "======", vectorSecret[:26], vectorSecret[:24], "ſEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", vectorSecret + "\n", "0189", strings.Repeat("A", 512), strings.Repeat("A", 208), "GEZDGNBVGY3TQOJQGEZDGNBVGZ",
+	} {
+		f.Add(secret)
+	}
+	f.Fuzz(func(t *testing.T, secret string) {
+		r := newRig(t)
+		if secret == "" {
+			return // asks for a new one
+		}
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}})
+		if err != nil {
+			mustBe(t, err, mfa.ErrInvalidTOTPSecret)
+			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.store.Calls()) > 0 {
+				t.Fatal("it was refused, and shown or used")
+			}
+			return
+		}
+		plain := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimRight(secret, "=")))
+		bytes, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.TrimRight(plain, "="))
+		if err != nil || len(bytes) < 16 || len(bytes) > 128 {
+			t.Fatalf("%d bytes were taken, %v", len(bytes), err)
+		}
+		if got := enr.TOTP.Secret(); got != base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(bytes) {
+			t.Fatal("the app gets another secret")
+		}
+		factor := enrolled{enr.Factor, enr.TOTP.Secret()}
+		if v, err := r.answer(r.challenge(factor), factor, r.right(factor)); !v.Valid {
+			t.Fatal(err)
+		}
+	})
+}
+
+// No text of a caller's reaches the store unless it has the shape that the store's
+// contract promises.
+func FuzzIDs(f *testing.F) {
+	const ulid = "01KE3Z8M2Q4R5S6T7V8W9X0Y1Z"
+	for _, id := range []string{
+		"auth_factor_" + ulid, "auth_challenge_" + ulid, "auth_factor_" + strings.ToLower(ulid), "auth_factor_8" + ulid[1:], "auth_factor_" + ulid + " ", "auth_factor_", "' OR 1=1 --", "\x00", "auth_user_MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U", strings.Repeat("x", 1<<10), "\xff", "../x",
+	} {
+		f.Add(id, "ann", "phone")
+	}
+	f.Add("auth_factor_"+ulid, mfa.AnyUser, "")
+	f.Add("auth_factor_"+ulid, "a\nb", "\u202e")
+	f.Add("auth_factor_"+ulid, strings.Repeat("x", 256), strings.Repeat("x", 65))
+	shape := regexp.MustCompile(`^auth_(factor|challenge)_[0-7][0-9A-HJKMNP-TV-Z]{25}$`)
+	f.Fuzz(func(t *testing.T, id, userID, name string) {
+		r := newRig(t)
+		plausibleUser := userID == mfa.AnyUser || len(userID) <= 255 && utf8.ValidString(userID) && !strings.ContainsFunc(userID, unicode.IsControl)
+		for verb, call := range map[string]func() error{
+			"Challenge": func() error {
+				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: id, UserID: userID})
+				return err
+			},
+			"Verify": func() error {
+				_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: id, UserID: userID, Code: "123456"})
+				return err
+			},
+			"Factor": func() error {
+				_, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID})
+				return err
+			},
+			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
+			"Reset":    func() error { return r.Reset(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
+		} {
+			before := len(r.store.Calls())
+			err := call()
+			kind := "auth_factor_"
+			if verb == "Verify" {
+				kind = "auth_challenge_"
+			}
+			asked := len(r.store.Calls()) > before
+			switch {
+			case !plausibleUser:
+				mustBe(t, err, mfa.ErrInvalidParameter)
+			default:
+				mustBe(t, err, mfa.ErrNotFound)
+			}
+			if want := plausibleUser && strings.HasPrefix(id, kind) && shape.MatchString(id); asked != want {
+				t.Fatalf("%s of %q by %q: a store call is %t, want %t", verb, id, userID, asked, want)
+			}
+		}
+
+		before := len(r.store.Calls())
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: userID, Name: name, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+		if err != nil {
+			mustBe(t, err, mfa.ErrInvalidParameter)
+			if len(r.store.Calls()) > before {
+				t.Fatalf("%q by %q was refused after a store call", name, userID)
+			}
+			return
+		}
+		if userID == mfa.AnyUser || utf8.RuneCountInString(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+			t.Fatalf("%q by %q was taken", name, userID)
+		}
+		if got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: enr.Factor.ID, UserID: userID}); err != nil || got.Name != name || got.UserID != userID {
+			t.Fatalf("%q by %q came back as %q by %q, %v", name, userID, got.Name, got.UserID, err)
+		}
+	})
+}
+
+// Nothing but what was sealed opens, wherever the bytes come from.
+func FuzzSealedState(f *testing.F) {
+	f.Add([]byte{}, uint16(0), byte(1))
+	f.Add([]byte(nil), uint16(7), byte(0x80))
+	f.Add([]byte(nil), uint16(8), byte(1))
+	f.Add([]byte(nil), uint16(40), byte(1))
+	f.Add(make([]byte, 48), uint16(0), byte(0))
+	f.Fuzz(func(t *testing.T, state []byte, at uint16, flip byte) {
+		r, factor := vectorRig(t)
+		ch := r.challenge(factor)
+		store := r.cfg.Store.(*mfa.MemoryStore)
+		for _, id := range []string{factor.ID, ch.ID} {
+			records, err := store.Load(t.Context(), id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := records[0]
+			sealed := rec.State
+			if len(state) == 0 { // change one byte of the real one
+				rec.State = slices.Clone(sealed)
+				rec.State[int(at)%len(rec.State)] ^= flip
+				if flip == 0 {
+					continue
+				}
+			} else {
+				rec.State = state
+			}
+			put(t, store, rec)
+			if v, err := r.answer(ch, factor, "287082"); v.Valid || !errors.Is(err, mfa.ErrIntegrity) {
+				t.Fatalf("a state that was changed: valid %t, %v", v.Valid, err)
+			}
+			rec.State = sealed
+			put(t, store, rec)
+		}
+		if v, err := r.answer(ch, factor, "287082"); !v.Valid {
+			t.Fatalf("put back: %v", err)
+		}
+	})
+}
+
+// put replaces a row by one of the same version.
+func put(t *testing.T, store mfa.Store, rec mfa.Record) {
+	t.Helper()
+	change := mfa.Change{Record: rec, Delete: true}
+	if err := store.Save(t.Context(), change); err != nil {
+		t.Fatal(err)
+	}
+	version := rec.Version
+	rec.Version = 0
+	for ; rec.Version < version; rec.Version++ {
+		if err := store.Save(t.Context(), mfa.Change{Record: rec}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func FuzzParseKeyring(f *testing.F) {
+	key := base64.StdEncoding.EncodeToString([]byte("a key for tests, known to anyone"))
+	other := base64.StdEncoding.EncodeToString(make([]byte, 32))
+	for _, text := range []string{key, key + "," + other, " " + key + " ,\n" + other, key + "," + key, "", ",", key + ",", key[:43], key[:42] + "F=", key[:20] + "\n" + key[20:], strings.Repeat("A", 44), base64.URLEncoding.EncodeToString([]byte(strings.Repeat("\xff", 32)))} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var keys []string
+		good := true
+		for part := range strings.SplitSeq(text, ",") {
+			raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
+			good = good && err == nil && len(raw) == 32 && !slices.Contains(keys, string(raw))
+			keys = append(keys, string(raw))
+		}
+		ring, err := mfa.ParseKeyring(text)
+		if good != (err == nil) {
+			t.Fatalf("%d keys, good %t: %v", len(keys), good, err)
+		}
+		if err != nil {
+			mustBe(t, err, mfa.ErrConfig)
+			for part := range strings.SplitSeq(text, ",") {
+				if len(part) > 12 && strings.Contains(err.Error(), part) {
+					t.Fatal("the error shows a key")
+				}
+			}
+			return
+		}
+		if shown := fmt.Sprintf("%v %+v %#v %s", ring, ring, *ring, ring); strings.Contains(shown, strings.TrimSpace(strings.Split(text, ",")[0])) {
+			t.Fatal("a key is printed")
+		}
+		r := newRig(t, func(c *mfa.Config) { c.Keys = ring })
+		r.login(r.enrollTOTP(ann))
+	})
+}
+
+// mfatest.Code is given what an application's tests have; it panics, or gives six digits.
+func FuzzVirtualAuthenticator(f *testing.F) {
+	f.Add(vectorSecret, int64(59))
+	f.Add("otpauth://totp/Foo:bar?secret="+vectorSecret, int64(1))
+	f.Add("otpauth://hotp/Foo:bar?secret="+vectorSecret, int64(1))
+	f.Add("otpauth:%", int64(0))
+	f.Add("", int64(-1))
+	f.Fuzz(func(t *testing.T, secret string, second int64) {
+		defer func() {
+			if p := recover(); p != nil && len(secret) >= 8 && strings.Contains(fmt.Sprint(p), secret) {
+				t.Fatal("the panic shows the secret")
+			}
+		}()
+		if code := mfatest.Code(secret, time.Unix(second, 0)); !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) {
+			t.Fatalf("%q", code)
+		}
+	})
+}
