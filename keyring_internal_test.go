@@ -3,7 +3,10 @@ package mfa
 import (
 	"bytes"
 	"encoding/hex"
+	"errors"
+	"reflect"
 	"testing"
+	"time"
 )
 
 // TestXAES256GCM checks the derivation against the test vectors of the C2SP
@@ -101,4 +104,77 @@ func TestMalformedState(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzState: whatever was sealed, opening it gives a record that reads the same when
+// it is written again, or an integrity error.
+func FuzzState(f *testing.F) {
+	ring, err := ParseKeyring(NewKey())
+	if err != nil {
+		f.Fatal(err)
+	}
+	rec := Record{ID: "id", Version: 0}
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i, s := range []stored{
+		&factor{Record: rec, name: "phone", verified: true, success: at, issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3, guesses: guesses{failures: 2, last: at, bucket: at, disabled: true}},
+		&challenge{Record: rec, code: "123456", failures: 1},
+		&number{Record: rec, sends: sends{times: []time.Time{at, at}, since: at}},
+		&user{Record: rec, factors: []membership{{id: "a", kind: TypeTOTP, verified: true, lapses: at}}},
+	} {
+		change, err := ring.sealed(s)
+		if err != nil {
+			f.Fatal(err)
+		}
+		change.Record.Version = 1
+		plain, err := ring.open(&change.Record)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(byte(i), plain)
+	}
+	f.Fuzz(func(t *testing.T, which byte, plain []byte) {
+		fresh := func() (string, stored) {
+			switch which % 4 {
+			case 0:
+				return kindFactor, new(factor)
+			case 1:
+				return kindChallenge, new(challenge)
+			case 2:
+				return kindNumber, new(number)
+			default:
+				return kindUser, new(user)
+			}
+		}
+		kind, read := fresh()
+		c := &codec{buf: plain, reading: true}
+		var columns Record
+		if len(plain) > 0 {
+			c.buf = plain[1:]
+		}
+		c.columns(&columns)
+		columns.ID, columns.Kind, columns.Version = "id", kind, 1
+		columns.State, err = ring.seal(&columns, 1, plain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ring.opened(columns, kind, read); err != nil {
+			if !errors.Is(err, ErrIntegrity) {
+				t.Fatal(err)
+			}
+			return
+		}
+		change, err := ring.sealed(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Record.Version++
+		_, again := fresh()
+		if err := ring.opened(change.Record, kind, again); err != nil {
+			t.Fatal(err)
+		}
+		again.columns().Version--
+		if !reflect.DeepEqual(read, again) {
+			t.Fatalf("%+v was written as %+v", read, again)
+		}
+	})
 }
