@@ -106,6 +106,22 @@ func TestMalformedState(t *testing.T) {
 	}
 }
 
+// TestKindIsChecked: a record is read as what it was written.
+func TestKindIsChecked(t *testing.T) {
+	ring, err := ParseKeyring(NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := ring.sealed(&number{Record: Record{ID: "id", Kind: kindNumber}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	change.Record.Version++
+	if err := ring.opened(change.Record, kindChallenge, new(challenge)); !errors.Is(err, ErrIntegrity) {
+		t.Errorf("a number is read as a challenge: %v", err)
+	}
+}
+
 // FuzzState: whatever was sealed, opening it gives a record that reads the same when
 // it is written again, or an integrity error.
 func FuzzState(f *testing.F) {

@@ -1,0 +1,150 @@
+// Command mutants applies the changes of list.go, one at a time, to a copy of the
+// tree and runs the tests of mfa and mfatest. Each must make them fail. Names on
+// the command line choose mutants by a part of what they do.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+func main() {
+	survived, err := run(context.Background(), os.Args[1:])
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if survived > 0 {
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, names []string) (survived int, err error) {
+	var chosen []mutant
+	for _, m := range mutants {
+		wanted := len(names) == 0
+		for _, name := range names {
+			wanted = wanted || strings.Contains(m.what, name)
+		}
+		if wanted {
+			chosen = append(chosen, m)
+		}
+	}
+	begin := time.Now()
+	results := make([]error, len(chosen))
+	var printing sync.Mutex
+	next := make(chan int)
+	var wg sync.WaitGroup
+	for range runtime.NumCPU() {
+		wg.Go(func() {
+			for i := range next {
+				by, err := try(ctx, chosen[i])
+				results[i] = err
+				printing.Lock()
+				fmt.Printf("%-60s %s\n", chosen[i].what, cmp.Or(by, fmt.Sprint(err)))
+				printing.Unlock()
+			}
+		})
+	}
+	for i := range chosen {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	for _, err := range results {
+		switch {
+		case errors.Is(err, errSurvived):
+			survived++
+		case err != nil:
+			return survived, err
+		}
+	}
+	fmt.Printf("%d mutants, %d survived, %.0f s\n", len(chosen), survived, time.Since(begin).Seconds())
+	return survived, nil
+}
+
+var (
+	errSurvived = errors.New("SURVIVED")
+	failed      = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+)
+
+// try says which test fails with the mutant.
+func try(ctx context.Context, m mutant) (by string, err error) {
+	dir, err := os.MkdirTemp("", "mutant")
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if err := copyTree(ctx, dir); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, m.file)
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	if n := bytes.Count(source, []byte(m.old)); n != 1 {
+		return "", fmt.Errorf("%s: %q occurs %d times in %s, want once", m.what, m.old, n, m.file)
+	}
+	source = bytes.Replace(source, []byte(m.old), []byte(m.new), 1)
+	if err := os.WriteFile(path, source, 0o600); err != nil {
+		return "", err
+	}
+	if out, err := command(ctx, dir, "go", "build", "."); err != nil {
+		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
+	}
+	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", ".", "./mfatest")
+	if err == nil {
+		return "", errSurvived
+	}
+	if match := failed.FindStringSubmatch(out); match != nil {
+		return match[1], nil
+	}
+	if strings.Contains(out, "panic: test timed out") {
+		return "the time limit", nil
+	}
+	return "", fmt.Errorf("%s: the tests do not run: %s", m.what, out)
+}
+
+// copyTree copies what git tracks of the root module.
+func copyTree(ctx context.Context, dir string) error {
+	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata").Output()
+	if err != nil {
+		return err
+	}
+	for _, name := range strings.FieldsSeq(string(list)) {
+		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "internal/") {
+			continue
+		}
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(to, data, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func command(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "GOWORK=off")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
