@@ -243,7 +243,7 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if err != nil {
 		return nil, err
 	}
-	rec, ok := records[p.ChallengeID]
+	rec, ok := records.find(p.ChallengeID)
 	if !ok {
 		return nil, errNotFound(kindChallenge, p.ChallengeID)
 	}

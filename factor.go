@@ -455,8 +455,8 @@ func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading
 }
 
 // openFactor sets the view's factor unless it is not there or not the user's.
-func (s *Service) openFactor(records map[string]Record, v *view, id, userID string) error {
-	rec, ok := records[id]
+func (s *Service) openFactor(records loaded, v *view, id, userID string) error {
+	rec, ok := records.find(id)
 	if !ok {
 		return nil
 	}
@@ -471,12 +471,12 @@ func (s *Service) openFactor(records map[string]Record, v *view, id, userID stri
 }
 
 // openUser sets the view's user if the factor has one.
-func (s *Service) openUser(records map[string]Record, v *view, required bool) error {
+func (s *Service) openUser(records loaded, v *view, required bool) error {
 	f := v.factor
 	if f.Parent == "" {
 		return nil
 	}
-	rec, ok := records[f.Parent]
+	rec, ok := records.find(f.Parent)
 	if !ok {
 		now, err := s.now()
 		if err == nil && required && !f.lapsed(now) { // a purge may leave a lapsed factor for last
@@ -500,7 +500,7 @@ func (s *Service) loadUser(ctx context.Context, userID string) (*view, error) {
 		return nil, err
 	}
 	v.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
-	rec, ok := records[id]
+	rec, ok := records.find(id)
 	if !ok {
 		return v, nil
 	}
@@ -518,7 +518,7 @@ func (s *Service) loadUser(ctx context.Context, userID string) (*view, error) {
 		return nil, err
 	}
 	for _, id := range ids {
-		rec, ok := records[id]
+		rec, ok := records.find(id)
 		if !ok {
 			continue
 		}

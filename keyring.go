@@ -15,13 +15,19 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync/atomic"
 )
 
 const (
 	keySize   = 32 // AES-256
 	keyIDSize = 8  // the start of the key's SHA-256
 	nonceSize = 24 // XAES-256-GCM
-	tagSize   = 16
+	halfNonce = 12 // of which the first half derives a key
+
+	// A half derives the same key for this many seals. The other half is random each
+	// time; that two of so many are the same has a chance of 2^-65.
+	sealsPerHalf = 1 << 16
+	tagSize      = 16
 )
 
 // A Keyring seals what the service stores. Its first key seals, every key opens,
@@ -91,17 +97,18 @@ func find(keys []*key, id []byte) *key {
 // that the record will have in the store.
 func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
 	k := r.keys()[0]
-	state := make([]byte, keyIDSize+nonceSize, keyIDSize+nonceSize+len(plain)+tagSize)
-	copy(state, k.id[:])
-	nonce := state[keyIDSize:]
-	if _, err := rand.Read(nonce); err != nil {
-		return nil, err
-	}
-	gcm, err := k.derive(nonce)
+	d, err := k.sealing()
 	if err != nil {
 		return nil, err
 	}
-	return gcm.Seal(state, nonce[12:], plain, associatedData(rec, version, k.id[:])), nil
+	state := make([]byte, keyIDSize+nonceSize, keyIDSize+nonceSize+len(plain)+tagSize)
+	copy(state, k.id[:])
+	copy(state[keyIDSize:], d.half[:])
+	nonce := state[keyIDSize+halfNonce:]
+	if _, err := rand.Read(nonce); err != nil {
+		return nil, err
+	}
+	return d.gcm.Seal(state, nonce, plain, associatedData(rec, version, k.id[:])), nil
 }
 
 // open gives the plain text of State if this very record was sealed with one of
@@ -115,11 +122,11 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 	if k == nil {
 		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))
 	}
-	gcm, err := k.derive(nonce)
+	d, err := k.derived([halfNonce]byte(nonce))
 	if err != nil {
 		return nil, err
 	}
-	plain, err := gcm.Open(nil, nonce[12:], sealed, associatedData(rec, rec.Version, id))
+	plain, err := d.gcm.Open(nil, nonce[halfNonce:], sealed, associatedData(rec, rec.Version, id))
 	if err != nil {
 		return nil, integrityError(rec, "its state does not open: the row was changed, moved or given an older state")
 	}
@@ -151,12 +158,22 @@ func (r *Keyring) numberIDs(e164 string) []string {
 }
 
 // A key is one AES-256 key with what XAES-256-GCM (C2SP) keeps ready: the AES
-// block cipher and the CMAC subkey K1.
+// block cipher and the CMAC subkey K1, and the derived keys that it used lately.
 type key struct {
 	id     [keyIDSize]byte
 	block  cipher.Block
 	k1     [aes.BlockSize]byte
 	number []byte // the HMAC key of numberIDs
+
+	current atomic.Pointer[derivedKey] // seals
+	lately  [64]atomic.Pointer[derivedKey]
+}
+
+// A derivedKey is that of all nonces with one first half.
+type derivedKey struct {
+	half  [halfNonce]byte
+	gcm   cipher.AEAD
+	seals atomic.Int64
 }
 
 func newKey(raw []byte) (*key, error) {
@@ -180,22 +197,48 @@ func newKey(raw []byte) (*key, error) {
 	return k, nil
 }
 
-// derive returns AES-GCM under the key that belongs to the first half of the
-// nonce; the second half is the nonce of that AES-GCM.
-func (k *key) derive(nonce []byte) (cipher.AEAD, error) {
-	derived := make([]byte, 0, keySize)
+// sealing returns the derived key to seal with, a new one now and then.
+func (k *key) sealing() (*derivedKey, error) {
+	if d := k.current.Load(); d != nil && d.seals.Add(1) < sealsPerHalf {
+		return d, nil
+	}
+	var half [halfNonce]byte
+	if _, err := rand.Read(half[:]); err != nil {
+		return nil, err
+	}
+	d, err := k.derived(half)
+	if err == nil {
+		k.current.Store(d)
+	}
+	return d, err
+}
+
+// derived returns AES-GCM under the key that belongs to the first half of a nonce;
+// the second half is the nonce of that AES-GCM. Deriving takes longer than opening.
+func (k *key) derived(half [halfNonce]byte) (*derivedKey, error) {
+	place := &k.lately[half[0]%byte(len(k.lately))]
+	if d := place.Load(); d != nil && d.half == half {
+		return d, nil
+	}
+	raw := make([]byte, 0, keySize)
 	for i := byte(1); i <= 2; i++ {
 		m := [aes.BlockSize]byte{0, i, 'X', 0}
-		copy(m[4:], nonce[:12])
+		copy(m[4:], half[:])
 		subtle.XORBytes(m[:], m[:], k.k1[:])
 		k.block.Encrypt(m[:], m[:])
-		derived = append(derived, m[:]...)
+		raw = append(raw, m[:]...)
 	}
-	block, err := aes.NewCipher(derived)
+	block, err := aes.NewCipher(raw)
 	if err != nil {
 		return nil, err
 	}
-	return cipher.NewGCM(block)
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	d := &derivedKey{half: half, gcm: gcm}
+	place.Store(d)
+	return d, nil
 }
 
 func integrityError(rec *Record, why string) error {

@@ -257,16 +257,24 @@ const (
 )
 
 func newRow(r Record) row {
-	columns := [...]string{r.ID, r.Parent, r.Kind, r.UserID, r.Type, r.Status, string(r.State)}
-	body := make([]byte, 0, 256)
+	columns := [...]string{r.ID, r.Parent, r.Kind, r.UserID, r.Type, r.Status}
+	size := 24 + 2*len(columns) + binary.MaxVarintLen32 + len(r.State)
+	for _, c := range columns {
+		size += len(c)
+	}
+	var body strings.Builder
+	body.Grow(size)
+	var number [binary.MaxVarintLen64]byte
 	for _, t := range [...]time.Time{r.CreatedAt, r.UpdatedAt, r.ExpiresAt} {
-		body = binary.BigEndian.AppendUint64(body, uint64(millis(t)))
+		body.Write(binary.BigEndian.AppendUint64(number[:0], uint64(millis(t))))
 	}
 	for _, c := range columns {
-		body = binary.AppendUvarint(body, uint64(len(c)))
-		body = append(body, c...)
+		body.Write(binary.AppendUvarint(number[:0], uint64(len(c))))
+		body.WriteString(c)
 	}
-	return row{expires: millis(r.ExpiresAt), body: string(body)}
+	body.Write(binary.AppendUvarint(number[:0], uint64(len(r.State))))
+	body.Write(r.State)
+	return row{expires: millis(r.ExpiresAt), body: body.String()}
 }
 
 func (r row) parent() string { return r.column(parentColumn) }

@@ -222,7 +222,7 @@ func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome
 	if len(out.save)+len(out.remove) == 0 {
 		return nil
 	}
-	changes := make([]Change, 0, 4)
+	changes := make([]Change, 0, len(out.save)+len(out.remove))
 	for _, r := range out.save {
 		c, err := s.keys.sealed(r)
 		if err != nil {
@@ -243,16 +243,24 @@ func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome
 }
 
 // load reads records by id.
-func (s *Service) load(ctx context.Context, ids ...string) (map[string]Record, error) {
+func (s *Service) load(ctx context.Context, ids ...string) (loaded, error) {
 	records, err := s.store.Load(ctx, ids...)
 	if err != nil {
 		return nil, fmt.Errorf("mfa: loading %s: %w", ids[0], err)
 	}
-	byID := make(map[string]Record, len(records))
-	for _, r := range records {
-		byID[r.ID] = r
+	return records, nil
+}
+
+// loaded are a few records of a store, in any order.
+type loaded []Record
+
+func (l loaded) find(id string) (Record, bool) {
+	for i := range l {
+		if l[i].ID == id {
+			return l[i], true
+		}
 	}
-	return byID, nil
+	return Record{}, false
 }
 
 // A hidden value does not print. Behind an unexported pointer it would: fmt

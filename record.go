@@ -250,24 +250,29 @@ func (c *codec) int(v *int64) {
 }
 
 func (c *codec) bytes(v *[]byte) {
-	n := int64(len(*v))
-	c.int(&n)
-	switch {
-	case !c.reading:
-		c.buf = append(c.buf, *v...)
-	case n < 0 || n > int64(len(c.buf)):
-		c.bad, c.buf = true, nil
-	default:
+	if n := c.length(len(*v)); c.reading {
 		*v, c.buf = c.buf[:n:n], c.buf[n:]
+	} else {
+		c.buf = append(c.buf, *v...)
 	}
 }
 
 func (c *codec) string(v *string) {
-	b := []byte(*v)
-	c.bytes(&b)
-	if c.reading {
-		*v = string(b)
+	if n := c.length(len(*v)); c.reading {
+		*v, c.buf = string(c.buf[:n]), c.buf[n:]
+	} else {
+		c.buf = append(c.buf, *v...)
 	}
+}
+
+// length writes a length, or reads one that is not more than what is left.
+func (c *codec) length(n int) int {
+	v := int64(n)
+	c.int(&v)
+	if c.reading && (v < 0 || v > int64(len(c.buf))) {
+		c.bad, c.buf, v = true, nil, 0
+	}
+	return int(v)
 }
 
 func (c *codec) bool(v *bool) {

@@ -157,7 +157,7 @@ func (s *Service) loadNumber(ctx context.Context, v *view) error {
 	}
 	v.number = &number{Record: Record{ID: ids[0], Kind: kindNumber}}
 	for i, id := range ids {
-		rec, ok := records[id]
+		rec, ok := records.find(id)
 		if !ok {
 			continue
 		}

@@ -123,7 +123,7 @@ func copyTree(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range strings.FieldsSeq(string(list)) {
+	for name := range strings.FieldsSeq(string(list)) {
 		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "internal/") {
 			continue
 		}
