@@ -28,8 +28,9 @@ type ChallengeParams struct {
 
 	// Confirm says that this challenge is to confirm an enrolment, for a person who
 	// is already logged in. Without it, an unverified factor of a user who has a
-	// verified one is ErrFactorUnverified: whoever only has the password cannot log
-	// in with a factor that they enrolled a moment ago. Never set it at login.
+	// verified or disabled one is ErrFactorUnverified: whoever only has the password
+	// cannot log in with a factor that they enrolled a moment ago. Set it on the page
+	// that enrolls, for the first factor too; never set it at login.
 	Confirm bool
 }
 
@@ -89,12 +90,17 @@ type Verification struct {
 // number or the user had their share of messages. Nothing is stored, sent or
 // charged then.
 //
-// ctx bounds the sending too, and nothing else does: give it a deadline that your
-// provider keeps. A challenge of a TOTP factor sends nothing and is not limited.
+// Messages are limited per number and per user, over all factors: 60 seconds between
+// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day; 3
+// and 5 to a number that is not confirmed. Earlier challenges stay open, and a code
+// answers its own challenge only: after sending again, keep the new challenge's id,
+// and tell the person to type the newest code. A challenge of a TOTP factor sends
+// nothing and is not limited.
 //
-// When the sender fails, its error is wrapped in the one returned (errors.Is and
-// errors.As find it, its text is left out), the challenge is void and the message
-// stays charged.
+// ctx bounds the sending too, and nothing else does: give it a deadline that your
+// provider keeps. When the sender fails, the error is [ErrMessageNotSent] with the
+// sender's own wrapped in it (its text is left out), the challenge is void, and the
+// message counts: the next one has to wait.
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
 	template, err := checkTemplate(p.SMSTemplate)
 	if err != nil {
@@ -320,10 +326,12 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 			out.saveNumber(v)
 		}
 		left := p.MaxAttempts - int(ch.failures)
+		wait := lane.wait(now)
 		if lane.disabled {
+			left, wait = 0, 0 // waiting does not help
+		} else if !now.Add(wait).Before(ch.ExpiresAt) {
 			left = 0
 		}
-		wait := lane.wait(now)
 		e := f.eventOf(ch, EventFailed)
 		e.Failures, e.RetryAfter = int(lane.failures), wait
 		out.events = append(out.events, e)

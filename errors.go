@@ -11,7 +11,8 @@ import (
 // [*Error], which [errors.AsType] gives, unless the comment says otherwise.
 var (
 	// ErrInvalidCode says that the code is wrong, malformed, or was used before.
-	// The challenge can be tried again while [Error.AttemptsLeft] is not 0.
+	// The challenge can be tried again while [Error.AttemptsLeft] is not 0, after
+	// [Error.RetryAfter].
 	ErrInvalidCode = errors.New("mfa: invalid code")
 
 	// ErrChallengeExpired says that the challenge is older than its lifetime
@@ -32,8 +33,8 @@ var (
 	ErrThrottled = errors.New("mfa: throttled")
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the
-	// factor. Only [Service.Reset] or enrolling anew helps (NIST SP 800-63B-4
-	// section 3.2.2).
+	// factor. Only [Service.Reset] helps, or an operator's [Service.Unenroll] and a new
+	// enrolment, for a person who proved who they are (NIST SP 800-63B-4 section 3.2.2).
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
@@ -63,6 +64,10 @@ var (
 
 	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
 	ErrNoSMSSender = errors.New("mfa: no SMS sender")
+
+	// ErrMessageNotSent says that the [SMSSender] failed. It is not an *Error:
+	// errors.Is and errors.As find the sender's error in it, to log and to tell why.
+	ErrMessageNotSent = errors.New("mfa: message not sent")
 )
 
 // What goes wrong inside. These are not *Error: they are wrapped in plain errors
@@ -88,8 +93,9 @@ var (
 )
 
 // An Error is a refusal. Its JSON is the one of the WorkOS MFA API,
-// {"code": ..., "message": ...}, and can be shown to the person: no field ever
-// holds a secret, a code or a phone number.
+// {"code": ..., "message": ...}. No field ever holds a secret, a code or a phone
+// number, so that it can be sent to a browser and logged; its English is for
+// developers, and what a person reads is better said in your own words.
 type Error struct {
 	Code    string `json:"code"`    // stable, such as "authentication_challenge_expired"
 	Message string `json:"message"` // one English sentence
@@ -99,12 +105,14 @@ type Error struct {
 
 	// RetryAfter is how long to wait before the next call can be answered, in whole
 	// milliseconds: round it up for an HTTP header. It is set with ErrThrottled, and
-	// with ErrInvalidCode when this wrong code began a wait. 0 means no wait.
+	// with ErrInvalidCode when this wrong code began a wait. 0 means no wait; the
+	// wrong code that disables a factor has none, and AttemptsLeft 0.
 	RetryAfter time.Duration `json:"-"`
 
 	// AttemptsLeft is how many more codes the challenge takes. It is set with
-	// ErrInvalidCode (0: the challenge is used up) and ErrTooManyAttempts (0), and
-	// -1, unknown, with all others.
+	// ErrInvalidCode (0: a new challenge is needed, because this one is used up, or
+	// expires before the wait is over) and ErrTooManyAttempts (0), and -1, unknown, with
+	// all others.
 	AttemptsLeft int `json:"-"`
 
 	reason error // one of the variables above
@@ -219,14 +227,14 @@ func printableID(prefix, id string) bool {
 }
 
 // A sendError is a message that could not be sent. Its text leaves the cause out,
-// because providers quote the number; Unwrap gives it, unmodified.
+// because providers quote the number; errors.Is and errors.As find it, unmodified.
 type sendError struct {
 	challengeID string
 	cause       hidden[error]
 }
 
 func (e *sendError) Error() string {
-	return fmt.Sprintf("mfa: the message of %s could not be sent (errors.Unwrap gives the sender's error)", e.challengeID)
+	return fmt.Sprintf("mfa: the message of %s could not be sent (errors.As finds the sender's error)", e.challengeID)
 }
 
-func (e *sendError) Unwrap() error { return e.cause() }
+func (e *sendError) Unwrap() []error { return []error{ErrMessageNotSent, e.cause()} }

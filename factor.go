@@ -48,7 +48,7 @@ type EnrollParams struct {
 // shows: up to 64 characters each, without ':' and control or format characters.
 type TOTPParams struct {
 	Issuer string // the application, such as "Foo Corp"
-	User   string // the account, such as "alan.turing@foo-corp.com"
+	User   string // the account, such as "alan.turing@foo-corp.com"; a label, shortened if need be
 
 	// Secret brings along the secret of an existing enrolment, in base32 (case,
 	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226

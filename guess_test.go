@@ -35,8 +35,12 @@ func TestBackoff(t *testing.T) {
 			_, err = r.answer(ch, f, r.wrong(f))
 		}
 		mustBe(t, err, mfa.ErrInvalidCode)
-		if got := refusal(t, err).RetryAfter; got != wait {
-			t.Fatalf("wrong code %d: wait %s, want %s", i+1, got, wait)
+		e := refusal(t, err)
+		if e.RetryAfter != wait {
+			t.Fatalf("wrong code %d: wait %s, want %s", i+1, e.RetryAfter, wait)
+		}
+		if wait >= 10*time.Minute && e.AttemptsLeft != 0 {
+			t.Fatalf("wrong code %d: %d attempts left of a challenge that expires in the wait of %s", i+1, e.AttemptsLeft, wait)
 		}
 		if wait == 0 {
 			continue
@@ -111,8 +115,8 @@ func TestDisabled(t *testing.T) {
 	r.took()
 	_, err := r.answer(ch, f, r.wrong(f))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if e := refusal(t, err); e.AttemptsLeft != 0 {
-		t.Errorf("%d attempts left of a disabled factor", e.AttemptsLeft)
+	if e := refusal(t, err); e.AttemptsLeft != 0 || e.RetryAfter != 0 {
+		t.Errorf("%d attempts left of a disabled factor, after %s", e.AttemptsLeft, e.RetryAfter)
 	}
 	events := r.took()
 	if n := len(events); n != 2 || events[1].Kind != mfa.EventDisabled || events[0].Failures != 30 {

@@ -81,7 +81,7 @@ func (h *history) sendWait(now, since time.Time, hour, day int) time.Duration {
 	recent := history{sent: slices.Clone(h.sent)}
 	recent.forget(now)
 	lately := slices.DeleteFunc(slices.Clone(recent.sent), func(t time.Time) bool { return !t.After(since) })
-	pause := []time.Duration{0, 1, 2, 5, 10, 15}[min(len(lately), 5)]
+	pause := []time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately), 5)]
 	return max(until(now, recent.sent, 1, pause*time.Minute), until(now, recent.sent, hour, time.Hour), until(now, recent.sent, day, 24*time.Hour))
 }
 
@@ -152,6 +152,9 @@ func (ch *modelChallenge) verify(now time.Time, code string, isCode bool) (time.
 		ch.wrong++
 		guessed.row, guessed.ever = append(guessed.row, now), append(guessed.ever, now)
 		guessed.disabled = guessed.disabled || len(guessed.row) >= 30
+		if guessed.disabled {
+			return 0, mfa.ErrInvalidCode
+		}
 		return guessed.guessWait(now), mfa.ErrInvalidCode
 	}
 	if f.user != nil && !(f.verified && f.secret != "") {

@@ -48,7 +48,8 @@ var backoff = [...]time.Duration{
 
 const freeFailures = 4
 
-// cooldown is the wait after the 1st, 2nd, ... message; the last one stays.
+// cooldown is the wait after the 1st, 2nd, ... message since the last success; the
+// last one stays.
 var cooldown = [...]time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 }
@@ -180,8 +181,8 @@ func (s *sends) wait(now time.Time, q quota) time.Duration {
 		}
 	}
 	n := len(s.times)
-	if level > 0 {
-		pause := cooldown[min(level, len(cooldown))-1]
+	if n > 0 {
+		pause := cooldown[min(max(level, 1), len(cooldown))-1]
 		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
 	}
 	if n >= q.hour {

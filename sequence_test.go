@@ -208,7 +208,7 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 	}
 	if errors.Is(err, mfa.ErrInvalidCode) {
 		left := 5 - ch.wrong
-		if f.guessed(now).disabled {
+		if f.guessed(now).disabled || wait > 0 && now.Add(wait).Sub(ch.created) >= 10*time.Minute {
 			left = 0
 		}
 		if e := refusal(w.t, err); e.AttemptsLeft != left {

@@ -32,7 +32,7 @@
 //		if err != nil {
 //			t.Fatal(err)
 //		}
-//		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "alan"})
+//		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "alan", Confirm: true})
 //		if err != nil {
 //			t.Fatal(err)
 //		}

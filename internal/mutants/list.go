@@ -57,7 +57,7 @@ var mutants = []mutant{
 	// Messages.
 	{"messages are not charged to the number", "challenge.go", "n.sends.charge(now)", "_ = n"},
 	{"messages are not charged to the user", "challenge.go", "u.sends.charge(now)", "_ = u"},
-	{"no cool-down", "policy.go", "if level > 0 {", "if false {"},
+	{"no cool-down", "policy.go", "if n > 0 {", "if false {"},
 	{"a message more in an hour", "policy.go", "if n >= q.hour {", "if n > q.hour {"},
 	{"the same quota for numbers that were never confirmed", "challenge.go", "quota = unverifiedSendQuota", "quota = sendQuota"},
 	{"a message to any region", "phone.go", "return r.regions[phonenumbers.GetRegionCodeForNumber(number)]", "return true"},
