@@ -28,6 +28,8 @@ const (
 	// time; that two of so many are the same has a chance of 2^-65.
 	sealsPerHalf = 1 << 16
 	tagSize      = 16
+
+	sealHeader = keyIDSize + nonceSize // in front of every ciphertext
 )
 
 // A Keyring seals what the service stores. Its first key seals, every key opens,
@@ -93,31 +95,32 @@ func find(keys []*key, id []byte) *key {
 	return nil
 }
 
-// seal returns State: key id, nonce, ciphertext and tag. The version is the one
-// that the record will have in the store.
+// seal returns State: key id, nonce, ciphertext and tag. It is made in place of the
+// plain text, which follows sealHeader empty bytes. The version is the one that the
+// record will have in the store.
 func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
 	k := r.keys()[0]
 	d, err := k.sealing()
 	if err != nil {
 		return nil, err
 	}
-	state := make([]byte, keyIDSize+nonceSize, keyIDSize+nonceSize+len(plain)+tagSize)
-	copy(state, k.id[:])
-	copy(state[keyIDSize:], d.half[:])
-	nonce := state[keyIDSize+halfNonce:]
+	header := plain[:sealHeader]
+	copy(header, k.id[:])
+	copy(header[keyIDSize:], d.half[:])
+	nonce := header[keyIDSize+halfNonce:]
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, err
 	}
-	return d.gcm.Seal(state, nonce, plain, associatedData(rec, version, k.id[:])), nil
+	return d.gcm.Seal(header, nonce, plain[sealHeader:], associatedData(rec, version, k.id[:])), nil
 }
 
 // open gives the plain text of State if this very record was sealed with one of
 // the keys.
 func (r *Keyring) open(rec *Record) ([]byte, error) {
-	if len(rec.State) < keyIDSize+nonceSize+tagSize {
+	if len(rec.State) < sealHeader+tagSize {
 		return nil, integrityError(rec, "its state is too short")
 	}
-	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:keyIDSize+nonceSize], rec.State[keyIDSize+nonceSize:]
+	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:sealHeader], rec.State[sealHeader:]
 	k := find(r.keys(), id)
 	if k == nil {
 		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))

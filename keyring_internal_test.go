@@ -96,7 +96,7 @@ func TestMalformedState(t *testing.T) {
 	for kind, fresh := range kinds {
 		for _, plain := range [][]byte{{}, {0}, {2}, append([]byte{1}, long...), {1, 0xc8, 1}, {1, 1}, {1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
 			rec := Record{ID: "id", Kind: kind, Version: 1}
-			if rec.State, err = ring.seal(&rec, 1, plain); err != nil {
+			if rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...)); err != nil {
 				t.Fatal(err)
 			}
 			if err := ring.opened(rec, kind, fresh()); err == nil {
@@ -169,7 +169,7 @@ func FuzzState(f *testing.F) {
 		}
 		c.columns(&columns)
 		columns.ID, columns.Kind, columns.Version = "id", kind, 1
-		columns.State, err = ring.seal(&columns, 1, plain)
+		columns.State, err = ring.seal(&columns, 1, append(make([]byte, sealHeader), plain...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -169,7 +169,7 @@ const stateVersion = 1
 // replaces it.
 func (r *Keyring) sealed(s stored) (Change, error) {
 	rec := s.columns()
-	c := &codec{buf: append(make([]byte, 0, 192), stateVersion)}
+	c := &codec{buf: append(make([]byte, sealHeader, 320), stateVersion)}
 	c.columns(rec)
 	s.fields(c)
 	state, err := r.seal(rec, rec.Version+1, c.buf)
