@@ -260,24 +260,15 @@ const (
 )
 
 func newRow(r Record) row {
-	columns := [...]string{r.ID, r.Parent, r.Kind, r.UserID, r.Type, r.Status}
-	size := 24 + 2*len(columns) + binary.MaxVarintLen32 + len(r.State)
-	for _, c := range columns {
-		size += len(c)
-	}
-	var body strings.Builder
-	body.Grow(size)
-	var number [binary.MaxVarintLen64]byte
+	body := make([]byte, 0, 512) // on the stack
 	for _, t := range [...]time.Time{r.CreatedAt, r.UpdatedAt, r.ExpiresAt} {
-		body.Write(binary.BigEndian.AppendUint64(number[:0], uint64(millis(t))))
+		body = binary.BigEndian.AppendUint64(body, uint64(millis(t)))
 	}
-	for _, c := range columns {
-		body.Write(binary.AppendUvarint(number[:0], uint64(len(c))))
-		body.WriteString(c)
+	for _, c := range [...]string{r.ID, r.Parent, r.Kind, r.UserID, r.Type, r.Status} {
+		body = append(binary.AppendUvarint(body, uint64(len(c))), c...)
 	}
-	body.Write(binary.AppendUvarint(number[:0], uint64(len(r.State))))
-	body.Write(r.State)
-	return row{expires: millis(r.ExpiresAt), body: body.String()}
+	body = append(binary.AppendUvarint(body, uint64(len(r.State))), r.State...)
+	return row{expires: millis(r.ExpiresAt), body: string(body)}
 }
 
 func (r row) parent() string { return r.column(parentColumn) }
