@@ -243,6 +243,7 @@ func (s *bench) enroll(b *testing.B) *mfa.Enrollment {
 	return &enr
 }
 
+//nolint:thelper // b.Helper would be measured
 func (s *bench) challenge(b *testing.B, factorID string) mfa.Challenge {
 	ch, err := s.Challenge(context.Background(), mfa.ChallengeParams{FactorID: factorID})
 	if err != nil {
@@ -256,6 +257,7 @@ func (s *bench) next(secret string) string {
 	return mfatest.Code(secret, time.Unix(s.clock.Add(60), 0))
 }
 
+//nolint:thelper // b.Helper would be measured
 func (s *bench) verify(b *testing.B, challengeID, code string) {
 	if _, err := s.Verify(context.Background(), mfa.VerifyParams{ChallengeID: challengeID, Code: code}); err != nil {
 		b.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -283,11 +284,11 @@ func answerOf(in input, err error) answer {
 
 func describe(h []porcupine.Operation) string {
 	slices.SortFunc(h, func(a, b porcupine.Operation) int { return int(a.Call - b.Call) })
-	text := ""
+	var text strings.Builder
 	for _, op := range h {
-		text += fmt.Sprintf("\n%8d-%8d client %d: %+v: %s", op.Call, op.Return, op.ClientId, op.Input, op.Output)
+		fmt.Fprintf(&text, "\n%8d-%8d client %d: %+v: %s", op.Call, op.Return, op.ClientId, op.Input, op.Output)
 	}
-	return text
+	return text.String()
 }
 
 // yielding lets others in before and after each call.
