@@ -36,9 +36,9 @@ const (
 // and a record that is written again moves to the first.
 //
 // To change the key without a gap between processes: first add the new one at
-// the end everywhere, then move it to the front everywhere, and take the old one
-// out once everything was written again. A lost key is lost factors: keep it
-// where the database's backups are not.
+// the end everywhere, then move it to the front everywhere, run [Service.Reseal], and
+// take the old one out 24 hours later. A lost key is lost factors: keep it where the
+// database's backups are not.
 type Keyring struct {
 	keys hidden[[]*key]
 }

@@ -75,4 +75,10 @@ var mutants = []mutant{
 	{"ignore versions", "memory.go", "(!ok || old.version != c.Record.Version)", "(!ok || old.version < 0)"},
 	{"insert over what is there", "memory.go", "case insert && (ok || c.Delete), ", "case insert && c.Delete, "},
 	{"purge what is still alive", "memory.go", "if r.expires != 0 && r.expires < limit {", "if r.expires != 0 && limit > 0 {"},
+
+	// Everything moves to the first key.
+	{"leave users to the old key", "reseal.go", "{kindFactor, factorPrefix}, {kindUser, userPrefix}", "{kindFactor, factorPrefix}"},
+	{"leave numbers to the old key", "reseal.go", "if len(v.numbers) > 0 {", "if false {"},
+	{"let a moved number never expire", "reseal.go", "v.number.touch(now)", "_ = now"},
+	{"begin a walk anew", "reseal.go", "max(progress.After, kind.prefix)", "kind.prefix"},
 }

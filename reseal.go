@@ -1,0 +1,143 @@
+package mfa
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"time"
+)
+
+// ResealParams says where [Service.Reseal] begins, and how fast it goes.
+type ResealParams struct {
+	// After goes on behind a record: the last Progress.After that was seen.
+	// Defaults to "", the beginning.
+	After string
+
+	// PerSecond is how many records are written in a second at most.
+	// Defaults to 100. Below 0 it is ErrInvalidParameter.
+	PerSecond int
+}
+
+// A Progress says how far [Service.Reseal] has come.
+type Progress struct {
+	After    string // the id of the last record; keep it to go on from here
+	Walked   int    // records looked at, by this call
+	Resealed int    // records written, by this call
+}
+
+// Reseal writes every factor, and every user's record, that was not sealed with the
+// first key of [Config.Keys], so that the others can be taken out of it: run it to its
+// end once all processes seal with the first one, and take the others out 24 hours
+// later, when no challenge is left that they sealed. It is safe beside live traffic, and
+// twice at once.
+//
+// It yields after each record, and with an error where one failed; go on or break
+// at will. A record that does not open or could not be written is passed over: walk
+// again when the cause is gone. An error of the listing store ends the walk, as a
+// cancelled context does. What was budgeted for a phone number moves with its factor;
+// without one it stays behind, and is forgotten with its key.
+//
+//	for p, err := range svc.Reseal(ctx, mfa.ResealParams{}) {
+//		...
+//	}
+func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[Progress, error] {
+	return func(yield func(Progress, error) bool) {
+		progress := Progress{After: p.After}
+		if p.PerSecond < 0 {
+			yield(progress, errParameter("PerSecond must not be negative."))
+			return
+		}
+		if p.PerSecond == 0 {
+			p.PerSecond = 100
+		}
+		for _, kind := range []struct{ name, prefix string }{{kindFactor, factorPrefix}, {kindUser, userPrefix}} {
+			// In order of id, the kinds lie one behind the other.
+			if progress.After > kind.prefix && !strings.HasPrefix(progress.After, kind.prefix) {
+				continue
+			}
+			query := Query{Kind: kind.name, After: max(progress.After, kind.prefix), Limit: 100}
+			for more := true; more; {
+				records, err := s.store.List(ctx, query)
+				if err != nil {
+					yield(progress, fmt.Errorf("mfa: listing %s records: %w", kind.name, err))
+					return
+				}
+				for _, rec := range records {
+					written, err := s.reseal(ctx, rec)
+					progress.After = rec.ID
+					progress.Walked++
+					if written {
+						progress.Resealed++
+					}
+					if !yield(progress, err) {
+						return
+					}
+					if written && !wait(ctx, time.Second/time.Duration(p.PerSecond)) {
+						yield(progress, fmt.Errorf("mfa: resealing: %w", ctx.Err()))
+						return
+					}
+					query.After = rec.ID
+				}
+				more = len(records) == query.Limit
+			}
+		}
+	}
+}
+
+// reseal writes one record again if another key than the first sealed it, or any
+// record of its number.
+func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err error) {
+	current := bytes.HasPrefix(rec.State, s.keys.keys()[0].id[:])
+	if current && rec.Type != TypeSMS {
+		return false, nil
+	}
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, rec.ID, AnyUser, toChallenge) }
+	if rec.Kind == kindUser {
+		load = func(ctx context.Context) (*view, error) {
+			records, err := s.load(ctx, rec.ID)
+			if err != nil {
+				return nil, err
+			}
+			found, ok := records.find(rec.ID)
+			if !ok {
+				return nil, errNotFound(kindUser, rec.ID)
+			}
+			v := &view{user: new(user)}
+			return v, s.keys.opened(found, kindUser, v.user)
+		}
+	}
+	written, err = transact(ctx, s, rec.ID, load, func(now time.Time, v *view) (bool, outcome) {
+		var out outcome
+		switch {
+		case current:
+		case v.factor != nil:
+			out.save = append(out.save, v.factor)
+		default:
+			out.save = append(out.save, v.user)
+		}
+		if len(v.numbers) > 0 {
+			v.number.touch(now)
+			out.saveNumber(v)
+		}
+		return len(out.save) > 0, out
+	})
+	if errors.Is(err, ErrNotFound) { // deleted meanwhile
+		return false, nil
+	}
+	return written, err
+}
+
+// wait says whether it waited to the end.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
