@@ -1,0 +1,290 @@
+// Package redisstore is a store for mfa over Redis 7 or Valkey, for processes that
+// share one server.
+//
+//	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", ContextTimeoutEnabled: true})
+//	store, err := redisstore.New(ctx, redisstore.Config{Client: client})
+//	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys})
+//
+// Each method is one script and one round trip; Purge is one for each 1,000 records.
+//
+// Challenges vanish by themselves 24 hours after they expired. That time is counted from
+// when they were written, so the server's clock does not matter. Factors never do. Call
+// [mfa.Service.Purge] all the same, for enrolments that were never confirmed.
+//
+// # Durability
+//
+// What Redis forgets, the second factor forgets: with a lost write a used code is
+// valid again, a wrong one is not counted, and an enrolment is gone. What it keeps
+// is a setting of the server:
+//
+//   - appendonly yes and appendfsync always: a Save that returned is on disk.
+//   - appendfsync everysec, its default: a power cut takes the last second along, and
+//     a crash of the process takes nothing.
+//   - snapshots alone (save): a crash takes all since the last one along.
+//   - a failover to a replica takes along what was not replicated yet. Setting
+//     min-replicas-to-write makes that less, and not nothing.
+//   - maxmemory with any policy but noeviction may throw records away when
+//     memory is short. New warns of it.
+//
+// Where that is not good enough for accounts, keep them in a database: see package
+// sqlstore.
+package redisstore
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/authfactor/mfa"
+)
+
+// A Store is an [mfa.Store] over Redis. Make one with [New]. It is safe for
+// concurrent use, and holds nothing but the client.
+type Store struct {
+	client *redis.Client
+	prefix string
+}
+
+var _ mfa.Store = (*Store)(nil)
+
+// Config says where the records are.
+type Config struct {
+	// Client is the connection; the store never closes it. Its ContextTimeoutEnabled
+	// lets a deadline end a call; without it ReadTimeout does. Required.
+	Client *redis.Client
+
+	// Prefix begins every key. Defaults to "mfa:".
+	Prefix string
+
+	// Logger gets the warning of New. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// New returns a store, after it has asked the server what it is. A cluster is refused,
+// because a Save changes several keys at once, and so is a server older than version 7,
+// where a script could fail half way. A server that may evict keys is a warning.
+func New(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Client == nil {
+		return nil, errors.New("redisstore: Config.Client is required")
+	}
+	if cfg.Prefix == "" {
+		cfg.Prefix = "mfa:"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	text, err := cfg.Client.Info(ctx).Result()
+	if err != nil {
+		return nil, fmt.Errorf("redisstore: asking the server with INFO: %w", err)
+	}
+	info := map[string]string{}
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimSpace(line), ":"); ok {
+			info[name] = value
+		}
+	}
+	version := info["redis_version"]
+	if major, _, _ := strings.Cut(version, "."); info["cluster_enabled"] == "1" {
+		return nil, errors.New("redisstore: the server is part of a cluster, which cannot change the keys of several records at once: use a server of its own, with replicas if you like")
+	} else if n, err := strconv.Atoi(major); err != nil || n < 7 {
+		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed", version)
+	}
+	if policy := info["maxmemory_policy"]; policy != "noeviction" {
+		cfg.Logger.WarnContext(ctx, "redisstore: the server may evict keys, and with them failure counts, used codes or factors: set maxmemory-policy to noeviction", "maxmemory_policy", policy)
+	}
+	return &Store{client: cfg.Client, prefix: cfg.Prefix}, nil
+}
+
+// The scripts. Their first line has the server refuse one that writes before it starts
+// if it is a replica, out of memory or cannot persist.
+var (
+	//go:embed common.lua
+	common string
+	//go:embed load.lua
+	loadText string
+	//go:embed list.lua
+	listText string
+	//go:embed save.lua
+	saveText string
+	//go:embed purge.lua
+	purgeText string
+
+	loadScript  = newScript("#!lua flags=no-writes", loadText)
+	listScript  = newScript("#!lua flags=no-writes", listText)
+	saveScript  = newScript("#!lua", saveText)
+	purgeScript = newScript("#!lua flags=allow-oom", purgeText)
+)
+
+type script struct{ source, hash string }
+
+func newScript(header, text string) script {
+	source := header + "\n" + common + text
+	return script{source, redis.NewScript(source).Hash()}
+}
+
+// keepLapsed is how long challenges are kept after they expired.
+const keepLapsed = 24 * time.Hour
+
+// Load returns the records with these ids and their ancestors. A key that cannot be a
+// record is [mfa.ErrIntegrity].
+func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
+	if len(ids) == 0 {
+		return nil, ctx.Err()
+	}
+	args := []any{s.prefix}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	reply, err := s.run(ctx, "loading", loadScript, args)
+	if err != nil {
+		return nil, err
+	}
+	return records(reply)
+}
+
+// List returns the records that q selects in order of id. A key that cannot be a record
+// is [mfa.ErrIntegrity].
+func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	reply, err := s.run(ctx, "listing", listScript, []any{s.prefix, q.Kind, q.UserID, q.After, q.Limit})
+	if err != nil {
+		return nil, err
+	}
+	return records(reply)
+}
+
+// Save applies all changes or none. It is sent once: the retries of the client do not
+// hold here, since a Save whose answer was lost may have been made.
+func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
+	if len(changes) == 0 {
+		return ctx.Err()
+	}
+	args := []any{s.prefix, keepLapsed.Milliseconds()}
+	for _, c := range changes {
+		do := "put"
+		if c.Delete {
+			do = "delete"
+		}
+		r := c.Record
+		args = append(args, r.Version, do,
+			r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status, millis(r.CreatedAt), millis(r.UpdatedAt), millis(r.ExpiresAt), r.Version+1, r.State)
+	}
+	reply, err := s.run(ctx, "saving", saveScript, args)
+	if err != nil {
+		return err
+	}
+	if reply != "" {
+		return fmt.Errorf("%w: record %s", mfa.ErrConflict, reply)
+	}
+	return nil
+}
+
+// purgeBatch is how many records one script deletes: others wait meanwhile.
+const purgeBatch = 1000
+
+// Purge deletes lapsed records, 1,000 at a time. When it fails, it says how many
+// it had deleted.
+func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for {
+		reply, err := s.run(ctx, "purging", purgeScript, []any{s.prefix, before.UnixMilli(), purgeBatch})
+		if err != nil {
+			return total, err
+		}
+		counts, _ := reply.([]any)
+		if len(counts) != 2 {
+			return total, fmt.Errorf("redisstore: purging: unexpected reply of type %T", reply)
+		}
+		looked, _ := counts[0].(int64)
+		deleted, _ := counts[1].(int64)
+		total += int(deleted)
+		if looked == 0 {
+			return total, nil
+		}
+	}
+}
+
+// run runs a script once. The server has it already, but for the first time.
+func (s *Store) run(ctx context.Context, doing string, script script, args []any) (any, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	reply, err := s.send(ctx, append([]any{"evalsha", script.hash, 0}, args...))
+	if redis.HasErrorPrefix(err, "NOSCRIPT") {
+		reply, err = s.send(ctx, append([]any{"eval", script.source, 0}, args...))
+	}
+	switch {
+	case err == nil:
+		return reply, nil
+	case redis.HasErrorPrefix(err, "WRONGTYPE"):
+		return nil, fmt.Errorf("%w: redisstore: %s: a key holds something else: %w", mfa.ErrIntegrity, doing, err)
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return nil, fmt.Errorf("redisstore: %s: %w: %w", doing, ctx.Err(), err)
+	}
+	return nil, fmt.Errorf("redisstore: %s: %w", doing, err)
+}
+
+func (s *Store) send(ctx context.Context, args []any) (any, error) {
+	c := once{redis.NewCmd(ctx, args...)}
+	_ = s.client.Process(ctx, c) // the command has the error, too
+	return c.Result()
+}
+
+// once is a command that the client does not send again.
+type once struct{ *redis.Cmd }
+
+// NoRetry is for the client.
+func (once) NoRetry() bool { return true }
+
+// records reads what the scripts return. What cannot be a record, because somebody
+// edited it, is an integrity error, as what does not open is.
+func records(reply any) ([]mfa.Record, error) {
+	rows, ok := reply.([]any)
+	if !ok {
+		return nil, fmt.Errorf("redisstore: unexpected reply of type %T", reply)
+	}
+	var found []mfa.Record
+	for _, row := range rows {
+		values, _ := row.([]any)
+		var text [11]string
+		complete := len(values) == len(text)
+		for i := range min(len(values), len(text)) {
+			value, ok := values[i].(string)
+			text[i], complete = value, complete && ok
+		}
+		r := mfa.Record{ID: text[0], Kind: text[1], Parent: text[2], UserID: text[3], Type: text[4], Status: text[5], State: []byte(text[10])}
+		var errs [4]error
+		r.CreatedAt, errs[0] = instant(text[6])
+		r.UpdatedAt, errs[1] = instant(text[7])
+		r.ExpiresAt, errs[2] = instant(text[8])
+		r.Version, errs[3] = strconv.ParseInt(text[9], 10, 64)
+		if err := errors.Join(errs[:]...); err != nil || !complete {
+			return nil, fmt.Errorf("%w: record %s: a column is missing or malformed", mfa.ErrIntegrity, r.ID)
+		}
+		found = append(found, r)
+	}
+	return found, nil
+}
+
+// millis is a time as it is stored: milliseconds since 1970, or "".
+func millis(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return strconv.FormatInt(t.UnixMilli(), 10)
+}
+
+// instant reads what millis gives.
+func instant(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	ms, err := strconv.ParseInt(text, 10, 64)
+	return time.UnixMilli(ms).UTC(), err
+}

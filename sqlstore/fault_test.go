@@ -1,0 +1,380 @@
+package sqlstore_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/sqlstore"
+)
+
+func put(id string, version int64) mfa.Change {
+	return mfa.Change{Record: mfa.Record{ID: id, Kind: "factor", CreatedAt: time.UnixMilli(1).UTC(), Version: version, State: []byte{1}}}
+}
+
+func save(t *testing.T, store mfa.Store, changes ...mfa.Change) {
+	t.Helper()
+	if err := store.Save(t.Context(), changes...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// versions are those of the records a, b and so on that are there.
+func versions(t *testing.T, store mfa.Store, ids ...string) map[string]int64 {
+	t.Helper()
+	records, err := store.Load(t.Context(), ids...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int64{}
+	for _, r := range records {
+		found[r.ID] = r.Version
+	}
+	return found
+}
+
+// another opens the same tables once more, with other parameters.
+func another(t *testing.T, d database, cfg sqlstore.Config, params string) *sqlstore.Store {
+	t.Helper()
+	dsn := ""
+	if d.dialect == sqlstore.SQLite {
+		var file string
+		if err := cfg.DB.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
+			t.Fatal(err)
+		}
+		dsn = "file:" + file + "?_pragma=busy_timeout(10000)" + params
+	} else {
+		dsn = d.dsn(d.at(), params)
+	}
+	cfg.DB = open(t, d.driver, dsn)
+	store, err := sqlstore.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// TestReadOnly: a database that takes no writes is an error of its own, and no
+// conflict, and reading works on.
+func TestReadOnly(t *testing.T) {
+	params := map[string]string{
+		"PostgreSQL": "&default_transaction_read_only=on", "MySQL": "&tx_read_only=1", "SQLite": "&_pragma=query_only(1)",
+	}
+	each(t, func(t *testing.T, d database) {
+		t.Helper()
+		cfg := d.config(t, "")
+		save(t, newStore(t, cfg), put("a", 0))
+		store := another(t, d, cfg, params[d.name])
+		for _, changes := range [][]mfa.Change{{put("b", 0)}, {put("a", 1)}, {put("a", 1), put("b", 0)}} {
+			err := store.Save(t.Context(), changes...)
+			if err == nil || errors.Is(err, mfa.ErrConflict) || !strings.HasPrefix(err.Error(), "sqlstore: saving: ") || !strings.Contains(strings.ToLower(err.Error()), "read") {
+				t.Errorf("error %v, want one that says what the database said", err)
+			}
+		}
+		if n, err := store.Purge(t.Context(), time.Now()); d.name != "MySQL" && err == nil { // which looks first, and finds nothing
+			t.Errorf("purged %d", n)
+		}
+		if got := versions(t, store, "a", "b"); len(got) != 1 || got["a"] != 1 {
+			t.Errorf("records %v", got)
+		}
+	})
+}
+
+// TestFullDisk: what does not fit is not written at all.
+func TestFullDisk(t *testing.T) {
+	cfg := sqLite.config(t, "&_pragma=max_page_count(40)")
+	store := newStore(t, cfg)
+	save(t, store, put("a", 0))
+	for i := 0; ; i++ {
+		big := put(fmt.Sprint("big ", i), 0)
+		big.Record.State = make([]byte, 60_000)
+		err := store.Save(t.Context(), put("a", int64(i)+1), big)
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, mfa.ErrConflict) || !strings.Contains(err.Error(), "full") {
+			t.Errorf("error %v", err)
+		}
+		if got := versions(t, store, "a", big.Record.ID); len(got) != 1 || got["a"] != int64(i)+1 {
+			t.Errorf("after Save %d failed: %v", i, got)
+		}
+		save(t, store, put("a", int64(i)+1)) // which needs no more room
+		return
+	}
+}
+
+// locked holds the lock of a row in a transaction by hand.
+func locked(t *testing.T, cfg sqlstore.Config, id string) *sql.Tx {
+	t.Helper()
+	tx, err := cfg.DB.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lock(t, tx, cfg, id)
+	return tx
+}
+
+func lock(t *testing.T, tx *sql.Tx, cfg sqlstore.Config, ids ...string) {
+	t.Helper()
+	table := "mfa_records"
+	if cfg.Schema != "" {
+		table = cfg.Schema + "." + table
+	}
+	for _, id := range ids {
+		if _, err := tx.ExecContext(t.Context(), "UPDATE "+table+" SET status = 'locked' WHERE id = '"+id+"'"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestDeadline: a call that waits for a lock ends with its context. Whether its changes
+// are made when the lock is free is open, as the contract says; all or none are.
+func TestDeadline(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		t.Helper()
+		cfg := d.config(t, "")
+		store := newStore(t, cfg)
+		save(t, store, put("a", 0), put("b", 0))
+		tx := locked(t, cfg, "b")
+		for _, changes := range [][]mfa.Change{{put("a", 1), put("b", 1)}, {put("a", 1), {Record: mfa.Record{ID: "b", Version: 1}, Delete: true}}} {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			err := store.Save(ctx, changes...)
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("error %v, want DeadlineExceeded", err)
+			}
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		tx = locked(t, cfg, "a") // behind those that still wait
+		got := versions(t, store, "a", "b")
+		if a, b := got["a"], got["b"]; a == 1 && b != 1 || a == 2 && b == 1 || a == 0 || a > 2 {
+			t.Errorf("versions %v: a half of a change", got)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		save(t, store, put("a", got["a"]))
+	})
+}
+
+// TestDeadlock: of two transactions that wait for each other the database undoes
+// one. When that is a Save, it is made again.
+func TestDeadlock(t *testing.T) {
+	for _, d := range []database{postgreSQL, mySQL} {
+		t.Run(d.name, func(t *testing.T) {
+			d.skip(t)
+			params := ""
+			if d.dialect == sqlstore.PostgreSQL {
+				params = "&deadlock_timeout=2s" // when it looks, and undoes itself
+			}
+			cfg := d.config(t, params)
+			store := newStore(t, cfg)
+			save(t, store, put("a", 0), put("b", 0), put("c", 0), put("d", 0), put("e", 0))
+			by := cfg
+			if d.dialect == sqlstore.PostgreSQL {
+				by.DB = open(t, d.driver, d.dsn(d.at(), "&deadlock_timeout=10min"))
+			}
+			tx := locked(t, by, "b")
+			lock(t, tx, by, "c", "d", "e") // MySQL undoes the one that did less
+			saved := make(chan error)
+			go func() { saved <- store.Save(t.Context(), put("a", 1), put("b", 1)) }()
+			waitForLock(t, d)
+			lock(t, tx, by, "a") // returns when Save was undone
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-saved; err != nil {
+				t.Fatal(err)
+			}
+			if got := versions(t, store, "a", "b"); got["a"] != 2 || got["b"] != 2 {
+				t.Errorf("versions %v", got)
+			}
+		})
+	}
+}
+
+// waitForLock returns when somebody waits for a lock.
+func waitForLock(t *testing.T, d database) {
+	t.Helper()
+	question := map[sqlstore.Dialect]string{
+		sqlstore.PostgreSQL: "SELECT 'waits', count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%mfa_test%'",
+		sqlstore.MySQL:      "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
+	}[d.dialect]
+	admin := open(t, d.driver, d.dsn(d.at(), ""))
+	for n, what := 0, ""; n == 0; {
+		if err := admin.QueryRowContext(t.Context(), question).Scan(&what, &n); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestLockOrder: Save takes its locks in order of id, whatever the order of its
+// changes, so that it holds nothing that one before it in line will want.
+func TestLockOrder(t *testing.T) {
+	for _, d := range []database{postgreSQL, mySQL} {
+		t.Run(d.name, func(t *testing.T) {
+			d.skip(t)
+			cfg := d.config(t, "")
+			store := newStore(t, cfg)
+			save(t, store, put("a", 0), put("b", 0))
+			tx := locked(t, cfg, "a")
+			saved := make(chan error)
+			go func() { saved <- store.Save(t.Context(), put("b", 1), put("a", 1)) }()
+			waitForLock(t, d)
+			other := locked(t, cfg, "b") // is free; otherwise this waits for ever
+			for _, tx := range []*sql.Tx{other, tx} {
+				if err := tx.Rollback(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := <-saved; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPurgeWaits: a row that somebody holds is not forgotten, and one that was given a
+// later time meanwhile stays.
+func TestPurgeWaits(t *testing.T) {
+	for _, d := range []database{postgreSQL, mySQL} {
+		t.Run(d.name, func(t *testing.T) {
+			d.skip(t)
+			cfg := d.config(t, "")
+			store := newStore(t, cfg)
+			before := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+			for i := range 2500 {
+				c := put(fmt.Sprintf("id %04d", i), 0)
+				c.Record.ExpiresAt = before.Add(-time.Duration(i+1) * time.Millisecond)
+				save(t, store, c)
+			}
+			tx := locked(t, cfg, "id 0007")
+			lock(t, tx, cfg, "id 0008")
+			purged := make(chan int)
+			go func() {
+				n, err := store.Purge(t.Context(), before)
+				if err != nil {
+					t.Error(err)
+				}
+				purged <- n
+			}()
+			later := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: "now()", sqlstore.MySQL: "9000000000000"}[d.dialect]
+			if _, err := tx.ExecContext(t.Context(), "UPDATE "+cfg.Schema+".mfa_records SET expires_at = "+later+" WHERE id = 'id 0007'"); err != nil {
+				t.Fatal(err)
+			}
+			if d.dialect == sqlstore.PostgreSQL { // which purges all others meanwhile
+				for n := 0; n != 2; {
+					if err := cfg.DB.QueryRowContext(t.Context(), "SELECT count(*) FROM "+cfg.Schema+".mfa_records").Scan(&n); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			if err := tx.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if n := <-purged; n != 2499 {
+				t.Errorf("purged %d, want 2499", n)
+			}
+			if got := versions(t, store, "id 0007"); len(got) != 1 {
+				t.Errorf("records %v", got)
+			}
+		})
+	}
+}
+
+// TestRoundTrips: on PostgreSQL each method is one round trip, whatever the mix of
+// changes, once the driver knows the statement.
+func TestRoundTrips(t *testing.T) {
+	postgreSQL.skip(t)
+	cfg := postgreSQL.config(t, "")
+	options, err := pgx.ParseConfig(postgreSQL.dsn(postgreSQL.at(), ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var trips atomic.Int64
+	options.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		return &countingConn{Conn: conn, trips: &trips}, err
+	}
+	cfg.DB = stdlib.OpenDB(*options)
+	defer func() { _ = cfg.DB.Close() }()
+	store := newStore(t, cfg)
+	lapsed := put("lapsed", 0)
+	lapsed.Record.ExpiresAt = time.UnixMilli(5)
+	remove := func(id string) mfa.Change {
+		return mfa.Change{Record: mfa.Record{ID: id, Version: 1}, Delete: true}
+	}
+	for round := range 2 { // the second one counts
+		for _, c := range []struct {
+			what string
+			trip int64
+			call func() error
+		}{
+			{"insert", 1, func() error { return store.Save(t.Context(), put("a", 0)) }},
+			{"inserts", 1, func() error { return store.Save(t.Context(), put("b", 0), put("c", 0), put("d", 0), put("e", 0)) }},
+			{"replace", 1, func() error { return store.Save(t.Context(), put("a", 1)) }},
+			{"replace two", 1, func() error { return store.Save(t.Context(), put("a", 2), put("b", 1)) }},
+			{"all", 1, func() error {
+				return store.Save(t.Context(), put("a", 3), put("b", 2), remove("c"), remove("d"), put("f", 0), lapsed)
+			}},
+			{"delete", 1, func() error { return store.Save(t.Context(), remove("e")) }},
+			{"conflict", 1, func() error {
+				if err := store.Save(t.Context(), put("a", 3), put("b", 3)); !errors.Is(err, mfa.ErrConflict) {
+					return fmt.Errorf("error %w, want a conflict", err)
+				}
+				return nil
+			}},
+			{"load", 1, func() error { return second(store.Load(t.Context(), "a", "b")) }},
+			{"list", 1, func() error { return second(store.List(t.Context(), mfa.Query{Kind: "factor", Limit: 9})) }},
+			{"list of a user", 1, func() error {
+				return second(store.List(t.Context(), mfa.Query{Kind: "factor", UserID: "u", Limit: 9}))
+			}},
+			// One that deletes, one that finds no more, and one that waits for what was locked.
+			{"purge", 3, func() error { return second(store.Purge(t.Context(), time.UnixMilli(6))) }},
+		} {
+			trips.Store(0)
+			if err := c.call(); err != nil {
+				t.Fatalf("%s: %v", c.what, err)
+			}
+			if n := trips.Load(); round == 1 && n != c.trip {
+				t.Errorf("%s: %d round trips, want %d", c.what, n, c.trip)
+			}
+		}
+		exec(t, cfg, "DELETE FROM RECORDS")
+	}
+}
+
+// A countingConn counts writes that begin a round trip: the first, and those after a
+// read.
+type countingConn struct {
+	net.Conn
+	trips   *atomic.Int64
+	reading atomic.Bool
+}
+
+func (c *countingConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.reading.Store(true)
+	}
+	return n, err
+}
+
+func (c *countingConn) Write(b []byte) (int, error) {
+	if c.reading.Swap(false) {
+		c.trips.Add(1)
+	}
+	return c.Conn.Write(b)
+}

@@ -1,0 +1,215 @@
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"embed"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// ErrSchema is what [New] returns when the table is missing, or is of another
+// version than this package.
+var ErrSchema = errors.New("sqlstore: wrong schema")
+
+// Version is the version of the schema that this package works with.
+const Version = 1
+
+//go:embed schema
+var files embed.FS
+
+// Schema returns the SQL that makes the tables of a database which has none yet, for
+// a person to read or for a migration tool to run in place of [Migrate]. The files
+// are in the folder schema; cfg puts in its names. cfg.DB may be nil.
+func Schema(cfg Config) (string, error) {
+	t, err := cfg.tables()
+	if err != nil {
+		return "", err
+	}
+	return t.step(1)
+}
+
+// Migrate makes the tables, or brings those of an older version up to this one. It
+// does nothing when that was done before, and any number of processes may call
+// it at once: they wait for each other. It needs the right to create tables; New does
+// not. A schema of a newer version is left as it is.
+func Migrate(ctx context.Context, cfg Config) error {
+	t, err := cfg.tables()
+	if err != nil {
+		return err
+	}
+	if err := t.checkDB(ctx, cfg.DB); err != nil {
+		return err
+	}
+	if err := t.migrate(ctx, cfg.DB); err != nil {
+		return fmt.Errorf("sqlstore: migrating: %w", err)
+	}
+	return nil
+}
+
+func (t *tables) migrate(ctx context.Context, db *sql.DB) (err error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			// Closing the connection undoes what was begun, and gives up the lock.
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		}
+		_ = conn.Close()
+	}()
+	for _, text := range lock[t.dialect] {
+		if _, err := conn.ExecContext(ctx, text); err != nil {
+			return err
+		}
+	}
+	have, err := t.version(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for v := have + 1; v <= Version; v++ {
+		text, err := t.step(v)
+		if err != nil {
+			return err
+		}
+		for statement := range strings.SplitSeq(text, ";\n") {
+			if strings.TrimSpace(statement) == "" {
+				continue
+			}
+			if _, err := conn.ExecContext(ctx, statement); err != nil {
+				return err
+			}
+		}
+	}
+	_, err = conn.ExecContext(ctx, unlock[t.dialect])
+	return err
+}
+
+// One process migrates at a time. MySQL commits each CREATE TABLE by itself, so that
+// its files are written to be run again from the start.
+var (
+	lock = map[Dialect][]string{
+		PostgreSQL: {"BEGIN", "SELECT pg_advisory_xact_lock(8317987319222330741)"},
+		MySQL:      {"DO GET_LOCK('github.com/authfactor/mfa/sqlstore', 600)"},
+		SQLite:     {"BEGIN IMMEDIATE"},
+	}
+	unlock = map[Dialect]string{
+		PostgreSQL: "COMMIT",
+		MySQL:      "DO RELEASE_LOCK('github.com/authfactor/mfa/sqlstore')",
+		SQLite:     "COMMIT",
+	}
+)
+
+// tables are the names of a Config, quoted.
+type tables struct {
+	dialect           Dialect
+	records, versions string
+	names             *strings.Replacer
+	schema, table     string // as they were given
+}
+
+var name = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,39}$`)
+
+func (cfg Config) tables() (*tables, error) {
+	t := &tables{dialect: cfg.Dialect, schema: cfg.Schema, table: cfg.Table}
+	if t.table == "" {
+		t.table = "mfa_records"
+	}
+	quote, ok := map[Dialect]string{PostgreSQL: `"`, MySQL: "`", SQLite: `"`}[cfg.Dialect]
+	switch {
+	case !ok:
+		return nil, fmt.Errorf("sqlstore: Config.Dialect is %q: it must be PostgreSQL, MySQL or SQLite", cfg.Dialect)
+	case !name.MatchString(t.table):
+		return nil, fmt.Errorf("sqlstore: Config.Table is %q: it must match %s", t.table, name)
+	case t.schema != "" && cfg.Dialect == SQLite:
+		return nil, errors.New("sqlstore: Config.Schema: SQLite has no schemas, and attached databases belong to one connection")
+	case t.schema != "" && !name.MatchString(t.schema):
+		return nil, fmt.Errorf("sqlstore: Config.Schema is %q: it must match %s", t.schema, name)
+	}
+	quoted := func(s string) string { return quote + s + quote }
+	prefix := ""
+	if t.schema != "" {
+		prefix = quoted(t.schema) + "."
+	}
+	t.records, t.versions = prefix+quoted(t.table), prefix+quoted(t.table+"_version")
+	// Indexes lie in the schema of their table, and are named without it.
+	t.names = strings.NewReplacer(
+		"mfa_records_version", t.versions,
+		"mfa_records_user", quoted(t.table+"_user"),
+		"mfa_records_expires", quoted(t.table+"_expires"),
+		"mfa_records", t.records,
+	)
+	return t, nil
+}
+
+// step is the SQL that leads to a version from the one before.
+func (t *tables) step(version int) (string, error) {
+	text, err := files.ReadFile(fmt.Sprintf("schema/%s/%d.sql", t.dialect, version))
+	return t.names.Replace(string(text)), err
+}
+
+// check says whether this package can work with the tables.
+func (t *tables) check(ctx context.Context, db *sql.DB) error {
+	if err := t.checkDB(ctx, db); err != nil {
+		return err
+	}
+	have, err := t.version(ctx, db)
+	switch {
+	case err != nil:
+		return fmt.Errorf("sqlstore: reading the schema's version: %w", err)
+	case have == 0:
+		return fmt.Errorf("%w: table %s is missing: call sqlstore.Migrate first, or run what sqlstore.Schema returns", ErrSchema, t.records)
+	case have < Version:
+		return fmt.Errorf("%w: table %s is of version %d, and this package needs %d: call sqlstore.Migrate", ErrSchema, t.records, have, Version)
+	case have > Version:
+		return fmt.Errorf("%w: table %s is of version %d, and this package knows %d: it was migrated by a newer release", ErrSchema, t.records, have, Version)
+	}
+	if _, err := db.ExecContext(ctx, t.names.Replace("SELECT "+columns+" FROM mfa_records WHERE 1 = 0")); err != nil {
+		return fmt.Errorf("%w: table %s is said to be of version %d, and is not: %w", ErrSchema, t.records, have, err)
+	}
+	return nil
+}
+
+// checkDB finds what would go wrong under load alone.
+func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
+	if db == nil {
+		return errors.New("sqlstore: Config.DB is required")
+	}
+	if t.dialect != SQLite {
+		return nil
+	}
+	var timeout int
+	if err := db.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
+		return fmt.Errorf("sqlstore: reading busy_timeout: %w", err)
+	}
+	if timeout == 0 {
+		return errors.New(`sqlstore: SQLite has no busy_timeout, so that of two calls at once one would fail: for modernc.org/sqlite add "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" to the DSN`)
+	}
+	return nil
+}
+
+// version is that of the schema, 0 when there is none.
+func (t *tables) version(ctx context.Context, db interface {
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
+}) (int, error) {
+	exists, args := "", []any{t.table + "_version"}
+	switch t.dialect {
+	case PostgreSQL:
+		exists, args = "SELECT CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END", []any{t.versions}
+	case MySQL:
+		exists, args = "SELECT count(*) FROM information_schema.tables WHERE table_name = ? AND table_schema = COALESCE(NULLIF(?, ''), DATABASE())", append(args, t.schema)
+	case SQLite:
+		exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+	}
+	var n int
+	if err := db.QueryRowContext(ctx, exists, args...).Scan(&n); err != nil || n == 0 {
+		return 0, err
+	}
+	var version sql.Null[int]
+	err := db.QueryRowContext(ctx, "SELECT max(version) FROM "+t.versions).Scan(&version)
+	return version.V, err
+}

@@ -1,0 +1,570 @@
+// Package sqlstore is a store for mfa over database/sql: PostgreSQL, MySQL or
+// MariaDB, and SQLite. Several processes share one database.
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL")) // import _ "github.com/jackc/pgx/v5/stdlib"
+//	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL}
+//	err = sqlstore.Migrate(ctx, cfg)
+//	store, err := sqlstore.New(ctx, cfg)
+//	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys})
+//
+// The driver and its DSN are yours. All records live in one table, whose columns
+// are there for people to read; what decides is sealed in one of them.
+//
+// # Round trips
+//
+// On PostgreSQL each method is one statement and one round trip, with a driver that
+// keeps prepared statements, as pgx does. Purge is one for each 1,000 records, and two
+// that find no more.
+//
+// MySQL has no statement that writes some rows if others are right. There, a Save of
+// one change is one statement, and a Save of n changes is a transaction of n
+// statements: n+2 round trips, of which Verify needs 4. Without interpolateParams=true
+// in its DSN, the usual driver makes two of each statement.
+//
+// # Durability
+//
+// A Save that returned nil was committed. What that is worth is a setting of the
+// database: synchronous_commit of PostgreSQL and innodb_flush_log_at_trx_commit of
+// MySQL keep the last transactions through a power cut by default. SQLite in WAL
+// mode does with synchronous=FULL; with NORMAL it survives crashes of processes, and
+// a power cut may make a used code valid again.
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// A Store is an [mfa.Store] over a table. Make one with [New]. It is safe for
+// concurrent use, and holds nothing but the *sql.DB.
+type Store struct {
+	db      *sql.DB
+	dialect Dialect
+	table   string // quoted
+}
+
+var _ mfa.Store = (*Store)(nil)
+
+// Config says where the records are.
+type Config struct {
+	// DB is the database; the store never closes it. Required.
+	DB *sql.DB
+
+	// Dialect is what DB speaks. Required.
+	Dialect Dialect
+
+	// Schema is the schema of PostgreSQL, or the database of MySQL, that has the
+	// table; it must exist. Defaults to the connection's own. SQLite has none.
+	Schema string
+
+	// Table is the name of the table: a letter or '_', then letters, digits and '_', 40
+	// at most. Defaults to "mfa_records". Beside it lies one of the same name and
+	// "_version".
+	Table string
+}
+
+// A Dialect is a kind of database.
+type Dialect string
+
+// The dialects.
+const (
+	PostgreSQL Dialect = "postgresql" // 12 and newer
+	MySQL      Dialect = "mysql"      // 8, and MariaDB 10.6, and newer
+	SQLite     Dialect = "sqlite"     // 3.24 and newer; in WAL mode readers and the writer do not wait for each other
+)
+
+// New returns a store over the table that [Migrate], or a migration tool of yours,
+// has made. Its error matches [ErrSchema] when the table is not there, or is of
+// another version than this package, and says so. SQLite without a busy_timeout is
+// refused.
+func New(ctx context.Context, cfg Config) (*Store, error) {
+	t, err := cfg.tables()
+	if err != nil {
+		return nil, err
+	}
+	if err := t.check(ctx, cfg.DB); err != nil {
+		return nil, err
+	}
+	return &Store{db: cfg.DB, dialect: cfg.Dialect, table: t.records}, nil
+}
+
+// columns are those of the table, in the order of [row].
+const columns = "id, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state"
+
+// Load returns the records with these ids and their ancestors. A row that cannot be a
+// record is [mfa.ErrIntegrity].
+func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
+	if len(ids) == 0 {
+		return nil, ctx.Err()
+	}
+	q := s.statement()
+	q.text("WITH RECURSIVE found (id, parent) AS (SELECT id, parent FROM ", s.table, " WHERE id IN ")
+	q.list(ids)
+	q.text(" UNION SELECT r.id, r.parent FROM ", s.table, " r JOIN found ON r.id = found.parent) SELECT r.")
+	q.text(strings.ReplaceAll(columns, " ", " r."), " FROM found JOIN ", s.table, " r ON r.id = found.id")
+	return s.query(ctx, "loading", q)
+}
+
+// List returns the records that q selects in order of id. A row that cannot be a record
+// is [mfa.ErrIntegrity].
+func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	st := s.statement()
+	st.text("SELECT ", columns, " FROM ", s.table, " WHERE kind = ")
+	st.arg(q.Kind)
+	if q.UserID != "" {
+		st.text(" AND user_id = ")
+		st.arg(q.UserID)
+		st.text(" AND user_id <> ''") // what the index is limited to
+	}
+	st.text(" AND id > ")
+	st.arg(q.After)
+	st.text(" ORDER BY id LIMIT ", strconv.Itoa(q.Limit))
+	return s.query(ctx, "listing", st)
+}
+
+// Save applies all changes or none. What proves that nothing was written, a deadlock
+// or a serialization failure, it tries again, 9 times within 255 ms; every other
+// error is returned, and leaves open whether the changes were made.
+func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
+	if len(changes) == 0 {
+		return ctx.Err()
+	}
+	// Locks are taken in one order everywhere, so that two calls do not wait for each other.
+	changes = slices.Clone(changes)
+	slices.SortFunc(changes, func(a, b mfa.Change) int { return strings.Compare(a.Record.ID, b.Record.ID) })
+	for _, c := range changes {
+		if c.Delete && c.Record.Version == 0 {
+			return s.conflict(c)
+		}
+	}
+	return s.again(ctx, "saving", func() error {
+		switch {
+		case s.dialect == PostgreSQL:
+			return s.saveAtOnce(ctx, changes)
+		case len(changes) == 1:
+			return s.saveOne(ctx, s.db, changes[0])
+		}
+		tx, err := s.db.BeginTx(ctx, nil)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if err := s.saveOne(ctx, tx, c); err != nil {
+				_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
+				return err
+			}
+		}
+		return tx.Commit()
+	})
+}
+
+// saveAtOnce is one statement of PostgreSQL. It locks the rows that are to change,
+// each at its version, and goes on only if it got all of them: a row that another
+// transaction changed meanwhile is read again when its lock is had, and left out. The
+// writing parts then find these very rows. They must not look at versions themselves:
+// each would judge by itself, and one could write while another does not. An id
+// that exists already makes the whole statement fail.
+func (s *Store) saveAtOnce(ctx context.Context, changes []mfa.Change) error {
+	var inserts, replaces, deletes []mfa.Change
+	for _, c := range changes {
+		switch {
+		case c.Delete:
+			deletes = append(deletes, c)
+		case c.Record.Version == 0:
+			inserts = append(inserts, c)
+		default:
+			replaces = append(replaces, c)
+		}
+	}
+	q := s.statement()
+	if len(inserts) == len(changes) {
+		q.text("INSERT INTO ", s.table, " (", columns, ") VALUES ")
+		q.rows(inserts)
+		_, err := s.db.ExecContext(ctx, q.b.String(), q.args...)
+		return s.duplicate(err, inserts)
+	}
+	q.text("WITH locked AS MATERIALIZED (SELECT id FROM ", s.table, " WHERE ")
+	for i, c := range slices.Concat(replaces, deletes) {
+		if i > 0 {
+			q.text(" OR ")
+		}
+		q.text("id = ")
+		q.arg(c.Record.ID)
+		q.text("::text AND version = ")
+		q.arg(c.Record.Version)
+		q.text("::bigint")
+	}
+	q.text(" ORDER BY id FOR UPDATE), complete AS MATERIALIZED (SELECT 1 FROM locked HAVING count(*) = ", strconv.Itoa(len(replaces)+len(deletes)), ")")
+	if len(replaces) > 0 {
+		q.text(", replaced AS (UPDATE ", s.table, " r SET (", columns, ") = ROW(w.*) FROM complete, (VALUES ")
+		q.rows(replaces)
+		q.text(") w (", columns, ") WHERE r.id = w.id)")
+	}
+	if len(deletes) > 0 {
+		var ids []string
+		for _, c := range deletes {
+			ids = append(ids, c.Record.ID)
+		}
+		q.text(", deleted AS (DELETE FROM ", s.table, " USING complete WHERE id IN ")
+		q.list(ids)
+		q.text(")")
+	}
+	if len(inserts) > 0 {
+		q.text(", inserted AS (INSERT INTO ", s.table, " (", columns, ") SELECT w.* FROM complete, (VALUES ")
+		q.rows(inserts)
+		q.text(") w (", columns, "))")
+	}
+	q.text(" SELECT count(*) FROM complete")
+	var complete int
+	if err := s.db.QueryRowContext(ctx, q.b.String(), q.args...).Scan(&complete); err != nil {
+		return s.duplicate(err, inserts)
+	}
+	if complete == 0 {
+		return s.conflict(slices.Concat(replaces, deletes)...)
+	}
+	return nil
+}
+
+// saveOne makes one change, in a transaction or by itself. The version is judged by
+// the statement that writes.
+func (s *Store) saveOne(ctx context.Context, db execer, c mfa.Change) error {
+	q := s.statement()
+	switch {
+	case c.Delete:
+		q.text("DELETE FROM ", s.table)
+	case c.Record.Version == 0:
+		q.text("INSERT INTO ", s.table, " (", columns, ") VALUES ")
+		q.rows([]mfa.Change{c})
+		if s.dialect == SQLite {
+			q.text(" ON CONFLICT (id) DO NOTHING")
+		}
+	default:
+		q.text("UPDATE ", s.table, " SET ")
+		for i, v := range s.row(c.Record) {
+			if i > 0 {
+				q.text(", ")
+			}
+			q.text(columnNames[i], " = ")
+			q.arg(v)
+		}
+	}
+	if c.Record.Version != 0 {
+		q.text(" WHERE id = ")
+		q.arg(c.Record.ID)
+		q.text(" AND version = ")
+		q.arg(c.Record.Version)
+	}
+	result, err := db.ExecContext(ctx, q.b.String(), q.args...)
+	if err != nil {
+		return s.duplicate(err, []mfa.Change{c})
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == 0 {
+		return s.conflict(c)
+	}
+	return err
+}
+
+type execer interface {
+	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
+}
+
+// purgeBatch is how many rows Purge locks at once.
+const purgeBatch = 1000
+
+// Purge deletes lapsed records in batches of 1,000, each a transaction of its own.
+// When it fails, it says how many it had deleted.
+func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
+	total, batch := 0, purgeBatch
+	for {
+		var n int
+		err := s.again(ctx, "purging", func() (err error) {
+			n, err = s.purge(ctx, before, batch)
+			return err
+		})
+		total += n
+		switch {
+		case err != nil:
+			return total, err
+		case n > 0:
+		case batch == 1 || s.dialect != PostgreSQL:
+			return total, nil
+		default:
+			batch = 1 // what is left was locked: wait for one row at a time, holding none
+		}
+	}
+}
+
+func (s *Store) purge(ctx context.Context, before time.Time, batch int) (int, error) {
+	q := s.statement()
+	lapsed := func() {
+		q.text("expires_at < ")
+		q.arg(s.time(before))
+	}
+	switch s.dialect {
+	case PostgreSQL:
+		q.text("DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM ", s.table, " WHERE ")
+		lapsed()
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), " FOR UPDATE")
+		if batch > 1 {
+			q.text(" SKIP LOCKED")
+		}
+		q.text("))")
+	case SQLite:
+		q.text("DELETE FROM ", s.table, " WHERE id IN (SELECT id FROM ", s.table, " WHERE ")
+		lapsed()
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), ")")
+	default:
+		// Rows are deleted by id, so that locks are taken in the order in which Save takes them.
+		q.text("SELECT id FROM ", s.table, " WHERE ")
+		lapsed()
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch))
+		ids, err := s.ids(ctx, q)
+		if err != nil || len(ids) == 0 {
+			return 0, err
+		}
+		q = s.statement()
+		q.text("DELETE FROM ", s.table, " WHERE id IN ")
+		q.list(ids)
+		q.text(" AND ")
+		lapsed()
+	}
+	result, err := s.db.ExecContext(ctx, q.b.String(), q.args...)
+	if err != nil {
+		return 0, err
+	}
+	n, err := result.RowsAffected()
+	return int(n), err
+}
+
+func (s *Store) ids(ctx context.Context, q *statement) (ids []string, err error) {
+	rows, err := s.db.QueryContext(ctx, q.b.String(), q.args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, rows.Err()
+}
+
+// query returns records. What cannot be one, because somebody edited the row, is
+// an integrity error, as what does not open is.
+func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Record, error) {
+	var found []mfa.Record
+	err := s.again(ctx, doing, func() error {
+		found = nil
+		rows, err := s.db.QueryContext(ctx, q.b.String(), q.args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var r mfa.Record
+			err := rows.Scan(&r.ID, &r.Kind, &r.Parent, &r.UserID, &r.Type, &r.Status,
+				(*instant)(&r.CreatedAt), (*instant)(&r.UpdatedAt), (*instant)(&r.ExpiresAt), &r.Version, &r.State)
+			if err != nil {
+				return fmt.Errorf("%w: record %s: %w", mfa.ErrIntegrity, r.ID, err)
+			}
+			found = append(found, r)
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// maxTries is how often a call is made that the database undid.
+const maxTries = 10
+
+// again makes a call until the database has not undone it to let another one pass. The
+// first repetition is at once, the others wait for 1, 2, 4 ms and so on, up to 128.
+func (s *Store) again(ctx context.Context, doing string, call func() error) error {
+	var err error
+	for try := range maxTries {
+		if try > 1 {
+			rest, cancel := context.WithTimeout(ctx, time.Millisecond<<(try-2))
+			<-rest.Done()
+			cancel()
+		}
+		if err = call(); !undone(err) {
+			break
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, mfa.ErrConflict):
+		return err
+	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
+		return fmt.Errorf("sqlstore: %s: %w: %w", doing, ctx.Err(), err) // some drivers hide it
+	}
+	return fmt.Errorf("sqlstore: %s: %w", doing, err)
+}
+
+// undone says whether an error proves that nothing was written, and that the same
+// call may succeed.
+func undone(err error) bool {
+	switch code(err) {
+	case "40001", "40P01": // serialization failure, deadlock
+		return true
+	case "1213", "1020": // the same, of MySQL and of MariaDB
+		return true
+	}
+	return false
+}
+
+// duplicate turns the error of an insert into a conflict if the id exists.
+func (s *Store) duplicate(err error, inserts []mfa.Change) error {
+	switch code(err) {
+	case "23505", "1062":
+		return s.conflict(inserts...)
+	}
+	return err
+}
+
+func (s *Store) conflict(changes ...mfa.Change) error {
+	if len(changes) == 1 {
+		return fmt.Errorf("%w: record %s", mfa.ErrConflict, changes[0].Record.ID)
+	}
+	return fmt.Errorf("%w: record %s or one saved with it", mfa.ErrConflict, changes[0].Record.ID)
+}
+
+// code is the SQLSTATE of an error from PostgreSQL, whose drivers have a method for
+// it, or the number of one from MySQL, whose driver has it in the text alone:
+// "Error 1213 (40001): ...".
+func code(err error) string {
+	if e, ok := errors.AsType[interface {
+		error
+		SQLState() string
+	}](err); ok {
+		return e.SQLState()
+	}
+	for ; err != nil; err = errors.Unwrap(err) {
+		if m := mysqlError.FindStringSubmatch(err.Error()); m != nil {
+			return m[1]
+		}
+	}
+	return ""
+}
+
+var mysqlError = regexp.MustCompile(`^Error (\d+)(?: \(\w{5}\))?: `)
+
+// A statement is a text and its arguments, as they are put together.
+type statement struct {
+	store *Store
+	b     strings.Builder
+	args  []any
+}
+
+func (s *Store) statement() *statement { return &statement{store: s} }
+
+func (q *statement) text(parts ...string) {
+	for _, p := range parts {
+		q.b.WriteString(p)
+	}
+}
+
+// arg adds an argument and its placeholder.
+func (q *statement) arg(v any) {
+	q.args = append(q.args, v)
+	if q.store.dialect == PostgreSQL {
+		q.b.WriteByte('$')
+		q.b.WriteString(strconv.Itoa(len(q.args)))
+	} else {
+		q.b.WriteByte('?')
+	}
+}
+
+// list adds ids in parentheses.
+func (q *statement) list(ids []string) {
+	for i, id := range ids {
+		q.text([]string{"(", ", "}[min(i, 1)])
+		q.arg(id)
+	}
+	q.text(")")
+}
+
+// rows adds the new rows of changes, for VALUES. In a part of a statement PostgreSQL
+// must be told their types.
+func (q *statement) rows(changes []mfa.Change) {
+	for i, c := range changes {
+		if i > 0 {
+			q.text(", ")
+		}
+		for j, v := range q.store.row(c.Record) {
+			q.text([]string{"(", ", "}[min(j, 1)])
+			q.arg(v)
+			if q.store.dialect == PostgreSQL {
+				q.text("::", columnTypes[j])
+			}
+		}
+		q.text(")")
+	}
+}
+
+var (
+	columnNames = strings.Split(columns, ", ")
+	columnTypes = []string{"text", "text", "text", "text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "bigint", "bytea"}
+)
+
+// row is a record as it is stored, in the order of columns.
+func (s *Store) row(r mfa.Record) []any {
+	state := r.State
+	if state == nil {
+		state = []byte{}
+	}
+	return []any{
+		r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status,
+		s.time(r.CreatedAt), s.time(r.UpdatedAt), s.time(r.ExpiresAt), r.Version + 1, state,
+	}
+}
+
+// time is a time as it is stored: nil, a time for PostgreSQL, milliseconds for others.
+func (s *Store) time(t time.Time) any {
+	switch {
+	case t.IsZero():
+		return nil
+	case s.dialect == PostgreSQL:
+		return t.UTC()
+	}
+	return t.UnixMilli()
+}
+
+// An instant reads what [Store.time] gives, in whatever type the driver has for it.
+type instant time.Time
+
+// Scan is for database/sql.
+func (t *instant) Scan(value any) error {
+	var at sql.Null[time.Time]
+	if _, isTime := value.(time.Time); isTime || value == nil {
+		err := at.Scan(value)
+		*t = instant(at.V.UTC())
+		if !at.Valid {
+			*t = instant{}
+		}
+		return err
+	}
+	var ms sql.Null[int64]
+	if err := ms.Scan(value); err != nil {
+		return err
+	}
+	*t = instant(time.UnixMilli(ms.V).UTC())
+	return nil
+}
