@@ -23,25 +23,11 @@ import (
 // that they were told can have happened one call after the other. A call that failed
 // with the store may have been carried out or not.
 func TestLinearizable(t *testing.T) {
-	for name, store := range map[string]func(*rand.Rand) mfa.Store{
-		"MemoryStore": func(*rand.Rand) mfa.Store { return yielding(new(mfa.MemoryStore)) },
-		"FaultyStore": func(random *rand.Rand) mfa.Store {
-			var mu sync.Mutex
-			lose := func(context.Context, mfatest.Call) error {
-				runtime.Gosched()
-				mu.Lock()
-				defer mu.Unlock()
-				if random.IntN(12) == 0 {
-					return errLost
-				}
-				return nil
-			}
-			return &mfatest.FaultyStore{Store: new(mfa.MemoryStore), Before: lose, After: lose}
-		},
-	} {
+	type newStore func(*rand.Rand) mfa.Store
+	check := func(name string, histories int, open func(t *testing.T) newStore) {
 		t.Run(name, func(t *testing.T) {
-			told := map[answer]int{}
-			for seed := range uint64(400) {
+			store, told := open(t), map[answer]int{}
+			for seed := range uint64(histories) {
 				h := record(t, seed, 5, store)
 				if !porcupine.CheckOperations(model.ToModel(), h) {
 					t.Fatalf("history %d cannot have happened: %s", seed, describe(h))
@@ -52,15 +38,50 @@ func TestLinearizable(t *testing.T) {
 			}
 			t.Logf("answers: %v", told)
 			for _, a := range []answer{accepted, wrong, verifiedBefore, throttled} {
-				if told[a] < 50 {
+				if told[a] < histories/8 {
 					t.Errorf("%q was answered %d times", a, told[a])
 				}
 			}
-			if name == "FaultyStore" && told[unknown] < 50 {
-				t.Errorf("the store failed %d times", told[unknown])
+			if lost := told[unknown]; strings.HasPrefix(name, "Faulty") != (lost >= histories/8) {
+				t.Errorf("the store failed %d times", lost)
 			}
 		})
 	}
+	check("MemoryStore", 400, func(*testing.T) newStore {
+		return func(*rand.Rand) mfa.Store { return yielding(new(mfa.MemoryStore)) }
+	})
+	check("Faulty MemoryStore", 400, func(*testing.T) newStore {
+		return func(random *rand.Rand) mfa.Store { return losing(new(mfa.MemoryStore), random) }
+	})
+	for _, s := range servers {
+		check(s.name, 60, func(t *testing.T) newStore {
+			t.Helper()
+			p, _ := s.place(t)
+			store := p.mustOpen(t)
+			return func(*rand.Rand) mfa.Store { return yielding(store) }
+		})
+		check("Faulty "+s.name, 60, func(t *testing.T) newStore {
+			t.Helper()
+			p, _ := s.place(t)
+			store := p.mustOpen(t)
+			return func(random *rand.Rand) mfa.Store { return losing(store, random) }
+		})
+	}
+}
+
+// losing loses one call in twelve before it is made, and one after.
+func losing(store mfa.Store, random *rand.Rand) mfa.Store {
+	var mu sync.Mutex
+	lose := func(context.Context, mfatest.Call) error {
+		runtime.Gosched()
+		mu.Lock()
+		defer mu.Unlock()
+		if random.IntN(12) == 0 {
+			return errLost
+		}
+		return nil
+	}
+	return &mfatest.FaultyStore{Store: store, Before: lose, After: lose}
 }
 
 // TestRacyStoreIsRejected shows that the check can fail: a store that looks at
@@ -173,9 +194,10 @@ func record(t *testing.T, seed uint64, clients int, newStore func(*rand.Rand) mf
 		t.Fatal(err)
 	}
 	sms := seed%2 == 1
+	number := fmt.Sprintf("+1201555%04d", seed) // with a budget of its own
 	p := mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}
 	if sms {
-		p = mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}}
+		p = mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}}
 	}
 	quiet.off = true
 	enr, err := svc.Enroll(t.Context(), p)
@@ -198,7 +220,7 @@ func record(t *testing.T, seed uint64, clients int, newStore func(*rand.Rand) mf
 		code = func(ch, _ int) string { return codes[ch] }
 	}
 	confirm := challenge()
-	first := phone.Code("+15005550006")
+	first := phone.Code(number)
 	if !sms {
 		first = code(0, 0)
 	}
@@ -208,7 +230,7 @@ func record(t *testing.T, seed uint64, clients int, newStore func(*rand.Rand) mf
 	for i := range open {
 		clock.Advance(2 * time.Minute)
 		open[i] = challenge()
-		codes[i] = phone.Code("+15005550006")
+		codes[i] = phone.Code(number)
 	}
 	quiet.off = false
 	notCode := "000000"
