@@ -63,7 +63,8 @@ func TestReseal(t *testing.T) {
 			t.Errorf("the number's record has no times: %v, %v", n.CreatedAt, n.ExpiresAt)
 		}
 		r.with(after)
-		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: text.ID, UserID: "user_bob"})
+		other := r.enrollSMS("user_zoe", phone) // whose own budget is whole
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: other.ID, UserID: "user_zoe"})
 		if e := refusal(t, err); !errors.Is(err, mfa.ErrThrottled) || e.RetryAfter <= 0 {
 			t.Errorf("the number's cool-down is gone: %v", err)
 		}

@@ -42,6 +42,10 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 		}
 	}
 	begin := time.Now()
+	// The tests pass without a change, or whatever fails below would say nothing.
+	if _, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}); !errors.Is(err, errSurvived) {
+		return 0, fmt.Errorf("the tests fail without a change: %w", err)
+	}
 	results := make([]error, len(chosen))
 	var printing sync.Mutex
 	next := make(chan int)
@@ -104,7 +108,8 @@ func try(ctx context.Context, m mutant) (by string, err error) {
 	if out, err := command(ctx, dir, "go", "build", "."); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
-	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", ".", "./mfatest")
+	// The one test left out reads docs and other modules, which are not copied.
+	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", "-skip", "^TestThreatsAreTested$", ".", "./mfatest")
 	if err == nil {
 		return "", errSurvived
 	}
