@@ -253,7 +253,8 @@ func start(t *testing.T, args ...string) *redis.Client {
 	}
 	// A socket in a folder of its own: a free port could be taken meanwhile.
 	socket := filepath.Join(t.TempDir(), "redis.sock")
-	cmd := exec.CommandContext(t.Context(), program, slices.Concat(args, []string{"--port", "0", "--unixsocket", socket, "--dir", filepath.Dir(socket), "--appendonly", "no"})...)
+	ctx, kill := context.WithCancel(context.Background()) // t.Context ends before the cleanups, which need the server
+	cmd := exec.CommandContext(ctx, program, slices.Concat(args, []string{"--port", "0", "--unixsocket", socket, "--dir", filepath.Dir(socket), "--appendonly", "no"})...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -264,7 +265,10 @@ func start(t *testing.T, args ...string) *redis.Client {
 		_ = cmd.Wait() // it is killed
 		close(ended)
 	}()
-	t.Cleanup(func() { <-ended })
+	t.Cleanup(func() {
+		kill()
+		<-ended
+	})
 	client := connect(t, &redis.Options{Network: "unix", Addr: socket, ContextTimeoutEnabled: true, MaxRetries: -1})
 	for {
 		conn, err := net.Dial("unix", socket)
