@@ -13,7 +13,7 @@ import (
 // tests that exist.
 func TestThreatsAreTested(t *testing.T) {
 	var code strings.Builder
-	for _, dir := range []string{".", "mfatest", "internal/itest", "examples/unittest"} {
+	for _, dir := range []string{".", "mfatest", "sqlstore", "redisstore", "internal/itest", "examples/unittest"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -64,6 +64,26 @@ func another(t *testing.T, d database, cfg sqlstore.Config, params string) *sqls
 	return store
 }
 
+// TestCallerTransaction: what was saved stays when the caller's own transaction on the
+// same database, with which it could have been mixed up, is rolled back.
+func TestCallerTransaction(t *testing.T) {
+	each(t, func(t *testing.T, d database) {
+		cfg := d.config(t, "")
+		store := newStore(t, cfg)
+		tx, err := cfg.DB.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		save(t, store, put("a", 0), put("b", 0))
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
+		if got := versions(t, store, "a", "b"); len(got) != 2 {
+			t.Errorf("after the rollback there are %v", got)
+		}
+	})
+}
+
 // TestReadOnly: a database that takes no writes is an error of its own, and no
 // conflict, and reading works on.
 func TestReadOnly(t *testing.T) {
