@@ -204,7 +204,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 	}
 	enr := Enrollment{}
 	if p.TOTP != nil {
-		if enr.TOTP, err = totpEnrollment(f); err != nil {
+		if enr.TOTP, err = s.totpEnrollment(f); err != nil {
 			return Enrollment{}, err
 		}
 	}

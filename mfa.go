@@ -42,6 +42,7 @@ type Service struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	onEvent func(context.Context, Event)
+	qr      qrDrawer
 }
 
 // Config says what a [Service] works with. The zero value runs in memory.

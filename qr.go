@@ -7,6 +7,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"sync"
 
 	"github.com/boombuler/barcode/qr"
 )
@@ -16,8 +17,21 @@ const (
 	quietZone  = 4 // modules; ISO/IEC 18004 demands them and the encoder leaves them out
 )
 
-// qrCode draws text as a PNG of one bit a pixel, in a data URI.
-func qrCode(text string) (string, error) {
+// A qrDrawer draws QR codes. It keeps what compressing an image needs, most of a
+// megabyte, for the next one.
+type qrDrawer struct{ buffers sync.Pool }
+
+// Get is for the PNG encoder.
+func (d *qrDrawer) Get() *png.EncoderBuffer {
+	b, _ := d.buffers.Get().(*png.EncoderBuffer)
+	return b // nil: it makes one
+}
+
+// Put is for the PNG encoder.
+func (d *qrDrawer) Put(b *png.EncoderBuffer) { d.buffers.Put(b) }
+
+// draw draws text as a PNG of one bit a pixel, in a data URI.
+func (d *qrDrawer) draw(text string) (string, error) {
 	code, err := qr.Encode(text, qr.M, qr.Unicode)
 	if err != nil {
 		// Not wrapped: the encoder's error quotes the text, and with it the secret.
@@ -40,7 +54,7 @@ func qrCode(text string) (string, error) {
 		}
 	}
 	var buf bytes.Buffer
-	if err := png.Encode(&buf, img); err != nil {
+	if err := (&png.Encoder{BufferPool: d}).Encode(&buf, img); err != nil {
 		return "", err
 	}
 	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(buf.Bytes()), nil

@@ -47,14 +47,14 @@ func totpSecret(given string) ([]byte, error) {
 }
 
 // totpEnrollment makes what the person's app needs.
-func totpEnrollment(f *factor) (*TOTPEnrollment, error) {
+func (s *Service) totpEnrollment(f *factor) (*TOTPEnrollment, error) {
 	shown := totpSecrets{secret: secretEncoding.EncodeToString(f.secret)}
 	shown.uri = keyURI(f.issuer, f.account, shown.secret)
 	if len(shown.uri) > maxURI {
 		return nil, errParameter("The TOTP issuer and user are too long: they make a URI of over %d bytes.", maxURI)
 	}
 	var err error
-	if shown.qrCode, err = qrCode(shown.uri); err != nil {
+	if shown.qrCode, err = s.qr.draw(shown.uri); err != nil {
 		return nil, err
 	}
 	return &TOTPEnrollment{shown: hide(shown)}, nil
