@@ -3,6 +3,8 @@
 //
 //	go run ./internal/readme
 //
+// Some blocks want DATABASE_URL, an empty database of PostgreSQL, and MFA_KEYS.
+//
 // A sh block runs with bash in the root of the clone. A go block is a complete file
 // and runs in a module of its own beside the clone, with go run, or with go test
 // when it imports "testing". A text block right after one of them is what it prints;
@@ -126,7 +128,8 @@ func run(ctx context.Context, b block, tmp string) (string, error) {
 	}
 	for _, args := range [][]string{
 		{"mod", "init", "example.com/app"},
-		{"mod", "edit", "-require=github.com/authfactor/mfa@v0.0.0", "-replace=github.com/authfactor/mfa=../mfa"},
+		{"mod", "edit", "-require=github.com/authfactor/mfa@v0.0.0", "-replace=github.com/authfactor/mfa=../mfa",
+			"-replace=github.com/authfactor/mfa/sqlstore=../mfa/sqlstore"},
 		{"mod", "tidy"},
 		{"vet", "."},
 	} {
