@@ -32,16 +32,35 @@ type ChallengeParams struct {
 	// cannot log in with a factor that they enrolled a moment ago. Set it on the page
 	// that enrolls, for the first factor too; never set it at login.
 	Confirm bool
+
+	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
+	// same answer: within 24 hours, for the factor's last four keys, the same
+	// challenge, and no second message. A key whose message could not be sent is free
+	// again. With other parameters it is ErrIdempotencyKey. At most 255 bytes that nobody
+	// guesses, such as a random UUID. Defaults to none.
+	IdempotencyKey string
 }
 
 // A Challenge is one question to a factor, to be answered with [Service.Verify].
-// Its JSON is the one of the WorkOS MFA API.
+// Its JSON is the one of the WorkOS MFA API, without the code.
 type Challenge struct {
 	ID        string    `json:"id"` // "auth_challenge_" and a ULID; keep it, not in the browser alone
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"` // the same as CreatedAt
 	ExpiresAt time.Time `json:"expires_at"` // from this moment on it is ErrChallengeExpired
 	FactorID  string    `json:"authentication_factor_id"`
+
+	code *hidden[string]
+}
+
+// Code is the code that the application is to deliver, for a challenge of a
+// TypeGenericOTP factor that [Service.Challenge] returned; "" for all others. It does
+// not print.
+func (c Challenge) Code() string {
+	if c.code == nil {
+		return ""
+	}
+	return (*c.code)()
 }
 
 // MarshalJSON gives the JSON of the WorkOS MFA API.
@@ -65,6 +84,12 @@ type VerifyParams struct {
 	// hyphen are forgiven; then it must be six ASCII digits. Anything else is
 	// answered as a wrong code, but not compared and not counted.
 	Code string
+
+	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
+	// again: within a minute after it succeeded, with the same code, on this challenge
+	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
+	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
+	IdempotencyKey string
 }
 
 // A Verification is the answer of [Service.Verify]. The zero value is not
@@ -85,8 +110,8 @@ type Verification struct {
 // Challenge asks a factor for a code; for an SMS factor a code is sent.
 //
 // The order of refusal: malformed parameters ([ErrInvalidParameter]); not there
-// or not the user's ([ErrNotFound]); [ErrFactorUnverified]; [ErrFactorDisabled];
-// [ErrThrottled] with RetryAfter, while the factor waits after wrong codes or the
+// or not the user's ([ErrNotFound]); [ErrFactorUnverified]; [ErrIdempotencyKey];
+// [ErrFactorDisabled]; [ErrThrottled] with RetryAfter, while the factor waits after wrong codes or the
 // number or the user had their share of messages. Nothing is stored, sent or
 // charged then.
 //
@@ -106,19 +131,29 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	if err != nil {
 		return Challenge{}, err
 	}
+	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
+		return Challenge{}, err
+	}
 	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
-	ch, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
+	v, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
 		return v, decideChallenge(now, s.policy, v, p)
 	})
 	if err != nil {
 		return Challenge{}, err
 	}
-	if ch.factor.Type == TypeSMS {
-		if err := s.send(ctx, ch, template); err != nil {
+	ch := v.challenge
+	if v.earlier != nil {
+		ch = v.earlier
+	} else if v.factor.Type == TypeSMS {
+		if err := s.send(ctx, v, template); err != nil {
 			return Challenge{}, err
 		}
 	}
-	return ch.challenge.public(), nil
+	told := ch.public()
+	if v.factor.Type == TypeGenericOTP {
+		told.code = new(hide(ch.code))
+	}
+	return told, nil
 }
 
 // loadChallengeable reads the factor and prepares a challenge of it, whose times
@@ -144,12 +179,45 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 		if !s.phones.allowed(v.factor.phone) {
 			return nil, errPhoneNumberNotAllowed()
 		}
+	}
+	if v.factor.Type != TypeTOTP {
 		if ch.code, err = newCode(); err != nil {
 			return nil, err
 		}
 	}
 	v.challenge = ch
+	var again bool
+	if v.request, again = v.factor.requested(p.request(), now); again {
+		return v, s.loadEarlier(ctx, v)
+	}
 	return v, nil
+}
+
+// request is how the call is known again.
+func (p ChallengeParams) request() *request {
+	confirm := map[bool]string{true: "confirm"}[p.Confirm]
+	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm)
+}
+
+// loadEarlier sets the view's earlier challenge. One that is gone, or whose message
+// failed, leaves its key free.
+func (s *Service) loadEarlier(ctx context.Context, v *view) error {
+	records, err := s.load(ctx, v.request.challengeID)
+	if err != nil {
+		return err
+	}
+	rec, ok := records.find(v.request.challengeID)
+	if !ok {
+		return nil
+	}
+	earlier := new(challenge)
+	if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
+		return err
+	}
+	if earlier.Status != statusVoid {
+		v.earlier = earlier
+	}
+	return nil
 }
 
 // decideChallenge says whether the factor may be challenged now, and charges the
@@ -162,11 +230,22 @@ func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outco
 		return outcome{err: errNotFound(kindFactor, f.ID)}
 	case !f.verified && !in.Confirm && u.hasVerified():
 		return outcome{err: errFactorUnverified(f.ID)}
+	}
+	request := in.request()
+	switch {
+	case v.earlier != nil && !request.sameAsked(v.request):
+		return outcome{err: errIdempotencyKey(f.ID)}
+	case v.earlier != nil:
+		return outcome{} // its answer was lost
 	case lane.disabled:
 		return outcome{err: errFactorDisabled(f.ID)}
 	}
 	wait := lane.wait(now)
 	out := outcome{save: []stored{ch}}
+	if request != nil {
+		f.remember(request, now, ch.ID)
+		out.save = append(out.save, f)
+	}
 	if f.Type == TypeSMS {
 		quota := sendQuota
 		if !f.verified {
@@ -223,7 +302,7 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // nil only if the code was right, was never accepted before, and that is durable.
 //
 // The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
-// not the user's ([ErrNotFound]); [ErrChallengePreviouslyVerified];
+// not the user's ([ErrNotFound]); [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
 // [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorDisabled];
 // [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
 // Verification carries the challenge, and the same challenge can be tried again.
@@ -240,6 +319,9 @@ func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, err
 // loadChallenge reads a challenge whose factor the user may reach.
 func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, error) {
 	if err := checkCaller(p.UserID); err != nil {
+		return nil, err
+	}
+	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
 		return nil, err
 	}
 	if !wellFormed(challengePrefix, p.ChallengeID) {
@@ -283,9 +365,15 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	ch, f, u, n := v.challenge, v.factor, v.user, v.number
 	lane := v.lane(now)
 	wait := lane.wait(now)
+	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
+	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
 	case f.lapsed(now):
 		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
+	case again && !request.sameAsked(ch.request):
+		return Verification{}, outcome{err: errIdempotencyKey(ch.ID)}
+	case again && ch.Status == StatusVerified: // its answer was lost
+		return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse}, outcome{}
 	case ch.Status == StatusVerified:
 		return Verification{}, outcome{err: errPreviouslyVerified(ch.ID)}
 	case !now.Before(ch.ExpiresAt), ch.CreatedAt.After(now.Add(maxLifetime)): // or of a clock that was ahead
@@ -317,6 +405,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	replayed := f.Type == TypeTOTP && matched >= 0 && step < f.nextStep
 
 	out := outcome{save: []stored{ch, f}}
+	ch.answered(request, now)
 	if matched < 0 || replayed {
 		ch.failures++
 		lane.fail(now, p)
@@ -349,6 +438,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	e.FirstUse, e.Failures = !f.verified, int(lane.failures)
 	out.events = append(out.events, e)
 	ch.Status, ch.code = StatusVerified, ""
+	ch.request.firstUse = request != nil && e.FirstUse
 	lane.succeed()
 	f.verified, f.success = true, now
 	if f.Type == TypeTOTP {

@@ -62,6 +62,10 @@ var (
 	// [Config.Regions] leaves out, or of a type that receives no messages.
 	ErrPhoneNumberNotAllowed = errors.New("mfa: phone number not allowed")
 
+	// ErrIdempotencyKey says that the idempotency key was used for another request.
+	// Nothing was stored, sent, compared or counted.
+	ErrIdempotencyKey = errors.New("mfa: idempotency key used for another request")
+
 	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
 	ErrNoSMSSender = errors.New("mfa: no SMS sender")
 
@@ -204,6 +208,11 @@ func errInvalidPhoneNumber() *Error {
 func errPhoneNumberNotAllowed() *Error {
 	return refuse(ErrPhoneNumberNotAllowed, "phone_number_not_allowed", "",
 		"Phone numbers of this region or type are not allowed.")
+}
+
+func errIdempotencyKey(id string) *Error {
+	return refuse(ErrIdempotencyKey, "idempotency_key_reused", id,
+		"The idempotency key was used with different request parameters.")
 }
 
 func errNoSMSSender() *Error {

@@ -23,7 +23,7 @@ type Event struct {
 	Kind        string    // one of the Event constants
 	Time        time.Time // by the service's clock
 	FactorID    string
-	FactorType  string // TypeTOTP or TypeSMS
+	FactorType  string // TypeTOTP, TypeSMS or TypeGenericOTP
 	UserID      string // the owner; "" for none
 	ChallengeID string // "" when no challenge was involved
 

@@ -15,8 +15,9 @@ import (
 
 // The types of factors, in [Factor.Type].
 const (
-	TypeTOTP = "totp" // an authenticator app (RFC 6238)
-	TypeSMS  = "sms"  // a phone number that receives text messages
+	TypeTOTP       = "totp"        // an authenticator app (RFC 6238)
+	TypeSMS        = "sms"         // a phone number that receives text messages
+	TypeGenericOTP = "generic_otp" // codes that the application delivers itself
 )
 
 // The states of a factor, in [Factor.Status]. A person who has a factor in another
@@ -28,7 +29,7 @@ const (
 	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Reset
 )
 
-// EnrollParams says what to enroll: exactly one of TOTP and SMS.
+// EnrollParams says what to enroll: exactly one of TOTP, SMS and GenericOTP.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
 	// UTF-8 without control characters. With it, the factor is reached by calls with
@@ -42,6 +43,11 @@ type EnrollParams struct {
 
 	TOTP *TOTPParams // an authenticator app
 	SMS  *SMSParams  // a phone number
+
+	// GenericOTP enrolls whatever the application delivers codes by, such as push or a
+	// voice call: each challenge hands it one, by [Challenge.Code]. (NIST SP 800-63B-4
+	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver.
+	GenericOTP bool
 }
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
@@ -97,7 +103,7 @@ type Factor struct {
 	ID        string // "auth_factor_" and a ULID; keep it
 	UserID    string // the owner; "" for none
 	Name      string
-	Type      string // TypeTOTP or TypeSMS
+	Type      string // TypeTOTP, TypeSMS or TypeGenericOTP
 	Status    string // StatusUnverified, StatusVerified or StatusDisabled
 	CreatedAt time.Time
 	UpdatedAt time.Time // moves with Status
@@ -220,8 +226,14 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 
 // newFactor checks the parameters and makes the record.
 func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
-	if (p.TOTP == nil) == (p.SMS == nil) {
-		return nil, errParameter("Exactly one of TOTP and SMS must be given.")
+	types := 0
+	for _, given := range []bool{p.TOTP != nil, p.SMS != nil, p.GenericOTP} {
+		if given {
+			types++
+		}
+	}
+	if types != 1 {
+		return nil, errParameter("Exactly one of TOTP, SMS and GenericOTP must be given.")
 	}
 	if p.UserID == AnyUser {
 		return nil, errParameter("AnyUser cannot own a factor.")
@@ -233,7 +245,8 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 		return nil, err
 	}
 	f := &factor{name: p.Name}
-	if p.TOTP != nil {
+	switch {
+	case p.TOTP != nil:
 		f.Type = TypeTOTP
 		if err := checkText("TOTP issuer", p.TOTP.Issuer, noColon); err != nil {
 			return nil, err
@@ -246,7 +259,9 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 			return nil, err
 		}
 		f.issuer, f.account, f.secret = p.TOTP.Issuer, p.TOTP.User, secret
-	} else {
+	case p.GenericOTP:
+		f.Type = TypeGenericOTP
+	default:
 		f.Type = TypeSMS
 		if s.sms == nil {
 			return nil, errNoSMSSender()

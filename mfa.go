@@ -165,6 +165,8 @@ func (s *Service) Purge(ctx context.Context) (int, error) {
 // place.
 type view struct {
 	challenge *challenge
+	request   request    // an earlier one with the same idempotency key
+	earlier   *challenge // that Challenge answered it with; nil where the key is free
 	factor    *factor
 	user      *user     // of the factor's owner; nil when there is none or it does not matter
 	number    *number   // of the factor's number; nil when it does not matter

@@ -36,6 +36,10 @@ const (
 	maxURI            = 512 // bytes
 	maxMessageParts   = 3
 	outboxSize        = 1000
+	maxIdempotencyKey = 255 // bytes
+	maxRequests       = 4   // with a key, that a factor remembers
+	keepRequest       = 24 * time.Hour
+	keepVerify        = time.Minute
 	defaultMaxRecords = 1_000_000
 )
 

@@ -67,6 +67,8 @@ type factor struct {
 
 	guesses guesses
 
+	requests []request // the last challenges with an idempotency key
+
 	later []byte
 }
 
@@ -82,14 +84,17 @@ func (f *factor) fields(c *codec) {
 	c.int(&f.nextStep)
 	c.string(&f.phone)
 	c.guesses(&f.guesses)
+	c.requests(&f.requests)
 	c.rest(&f.later)
 }
 
 // A challenge is the record of one challenge.
 type challenge struct {
 	Record
-	code     string // of an SMS challenge
+	code     string // unless an app makes it
 	failures int64  // wrong codes
+
+	request request // the last Verify with an idempotency key
 
 	later []byte
 }
@@ -99,6 +104,7 @@ func (ch *challenge) columns() *Record { return &ch.Record }
 func (ch *challenge) fields(c *codec) {
 	c.string(&ch.code)
 	c.int(&ch.failures)
+	c.request(&ch.request)
 	c.rest(&ch.later)
 }
 

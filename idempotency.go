@@ -1,0 +1,105 @@
+package mfa
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+)
+
+// A request is what is remembered of a call that had an idempotency key: enough to
+// know the same call again, under the key alone.
+type request struct {
+	key   []byte    // a MAC of nothing but the key
+	asked []byte    // a MAC of what was asked for
+	at    time.Time // when it was answered
+
+	challengeID string // that Challenge answered with
+	firstUse    bool   // that Verify answered with
+}
+
+// newRequest is of a call about some texts. Without a key it is nil. Both MACs have the
+// key as theirs, so that a code cannot be tried out on them.
+func newRequest(key string, asked ...string) *request {
+	if key == "" {
+		return nil
+	}
+	mac := func(what string, texts ...string) []byte {
+		h := hmac.New(sha256.New, []byte(key))
+		for _, text := range append([]string{what}, texts...) {
+			h.Write(binary.AppendUvarint(nil, uint64(len(text))))
+			h.Write([]byte(text))
+		}
+		return h.Sum(nil)[:16]
+	}
+	return &request{key: mac("key"), asked: mac("asked", asked...)}
+}
+
+// checkIdempotencyKey refuses what no client sends.
+func checkIdempotencyKey(key string) error {
+	if len(key) > maxIdempotencyKey {
+		return errParameter("The idempotency key must have at most %d bytes.", maxIdempotencyKey)
+	}
+	return nil
+}
+
+// sameKey says whether an earlier request had this one's key, at most so long ago.
+func (r *request) sameKey(earlier request, now time.Time, within time.Duration) bool {
+	return r != nil && len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key) && now.Sub(earlier.at).Abs() <= within
+}
+
+// sameAsked says whether an earlier request asked for the same.
+func (r *request) sameAsked(earlier request) bool { return hmac.Equal(r.asked, earlier.asked) }
+
+// requested returns the factor's request with this one's key.
+func (f *factor) requested(r *request, now time.Time) (request, bool) {
+	for _, earlier := range f.requests {
+		if r.sameKey(earlier, now, keepRequest) {
+			return earlier, true
+		}
+	}
+	return request{}, false
+}
+
+// remember keeps a request, in the place of an earlier one with its key, and of
+// the oldest where there are too many.
+func (f *factor) remember(r *request, now time.Time, challengeID string) {
+	var kept []request
+	for _, earlier := range f.requests {
+		if !hmac.Equal(r.key, earlier.key) && now.Sub(earlier.at) <= keepRequest {
+			kept = append(kept, earlier)
+		}
+	}
+	r.at, r.challengeID = now, challengeID
+	kept = append(kept, *r)
+	f.requests = kept[max(0, len(kept)-maxRequests):]
+}
+
+// answered keeps the request that is answered now, and no other: whoever asks again
+// is told what came of the last one.
+func (ch *challenge) answered(r *request, now time.Time) {
+	ch.request = request{}
+	if r != nil {
+		ch.request = *r
+		ch.request.at = now
+	}
+}
+
+func (c *codec) request(r *request) {
+	c.bytes(&r.key)
+	c.bytes(&r.asked)
+	c.time(&r.at)
+	c.string(&r.challengeID)
+	c.bool(&r.firstUse)
+}
+
+func (c *codec) requests(list *[]request) {
+	n := int64(len(*list))
+	c.int(&n)
+	if c.reading {
+		*list = make([]request, c.size(n, maxRequests))
+	}
+	for i := range *list {
+		c.request(&(*list)[i])
+	}
+}

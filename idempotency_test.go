@@ -1,0 +1,279 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+func (r *rig) challengeWith(key string, f enrolled, change ...func(*mfa.ChallengeParams)) (mfa.Challenge, error) {
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, IdempotencyKey: key}
+	for _, c := range change {
+		c(&p)
+	}
+	return r.Challenge(r.t.Context(), p)
+}
+
+func (r *rig) answerWith(key string, ch mfa.Challenge, f enrolled, code string) (mfa.Verification, error) {
+	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: code, IdempotencyKey: key})
+}
+
+// TestChallengeAgain: a challenge that is asked for again under its key is the same one,
+// by another process too, and no second message is sent or charged.
+func TestChallengeAgain(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	sends := r.sms.Sends()
+	first, err := r.challengeWith("key 1", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(r.store.Calls("Save"))
+	r.clock.Advance(time.Minute)
+	other := r.another()
+	again, err := other.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1"})
+	if err != nil || again != first {
+		t.Errorf("again: %+v, %v; want %+v", again, err, first)
+	}
+	if n := r.sms.Sends() - sends; n != 1 || len(r.store.Calls("Save")) != before {
+		t.Errorf("%d messages were sent, want 1; and something was written", n)
+	}
+	if _, err := r.answer(again, f, r.right(f)); err != nil {
+		t.Error(err)
+	}
+	r.clock.Advance(24*time.Hour - time.Minute)
+	if again, err = r.challengeWith("key 1", f); err != nil || again != first {
+		t.Errorf("a day later: %+v, %v", again, err)
+	}
+	r.clock.Advance(time.Millisecond)
+	if again, err = r.challengeWith("key 1", f); err != nil || again.ID == first.ID {
+		t.Errorf("after a day the key is free: %+v, %v", again, err)
+	}
+}
+
+// TestChallengeKeyOfAnother: a key with other parameters is refused and sends nothing; on
+// another factor it is another key.
+func TestChallengeKeyOfAnother(t *testing.T) {
+	r := newRig(t)
+	f, other := r.phone(ann, phone), r.phone("user_bob", "+12125551234")
+	if _, err := r.challengeWith("key", f); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(time.Hour)
+	sends, saves := r.sms.Sends(), len(r.store.Calls("Save"))
+	for name, change := range map[string]func(*mfa.ChallengeParams){
+		"template": func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
+		"user":     func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
+		"confirm":  func(p *mfa.ChallengeParams) { p.Confirm = true },
+	} {
+		_, err := r.challengeWith("key", f, change)
+		if e := refusal(t, err); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" || e.ID != f.ID {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if r.sms.Sends() != sends || len(r.store.Calls("Save")) != saves {
+		t.Error("something was sent or written")
+	}
+	if _, err := r.challengeWith("key", other); err != nil {
+		t.Errorf("another factor: %v", err)
+	}
+	_, err := r.challengeWith(strings.Repeat("k", 256), f)
+	mustBe(t, err, mfa.ErrInvalidParameter)
+}
+
+// TestChallengeKeyIsFreeAgain: a message that could not be sent does not use up the key.
+func TestChallengeKeyIsFreeAgain(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	r.sms.Script = func(context.Context, int, mfa.Message) error { return errors.New("no network") }
+	_, err := r.challengeWith("key", f)
+	mustBe(t, err, mfa.ErrMessageNotSent)
+	_, err = r.challengeWith("key", f) // the message counts all the same
+	mustBe(t, err, mfa.ErrThrottled)
+	r.sms.Script = nil
+	r.clock.Advance(time.Hour)
+	ch, err := r.challengeWith("key", f, func(p *mfa.ChallengeParams) { p.SMSTemplate = "Now: {{code}}" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLastFourKeys: a factor remembers four challenges.
+func TestLastFourKeys(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	first := map[string]string{}
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		ch, err := r.challengeWith(key, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first[key] = ch.ID
+	}
+	for _, key := range []string{"b", "c", "d", "e", "a"} {
+		ch, err := r.challengeWith(key, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same := ch.ID == first[key]; same != (key != "a") {
+			t.Errorf("key %s: the same challenge: %t", key, same)
+		}
+	}
+}
+
+// TestChallengeKeyAtOnce: of many calls at once with one key, one sends.
+func TestChallengeKeyAtOnce(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	sends := r.sms.Sends()
+	ids := make([]string, 8)
+	errs := all(len(ids), func(i int) error {
+		ch, err := r.challengeWith("key", f)
+		ids[i] = ch.ID
+		return err
+	})
+	for i, err := range errs {
+		if err != nil || ids[i] != ids[0] {
+			t.Errorf("call %d: %s, %v; want %s", i, ids[i], err, ids[0])
+		}
+	}
+	if n := r.sms.Sends() - sends; n != 1 {
+		t.Errorf("%d messages were sent", n)
+	}
+}
+
+// TestVerifyAgain: within a minute the same answer under the same key succeeds again;
+// nothing else does, and nothing is counted.
+func TestVerifyAgain(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	ch := r.challenge(f)
+	code := r.right(f)
+	first, err := r.answerWith("key", ch, f, code)
+	if err != nil || !first.FirstUse {
+		t.Fatal(first, err)
+	}
+	r.took()
+	saves := len(r.store.Calls("Save"))
+	r.clock.Advance(time.Minute)
+	again, err := r.answerWith("key", ch, f, code)
+	if err != nil || !again.Valid || !again.FirstUse || again.Challenge != first.Challenge || again.Factor.ID != f.ID {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	for name, c := range map[string]struct {
+		key, code string
+		want      error
+	}{
+		"another code":           {"key", r.wrong(f), mfa.ErrIdempotencyKey},
+		"another spelling":       {"key", code + " ", mfa.ErrIdempotencyKey},
+		"another key":            {"kez", code, mfa.ErrChallengePreviouslyVerified},
+		"no key":                 {"", code, mfa.ErrChallengePreviouslyVerified},
+		"a key that is too long": {strings.Repeat("k", 256), code, mfa.ErrInvalidParameter},
+	} {
+		if v, err := r.answerWith(c.key, ch, f, c.code); v.Valid || !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if len(r.store.Calls("Save")) != saves || len(r.took()) > 0 {
+		t.Error("something was written or told")
+	}
+	if _, err := r.answerWith("key", r.challenge(f), f, code); !errors.Is(err, mfa.ErrInvalidCode) {
+		t.Errorf("the same key and code on another challenge: %v", err)
+	}
+	r.clock.Advance(time.Millisecond)
+	if _, err := r.answerWith("key", ch, f, code); !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+		t.Errorf("after a minute: %v", err)
+	}
+}
+
+// TestWrongVerifyAgain: a wrong code counts each time, its key takes no other code, and
+// it does not share in what another call achieves.
+func TestWrongVerifyAgain(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, wrong := r.challenge(f), r.wrong(f)
+	for left := range 2 {
+		_, err := r.answerWith("key", ch, f, wrong)
+		if e := refusal(t, err); !errors.Is(err, mfa.ErrInvalidCode) || e.AttemptsLeft != 4-left {
+			t.Errorf("try %d: %v, %d left", left+1, err, e.AttemptsLeft)
+		}
+	}
+	_, err := r.answerWith("key", ch, f, r.right(f))
+	mustBe(t, err, mfa.ErrIdempotencyKey)
+	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+		t.Fatal(err)
+	}
+	if v, err := r.answerWith("key", ch, f, wrong); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+		t.Errorf("the wrong code's key after a success: %v", err)
+	}
+}
+
+// TestVerifyKeyAtOnce: of many calls at once with one key and code all succeed, and with
+// keys of their own one does.
+func TestVerifyKeyAtOnce(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, code := r.challenge(f), r.right(f)
+	errs := all(8, func(int) error { _, err := r.answerWith("key", ch, f, code); return err })
+	if n := count(errs, nil); n != 8 {
+		t.Errorf("%d of 8 were told: %v", n, errs)
+	}
+	r.clock.Advance(time.Minute)
+	ch, code = r.challenge(f), r.right(f)
+	errs = all(8, func(i int) error { _, err := r.answerWith(string(rune('a'+i)), ch, f, code); return err })
+	if n := count(errs, nil); n != 1 {
+		t.Errorf("%d of 8 were accepted: %v", n, errs)
+	}
+}
+
+// TestGenericOTP: the code is handed to the application, and is used up as any other.
+func TestGenericOTP(t *testing.T) {
+	r := newRig(t)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
+	if err != nil || enr.TOTP != nil || enr.Factor.Type != mfa.TypeGenericOTP || enr.Factor.Restricted() {
+		t.Fatal(enr, err)
+	}
+	f := enrolled{Factor: enr.Factor}
+	ch, err := r.challengeWith("key", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.challengeWith("key", f)
+	if err != nil || again.Code() != ch.Code() || again.ID != ch.ID {
+		t.Errorf("again: %v, the same code: %t", err, again.Code() == ch.Code())
+	}
+	if text := printed(ch); len(ch.Code()) != 6 || strings.Contains(text, ch.Code()) {
+		t.Errorf("code %q is printed, or is no code", ch.Code())
+	}
+	if other := r.challenge(f); other.Code() == ch.Code() && r.challenge(f).Code() == ch.Code() {
+		t.Error("three challenges have one code")
+	}
+	wrong := "000000"
+	if ch.Code() == wrong {
+		wrong = "000001"
+	}
+	_, err = r.answer(ch, f, wrong)
+	mustBe(t, err, mfa.ErrInvalidCode)
+	v, err := r.answer(ch, f, ch.Code())
+	if err != nil || !v.FirstUse || v.Challenge.Code() != "" {
+		t.Errorf("%+v, %v", v, err)
+	}
+	_, err = r.answer(ch, f, ch.Code())
+	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
+	if again, err = r.challengeWith("key", f); err != nil || again.Code() != "" {
+		t.Errorf("a used code is told again: %q, %v", again.Code(), err)
+	}
+	if app := r.totp(ann); r.challenge(app).Code() != "" {
+		t.Error("the challenge of an app has a code")
+	}
+	if calls := r.sms.Sends(); calls != 0 {
+		t.Errorf("%d messages were sent", calls)
+	}
+}
