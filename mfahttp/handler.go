@@ -1,0 +1,367 @@
+// Package mfahttp serves the WorkOS MFA API over a [mfa.Service], so that the vendor's
+// own SDKs work against it unchanged:
+//
+//	api, err := mfahttp.New(mfahttp.Config{Service: svc, APIKeys: []string{os.Getenv("WORKOS_API_KEY")}})
+//	http.ListenAndServe("127.0.0.1:8080", api)
+//
+// or under a prefix, for SDKs that take one (that for Node does not):
+//
+//	mux.Handle("/mfa/", http.StripPrefix("/mfa", api))
+//
+// # What it serves
+//
+// The routes are those of openapi.yaml beside this file: enroll, get and delete a factor,
+// challenge it, verify a challenge, enroll and list the factors of a user, and the
+// two paths of before July 2022. Whoever has an API key reaches every factor: the API
+// names no user where it challenges and verifies. Keep the key in your servers.
+//
+// An Idempotency-Key is honoured on challenge and verify, as [mfa.ChallengeParams] and
+// [mfa.VerifyParams] say; enrolling ignores it.
+//
+// # Where it differs
+//
+// A wait that a person must sit out is never 429, 408 or 5xx, because SDKs sleep and send
+// the same stale code again. It is 400, with the code one_time_code_too_many_attempts on
+// verify and rate_limit_exceeded on challenge, and with the seconds in "retry_after".
+// Every error has a "code", that of an unknown route too. A phone number is not
+// quoted in an error. The answer of verify leaves the code of a generic_otp challenge
+// out. A factor that was never confirmed is not listed, and where its user has another
+// one, challenging it is refused unless the body has "confirm": true.
+package mfahttp
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/authfactor/mfa"
+)
+
+// Config says what [New] serves.
+type Config struct {
+	// Service does the work. Required.
+	Service *mfa.Service
+
+	// APIKeys are the bearer tokens that are accepted, of 16 characters at least: to change
+	// one, have both for a while. Required.
+	APIKeys []string
+
+	// Issuer is what apps show of a factor that is enrolled for a user without
+	// totp_issuer. Defaults to none: then it is required.
+	Issuer string
+
+	// Logger gets what was answered with 5xx. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// minAPIKey is what a key has at least: NIST SP 800-63B-4 section 3.1.2.2 wants 112 bits
+// of what is stored without a password hash.
+const minAPIKey = 16
+
+// New returns the handler. Its error says how to mend the Config.
+func New(cfg Config) (http.Handler, error) {
+	h := &handler{svc: cfg.Service, issuer: cfg.Issuer, log: cfg.Logger}
+	if h.log == nil {
+		h.log = slog.Default()
+	}
+	if h.svc == nil {
+		return nil, errors.New("mfahttp: Config.Service is required")
+	}
+	if len(cfg.APIKeys) == 0 {
+		return nil, errors.New("mfahttp: Config.APIKeys is required: whoever calls the API has to know one; `openssl rand -hex 24` makes one")
+	}
+	for i, key := range cfg.APIKeys {
+		if len(key) < minAPIKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+			return nil, fmt.Errorf("mfahttp: key %d of Config.APIKeys must be at least %d printable ASCII characters; `openssl rand -hex 24` makes one", i+1, minAPIKey)
+		}
+		h.keys = append(h.keys, sha256.Sum256([]byte(key)))
+	}
+	return h, nil
+}
+
+type handler struct {
+	svc    *mfa.Service
+	issuer string
+	keys   [][sha256.Size]byte
+	log    *slog.Logger
+}
+
+// routes are the methods and paths; {} stands for an id.
+var routes = []struct {
+	method, path string
+	serve        func(*handler, *request) (status int, answer any, err error)
+}{
+	{"POST", "/auth/factors/enroll", (*handler).enroll},
+	{"POST", "/auth/factors/challenge", (*handler).challengeLegacy},
+	{"POST", "/auth/factors/verify", (*handler).verifyLegacy},
+	{"GET", "/auth/factors/{}", (*handler).factor},
+	{"DELETE", "/auth/factors/{}", (*handler).unenroll},
+	{"POST", "/auth/factors/{}/challenge", (*handler).challenge},
+	{"POST", "/auth/challenges/{}/verify", (*handler).verify},
+	{"POST", "/user_management/users/{}/auth_factors", (*handler).enrollUser},
+	{"GET", "/user_management/users/{}/auth_factors", (*handler).userFactors},
+}
+
+// A request is one that found its route.
+type request struct {
+	ctx   context.Context
+	id    string // in the path
+	body  body
+	query url.Values
+	key   string // Idempotency-Key
+}
+
+// ServeHTTP answers with JSON, whatever is asked.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := requestID()
+	w.Header().Set("X-Request-Id", id)
+	status, answer, err := h.serve(w, r)
+	if err != nil {
+		e := ErrorOf(err)
+		if e.Status >= http.StatusInternalServerError {
+			// The text of the sender's error is left out of ours, as it may quote the number.
+			h.log.ErrorContext(r.Context(), "mfahttp: a request failed", "request_id", id, "method", r.Method, "status", e.Status, "error", err)
+		}
+		status, answer = e.Status, e
+	}
+	write(w, status, answer)
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) (int, any, error) {
+	if !h.authorized(r.Header.Get("Authorization")) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return 0, nil, Error{Status: http.StatusUnauthorized, Code: "unauthorized", Message: "Unauthorized"}
+	}
+	var allowed []string
+	for _, route := range routes {
+		id, ok := match(route.path, r.URL.EscapedPath())
+		switch {
+		case !ok:
+		case route.method != r.Method:
+			allowed = append(allowed, route.method)
+		default:
+			q := &request{ctx: r.Context(), id: id, key: r.Header.Get("Idempotency-Key")}
+			var err error
+			if q.query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
+				return 0, nil, invalid("The query is malformed.")
+			}
+			if q.body, err = readBody(w, r); err != nil {
+				return 0, nil, err
+			}
+			return route.serve(h, q)
+		}
+	}
+	if allowed != nil {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		return 0, nil, Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "Method Not Allowed"}
+	}
+	return 0, nil, Error{Status: http.StatusNotFound, Code: "not_found", Message: "Not Found"}
+}
+
+// authorized compares hashes, and all of them, so that the time it takes tells
+// nothing of any key.
+func (h *handler) authorized(header string) bool {
+	scheme, key, _ := strings.Cut(header, " ")
+	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
+	found := 0
+	for i := range h.keys {
+		found |= subtle.ConstantTimeCompare(sum[:], h.keys[i][:])
+	}
+	return strings.EqualFold(scheme, "Bearer") && found == 1
+}
+
+// match says whether an escaped path is of a route, and gives the id in it.
+func match(route, path string) (id string, ok bool) {
+	parts := strings.Split(path, "/")
+	wanted := strings.Split(route, "/")
+	if len(parts) != len(wanted) {
+		return "", false
+	}
+	for i, part := range parts {
+		if wanted[i] != "{}" {
+			if part != wanted[i] {
+				return "", false
+			}
+			continue
+		}
+		var err error
+		if id, err = url.PathUnescape(part); err != nil || id == "" {
+			return "", false
+		}
+	}
+	return id, true
+}
+
+// requestID is a random UUID.
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
+
+func (h *handler) enroll(q *request) (int, any, error) {
+	var p mfa.EnrollParams
+	var kind string
+	var totp mfa.TOTPParams
+	var sms mfa.SMSParams
+	if err := q.body.read(fields{
+		"type": &kind, "user_id": &p.UserID, "name": &p.Name,
+		"totp_issuer": &totp.Issuer, "totp_user": &totp.User, "phone_number": &sms.PhoneNumber,
+	}); err != nil {
+		return 0, nil, err
+	}
+	switch kind {
+	case mfa.TypeTOTP:
+		p.TOTP = &totp
+	case mfa.TypeSMS:
+		p.SMS = &sms
+	case mfa.TypeGenericOTP:
+		p.GenericOTP = true
+	default:
+		return 0, nil, invalid("type must be totp, sms or generic_otp.")
+	}
+	enr, err := h.svc.Enroll(q.ctx, p)
+	return http.StatusCreated, Enrollment{enr}, err
+}
+
+func (h *handler) factor(q *request) (int, any, error) {
+	f, err := h.svc.Factor(q.ctx, mfa.FactorParams{FactorID: q.id, UserID: mfa.AnyUser})
+	return http.StatusOK, f, err
+}
+
+func (h *handler) unenroll(q *request) (int, any, error) {
+	err := h.svc.Unenroll(q.ctx, mfa.FactorParams{FactorID: q.id, UserID: mfa.AnyUser})
+	return http.StatusNoContent, nil, err
+}
+
+func (h *handler) challenge(q *request) (int, any, error) {
+	p := mfa.ChallengeParams{FactorID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
+	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &p.Confirm}); err != nil {
+		return 0, nil, err
+	}
+	ch, err := h.svc.Challenge(q.ctx, p)
+	return http.StatusCreated, Challenge{ch}, err
+}
+
+func (h *handler) challengeLegacy(q *request) (int, any, error) {
+	if err := q.body.read(fields{"authentication_factor_id": &q.id}); err != nil {
+		return 0, nil, err
+	}
+	return h.challenge(q)
+}
+
+func (h *handler) verify(q *request) (int, any, error) {
+	p := mfa.VerifyParams{ChallengeID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
+	if err := q.body.read(fields{"code": &p.Code}); err != nil {
+		return 0, nil, err
+	}
+	if p.Code == "" {
+		return 0, nil, invalid("code must not be empty.")
+	}
+	v, err := h.svc.Verify(q.ctx, p)
+	if errors.Is(err, mfa.ErrInvalidCode) {
+		err = nil // v says that it is not valid
+	}
+	return http.StatusCreated, v, err
+}
+
+func (h *handler) verifyLegacy(q *request) (int, any, error) {
+	if err := q.body.read(fields{"authentication_challenge_id": &q.id}); err != nil {
+		return 0, nil, err
+	}
+	return h.verify(q)
+}
+
+// enrollUser also challenges what it enrolled, to be confirmed by the first code.
+func (h *handler) enrollUser(q *request) (int, any, error) {
+	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}}
+	var kind string
+	if err := q.body.read(fields{
+		"type": &kind, "name": &p.Name, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
+	}); err != nil {
+		return 0, nil, err
+	}
+	if kind != mfa.TypeTOTP {
+		return 0, nil, invalid("type must be totp.")
+	}
+	if p.TOTP.Issuer == "" {
+		p.TOTP.Issuer = h.issuer
+	}
+	if p.TOTP.User == "" {
+		p.TOTP.User = q.id
+	}
+	enr, err := h.svc.Enroll(q.ctx, p)
+	if err != nil {
+		return 0, nil, err
+	}
+	ch, err := h.svc.Challenge(q.ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: q.id, Confirm: true})
+	return http.StatusCreated, userEnrollment{Enrollment{enr}, Challenge{ch}}, err
+}
+
+// userFactors lists what a user can be challenged by, newest first unless asked
+// otherwise. A disabled factor is one of them: it is no reason to ask for none.
+func (h *handler) userFactors(q *request) (int, any, error) {
+	limit, order := 10, "desc"
+	for name, values := range q.query {
+		var err error
+		switch name {
+		case "before", "after":
+		case "limit":
+			limit, err = strconv.Atoi(values[0])
+		case "order":
+			order = values[0]
+		default:
+			return 0, nil, invalid("A query parameter is unknown: before, after, limit and order are known.")
+		}
+		if err != nil || limit < 1 || limit > 100 || !slices.Contains([]string{"normal", "asc", "desc"}, order) {
+			return 0, nil, invalid("limit must be from 1 to 100, and order normal, asc or desc.")
+		}
+	}
+	factors, err := h.svc.Factors(q.ctx, q.id)
+	if err != nil {
+		return 0, nil, err
+	}
+	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Status == mfa.StatusUnverified })
+	if order == "desc" {
+		slices.Reverse(factors)
+	}
+	return http.StatusOK, page(factors, q.query.Get("before"), q.query.Get("after"), limit, order == "desc"), nil
+}
+
+// page cuts a list that lies in order. A cursor is an id, which need not be there any more.
+func page(factors []mfa.Factor, before, after string, limit int, descending bool) list {
+	behind := func(f mfa.Factor, id string) bool { return f.ID > id != descending && f.ID != id }
+	from, to := 0, len(factors)
+	if after != "" {
+		for from < to && !behind(factors[from], after) {
+			from++
+		}
+	}
+	if before != "" {
+		for to > from && (factors[to-1].ID == before || behind(factors[to-1], before)) {
+			to--
+		}
+	}
+	if before != "" && after == "" {
+		from = max(from, to-limit) // those right before it
+	}
+	to = min(to, from+limit)
+	out := list{Object: "list", Data: factors[from:to]}
+	if from > 0 && to > from {
+		out.Metadata.Before = &factors[from].ID
+	}
+	if to < len(factors) && to > from {
+		out.Metadata.After = &factors[to-1].ID
+	}
+	return out
+}

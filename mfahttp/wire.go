@@ -1,0 +1,223 @@
+package mfahttp
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/authfactor/mfa"
+)
+
+// The JSON of a factor and of a verification is what [mfa.Factor] and
+// [mfa.Verification] have. Those that hold a secret are made here alone.
+
+// An Enrollment is the JSON of an enrolment with its secrets, for an application that
+// answers the same from a handler of its own: add Cache-Control: no-store. It prints
+// as the [mfa.Enrollment] does, without them.
+type Enrollment struct{ mfa.Enrollment }
+
+// MarshalJSON gives the factor, with the secrets of an app's.
+func (e Enrollment) MarshalJSON() ([]byte, error) {
+	if e.TOTP == nil {
+		return json.Marshal(e.Factor)
+	}
+	return withMember(e.Factor, "totp", map[string]string{
+		"issuer": e.Factor.TOTPIssuer, "user": e.Factor.TOTPUser,
+		"secret": e.TOTP.Secret(), "qr_code": e.TOTP.QRCode(), "uri": e.TOTP.URI(),
+	})
+}
+
+// A Challenge is the JSON of a challenge with the code that the application is to
+// deliver, where there is one. It prints as the [mfa.Challenge] does, without it.
+type Challenge struct{ mfa.Challenge }
+
+// MarshalJSON gives the challenge, with the code of a generic_otp factor's.
+func (c Challenge) MarshalJSON() ([]byte, error) {
+	if c.Code() == "" {
+		return json.Marshal(c.Challenge)
+	}
+	return withMember(c.Challenge, "code", c.Code())
+}
+
+// withMember sets a member of a JSON object.
+func withMember(object any, name string, value any) ([]byte, error) {
+	text, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	var members map[string]any
+	if err := json.Unmarshal(text, &members); err != nil {
+		return nil, err
+	}
+	members[name] = value
+	return json.Marshal(members)
+}
+
+type userEnrollment struct {
+	Factor    Enrollment `json:"authentication_factor"`
+	Challenge Challenge  `json:"authentication_challenge"`
+}
+
+type list struct {
+	Object   string       `json:"object"`
+	Data     []mfa.Factor `json:"data"`
+	Metadata struct {
+		Before *string `json:"before"`
+		After  *string `json:"after"`
+	} `json:"list_metadata"`
+}
+
+// An Error is the JSON of a refusal and its status.
+type Error struct {
+	Status  int    `json:"-"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+
+	// EntityID is what was not found, "" for anything else.
+	EntityID string `json:"entity_id,omitempty"`
+
+	// RetryAfter is how many seconds a person has to wait, 0 for none.
+	RetryAfter int `json:"retry_after,omitempty"`
+}
+
+// Error gives the message.
+func (e Error) Error() string {
+	return fmt.Sprintf("mfahttp: %s (%s, status %d)", e.Message, e.Code, e.Status)
+}
+
+// ErrorOf says how the API answers an error of a [mfa.Service]: with its code and
+// message where it refuses, and with 500, or 502 where the sender failed, and without
+// its text for all others. [mfa.ErrInvalidCode] is no error of the API: it answers with the
+// Verification.
+func ErrorOf(err error) Error {
+	if e, ok := errors.AsType[Error](err); ok {
+		return e
+	}
+	e, ok := errors.AsType[*mfa.Error](err)
+	switch {
+	case errors.Is(err, mfa.ErrMessageNotSent):
+		return Error{Status: http.StatusBadGateway, Code: "message_not_sent", Message: "The message could not be sent."}
+	case !ok:
+		return Error{Status: http.StatusInternalServerError, Code: "internal_server_error", Message: "Internal Server Error"}
+	}
+	out := Error{Status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message, RetryAfter: int(math.Ceil(e.RetryAfter.Seconds()))}
+	switch {
+	case errors.Is(err, mfa.ErrNotFound):
+		out.Status, out.EntityID = http.StatusNotFound, e.ID
+	case errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrInvalidCode), errors.Is(err, mfa.ErrIdempotencyKey):
+		out.Status = http.StatusBadRequest
+	case errors.Is(err, mfa.ErrThrottled):
+		// Not 429: SDKs would wait, and send the same code again.
+		out.Status = http.StatusBadRequest
+		if strings.HasPrefix(e.ID, "auth_challenge_") {
+			out.Code = "one_time_code_too_many_attempts"
+		}
+		out.Message = fmt.Sprintf("Too many requests. Wait for %s.", (time.Duration(out.RetryAfter) * time.Second))
+	}
+	return out
+}
+
+func invalid(message string) Error {
+	return Error{Status: http.StatusUnprocessableEntity, Code: "invalid_request_parameters", Message: message}
+}
+
+// write answers. It holds secrets now and then, so nothing may keep it.
+func write(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Cache-Control", "no-store")
+	if answer == nil {
+		w.WriteHeader(status)
+		return
+	}
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false)
+	if err := out.Encode(answer); err != nil {
+		status = http.StatusInternalServerError
+		text.Reset()
+		text.WriteString(`{"code":"internal_server_error","message":"Internal Server Error"}` + "\n")
+	}
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(text.Bytes()) // the client is gone
+}
+
+const maxBody = 64 << 10 // bytes
+
+// A body holds the members of the object that was sent.
+type body map[string]json.RawMessage
+
+// readBody reads an object. No body, null and an empty list are one without members: SDKs
+// send these for calls without parameters.
+func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, Error{Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large", Message: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
+	}
+	malformed := Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "The body must be one JSON object in UTF-8 without duplicate members."}
+	if err != nil || !utf8.Valid(text) {
+		return nil, malformed
+	}
+	if text = bytes.TrimSpace(text); len(text) == 0 {
+		return nil, nil
+	}
+	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
+		return nil, Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: "The Content-Type must be application/json."}
+	}
+	if !json.Valid(text) {
+		return nil, malformed
+	}
+	switch {
+	case string(text) == "null", text[0] == '[' && len(bytes.TrimSpace(text[1:])) == 1:
+		return nil, nil
+	case text[0] != '{':
+		return nil, malformed
+	}
+	// Member by member, as encoding/json takes the last of several with one name.
+	members := body{}
+	in := json.NewDecoder(bytes.NewReader(text))
+	_, _ = in.Token() // the brace: the text is valid
+	for in.More() {
+		name, _ := in.Token()
+		var value json.RawMessage
+		if err := in.Decode(&value); err != nil {
+			return nil, malformed
+		}
+		text, _ := name.(string)
+		if _, twice := members[text]; twice {
+			return nil, malformed
+		}
+		members[text] = value
+	}
+	return members, nil
+}
+
+// fields are where members go: *string or *bool.
+type fields map[string]any
+
+// read reads the members that are there. null, and what is not asked for, is as if it
+// were not.
+func (b body) read(into fields) error {
+	for name, to := range into {
+		value, ok := b[name]
+		if !ok || string(value) == "null" {
+			continue
+		}
+		if err := json.Unmarshal(value, to); err != nil {
+			kind := "string"
+			if _, isBool := to.(*bool); isBool {
+				kind = "boolean"
+			}
+			return invalid(fmt.Sprintf("%s must be a %s.", name, kind))
+		}
+	}
+	return nil
+}
