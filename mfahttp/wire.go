@@ -9,6 +9,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -29,10 +30,11 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 	if e.TOTP == nil {
 		return json.Marshal(e.Factor)
 	}
-	return withMember(e.Factor, "totp", map[string]string{
-		"issuer": e.Factor.TOTPIssuer, "user": e.Factor.TOTPUser,
-		"secret": e.TOTP.Secret(), "qr_code": e.TOTP.QRCode(), "uri": e.TOTP.URI(),
-	})
+	return extended(e.Factor, 2, struct { // "totp" is the last member
+		Secret string `json:"secret"`
+		QRCode string `json:"qr_code"`
+		URI    string `json:"uri"`
+	}{e.TOTP.Secret(), e.TOTP.QRCode(), e.TOTP.URI()})
 }
 
 // A Challenge is the JSON of a challenge with the code that the application is to
@@ -44,21 +46,32 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 	if c.Code() == "" {
 		return json.Marshal(c.Challenge)
 	}
-	return withMember(c.Challenge, "code", c.Code())
+	return extended(c.Challenge, 1, struct {
+		Code string `json:"code"`
+	}{c.Code()})
 }
 
-// withMember sets a member of a JSON object.
-func withMember(object any, name string, value any) ([]byte, error) {
-	text, err := json.Marshal(object)
+// extended is the JSON of an object with members more, before so many closing braces.
+func extended(object any, braces int, members any) ([]byte, error) {
+	text, err := encode(object)
 	if err != nil {
 		return nil, err
 	}
-	var members map[string]any
-	if err := json.Unmarshal(text, &members); err != nil {
+	more, err := encode(members)
+	if err != nil {
 		return nil, err
 	}
-	members[name] = value
-	return json.Marshal(members)
+	end := len(text) - braces
+	return slices.Concat(text[:end], []byte(","), more[1:len(more)-1], text[end:]), nil
+}
+
+// encode leaves '&' as it is, for people to read a URI.
+func encode(v any) ([]byte, error) {
+	var text bytes.Buffer
+	out := json.NewEncoder(&text)
+	out.SetEscapeHTML(false)
+	err := out.Encode(v)
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), err
 }
 
 type userEnrollment struct {
@@ -136,18 +149,14 @@ func write(w http.ResponseWriter, status int, answer any) {
 		w.WriteHeader(status)
 		return
 	}
-	var text bytes.Buffer
-	out := json.NewEncoder(&text)
-	out.SetEscapeHTML(false)
-	if err := out.Encode(answer); err != nil {
-		status = http.StatusInternalServerError
-		text.Reset()
-		text.WriteString(`{"code":"internal_server_error","message":"Internal Server Error"}` + "\n")
+	text, err := encode(answer)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"code":"internal_server_error","message":"Internal Server Error"}`)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(text.Bytes()) // the client is gone
+	_, _ = w.Write(append(text, '\n')) // if that fails, the client is gone
 }
 
 const maxBody = 64 << 10 // bytes
