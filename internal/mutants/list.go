@@ -76,6 +76,17 @@ var mutants = []mutant{
 	{"insert over what is there", "memory.go", "case insert && (ok || c.Delete), ", "case insert && c.Delete, "},
 	{"purge what is still alive", "memory.go", "if r.expires != 0 && r.expires < limit {", "if r.expires != 0 && limit > 0 {"},
 
+	// A call that is made again.
+	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
+	{"keep the key of a message that failed", "challenge.go", "if earlier.Status != statusVoid {", "if true {"},
+	{"forget the key", "challenge.go", "f.remember(request, now, ch.ID)", "_ = request"},
+	{"never forget a key", "idempotency.go", "now.Sub(earlier.at).Abs() <= within", "within > 0"},
+	{"any key is the same", "idempotency.go", "len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key)", "len(earlier.key) > 0"},
+	{"compare another code under the same key", "challenge.go", "case again && !request.sameAsked(ch.request):", "case false:"},
+	{"share in a success with a wrong code", "idempotency.go", "ch.request = request{}", "_ = ch"},
+	{"keep every key", "idempotency.go", "kept[max(0, len(kept)-maxRequests):]", "kept"},
+	{"tell the code of a message", "challenge.go", "if v.factor.Type == TypeGenericOTP {\n\t\ttold", "if v.factor.Type != \"\" {\n\t\ttold"},
+
 	// Everything moves to the first key.
 	{"leave users to the old key", "reseal.go", "{kindFactor, factorPrefix}, {kindUser, userPrefix}", "{kindFactor, factorPrefix}"},
 	{"leave numbers to the old key", "reseal.go", "if len(v.numbers) > 0 {", "if false {"},
