@@ -23,7 +23,8 @@ func TestRoundTrips(t *testing.T) {
 	r := newRig(t)
 	newTOTP, usedTOTP := r.enrollTOTP("user_new"), r.totp(ann)
 	newSMS, usedSMS := r.enrollSMS("user_new", "+15005550008"), r.phone("user_bob", "+15005550007")
-	unowned := r.totp("")
+	unowned, keyedTOTP, keyedSMS := r.totp(""), r.totp("user_eve"), r.phone("user_eve", "+15005550009")
+	keys := map[string]string{keyedTOTP.ID: "a key", keyedSMS.ID: "a key"} // idempotency costs nothing
 	const one, two = "Load Save", "Load Load Save"
 	for _, tt := range []struct {
 		name                     string
@@ -35,7 +36,10 @@ func TestRoundTrips(t *testing.T) {
 		{"TOTP without an owner", unowned, one, one, one},
 		{"SMS to be confirmed", newSMS, two, two, two},
 		{"SMS", usedSMS, two, one, one},
+		{"TOTP with a key", keyedTOTP, one, one, one},
+		{"SMS with a key", keyedSMS, two, one, one},
 	} {
+		key := keys[tt.factor.ID]
 		calls := func(f func()) string {
 			before := len(r.store.Calls())
 			f()
@@ -48,17 +52,17 @@ func TestRoundTrips(t *testing.T) {
 		var ch mfa.Challenge
 		if got := calls(func() {
 			var err error
-			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Confirm: true}); err != nil {
+			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Confirm: true, IdempotencyKey: key}); err != nil {
 				t.Fatal(err)
 			}
 		}); got != tt.challenge {
 			t.Errorf("%s: Challenge calls %q, want %q", tt.name, got, tt.challenge)
 		}
-		if got := calls(func() { _, _ = r.answer(ch, tt.factor, r.wrong(tt.factor)) }); got != tt.wrong {
+		if got := calls(func() { _, _ = r.answerWith(key, ch, tt.factor, r.wrong(tt.factor)) }); got != tt.wrong {
 			t.Errorf("%s: a wrong code calls %q, want %q", tt.name, got, tt.wrong)
 		}
 		if got := calls(func() {
-			if _, err := r.answer(ch, tt.factor, r.right(tt.factor)); err != nil {
+			if _, err := r.answerWith(strings.ToUpper(key), ch, tt.factor, r.right(tt.factor)); err != nil {
 				t.Fatal(err)
 			}
 		}); got != tt.verify {
