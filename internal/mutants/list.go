@@ -40,7 +40,7 @@ var mutants = []mutant{
 	{"tell although the race was lost", "mfa.go", "case errors.Is(err, ErrConflict):\n\t\t\tcontinue", "case errors.Is(err, ErrConflict):"},
 	{"commit under the caller's context", "mfa.go", "context.WithTimeout(context.WithoutCancel(ctx), timeout)", "context.WithTimeout(ctx, timeout)"},
 	{"race for ever", "mfa.go", "for range maxRaces {", "for {"},
-	{"send before the charge is committed", "challenge.go", "ch, err := transact(ctx, s, p.FactorID, load,", "if v, err := load(ctx); err == nil && v.factor.Type == TypeSMS {\n\t\t_ = s.sms.Send(ctx, Message{To: v.factor.phone, Body: render(template, v.challenge.code)})\n\t}\n\tch, err := transact(ctx, s, p.FactorID, load,"},
+	{"send before the charge is committed", "challenge.go", "v, err := transact(ctx, s, p.FactorID, load,", "if v, err := load(ctx); err == nil && v.factor.Type == TypeSMS {\n\t\t_ = s.sms.Send(ctx, Message{To: v.factor.phone, Body: render(template, v.challenge.code)})\n\t}\n\tv, err := transact(ctx, s, p.FactorID, load,"},
 	{"leave the challenge open when its message failed", "challenge.go", "ch.Version, ch.Status, ch.code = 1, statusVoid, \"\"", "ch.Version = 1"},
 
 	// Whose it is, and how long.
