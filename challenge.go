@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 )
@@ -135,8 +136,16 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 		return Challenge{}, err
 	}
 	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
+	sure := p.IdempotencyKey == ""
 	v, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
-		return v, decideChallenge(now, s.policy, v, p)
+		out := decideChallenge(now, s.policy, v, p)
+		if errors.Is(out.err, ErrThrottled) && !sure {
+			// The same request, made at once, may have charged the number after the factor
+			// was read that remembers it.
+			sure = true
+			return v, outcome{err: ErrConflict}
+		}
+		return v, out
 	})
 	if err != nil {
 		return Challenge{}, err

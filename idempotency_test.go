@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
 )
 
 func (r *rig) challengeWith(key string, f enrolled, change ...func(*mfa.ChallengeParams)) (mfa.Challenge, error) {
@@ -146,6 +147,28 @@ func TestChallengeKeyAtOnce(t *testing.T) {
 	}
 	if n := r.sms.Sends() - sends; n != 1 {
 		t.Errorf("%d messages were sent", n)
+	}
+}
+
+// TestChallengeKeyBetweenReads: the same request, made between the two reads of another
+// process, is not mistaken for a message of somebody else.
+func TestChallengeKeyBetweenReads(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key"}
+	loads := 0
+	var first mfa.Challenge
+	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+		if loads++; c.Method != "Load" || loads != 2 {
+			return nil
+		}
+		var err error
+		first, err = r.another().Challenge(ctx, p)
+		return err
+	}
+	again, err := r.Challenge(t.Context(), p)
+	if err != nil || again != first {
+		t.Errorf("%+v, %v; want %+v", again, err, first)
 	}
 }
 

@@ -204,6 +204,9 @@ func transact[T any](ctx context.Context, s *Service, id string,
 			return none, err
 		}
 		told, out := decide(now, v)
+		if errors.Is(out.err, ErrConflict) {
+			continue // what was read is of different moments
+		}
 		switch err := s.commit(ctx, commitTimeout, out); {
 		case errors.Is(err, ErrConflict):
 			continue

@@ -80,6 +80,7 @@ var mutants = []mutant{
 	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
 	{"keep the key of a message that failed", "challenge.go", "if earlier.Status != statusVoid {", "if true {"},
 	{"forget the key", "challenge.go", "f.remember(request, now, ch.ID)", "_ = request"},
+	{"believe reads of different moments", "challenge.go", "sure := p.IdempotencyKey == \"\"", "sure := true"},
 	{"never forget a key", "idempotency.go", "now.Sub(earlier.at).Abs() <= within", "within > 0"},
 	{"any key is the same", "idempotency.go", "len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key)", "len(earlier.key) > 0"},
 	{"compare another code under the same key", "challenge.go", "case again && !request.sameAsked(ch.request):", "case false:"},

@@ -48,8 +48,8 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 		}
 	}
 	// The tests pass without a change, or whatever fails below would say nothing.
-	if _, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}); !errors.Is(err, errSurvived) {
-		return 0, fmt.Errorf("the tests fail without a change: %w", err)
+	if by, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}); !errors.Is(err, errSurvived) {
+		return 0, fmt.Errorf("the tests fail without a change: %s %w", by, err)
 	}
 	results := make([]error, len(chosen))
 	var printing sync.Mutex
