@@ -45,7 +45,7 @@ func source(t *testing.T, dir string) (*token.FileSet, []*ast.File) {
 // it is seen.
 func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
-	for _, dir := range []string{".", "mfatest"} {
+	for _, dir := range []string{".", "mfahttp", "mfatest"} {
 		fset, files := source(t, dir)
 		var lines []string
 		for _, file := range files {
@@ -126,7 +126,7 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 
 // TestEveryNameIsDocumented: exported names, their fields and methods.
 func TestEveryNameIsDocumented(t *testing.T) {
-	for _, dir := range []string{".", "mfatest"} {
+	for _, dir := range []string{".", "mfahttp", "mfatest"} {
 		fset, files := source(t, dir)
 		undocumented := func(n ast.Node, name string) { t.Errorf("%s: %s has no comment", fset.Position(n.Pos()), name) }
 		fields := func(owner string, list *ast.FieldList) {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
 	"math"
 	"mime"
 	"net/http"
@@ -22,8 +24,12 @@ import (
 
 // An Enrollment is the JSON of an enrolment with its secrets, for an application that
 // answers the same from a handler of its own: add Cache-Control: no-store. It prints
-// as the [mfa.Enrollment] does, without them.
+// as the [mfa.Enrollment] does, without them, and logs as its factor; within another
+// value, a logger that writes JSON would show them.
 type Enrollment struct{ mfa.Enrollment }
+
+// LogValue logs the factor: slog's JSON handler would take MarshalJSON.
+func (e Enrollment) LogValue() slog.Value { return e.Factor.LogValue() }
 
 // MarshalJSON gives the factor, with the secrets of an app's.
 func (e Enrollment) MarshalJSON() ([]byte, error) {
@@ -38,8 +44,12 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 }
 
 // A Challenge is the JSON of a challenge with the code that the application is to
-// deliver, where there is one. It prints as the [mfa.Challenge] does, without it.
+// deliver, where there is one. It prints and logs as the [mfa.Challenge] does, without
+// it; within another value, a logger that writes JSON would show it.
 type Challenge struct{ mfa.Challenge }
+
+// LogValue logs the challenge without the code.
+func (c Challenge) LogValue() slog.Value { return slog.AnyValue(c.Challenge) }
 
 // MarshalJSON gives the challenge, with the code of a generic_otp factor's.
 func (c Challenge) MarshalJSON() ([]byte, error) {
@@ -156,7 +166,7 @@ func write(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // if that fails, the client is gone
+	_, _ = w.Write(append(text, '\n')) //nolint:gosec // no page: JSON that says so, with nosniff; if it fails, the client is gone
 }
 
 const maxBody = 64 << 10 // bytes
@@ -215,7 +225,8 @@ type fields map[string]any
 // read reads the members that are there. null, and what is not asked for, is as if it
 // were not.
 func (b body) read(into fields) error {
-	for name, to := range into {
+	for _, name := range slices.Sorted(maps.Keys(into)) {
+		to := into[name]
 		value, ok := b[name]
 		if !ok || string(value) == "null" {
 			continue

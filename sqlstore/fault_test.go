@@ -68,6 +68,7 @@ func another(t *testing.T, d database, cfg sqlstore.Config, params string) *sqls
 // same database, with which it could have been mixed up, is rolled back.
 func TestCallerTransaction(t *testing.T) {
 	each(t, func(t *testing.T, d database) {
+		t.Helper()
 		cfg := d.config(t, "")
 		store := newStore(t, cfg)
 		tx, err := cfg.DB.BeginTx(t.Context(), nil)
