@@ -100,9 +100,9 @@ type list struct {
 
 // An Error is the JSON of a refusal and its status.
 type Error struct {
-	Status  int    `json:"-"`
-	Code    string `json:"code"`
-	Message string `json:"message"`
+	Status  int    `json:"-"`       // of HTTP
+	Code    string `json:"code"`    // stable, such as "authentication_challenge_expired"
+	Message string `json:"message"` // one English sentence, for developers
 
 	// EntityID is what was not found, "" for anything else.
 	EntityID string `json:"entity_id,omitempty"`
