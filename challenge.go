@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -82,7 +83,8 @@ type VerifyParams struct {
 	UserID      string // the owner, "" for a factor without one, or AnyUser
 
 	// Code is what the person typed. White space around it, spaces in it and one
-	// hyphen are forgiven; then it must be six ASCII digits. Anything else is
+	// hyphen are forgiven; then it must be six ASCII digits. For a recovery code all spaces
+	// and hyphens are, and case, and letters that look like digits. Anything else is
 	// answered as a wrong code, but not compared and not counted.
 	Code string
 
@@ -189,7 +191,7 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 			return nil, errPhoneNumberNotAllowed()
 		}
 	}
-	if v.factor.Type != TypeTOTP {
+	if v.factor.Type == TypeSMS || v.factor.Type == TypeGenericOTP {
 		if ch.code, err = newCode(); err != nil {
 			return nil, err
 		}
@@ -397,17 +399,23 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
 	}
 	code, ok := canonical(in.Code)
+	if f.Type == TypeRecoveryCodes {
+		code, ok = canonicalRecovery(in.Code)
+	}
 	if !ok {
 		left := p.MaxAttempts - int(ch.failures)
 		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
 	}
 
 	first, codes := int64(0), []string{ch.code}
-	if f.Type == TypeTOTP {
+	switch f.Type {
+	case TypeTOTP:
 		var err error
 		if first, codes, err = totpCodes(f.secret, now, p); err != nil {
 			return Verification{}, outcome{err: err}
 		}
+	case TypeRecoveryCodes:
+		code, codes = recoveryHash(code), f.recovery
 	}
 	matched := match(code, codes)
 	step := first + int64(matched)
@@ -450,8 +458,11 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	ch.request.firstUse = request != nil && e.FirstUse
 	lane.succeed()
 	f.verified, f.success = true, now
-	if f.Type == TypeTOTP {
+	switch f.Type {
+	case TypeTOTP:
 		f.nextStep = step + 1
+	case TypeRecoveryCodes:
+		f.recovery = slices.Delete(f.recovery, matched, matched+1)
 	}
 	f.setStatus(now)
 	if n != nil {

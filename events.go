@@ -5,7 +5,7 @@ import "time"
 // The kinds of events.
 const (
 	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified
-	EventReplaced      = "replaced"       // an unverified factor gave way to a new enrolment
+	EventReplaced      = "replaced"       // an unverified factor, or a set of recovery codes, gave way to a new enrolment
 	EventMessageSent   = "message_sent"   // a text message was handed to the sender
 	EventMessageFailed = "message_failed" // the sender failed; the challenge is void
 	EventVerified      = "verified"       // a code was accepted; FirstUse: it confirmed the factor
@@ -23,7 +23,7 @@ type Event struct {
 	Kind        string    // one of the Event constants
 	Time        time.Time // by the service's clock
 	FactorID    string
-	FactorType  string // TypeTOTP, TypeSMS or TypeGenericOTP
+	FactorType  string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
 	UserID      string // the owner; "" for none
 	ChallengeID string // "" when no challenge was involved
 

@@ -18,6 +18,8 @@ const (
 	TypeTOTP       = "totp"        // an authenticator app (RFC 6238)
 	TypeSMS        = "sms"         // a phone number that receives text messages
 	TypeGenericOTP = "generic_otp" // codes that the application delivers itself
+
+	TypeRecoveryCodes = "recovery_codes" // a list on paper, for who has nothing else at hand
 )
 
 // The states of a factor, in [Factor.Status]. A person who has a factor in another
@@ -29,7 +31,8 @@ const (
 	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Reset
 )
 
-// EnrollParams says what to enroll: exactly one of TOTP, SMS and GenericOTP.
+// EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP and
+// RecoveryCodes.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
 	// UTF-8 without control characters. With it, the factor is reached by calls with
@@ -48,6 +51,11 @@ type EnrollParams struct {
 	// voice call: each challenge hands it one, by [Challenge.Code]. (NIST SP 800-63B-4
 	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver.
 	GenericOTP bool
+
+	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
+	// other factor at hand. They need no confirming: the factor is verified. A new set
+	// takes the place of the old one, which is dead from that moment. Wants a UserID.
+	RecoveryCodes bool
 }
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
@@ -72,8 +80,10 @@ type SMSParams struct {
 
 // An Enrollment is the answer of [Service.Enroll].
 type Enrollment struct {
-	Factor Factor          // unverified yet
+	Factor Factor          // unverified yet, unless it is a set of recovery codes
 	TOTP   *TOTPEnrollment // set for TOTP, nil otherwise
+
+	RecoveryCodes *RecoveryCodesEnrollment `json:",omitempty"` // set for recovery codes, nil otherwise
 }
 
 // A TOTPEnrollment holds what the person's app needs. It cannot be read again
@@ -103,13 +113,15 @@ type Factor struct {
 	ID        string // "auth_factor_" and a ULID; keep it
 	UserID    string // the owner; "" for none
 	Name      string
-	Type      string // TypeTOTP, TypeSMS or TypeGenericOTP
+	Type      string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
 	Status    string // StatusUnverified, StatusVerified or StatusDisabled
 	CreatedAt time.Time
 	UpdatedAt time.Time // moves with Status
 
 	TOTPIssuer string // of a TOTP factor
 	TOTPUser   string // of a TOTP factor
+
+	RecoveryCodesLeft int // of a set of recovery codes: how many were not used yet
 
 	phone *string
 }
@@ -172,6 +184,7 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		Type      string `json:"type"`
 		TOTP      *totp  `json:"totp,omitempty"`
 		SMS       *sms   `json:"sms,omitempty"`
+		Left      *int   `json:"recovery_codes_left,omitempty"`
 	}{
 		Object: "authentication_factor", ID: f.ID, CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
 		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
@@ -181,6 +194,9 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 	}
 	if f.phone != nil {
 		out.SMS = &sms{*f.phone}
+	}
+	if f.Type == TypeRecoveryCodes {
+		out.Left = &f.RecoveryCodesLeft
 	}
 	return json.Marshal(out)
 }
@@ -214,6 +230,11 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 			return Enrollment{}, err
 		}
 	}
+	if p.RecoveryCodes {
+		if enr.RecoveryCodes, err = newRecoveryCodes(f); err != nil {
+			return Enrollment{}, err
+		}
+	}
 	load := func(ctx context.Context) (*view, error) { return s.loadUser(ctx, p.UserID) }
 	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
 		return decideEnroll(now, v, f)
@@ -227,13 +248,13 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 // newFactor checks the parameters and makes the record.
 func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	types := 0
-	for _, given := range []bool{p.TOTP != nil, p.SMS != nil, p.GenericOTP} {
+	for _, given := range []bool{p.TOTP != nil, p.SMS != nil, p.GenericOTP, p.RecoveryCodes} {
 		if given {
 			types++
 		}
 	}
 	if types != 1 {
-		return nil, errParameter("Exactly one of TOTP, SMS and GenericOTP must be given.")
+		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP and RecoveryCodes must be given.")
 	}
 	if p.UserID == AnyUser {
 		return nil, errParameter("AnyUser cannot own a factor.")
@@ -261,6 +282,11 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 		f.issuer, f.account, f.secret = p.TOTP.Issuer, p.TOTP.User, secret
 	case p.GenericOTP:
 		f.Type = TypeGenericOTP
+	case p.RecoveryCodes:
+		f.Type = TypeRecoveryCodes
+		if p.UserID == "" {
+			return nil, errParameter("Recovery codes must have a user.")
+		}
 	default:
 		f.Type = TypeSMS
 		if s.sms == nil {
@@ -278,6 +304,10 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	}
 	f.ID, f.Kind, f.UserID, f.Status = id, kindFactor, p.UserID, StatusUnverified
 	f.CreatedAt, f.UpdatedAt, f.ExpiresAt = now, now, now.Add(unverifiedLapse)
+	if p.RecoveryCodes {
+		f.verified = true
+		f.setStatus(now)
+	}
 	if p.UserID != "" {
 		f.Parent = userRecordID(p.UserID)
 	}
@@ -295,6 +325,9 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 	u.factors = nil
 	for _, other := range v.factors {
 		switch {
+		case other.verified && f.Type == TypeRecoveryCodes && other.Type == f.Type:
+			out.remove = append(out.remove, other)
+			out.events = append(out.events, other.event(EventReplaced))
 		case other.verified:
 			u.factors = append(u.factors, other.membership())
 		case other.lapsed(now):
@@ -554,6 +587,7 @@ func (f *factor) public() Factor {
 	if f.Type == TypeSMS {
 		out.phone = new(f.phone)
 	}
+	out.RecoveryCodesLeft = len(f.recovery)
 	return out
 }
 

@@ -68,6 +68,7 @@ type factor struct {
 	guesses guesses
 
 	requests []request // the last challenges with an idempotency key
+	recovery []string  // hashes of the recovery codes that were not used
 
 	later []byte
 }
@@ -85,6 +86,7 @@ func (f *factor) fields(c *codec) {
 	c.string(&f.phone)
 	c.guesses(&f.guesses)
 	c.requests(&f.requests)
+	c.strings(&f.recovery, recoveryCodes)
 	c.rest(&f.later)
 }
 

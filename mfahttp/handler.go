@@ -27,6 +27,9 @@
 // quoted in an error. The answer of verify leaves the code of a generic_otp challenge
 // out. A factor that was never confirmed is not listed, and where its user has another
 // one, challenging it is refused unless the body has "confirm": true.
+//
+// Beside the types of the hosted API there is recovery_codes, which wants a user_id: the
+// answer has the codes in "recovery_codes", and the factor how many are left.
 package mfahttp
 
 import (
@@ -227,8 +230,10 @@ func (h *handler) enroll(q *request) (int, any, error) {
 		p.SMS = &sms
 	case mfa.TypeGenericOTP:
 		p.GenericOTP = true
+	case mfa.TypeRecoveryCodes:
+		p.RecoveryCodes = true
 	default:
-		return 0, nil, invalid("type must be totp, sms or generic_otp.")
+		return 0, nil, invalid("type must be totp, sms, generic_otp or recovery_codes.")
 	}
 	enr, err := h.svc.Enroll(q.ctx, p)
 	return http.StatusCreated, Enrollment{enr}, err

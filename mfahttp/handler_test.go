@@ -323,6 +323,29 @@ func TestConfirm(t *testing.T) {
 	r.post(path, `{}`).must(t, 201)
 }
 
+// TestRecoveryCodes: they are shown once, and used up one by one.
+func TestRecoveryCodes(t *testing.T) {
+	r := newRig(t)
+	r.post("/auth/factors/enroll", `{"type":"recovery_codes"}`).refuses(t, 422, "invalid_request_parameters", "Recovery codes must have a user.", "", 0)
+	enrolled := r.post("/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`).must(t, 201)
+	codes, _ := enrolled.json["recovery_codes"].([]any)
+	if len(codes) != 10 || enrolled.json["recovery_codes_left"] != 10.0 || enrolled.get("status") != "verified" {
+		t.Fatal(enrolled.text)
+	}
+	id, code := enrolled.get("id"), codes[3].(string)
+	for i, valid := range []bool{true, false} {
+		ch := r.post("/auth/factors/"+id+"/challenge", `{}`).must(t, 201)
+		v := r.verify(ch.get("id"), strings.ToLower(code))
+		if v.must(t, 201); v.valid() != valid {
+			t.Errorf("time %d: %s", i+1, v.text)
+		}
+	}
+	got := r.call("GET", "/auth/factors/"+id, "").must(t, 200)
+	if got.json["recovery_codes_left"] != 9.0 || strings.Contains(got.text, `"recovery_codes"`+":") || strings.Contains(got.text, codes[0].(string)) {
+		t.Error(got.text)
+	}
+}
+
 // TestUserEnrollment: enrolling for a user gives the factor and a challenge of it.
 func TestUserEnrollment(t *testing.T) {
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Bar Corp" })

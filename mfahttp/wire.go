@@ -31,9 +31,14 @@ type Enrollment struct{ mfa.Enrollment }
 // LogValue logs the factor: slog's JSON handler would take MarshalJSON.
 func (e Enrollment) LogValue() slog.Value { return e.Factor.LogValue() }
 
-// MarshalJSON gives the factor, with the secrets of an app's.
+// MarshalJSON gives the factor, with the secrets of an app's and with recovery codes.
 func (e Enrollment) MarshalJSON() ([]byte, error) {
-	if e.TOTP == nil {
+	switch {
+	case e.RecoveryCodes != nil:
+		return extended(e.Factor, 1, struct {
+			Codes []string `json:"recovery_codes"`
+		}{e.RecoveryCodes.Codes()})
+	case e.TOTP == nil:
 		return json.Marshal(e.Factor)
 	}
 	return extended(e.Factor, 2, struct { // "totp" is the last member

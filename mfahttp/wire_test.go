@@ -204,6 +204,7 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	app := enroll(mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 	mobile := enroll(mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	generic := enroll(mfa.EnrollParams{GenericOTP: true})
+	paper := enroll(mfa.EnrollParams{UserID: "user_1", RecoveryCodes: true})
 	told, err := r.svc.Challenge(ctx, mfa.ChallengeParams{FactorID: generic.Factor.ID})
 	if err != nil {
 		t.Fatal(err)
@@ -211,11 +212,11 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	ch := mfahttp.Challenge{Challenge: told}
 	code := ch.Code()
 	for name, v := range map[string]any{
-		"Enrollment": app, "*Enrollment": &app, "Enrollment of a phone": mobile, "*Enrollment of a phone": &mobile, "Challenge": ch, "*Challenge": &ch,
+		"Enrollment": app, "*Enrollment": &app, "Enrollment of a phone": mobile, "*Enrollment of a phone": &mobile, "Enrollment of codes": paper, "*Enrollment of codes": &paper, "Challenge": ch, "*Challenge": &ch,
 		"Enrollment, nested": struct{ e mfahttp.Enrollment }{app}, "Challenge, nested": struct{ c mfahttp.Challenge }{ch},
 	} {
 		out := printed(v)
-		for _, secret := range []string{app.TOTP.Secret(), app.TOTP.URI(), "otpauth", app.TOTP.QRCode()[30:60], fmt.Sprintf("%x", app.TOTP.Secret())} {
+		for _, secret := range []string{app.TOTP.Secret(), app.TOTP.URI(), "otpauth", app.TOTP.QRCode()[30:60], fmt.Sprintf("%x", app.TOTP.Secret()), paper.RecoveryCodes.Codes()[0]} {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s shows a secret", name)
 			}
@@ -230,7 +231,7 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	for name, v := range map[string]struct {
 		v      any
 		secret string
-	}{"Enrollment": {app, app.TOTP.Secret()}, "Challenge": {ch, `"code":"` + code + `"`}, "phone": {mobile, phone}} {
+	}{"Enrollment": {app, app.TOTP.Secret()}, "Challenge": {ch, `"code":"` + code + `"`}, "phone": {mobile, phone}, "codes": {paper, paper.RecoveryCodes.Codes()[9]}} {
 		if text, err := json.Marshal(v.v); err != nil || !strings.Contains(string(text), v.secret) {
 			t.Errorf("the JSON of %s leaves it out: %v", name, err)
 		}

@@ -532,6 +532,8 @@ func (d paths) challenges(t *testing.T) {
 
 	owned := a.enrollUser("user_1")
 	other := a.call("POST", "/auth/factors/enroll", `{"type":"generic_otp","user_id":"user_1"}`, 201, "")
+	paper := a.call("POST", "/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`, 201, "")
+	a.call("GET", "/auth/factors/"+paper.get("id"), ``, 200, "")
 	challenge(authenticator{id: other.get("id")}, ``, 422, "authentication_factor_unverified")
 	ch := challenge(owned, ``, 201, "")
 	a.verifier(d.legacy)(ch.get("id"), a.wrong(owned), 201, "")

@@ -76,6 +76,13 @@ var mutants = []mutant{
 	{"insert over what is there", "memory.go", "case insert && (ok || c.Delete), ", "case insert && c.Delete, "},
 	{"purge what is still alive", "memory.go", "if r.expires != 0 && r.expires < limit {", "if r.expires != 0 && limit > 0 {"},
 
+	// Recovery codes.
+	{"leave a recovery code in place", "challenge.go", "f.recovery = slices.Delete(f.recovery, matched, matched+1)", "_ = slices.Delete[[]string]"},
+	{"use up the first recovery code", "challenge.go", "f.recovery = slices.Delete(f.recovery, matched, matched+1)", "f.recovery = slices.Delete(f.recovery, 0, 1)"},
+	{"keep the old set of recovery codes", "factor.go", "case other.verified && f.Type == TypeRecoveryCodes && other.Type == f.Type:", "case false:"},
+	{"recovery codes without an owner", "factor.go", "if p.UserID == \"\" {\n\t\t\treturn nil, errParameter(\"Recovery", "if false {\n\t\t\treturn nil, errParameter(\"Recovery"},
+	{"short recovery codes", "recovery.go", "return code.String(), code.Len() == recoveryCodeLength", "return code.String(), code.Len() > 0"},
+
 	// A call that is made again.
 	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
 	{"keep the key of a message that failed", "challenge.go", "if earlier.Status != statusVoid {", "if true {"},

@@ -1,0 +1,100 @@
+package mfa
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+)
+
+// Recovery codes have 120 bits each, and are kept as plain hashes: at 112 bits and
+// more nobody tries them out, and no password hash is needed (NIST SP 800-63B-4 section
+// 3.1.2.2).
+const (
+	recoveryCodes      = 10
+	recoveryCodeSize   = 15 // bytes
+	recoveryCodeLength = 24 // letters
+	recoveryGroup      = 4  // letters between hyphens
+)
+
+// crockford has no letters that look like others.
+var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
+
+// A RecoveryCodesEnrollment holds the codes of a new set. It cannot be read again
+// later, and does not print: its JSON is {}.
+type RecoveryCodesEnrollment struct {
+	shown hidden[[]string]
+}
+
+// Codes are ten codes of six groups of four letters, to be written down or printed:
+// "0H4K-…". Each is accepted once, in any case, with or without the hyphens.
+func (e *RecoveryCodesEnrollment) Codes() []string { return append([]string(nil), e.shown()...) }
+
+// newRecoveryCodes sets the factor's hashes, and returns what the person is shown.
+func newRecoveryCodes(f *factor) (*RecoveryCodesEnrollment, error) {
+	shown := make([]string, recoveryCodes)
+	for i := range shown {
+		var raw [recoveryCodeSize]byte
+		if _, err := rand.Read(raw[:]); err != nil {
+			return nil, fmt.Errorf("mfa: making a recovery code: %w", err)
+		}
+		code := crockford.EncodeToString(raw[:])
+		f.recovery = append(f.recovery, recoveryHash(code))
+		var groups []string
+		for ; code != ""; code = code[recoveryGroup:] {
+			groups = append(groups, code[:recoveryGroup])
+		}
+		shown[i] = strings.Join(groups, "-")
+	}
+	return &RecoveryCodesEnrollment{shown: hide(shown)}, nil
+}
+
+// recoveryHash is how a code is kept.
+func recoveryHash(code string) string {
+	sum := sha256.Sum256([]byte("github.com/authfactor/mfa recovery code " + code))
+	return string(sum[:])
+}
+
+// canonicalRecovery forgives case, spaces, hyphens, and the letters that Crockford's
+// alphabet leaves out because they look like digits. It says whether 24 letters of it
+// are left.
+func canonicalRecovery(typed string) (string, bool) {
+	if len(typed) > 64 {
+		return "", false
+	}
+	var code strings.Builder
+	for i := range len(typed) {
+		c := typed[i]
+		switch {
+		case strings.IndexByte(" -\t\n\v\f\r", c) >= 0:
+			continue
+		case 'a' <= c && c <= 'z':
+			c -= 'a' - 'A'
+		}
+		switch c {
+		case 'O':
+			c = '0'
+		case 'I', 'L':
+			c = '1'
+		case 'U':
+			return "", false
+		}
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
+			return "", false
+		}
+		code.WriteByte(c)
+	}
+	return code.String(), code.Len() == recoveryCodeLength
+}
+
+func (c *codec) strings(list *[]string, limit int64) {
+	n := int64(len(*list))
+	c.int(&n)
+	if c.reading {
+		*list = make([]string, c.size(n, limit))
+	}
+	for i := range *list {
+		c.string(&(*list)[i])
+	}
+}
