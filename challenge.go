@@ -366,7 +366,24 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 			return nil, err
 		}
 	}
+	if !v.factor.verified && v.factor.replaces != "" {
+		if err := s.loadReplaced(ctx, v); err != nil {
+			return nil, err
+		}
+	}
 	return v, nil
+}
+
+// loadReplaced sets the factor that goes when the view's is confirmed.
+func (s *Service) loadReplaced(ctx context.Context, v *view) error {
+	records, err := s.load(ctx, v.factor.replaces)
+	if err != nil {
+		return err
+	}
+	old := new(view)
+	err = s.openFactor(records, old, v.factor.replaces, v.factor.UserID)
+	v.replaced = old.factor
+	return err
 }
 
 // decide says what an answer comes to. It is the whole of Verify but for reading
@@ -468,6 +485,11 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	if n != nil {
 		n.touch(now)
 		out.saveNumber(v)
+	}
+	if v.replaced != nil {
+		out.remove = append(out.remove, v.replaced)
+		out.events = append(out.events, v.replaced.event(EventReplaced))
+		u.drop(v.replaced)
 	}
 	if u != nil {
 		u.verified(f)

@@ -5,7 +5,7 @@ import "time"
 // The kinds of events.
 const (
 	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified
-	EventReplaced      = "replaced"       // an unverified factor, or a set of recovery codes, gave way to a new enrolment
+	EventReplaced      = "replaced"       // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventMessageSent   = "message_sent"   // a text message was handed to the sender
 	EventMessageFailed = "message_failed" // the sender failed; the challenge is void
 	EventVerified      = "verified"       // a code was accepted; FirstUse: it confirmed the factor

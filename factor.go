@@ -44,6 +44,12 @@ type EnrollParams struct {
 	// characters. Optional.
 	Name string
 
+	// Replaces is the id of a confirmed factor of the same user, such as the app on the
+	// old phone. It works on until the new one is confirmed, and is deleted in that same
+	// commit. One that is not there or not the user's is ErrNotFound. Not for recovery
+	// codes, which replace each other. Optional.
+	Replaces string
+
 	TOTP *TOTPParams // an authenticator app
 	SMS  *SMSParams  // a phone number
 
@@ -210,7 +216,7 @@ func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 // code if they have a factor (NIST SP 800-63B-4 section 4.1.2.1).
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
-// type: a new one replaces it. Without a UserID neither rule holds. A new
+// type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. Without a UserID neither rule holds. A new
 // enrolment is never a new budget of messages or guesses for a phone number.
 //
 // Malformed parameters are [ErrInvalidParameter], [ErrInvalidTOTPSecret],
@@ -265,7 +271,10 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	if err := checkText("name", p.Name, optional); err != nil {
 		return nil, err
 	}
-	f := &factor{name: p.Name}
+	if p.Replaces != "" && (p.UserID == "" || p.RecoveryCodes) {
+		return nil, errParameter("Replaces must have a user, and is not for recovery codes.")
+	}
+	f := &factor{name: p.Name, replaces: p.Replaces}
 	switch {
 	case p.TOTP != nil:
 		f.Type = TypeTOTP
@@ -339,7 +348,14 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 			u.factors = append(u.factors, other.membership())
 		}
 	}
-	if len(u.factors) >= maxFactors {
+	count := len(u.factors)
+	if f.replaces != "" {
+		if !slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == f.replaces && m.verified }) {
+			return Factor{}, outcome{err: errNotFound(kindFactor, f.replaces)}
+		}
+		count-- // in the end
+	}
+	if count >= maxFactors || len(u.factors) >= maxMembers {
 		return Factor{}, outcome{err: errTooManyFactors()}
 	}
 	u.factors = append(u.factors, f.membership())
@@ -425,7 +441,7 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 		}
 		out := outcome{remove: []stored{f}, events: []Event{f.event(EventUnenrolled)}}
 		if u != nil {
-			u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
+			u.drop(f)
 			u.touch(now)
 			out.save = append(out.save, u)
 		}
@@ -618,6 +634,11 @@ func (f *factor) setStatus(now time.Time) {
 	if f.Status != status {
 		f.Status, f.UpdatedAt = status, now
 	}
+}
+
+// drop takes a factor off the user's list.
+func (u *user) drop(f *factor) {
+	u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
 }
 
 // touch sets the times of a user's record before it is saved. It never expires

@@ -132,7 +132,7 @@ func FuzzState(f *testing.F) {
 	rec := Record{ID: "id", Version: 0}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i, s := range []stored{
-		&factor{Record: rec, name: "phone", verified: true, success: at, issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3, guesses: guesses{failures: 2, last: at, bucket: at, disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}},
+		&factor{Record: rec, name: "phone", verified: true, success: at, issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3, guesses: guesses{failures: 2, last: at, bucket: at, disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, recovery: []string{"hash"}, replaces: "d"},
 		&challenge{Record: rec, code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}},
 		&number{Record: rec, sends: sends{times: []time.Time{at, at}, since: at}},
 		&user{Record: rec, factors: []membership{{id: "a", kind: TypeTOTP, verified: true, lapses: at}}},

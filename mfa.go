@@ -172,6 +172,7 @@ type view struct {
 	number    *number   // of the factor's number; nil when it does not matter
 	numbers   []*number // the same under older keys, to be deleted when number is saved
 	factors   []*factor // all of the user's
+	replaced  *factor   // the one that the factor replaces; nil when there is none any more
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once

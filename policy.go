@@ -24,6 +24,7 @@ const (
 	bucketDrain = 14*time.Hour + 24*time.Minute
 
 	maxFactors        = 10
+	maxMembers        = 16 // with those that are to replace others
 	maxSends          = 32 // that are remembered; a day has 10
 	unverifiedLapse   = 24 * time.Hour
 	keepLapsed        = 24 * time.Hour

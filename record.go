@@ -69,6 +69,7 @@ type factor struct {
 
 	requests []request // the last challenges with an idempotency key
 	recovery []string  // hashes of the recovery codes that were not used
+	replaces string    // id of the factor that goes when this one is confirmed
 
 	later []byte
 }
@@ -87,6 +88,7 @@ func (f *factor) fields(c *codec) {
 	c.guesses(&f.guesses)
 	c.requests(&f.requests)
 	c.strings(&f.recovery, recoveryCodes)
+	c.string(&f.replaces)
 	c.rest(&f.later)
 }
 
@@ -151,7 +153,7 @@ func (u *user) fields(c *codec) {
 	n := int64(len(u.factors))
 	c.int(&n)
 	if c.reading {
-		u.factors = make([]membership, c.size(n, maxFactors))
+		u.factors = make([]membership, c.size(n, maxMembers))
 	}
 	for i := range u.factors {
 		m := &u.factors[i]

@@ -29,7 +29,9 @@
 // one, challenging it is refused unless the body has "confirm": true.
 //
 // Beside the types of the hosted API there is recovery_codes, which wants a user_id: the
-// answer has the codes in "recovery_codes", and the factor how many are left.
+// answer has the codes in "recovery_codes", and the factor how many are left. Enrolling
+// with "replaces", the id of a factor of the same user, swaps the two when the new one is
+// confirmed.
 package mfahttp
 
 import (
@@ -218,7 +220,7 @@ func (h *handler) enroll(q *request) (int, any, error) {
 	var totp mfa.TOTPParams
 	var sms mfa.SMSParams
 	if err := q.body.read(fields{
-		"type": &kind, "user_id": &p.UserID, "name": &p.Name,
+		"type": &kind, "user_id": &p.UserID, "name": &p.Name, "replaces": &p.Replaces,
 		"totp_issuer": &totp.Issuer, "totp_user": &totp.User, "phone_number": &sms.PhoneNumber,
 	}); err != nil {
 		return 0, nil, err
@@ -292,7 +294,7 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}}
 	var kind string
 	if err := q.body.read(fields{
-		"type": &kind, "name": &p.Name, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
+		"type": &kind, "name": &p.Name, "replaces": &p.Replaces, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
 	}); err != nil {
 		return 0, nil, err
 	}

@@ -346,6 +346,25 @@ func TestRecoveryCodes(t *testing.T) {
 	}
 }
 
+// TestReplaces: a new app takes the place of the old one once it is confirmed.
+func TestReplaces(t *testing.T) {
+	r := newRig(t)
+	old := r.userTOTP("user_1", "old phone")
+	const path = "/user_management/users/user_1/auth_factors"
+	body := `{"type":"totp","totp_issuer":"Foo Corp","replaces":"` + old.id + `"}`
+	r.post("/user_management/users/user_2/auth_factors", body).refuses(t, 404, "entity_not_found", "Authentication Factor not found: '"+old.id+"'.", old.id, 0)
+	enrolled := r.post(path, body).must(t, 201)
+	next := factor{id: enrolled.get("authentication_factor.id"), secret: enrolled.get("authentication_factor.totp.secret")}
+	r.call("GET", "/auth/factors/"+old.id, "").must(t, 200)
+	if v := r.verify(enrolled.get("authentication_challenge.id"), r.right(next)); !v.valid() {
+		t.Fatal(v.text)
+	}
+	r.call("GET", "/auth/factors/"+old.id, "").must(t, 404)
+	if list := r.call("GET", path, ""); strings.Count(list.text, `"id"`) != 1 || !strings.Contains(list.text, next.id) {
+		t.Error(list.text)
+	}
+}
+
 // TestUserEnrollment: enrolling for a user gives the factor and a challenge of it.
 func TestUserEnrollment(t *testing.T) {
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Bar Corp" })

@@ -431,6 +431,7 @@ func (d *description) factors(t *testing.T) {
 		a.call("DELETE", "/auth/factors/"+f.id, ``, 404, "entity_not_found")
 	}
 	a.call("GET", "/auth/factors/x", ``, 404, "entity_not_found")
+	a.call("POST", enroll, `{"type":"generic_otp","user_id":"user_1","replaces":"`+app.id+`"}`, 404, "entity_not_found")
 	a.call("POST", enroll, `{"type":"webauthn"}`, 422, "invalid_request_parameters")
 	a.call("POST", enroll, `{"type":7}`, 422, "invalid_request_parameters")
 	a.call("POST", enroll, `{"type":"sms","phone_number":"foo"}`, 422, "invalid_phone_number")
@@ -451,6 +452,7 @@ func (d *description) users(t *testing.T) {
 	a.call("GET", path, ``, 422, "invalid_request_parameters", withQuery("userId=user_1"))
 	a.call("GET", path, ``, 422, "invalid_request_parameters", withQuery("limit=101"))
 	a.call("POST", path, `{"type":"sms"}`, 422, "invalid_request_parameters")
+	a.call("POST", path, `{"type":"totp","totp_issuer":"Foo Corp","replaces":"x"}`, 404, "entity_not_found")
 	a.call("POST", path, `{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"JBSWY3DPEHPK3PXP"}`, 422, "invalid_totp_secret")
 	a.call("POST", path, `{"User":"user_1","type":"totp","totp_issuer":"Foo Corp","totp_user":"alan","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","name":"work"}`, 201, "")
 	a.store.Before = overtaken

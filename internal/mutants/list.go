@@ -83,6 +83,11 @@ var mutants = []mutant{
 	{"recovery codes without an owner", "factor.go", "if p.UserID == \"\" {\n\t\t\treturn nil, errParameter(\"Recovery", "if false {\n\t\t\treturn nil, errParameter(\"Recovery"},
 	{"short recovery codes", "recovery.go", "return code.String(), code.Len() == recoveryCodeLength", "return code.String(), code.Len() > 0"},
 
+	// A factor in the place of another.
+	{"keep the factor that was replaced", "challenge.go", "out.remove = append(out.remove, v.replaced)", "_ = v"},
+	{"replace what is not confirmed", "factor.go", "m.id == f.replaces && m.verified", "m.id == f.replaces"},
+	{"replace a factor of anybody", "factor.go", "m.id == f.replaces && m.verified", "m.verified"},
+
 	// A call that is made again.
 	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
 	{"keep the key of a message that failed", "challenge.go", "if earlier.Status != statusVoid {", "if true {"},

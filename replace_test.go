@@ -1,0 +1,171 @@
+package mfa_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+func (r *rig) enrollInPlaceOf(old enrolled) (enrolled, error) {
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{
+		UserID: old.UserID, Replaces: old.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "new phone"},
+	})
+	if err != nil {
+		return enrolled{}, err
+	}
+	return enrolled{enr.Factor, enr.TOTP.Secret()}, nil
+}
+
+// TestReplace: the old app works until the new one is confirmed, and is gone with that
+// very commit.
+func TestReplace(t *testing.T) {
+	r := newRig(t)
+	old := r.totp(ann)
+	next, err := r.enrollInPlaceOf(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+	r.login(old)
+	open := r.challenge(old)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.answer(ch, next, r.wrong(next))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if _, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: old.ID, UserID: ann}); err != nil {
+		t.Errorf("after a wrong code the old one is gone: %v", err)
+	}
+	r.took()
+	saves := len(r.store.Calls("Save"))
+	v, err := r.answer(ch, next, r.right(next))
+	if err != nil || !v.FirstUse {
+		t.Fatal(v, err)
+	}
+	if n := len(r.store.Calls("Save")) - saves; n != 1 {
+		t.Errorf("%d commits", n)
+	}
+	events := r.took()
+	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != old.ID {
+		t.Errorf("events %+v", events)
+	}
+	_, err = r.answer(open, old, r.right(old))
+	mustBe(t, err, mfa.ErrNotFound)
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || len(factors) != 1 || factors[0].ID != next.ID {
+		t.Errorf("%v, %v", factors, err)
+	}
+	r.clock.Advance(time.Hour)
+	r.login(next)
+}
+
+// TestReplaceRefused: only a confirmed factor of the same user is replaced.
+func TestReplaceRefused(t *testing.T) {
+	r := newRig(t)
+	bob, unconfirmed, gone := r.totp("user_bob"), r.enrollSMS(ann, phone), r.totp(ann)
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: gone.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	saves := len(r.store.Calls("Save"))
+	for name, id := range map[string]string{"another user's": bob.ID, "unconfirmed": unconfirmed.ID, "gone": gone.ID, "no id": "123456"} {
+		_, err := r.enrollInPlaceOf(enrolled{Factor: mfa.Factor{ID: id, UserID: ann}})
+		if !errors.Is(err, mfa.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, err := r.enrollInPlaceOf(enrolled{Factor: mfa.Factor{ID: bob.ID}})
+	mustBe(t, err, mfa.ErrInvalidParameter)
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, Replaces: bob.ID})
+	mustBe(t, err, mfa.ErrInvalidParameter)
+	if n := len(r.store.Calls("Save")) - saves; n != 0 {
+		t.Errorf("%d commits", n)
+	}
+}
+
+// TestReplaceAtTheCap: whoever has ten factors can replace one, and has ten then.
+func TestReplaceAtTheCap(t *testing.T) {
+	r := newRig(t)
+	var all []enrolled
+	for range 10 {
+		all = append(all, r.totp(ann))
+	}
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+	mustBe(t, err, mfa.ErrTooManyFactors)
+	next, err := r.enrollInPlaceOf(all[3])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.login(next)
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil || len(factors) != 10 || slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.ID == all[3].ID }) {
+		t.Errorf("%d factors, %v", len(factors), err)
+	}
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+	mustBe(t, err, mfa.ErrTooManyFactors)
+}
+
+// TestReplaceWhatIsGone: a factor that was taken away meanwhile, or disabled, stands in
+// nobody's way.
+func TestReplaceWhatIsGone(t *testing.T) {
+	r := newRig(t)
+	for name, meanwhile := range map[string]func(enrolled) error{
+		"gone":     func(f enrolled) error { return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
+		"disabled": func(f enrolled) error { r.fail(f, 30); return nil },
+	} {
+		old := r.totp(ann)
+		if name == "disabled" {
+			if err := meanwhile(old); err != nil { // takes longer than an enrolment lives
+				t.Fatal(err)
+			}
+		}
+		next, err := r.enrollInPlaceOf(old)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if name == "gone" {
+			if err := meanwhile(old); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.login(next)
+		factors, err := r.Factors(t.Context(), ann)
+		if err != nil || slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.ID == old.ID }) {
+			t.Errorf("%s: %v, %v", name, factors, err)
+		}
+	}
+}
+
+// TestReplaceAtOnce: confirming the new app beside logins with the old one loses
+// nothing, and afterwards there is one of the two.
+func TestReplaceAtOnce(t *testing.T) {
+	r := newRig(t)
+	old := r.totp(ann)
+	next, err := r.enrollInPlaceOf(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	open, right, code := r.challenge(old), r.right(next), r.right(old)
+	errs := all(2, func(i int) error {
+		if i == 0 {
+			_, err := r.answer(ch, next, right)
+			return err
+		}
+		_, err := r.answer(open, old, code)
+		return err
+	})
+	if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], mfa.ErrNotFound) {
+		t.Errorf("confirming: %v, logging in: %v", errs[0], errs[1])
+	}
+	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || factors[0].ID != next.ID {
+		t.Errorf("%v, %v", factors, err)
+	}
+}
