@@ -140,6 +140,96 @@ func ExampleService_Enroll_sms() {
 }
 
 // Codes are sent with a text of your own.
+// Recovery codes are shown once, and each is accepted once.
+func ExampleService_Enroll_recoveryCodes() {
+	ctx := context.Background()
+	svc, _, _ := exampleService()
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", RecoveryCodes: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	codes := enr.RecoveryCodes.Codes() // to print or to copy
+	fmt.Println(len(codes), "codes of", len(codes[0]), "characters")
+
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: strings.ToLower(codes[7])})
+	fmt.Println("logged in:", err == nil, "left:", v.Factor.RecoveryCodesLeft)
+	// Output:
+	// 10 codes of 29 characters
+	// logged in: true left: 9
+}
+
+// A new phone: the old app works until the first code of the new one.
+func ExampleService_Enroll_replaces() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	old, secret := exampleTOTP(svc)
+	confirm := func(factorID, secret string) {
+		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true})
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())})
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	confirm(old.ID, secret)
+
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42", Name: "new phone", Replaces: old.ID,
+		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	show := func() {
+		factors, err := svc.Factors(ctx, "user_42")
+		if err != nil {
+			log.Fatal(err)
+		}
+		for _, f := range factors {
+			fmt.Printf("%s is %s. ", f.Name, f.Status)
+		}
+		fmt.Println("Factors:", len(factors))
+	}
+	show()
+	confirm(enr.Factor.ID, enr.TOTP.Secret())
+	show()
+	// Output:
+	// work phone is verified. new phone is unverified. Factors: 2
+	// new phone is verified. Factors: 1
+}
+
+// The application delivers the code itself, and tries again after a lost answer.
+func ExampleService_Challenge_genericOTP() {
+	ctx := context.Background()
+	svc, _, _ := exampleService()
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", Name: "push", GenericOTP: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p := mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", IdempotencyKey: "5b0bb5c5-8f4a-4d5e-a1c4-6a9c7f1f2a55"}
+	ch, err := svc.Challenge(ctx, p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	again, err := svc.Challenge(ctx, p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the same challenge:", again.ID == ch.ID, "the same code:", again.Code() == ch.Code())
+
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: ch.Code()})
+	fmt.Println("confirmed:", err == nil && v.FirstUse)
+	// Output:
+	// the same challenge: true the same code: true
+	// confirmed: true
+}
+
 func ExampleService_Challenge() {
 	svc, _, outbox := exampleService()
 	ctx := context.Background()
@@ -266,6 +356,39 @@ func ExampleService_Reset() {
 }
 
 // Call Purge now and then: from a ticker, a cron job, or at night.
+// After a change of keys, everything that the old one sealed is written again.
+func ExampleService_Reseal() {
+	ctx := context.Background()
+	store, before, after := new(mfa.MemoryStore), mfa.NewKey(), mfa.NewKey()
+	with := func(keys string) *mfa.Service {
+		ring, err := mfa.ParseKeyring(keys)
+		if err != nil {
+			log.Fatal(err)
+		}
+		svc, err := mfa.New(mfa.Config{Store: store, Keys: ring})
+		if err != nil {
+			log.Fatal(err)
+		}
+		return svc
+	}
+	exampleTOTP(with(before))
+
+	var last mfa.Progress
+	for progress, err := range with(after+","+before).Reseal(ctx, mfa.ResealParams{}) {
+		if err != nil {
+			log.Fatal(err) // or go on: a record that fails is passed over
+		}
+		last = progress // keep last.After to go on from there another time
+	}
+	fmt.Println("resealed", last.Resealed, "of", last.Walked)
+
+	factors, err := with(after).Factors(ctx, "user_42")
+	fmt.Println(len(factors), "factor opens with the new key alone:", err == nil)
+	// Output:
+	// resealed 2 of 2
+	// 1 factor opens with the new key alone: true
+}
+
 func ExampleService_Purge() {
 	svc, clock, _ := exampleService()
 	exampleTOTP(svc) // and it is never confirmed
