@@ -85,6 +85,35 @@ func TestCallerTransaction(t *testing.T) {
 	})
 }
 
+// TestLoadLooksUp: Load does not read the table of PostgreSQL whole, neither while it
+// is small nor when it has grown since the connection began.
+func TestLoadLooksUp(t *testing.T) {
+	d := postgreSQL
+	d.skip(t)
+	cfg := d.config(t, "")
+	cfg.DB.SetMaxOpenConns(1) // whose plans are kept
+	store := newStore(t, cfg)
+	save(t, store, put("user", 0))
+	factor, challenge := put("factor", 0), put("challenge", 0)
+	factor.Record.Parent, challenge.Record.Parent = "user", "factor"
+	save(t, store, factor, challenge)
+	for grown := range 4 {
+		for range 10 {
+			if got := versions(t, store, "challenge"); len(got) != 3 {
+				t.Fatalf("records %v", got)
+			}
+		}
+		table := cfg.Schema + ".mfa_records"
+		exec(t, cfg, fmt.Sprintf("INSERT INTO %s SELECT id || '%d_' || i, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state FROM %[1]s, generate_series(1, 2000) i WHERE id = 'challenge'", table, grown))
+	}
+	var read int
+	exec(t, cfg, "SELECT pg_stat_force_next_flush()") // of PostgreSQL 15
+	err := cfg.DB.QueryRowContext(t.Context(), "SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'mfa_records'", cfg.Schema).Scan(&read)
+	if err != nil || read > 1000 {
+		t.Errorf("%d rows were read one after the other, %v", read, err)
+	}
+}
+
 // TestReadOnly: a database that takes no writes is an error of its own, and no
 // conflict, and reading works on.
 func TestReadOnly(t *testing.T) {

@@ -107,6 +107,15 @@ func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 		return nil, ctx.Err()
 	}
 	q := s.statement()
+	if s.dialect == PostgreSQL {
+		// LIMIT 1 has the planner look each parent up. It would guess a hundred of them
+		// otherwise, and read a table of a few thousand rows whole, by a plan that a
+		// connection keeps while the table grows.
+		q.text("WITH RECURSIVE found AS (SELECT ", columns, " FROM ", s.table, " WHERE id IN ")
+		q.list(ids)
+		q.text(" UNION SELECT r.* FROM found CROSS JOIN LATERAL (SELECT ", columns, " FROM ", s.table, " WHERE id = found.parent LIMIT 1) r) SELECT ", columns, " FROM found")
+		return s.query(ctx, "loading", q)
+	}
 	q.text("WITH RECURSIVE found (id, parent) AS (SELECT id, parent FROM ", s.table, " WHERE id IN ")
 	q.list(ids)
 	q.text(" UNION SELECT r.id, r.parent FROM ", s.table, " r JOIN found ON r.id = found.parent) SELECT r.")
@@ -285,49 +294,66 @@ const purgeBatch = 1000
 // When it fails, it says how many it had deleted.
 func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
 	total, batch := 0, purgeBatch
+	var from time.Time // what expired before this is gone, or locked
 	for {
 		var n int
+		var reached time.Time
 		err := s.again(ctx, "purging", func() (err error) {
-			n, err = s.purge(ctx, before, batch)
+			if s.dialect == PostgreSQL {
+				n, reached, err = s.purgeAtOnce(ctx, from, before, batch)
+			} else {
+				n, err = s.purge(ctx, before)
+			}
 			return err
 		})
 		total += n
 		switch {
 		case err != nil:
 			return total, err
+		case n > 0 && batch > 1:
+			from = reached
 		case n > 0:
 		case batch == 1 || s.dialect != PostgreSQL:
 			return total, nil
 		default:
-			batch = 1 // what is left was locked: wait for one row at a time, holding none
+			batch, from = 1, time.Time{} // what is left was locked: wait for one row at a time, holding none
 		}
 	}
 }
 
-func (s *Store) purge(ctx context.Context, before time.Time, batch int) (int, error) {
+// purgeAtOnce is a batch of PostgreSQL. It begins where the one before ended, because
+// until a vacuum the index leads past all that is gone.
+func (s *Store) purgeAtOnce(ctx context.Context, from, before time.Time, batch int) (n int, reached time.Time, err error) {
+	q := s.statement()
+	q.text("WITH gone AS (DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM ", s.table, " WHERE expires_at < ")
+	q.arg(before.UTC())
+	q.text(" AND expires_at >= ")
+	q.arg(from.UTC())
+	q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), " FOR UPDATE")
+	if batch > 1 {
+		q.text(" SKIP LOCKED")
+	}
+	q.text(")) RETURNING expires_at) SELECT count(*), max(expires_at) FROM gone")
+	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).Scan(&n, (*instant)(&reached))
+	return n, reached, err
+}
+
+// purge is a batch of the others.
+func (s *Store) purge(ctx context.Context, before time.Time) (int, error) {
 	q := s.statement()
 	lapsed := func() {
 		q.text("expires_at < ")
 		q.arg(s.time(before))
 	}
-	switch s.dialect {
-	case PostgreSQL:
-		q.text("DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM ", s.table, " WHERE ")
-		lapsed()
-		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), " FOR UPDATE")
-		if batch > 1 {
-			q.text(" SKIP LOCKED")
-		}
-		q.text("))")
-	case SQLite:
+	if s.dialect == SQLite {
 		q.text("DELETE FROM ", s.table, " WHERE id IN (SELECT id FROM ", s.table, " WHERE ")
 		lapsed()
-		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), ")")
-	default:
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(purgeBatch), ")")
+	} else {
 		// Rows are deleted by id, so that locks are taken in the order in which Save takes them.
 		q.text("SELECT id FROM ", s.table, " WHERE ")
 		lapsed()
-		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch))
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(purgeBatch))
 		ids, err := s.ids(ctx, q)
 		if err != nil || len(ids) == 0 {
 			return 0, err
