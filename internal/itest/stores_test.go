@@ -63,15 +63,15 @@ func (p place) mustOpen(t *testing.T) mfa.Store {
 }
 
 // migrate makes the tables.
-func (p place) migrate(t *testing.T) {
-	t.Helper()
+func (p place) migrate(tb testing.TB) {
+	tb.Helper()
 	db, err := sql.Open(p.Driver, p.Address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	if err := sqlstore.Migrate(t.Context(), p.config(db)); err != nil {
-		t.Fatal(err)
+	if err := sqlstore.Migrate(tb.Context(), p.config(db)); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -96,12 +96,12 @@ var servers = []server{
 var places atomic.Int64
 
 // place is an empty one of the test's own, and the address of its server.
-func (s server) place(t *testing.T) (place, string) {
-	t.Helper()
+func (s server) place(tb testing.TB) (place, string) {
+	tb.Helper()
 	schema := fmt.Sprintf("mfa_itest_%d_%d", os.Getpid(), places.Add(1))
 	if s.at == nil {
-		p := place{sqlstore.SQLite, "sqlite", "file:" + filepath.Join(t.TempDir(), "mfa.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)", ""}
-		p.migrate(t)
+		p := place{sqlstore.SQLite, "sqlite", "file:" + filepath.Join(tb.TempDir(), "mfa.db") + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(NORMAL)", ""}
+		p.migrate(tb)
 		return p, ""
 	}
 	address := os.Getenv(s.env)
@@ -113,14 +113,14 @@ func (s server) place(t *testing.T) (place, string) {
 	case err == nil:
 		_ = conn.Close()
 	case os.Getenv("MFA_TEST_SERVERS") == "required":
-		t.Fatalf("%s: no server at %s", s.name, address)
+		tb.Fatalf("%s: no server at %s", s.name, address)
 	default:
-		t.Skipf("%s: no server at %s; set %s", s.name, address, s.env)
+		tb.Skipf("%s: no server at %s; set %s", s.name, address, s.env)
 	}
 	p := s.at(address, schema)
 	if p.Dialect == "" {
 		client := redis.NewClient(&redis.Options{Addr: address})
-		t.Cleanup(func() {
+		tb.Cleanup(func() {
 			ctx := context.Background()
 			for all := client.Scan(ctx, 0, p.Schema+"*", 1000).Iterator(); all.Next(ctx); {
 				client.Del(ctx, all.Val())
@@ -131,18 +131,18 @@ func (s server) place(t *testing.T) (place, string) {
 	}
 	db, err := sql.Open(p.Driver, p.Address)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := db.ExecContext(t.Context(), "CREATE SCHEMA "+schema); err != nil {
-		t.Fatal(err)
+	if _, err := db.ExecContext(tb.Context(), "CREATE SCHEMA "+schema); err != nil {
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cascade := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: " CASCADE"}[p.Dialect]
 		if _, err := db.ExecContext(context.Background(), "DROP SCHEMA "+schema+cascade); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		_ = db.Close()
 	})
-	p.migrate(t)
+	p.migrate(tb)
 	return p, address
 }
