@@ -13,8 +13,8 @@
 // # Round trips
 //
 // On PostgreSQL each method is one statement and one round trip, with a driver that
-// keeps prepared statements, as pgx does. Purge is one for each 1,000 records, and two
-// that find no more.
+// keeps prepared statements, as pgx does. Purge is one for each 1,000 records, and one
+// that finds no more.
 //
 // MySQL has no statement that writes some rows if others are right. There, a Save of
 // one change is one statement, and a Save of n changes is a transaction of n
@@ -292,50 +292,78 @@ const purgeBatch = 1000
 
 // Purge deletes lapsed records in batches of 1,000, each a transaction of its own.
 // When it fails, it says how many it had deleted.
-func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
-	total, batch := 0, purgeBatch
-	var from time.Time // what expired before this is gone, or locked
+func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err error) {
+	if s.dialect == PostgreSQL {
+		return s.purgePostgreSQL(ctx, before)
+	}
 	for {
 		var n int
-		var reached time.Time
 		err := s.again(ctx, "purging", func() (err error) {
-			if s.dialect == PostgreSQL {
-				n, reached, err = s.purgeAtOnce(ctx, from, before, batch)
-			} else {
-				n, err = s.purge(ctx, before)
-			}
+			n, err = s.purge(ctx, before)
 			return err
 		})
 		total += n
-		switch {
-		case err != nil:
+		if err != nil || n == 0 {
 			return total, err
-		case n > 0 && batch > 1:
-			from = reached
-		case n > 0:
-		case batch == 1 || s.dialect != PostgreSQL:
-			return total, nil
-		default:
-			batch, from = 1, time.Time{} // what is left was locked: wait for one row at a time, holding none
 		}
 	}
 }
 
-// purgeAtOnce is a batch of PostgreSQL. It begins where the one before ended, because
-// until a vacuum the index leads past all that is gone.
-func (s *Store) purgeAtOnce(ctx context.Context, from, before time.Time, batch int) (n int, reached time.Time, err error) {
+// purgePostgreSQL leaves locked rows for the end, when it waits for one at a time and
+// holds none. Each batch begins where the one before ended, because until a vacuum the
+// index leads past all that is gone.
+func (s *Store) purgePostgreSQL(ctx context.Context, before time.Time) (total int, err error) {
+	from, size, locked := time.Time{}, purgeBatch, time.Time{}
+	for {
+		var batch purged
+		err := s.again(ctx, "purging", func() (err error) {
+			batch, err = s.purgeAtOnce(ctx, from, before, size)
+			return err
+		})
+		total += batch.deleted
+		if !batch.locked.IsZero() && (locked.IsZero() || batch.locked.Before(locked)) {
+			locked = batch.locked
+		}
+		switch {
+		case err != nil:
+			return total, err
+		case batch.deleted > 0, batch.reached.After(from), size == 1 && !batch.reached.IsZero():
+			from = batch.reached
+		case size > 1 && !locked.IsZero():
+			from, size = locked, 1
+		default:
+			return total, nil
+		}
+	}
+}
+
+// A purged batch: how many rows were deleted, when the last of those looked at expired,
+// and when the first that was left did, because another transaction had locked it.
+type purged struct {
+	deleted         int
+	reached, locked time.Time
+}
+
+func (s *Store) purgeAtOnce(ctx context.Context, from, before time.Time, size int) (p purged, err error) {
 	q := s.statement()
-	q.text("WITH gone AS (DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM ", s.table, " WHERE expires_at < ")
-	q.arg(before.UTC())
+	lapsed := func() {
+		q.text(" expires_at < ")
+		q.arg(before.UTC())
+	}
+	q.text("WITH batch AS MATERIALIZED (SELECT id, expires_at FROM ", s.table, " WHERE")
+	lapsed()
 	q.text(" AND expires_at >= ")
 	q.arg(from.UTC())
-	q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(batch), " FOR UPDATE")
-	if batch > 1 {
+	q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(size), "), held AS MATERIALIZED (SELECT id FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM batch)) AND")
+	lapsed()
+	q.text(" FOR UPDATE")
+	if size > 1 {
 		q.text(" SKIP LOCKED")
 	}
-	q.text(")) RETURNING expires_at) SELECT count(*), max(expires_at) FROM gone")
-	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).Scan(&n, (*instant)(&reached))
-	return n, reached, err
+	q.text("), gone AS (DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM held)) RETURNING id)",
+		" SELECT (SELECT count(*) FROM gone), max(expires_at), min(expires_at) FILTER (WHERE id NOT IN (SELECT id FROM held)) FROM batch")
+	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).Scan(&p.deleted, (*instant)(&p.reached), (*instant)(&p.locked))
+	return p, err
 }
 
 // purge is a batch of the others.
