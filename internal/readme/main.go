@@ -1,4 +1,4 @@
-// Readme follows README.md as a newcomer would: it runs every fenced sh and go
+// Readme follows README.md as a newcomer would: it runs every fenced sh, go and js
 // block in a fresh clone of the repository, and compares what the README prints.
 //
 //	go run ./internal/readme
@@ -7,11 +7,14 @@
 //
 // A sh block runs with bash in the root of the clone. A go block is a complete file
 // and runs in a module of its own beside the clone, with go run, or with go test
-// when it imports "testing". A text block right after one of them is what it prints;
+// when it imports "testing". A js block is a module of Node that talks to
+// examples/server, and is told the code that the server prints. A text block right after
+// one of them is what it prints;
 // in it, "…" stands for any text, and a line with nothing else for any lines.
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -55,7 +58,7 @@ func check(ctx context.Context, repo string) error {
 	}
 	ran := 0
 	for i, b := range blocks {
-		if b.language != "sh" && b.language != "go" {
+		if b.language != "sh" && b.language != "go" && b.language != "js" {
 			continue
 		}
 		begin := time.Now()
@@ -119,6 +122,9 @@ func run(ctx context.Context, b block, tmp string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if b.language == "js" {
+		return runNode(ctx, b, tmp, dir)
+	}
 	file, verb := "main.go", "run"
 	if strings.Contains(b.text, "\t\"testing\"\n") {
 		file, verb = "readme_test.go", "test"
@@ -139,6 +145,61 @@ func run(ctx context.Context, b block, tmp string) (string, error) {
 	}
 	return command(ctx, dir, []string{"GOWORK=off"}, "go", verb, ".")
 }
+
+// runNode starts the server of the clone in a folder of its own, runs the block, and
+// types the code that the server prints.
+func runNode(ctx context.Context, b block, tmp, dir string) (string, error) {
+	clone, server := filepath.Join(tmp, "mfa"), filepath.Join(dir, "server")
+	if _, err := command(ctx, clone, nil, "go", "build", "-o", server, "./examples/server"); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.mjs"), []byte(b.text), 0o600); err != nil {
+		return "", err
+	}
+	if _, err := command(ctx, dir, nil, "npm", "install", "--no-audit", "--no-fund", "@workos-inc/node@"+sdkVersion); err != nil {
+		return "", err
+	}
+	env := append(os.Environ(), "WORKOS_API_KEY=sk_test_0123456789abcdef", "MFA_KEYS=")
+	serving := exec.CommandContext(ctx, server)
+	serving.Dir, serving.Env = dir, env
+	said, err := serving.StderrPipe()
+	if err != nil {
+		return "", err
+	}
+	started, err := serving.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	if err := serving.Start(); err != nil {
+		return "", err
+	}
+	defer func() { _, _ = serving.Process.Kill(), serving.Wait() }()
+	if _, err := started.Read(make([]byte, 1)); err != nil { // it prints once it listens
+		return "", fmt.Errorf("the server did not start: %w", err)
+	}
+	node := exec.CommandContext(ctx, "node", "main.mjs")
+	node.Dir, node.Env = dir, env
+	var out, rest bytes.Buffer
+	node.Stdout, node.Stderr = &out, &rest
+	typed, err := node.StdinPipe()
+	if err != nil {
+		return "", err
+	}
+	go func() {
+		for lines := bufio.NewScanner(said); lines.Scan(); {
+			if code := regexp.MustCompile(`^sms to .*\b([0-9]{6})\.$`).FindStringSubmatch(lines.Text()); code != nil {
+				_, _ = fmt.Fprintln(typed, code[1]) // if that fails, node says so
+			}
+		}
+	}()
+	if err := node.Run(); err != nil {
+		return "", fmt.Errorf("node: %w\n%s%s", err, &out, &rest)
+	}
+	return out.String(), nil
+}
+
+// sdkVersion runs on every Node that is still supported.
+const sdkVersion = "8.13.0"
 
 // command returns the standard output; the error holds the rest.
 func command(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
