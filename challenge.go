@@ -38,8 +38,9 @@ type ChallengeParams struct {
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
 	// same answer: within 24 hours, for the factor's last four keys, the same
 	// challenge, and no second message. A key whose message could not be sent is free
-	// again. With other parameters it is ErrIdempotencyKey. At most 255 bytes that nobody
-	// guesses, such as a random UUID. Defaults to none.
+	// again. That is one message at most: none, if the process died in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
+	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID. Give
+	// ctx a life of its own, or whoever hangs up voids the challenge. Defaults to none.
 	IdempotencyKey string
 }
 
@@ -399,7 +400,12 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	case f.lapsed(now):
 		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
 	case again && !request.sameAsked(ch.request):
-		return Verification{}, outcome{err: errIdempotencyKey(ch.ID)}
+		out := outcome{err: errIdempotencyKey(ch.ID)}
+		if ch.Status == StatusVerified { // whoever guessed the key may not try codes under it
+			ch.answered(nil, now)
+			out.save = []stored{ch}
+		}
+		return Verification{}, out
 	case again && ch.Status == StatusVerified: // its answer was lost
 		return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse}, outcome{}
 	case ch.Status == StatusVerified:
@@ -424,6 +430,9 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
 	}
 
+	if old := v.replaced; old != nil && f.Type == TypeTOTP && string(old.secret) == string(f.secret) {
+		f.nextStep = max(f.nextStep, old.nextStep) // the same app, brought along: its codes are used as well
+	}
 	first, codes := int64(0), []string{ch.code}
 	switch f.Type {
 	case TypeTOTP:
@@ -489,9 +498,11 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	if v.replaced != nil {
 		out.remove = append(out.remove, v.replaced)
 		out.events = append(out.events, v.replaced.event(EventReplaced))
-		u.drop(v.replaced)
 	}
 	if u != nil {
+		if v.replaced != nil {
+			u.drop(v.replaced)
+		}
 		u.verified(f)
 		if f.Type == TypeSMS {
 			u.sends.since = now

@@ -178,6 +178,7 @@ func ExampleService_Enroll_replaces() {
 		}
 	}
 	confirm(old.ID, secret)
+	clock.Advance(24 * time.Hour)
 
 	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
 		UserID: "user_42", Name: "new phone", Replaces: old.ID,

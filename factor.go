@@ -46,8 +46,9 @@ type EnrollParams struct {
 
 	// Replaces is the id of a confirmed factor of the same user, such as the app on the
 	// old phone. It works on until the new one is confirmed, and is deleted in that same
-	// commit. One that is not there or not the user's is ErrNotFound. Not for recovery
-	// codes, which replace each other. Optional.
+	// commit. One that is not there or not the user's is ErrNotFound, and so is a set of
+	// recovery codes: these replace each other. An enrolment that is begun anew has to name
+	// it again. Optional.
 	Replaces string
 
 	TOTP *TOTPParams // an authenticator app
@@ -59,8 +60,9 @@ type EnrollParams struct {
 	GenericOTP bool
 
 	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
-	// other factor at hand. They need no confirming: the factor is verified. A new set
-	// takes the place of the old one, which is dead from that moment. Wants a UserID.
+	// other factor at hand. They need no confirming: the factor is verified, so tell the
+	// person at once that it was added. A new set takes the place of the old one, which is
+	// dead from that moment. Wants a UserID.
 	RecoveryCodes bool
 }
 
@@ -348,14 +350,20 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 			u.factors = append(u.factors, other.membership())
 		}
 	}
-	count := len(u.factors)
-	if f.replaces != "" {
-		if !slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == f.replaces && m.verified }) {
-			return Factor{}, outcome{err: errNotFound(kindFactor, f.replaces)}
-		}
-		count-- // in the end
+	replaceable := func(id string) bool {
+		return slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == id && m.verified && m.kind != TypeRecoveryCodes })
 	}
-	if count >= maxFactors || len(u.factors) >= maxMembers {
+	if f.replaces != "" && !replaceable(f.replaces) {
+		return Factor{}, outcome{err: errNotFound(kindFactor, f.replaces)}
+	}
+	// Those that others are to replace go in the end, each once.
+	going := map[string]bool{}
+	for _, other := range append(slices.Clone(v.factors), f) {
+		if !other.verified && replaceable(other.replaces) && !slices.ContainsFunc(out.remove, func(r stored) bool { return r.columns().ID == other.ID }) {
+			going[other.replaces] = true
+		}
+	}
+	if len(u.factors)-len(going) >= maxFactors || len(u.factors) >= maxMembers {
 		return Factor{}, outcome{err: errTooManyFactors()}
 	}
 	u.factors = append(u.factors, f.membership())
@@ -388,8 +396,9 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 }
 
 // Factors returns the factors of a user, oldest first, unverified and disabled ones
-// included: challenge one that is StatusVerified, and let nobody in without a code
-// who has one that is not StatusUnverified. No factors and no error means that the
+// included: challenge one that is StatusVerified (of recovery codes: with
+// RecoveryCodesLeft), and let nobody in without a code who has one that is not
+// StatusUnverified. No factors and no error means that the
 // user has none. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
 	if userID == "" || userID == AnyUser {

@@ -191,16 +191,14 @@ func TestVerifyAgain(t *testing.T) {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	for name, c := range map[string]struct {
-		key, code string
-		want      error
+		key  string
+		want error
 	}{
-		"another code":           {"key", r.wrong(f), mfa.ErrIdempotencyKey},
-		"another spelling":       {"key", code + " ", mfa.ErrIdempotencyKey},
-		"another key":            {"kez", code, mfa.ErrChallengePreviouslyVerified},
-		"no key":                 {"", code, mfa.ErrChallengePreviouslyVerified},
-		"a key that is too long": {strings.Repeat("k", 256), code, mfa.ErrInvalidParameter},
+		"another key":            {"kez", mfa.ErrChallengePreviouslyVerified},
+		"no key":                 {"", mfa.ErrChallengePreviouslyVerified},
+		"a key that is too long": {strings.Repeat("k", 256), mfa.ErrInvalidParameter},
 	} {
-		if v, err := r.answerWith(c.key, ch, f, c.code); v.Valid || !errors.Is(err, c.want) {
+		if v, err := r.answerWith(c.key, ch, f, code); v.Valid || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -213,6 +211,29 @@ func TestVerifyAgain(t *testing.T) {
 	r.clock.Advance(time.Millisecond)
 	if _, err := r.answerWith("key", ch, f, code); !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 		t.Errorf("after a minute: %v", err)
+	}
+}
+
+// TestVerifyKeyIsNoOracle: under the key of a success, another code or spelling is
+// refused, and ends what the key was good for: nobody can try codes under it.
+func TestVerifyKeyIsNoOracle(t *testing.T) {
+	for name, change := range map[string]func(code, wrong string) string{
+		"another code":     func(_, wrong string) string { return wrong },
+		"another spelling": func(code, _ string) string { return code + " " },
+	} {
+		r := newRig(t)
+		f := r.totp(ann)
+		ch := r.challenge(f)
+		code, wrong := r.right(f), r.wrong(f)
+		if _, err := r.answerWith("key", ch, f, code); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := r.answerWith("key", ch, f, change(code, wrong)); v.Valid || !errors.Is(err, mfa.ErrIdempotencyKey) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if v, err := r.answerWith("key", ch, f, code); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+			t.Errorf("the right code after %s: %v", name, err)
+		}
 	}
 }
 

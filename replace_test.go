@@ -109,6 +109,60 @@ func TestReplaceAtTheCap(t *testing.T) {
 	mustBe(t, err, mfa.ErrTooManyFactors)
 }
 
+// TestReplaceBesideOthers: at the cap, what is to go makes room for other replacements
+// and for a new set of recovery codes, once each.
+func TestReplaceBesideOthers(t *testing.T) {
+	r := newRig(t)
+	var all []enrolled
+	for range 9 {
+		all = append(all, r.totp(ann))
+	}
+	set, _ := r.recovery(ann)
+	if _, err := r.enrollInPlaceOf(all[0]); err != nil {
+		t.Fatal(err)
+	}
+	r.recovery(ann)
+	sms := mfa.EnrollParams{UserID: ann, Replaces: all[0].ID, SMS: &mfa.SMSParams{PhoneNumber: phone}}
+	_, err := r.Enroll(t.Context(), sms) // two for one that goes
+	mustBe(t, err, mfa.ErrTooManyFactors)
+	sms.Replaces = all[1].ID
+	if _, err := r.Enroll(t.Context(), sms); err != nil {
+		t.Error(err)
+	}
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
+	mustBe(t, err, mfa.ErrTooManyFactors)
+	_, err = r.enrollInPlaceOf(set) // it is gone, and could not be replaced
+	mustBe(t, err, mfa.ErrNotFound)
+}
+
+// TestReplaceByItself: an app that is brought along a second time brings its used codes.
+func TestReplaceByItself(t *testing.T) {
+	r := newRig(t)
+	old := r.enrollTOTP(ann)
+	ch := r.challenge(old)
+	code := r.right(old)
+	if _, err := r.answer(ch, old, code); err != nil {
+		t.Fatal(err)
+	}
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, Replaces: old.ID, TOTP: &mfa.TOTPParams{Issuer: "Bar Corp", User: "alan", Secret: old.secret},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := enrolled{enr.Factor, enr.TOTP.Secret()}
+	ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.answer(ch, next, code)
+	mustBe(t, err, mfa.ErrInvalidCode)
+	r.clock.Advance(30 * time.Second)
+	if _, err := r.answer(ch, next, r.right(next)); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReplaceWhatIsGone: a factor that was taken away meanwhile, or disabled, stands in
 // nobody's way.
 func TestReplaceWhatIsGone(t *testing.T) {

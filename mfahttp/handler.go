@@ -23,7 +23,10 @@
 // A wait that a person must sit out is never 429, 408 or 5xx, because SDKs sleep and send
 // the same stale code again. It is 400, with the code one_time_code_too_many_attempts on
 // verify and rate_limit_exceeded on challenge, and with the seconds in "retry_after".
-// Every error has a "code", that of an unknown route too. A phone number is not
+// A message that could not be sent is 502, which some SDKs send again by themselves; it
+// counts, so what they are told in the end is the wait. A client that hangs up does not
+// stop a message: it has 30 seconds, or what is left of the request's deadline. Every
+// error has a "code", that of an unknown route too. A phone number is not
 // quoted in an error. The answer of verify leaves the code of a generic_otp challenge
 // out. A factor that was never confirmed is not listed, and where its user has another
 // one, challenging it is refused unless the body has "confirm": true.
@@ -47,6 +50,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/authfactor/mfa"
 )
@@ -71,6 +75,9 @@ type Config struct {
 // minAPIKey is what a key has at least: NIST SP 800-63B-4 section 3.1.2.2 wants 112 bits
 // of what is stored without a password hash.
 const minAPIKey = 16
+
+// sendTimeout is what a sender has for a message unless the request has a deadline.
+const sendTimeout = 30 * time.Second
 
 // New returns the handler. Its error says how to mend the Config.
 func New(cfg Config) (http.Handler, error) {
@@ -256,8 +263,19 @@ func (h *handler) challenge(q *request) (int, any, error) {
 	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &p.Confirm}); err != nil {
 		return 0, nil, err
 	}
-	ch, err := h.svc.Challenge(q.ctx, p)
+	ctx, cancel := sending(q.ctx)
+	defer cancel()
+	ch, err := h.svc.Challenge(ctx, p)
 	return http.StatusCreated, Challenge{ch}, err
+}
+
+// sending is a context that a client who hangs up does not end: the message may be on
+// its way, and its challenge must not be void when the client asks again with its key.
+func sending(ctx context.Context) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 }
 
 func (h *handler) challengeLegacy(q *request) (int, any, error) {
@@ -330,7 +348,7 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 		default:
 			return 0, nil, invalid("A query parameter is unknown: before, after, limit and order are known.")
 		}
-		if err != nil || limit < 1 || limit > 100 || !slices.Contains([]string{"normal", "asc", "desc"}, order) {
+		if err != nil || len(values) != 1 || limit < 1 || limit > 100 || !slices.Contains([]string{"normal", "asc", "desc"}, order) {
 			return 0, nil, invalid("limit must be from 1 to 100, and order normal, asc or desc.")
 		}
 	}

@@ -52,7 +52,7 @@ var mutants = []mutant{
 	{"an enrolment never lapses", "factor.go", "return !f.verified && !now.Before(f.ExpiresAt) }", "return false }"},
 	{"Reset makes used codes valid", "factor.go", "f.guesses = guesses{}\n\t\tf.setStatus(now)", "f.guesses, f.nextStep = guesses{}, 0\n\t\tf.setStatus(now)"},
 	{"two steps of delay", "totp.go", "around := int64(p.steps() / 2)", "around := int64(p.steps()/2) + 1"},
-	{"eleven factors", "factor.go", "if len(u.factors) >= maxFactors {", "if len(u.factors) > maxFactors {"},
+	{"eleven factors", "factor.go", "if len(u.factors)-len(going) >= maxFactors ||", "if len(u.factors)-len(going) > maxFactors ||"},
 
 	// Messages.
 	{"messages are not charged to the number", "challenge.go", "n.sends.charge(now)", "_ = n"},
@@ -85,8 +85,10 @@ var mutants = []mutant{
 
 	// A factor in the place of another.
 	{"keep the factor that was replaced", "challenge.go", "out.remove = append(out.remove, v.replaced)", "_ = v"},
-	{"replace what is not confirmed", "factor.go", "m.id == f.replaces && m.verified", "m.id == f.replaces"},
-	{"replace a factor of anybody", "factor.go", "m.id == f.replaces && m.verified", "m.verified"},
+	{"replace what is not confirmed", "factor.go", "m.id == id && m.verified &&", "m.id == id &&"},
+	{"replace a factor of anybody", "factor.go", "m.id == id && m.verified &&", "m.verified &&"},
+	{"forget the codes of an app that is brought along again", "challenge.go", "f.nextStep = max(f.nextStep, old.nextStep)", "_ = old"},
+	{"try codes under the key of a success", "challenge.go", "ch.answered(nil, now)\n\t\t\tout.save", "out.save"},
 
 	// A call that is made again.
 	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
@@ -95,7 +97,7 @@ var mutants = []mutant{
 	{"believe reads of different moments", "challenge.go", "sure := p.IdempotencyKey == \"\"", "sure := true"},
 	{"never forget a key", "idempotency.go", "now.Sub(earlier.at).Abs() <= within", "within > 0"},
 	{"any key is the same", "idempotency.go", "len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key)", "len(earlier.key) > 0"},
-	{"compare another code under the same key", "challenge.go", "case again && !request.sameAsked(ch.request):", "case false:"},
+	{"compare another code under the same key", "challenge.go", "case again && !request.sameAsked(ch.request):", "case false && again:"},
 	{"share in a success with a wrong code", "idempotency.go", "ch.request = request{}", "_ = ch"},
 	{"keep every key", "idempotency.go", "kept[max(0, len(kept)-maxRequests):]", "kept"},
 	{"tell the code of a message", "challenge.go", "if v.factor.Type == TypeGenericOTP {\n\t\ttold", "if v.factor.Type != \"\" {\n\t\ttold"},

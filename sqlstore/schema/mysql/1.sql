@@ -10,7 +10,7 @@ CREATE TABLE IF NOT EXISTS mfa_records (
 	kind       VARBINARY(32)  NOT NULL, -- factor, challenge, number or user
 	parent     VARBINARY(64)  NOT NULL, -- of a challenge its factor, of a factor its user's record
 	user_id    VARBINARY(255) NOT NULL, -- the owner of a factor, as the application calls it
-	type       VARBINARY(32)  NOT NULL, -- totp or sms
+	type       VARBINARY(32)  NOT NULL, -- totp, sms, generic_otp or recovery_codes
 	status     VARBINARY(32)  NOT NULL, -- of a factor: unverified, verified or disabled
 	created_at BIGINT,
 	updated_at BIGINT,

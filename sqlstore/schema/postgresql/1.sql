@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS mfa_records (
 	kind       text COLLATE "C" NOT NULL, -- factor, challenge, number or user
 	parent     text COLLATE "C" NOT NULL, -- of a challenge its factor, of a factor its user's record
 	user_id    text COLLATE "C" NOT NULL, -- the owner of a factor, as the application calls it
-	type       text COLLATE "C" NOT NULL, -- totp or sms
+	type       text COLLATE "C" NOT NULL, -- totp, sms, generic_otp or recovery_codes
 	status     text COLLATE "C" NOT NULL, -- of a factor: unverified, verified or disabled
 	created_at timestamptz,
 	updated_at timestamptz,

@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS mfa_records (
 	kind       TEXT NOT NULL,    -- factor, challenge, number or user
 	parent     TEXT NOT NULL,    -- of a challenge its factor, of a factor its user's record
 	user_id    TEXT NOT NULL,    -- the owner of a factor, as the application calls it
-	type       TEXT NOT NULL,    -- totp or sms
+	type       TEXT NOT NULL,    -- totp, sms, generic_otp or recovery_codes
 	status     TEXT NOT NULL,    -- of a factor: unverified, verified or disabled
 	created_at INTEGER,
 	updated_at INTEGER,
