@@ -252,7 +252,7 @@ func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outco
 	case lane.disabled:
 		return outcome{err: errFactorDisabled(f.ID)}
 	}
-	wait := lane.wait(now)
+	wait, kind := lane.wait(now), EventThrottled
 	out := outcome{save: []stored{ch}}
 	if request != nil {
 		f.remember(request, now, ch.ID)
@@ -265,19 +265,22 @@ func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outco
 		}
 		// The factor remembers its successes, so that Verify need not write here.
 		n.sends.since = later(n.sends.since, f.success)
-		wait = max(wait, n.sends.wait(now, quota))
+		unsent := n.sends.wait(now, quota)
 		n.sends.charge(now)
 		n.touch(now)
 		out.saveNumber(v)
 		if u != nil {
-			wait = max(wait, u.sends.wait(now, sendQuota))
+			unsent = max(unsent, u.sends.wait(now, sendQuota))
 			u.sends.charge(now)
 			u.touch(now)
 			out.save = append(out.save, u)
 		}
+		if unsent > wait {
+			wait, kind = unsent, EventMessageRefused
+		}
 	}
 	if wait > 0 {
-		e := f.event(EventThrottled)
+		e := f.event(kind)
 		e.RetryAfter = wait
 		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
 	}
@@ -464,24 +467,36 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		} else if !now.Add(wait).Before(ch.ExpiresAt) {
 			left = 0
 		}
-		e := f.eventOf(ch, EventFailed)
-		e.Failures, e.RetryAfter = int(lane.failures), wait
-		out.events = append(out.events, e)
+		kinds := []string{EventFailed}
 		if replayed {
-			out.events = append(out.events, f.eventOf(ch, EventReplayed))
+			kinds = append(kinds, EventReplayed)
 		}
 		if lane.disabled {
-			out.events = append(out.events, f.eventOf(ch, EventDisabled))
+			kinds = append(kinds, EventDisabled)
+		}
+		for _, kind := range kinds {
+			e := f.eventOf(ch, kind)
+			e.Failures, e.RetryAfter = int(lane.failures), wait
+			out.events = append(out.events, e)
 		}
 		out.err = errInvalidCode(ch.ID, left, wait)
 		return Verification{Challenge: ch.public()}, out
 	}
 
-	e := f.eventOf(ch, EventVerified)
-	e.FirstUse, e.Failures = !f.verified, int(lane.failures)
-	out.events = append(out.events, e)
+	kinds := []string{EventVerified}
+	firstUse := !f.verified
+	if firstUse {
+		kinds = append(kinds, EventFirstUse)
+	}
+	if f.Type == TypeRecoveryCodes {
+		kinds = append(kinds, EventRecovered)
+	}
+	failures := int(lane.failures)
+	if failures >= suspicious {
+		kinds = append(kinds, EventSuccessAfterFailures)
+	}
 	ch.Status, ch.code = StatusVerified, ""
-	ch.request.firstUse = request != nil && e.FirstUse
+	ch.request.firstUse = request != nil && firstUse
 	lane.succeed()
 	f.verified, f.success = true, now
 	switch f.Type {
@@ -491,6 +506,11 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		f.recovery = slices.Delete(f.recovery, matched, matched+1)
 	}
 	f.setStatus(now)
+	for _, kind := range kinds {
+		e := f.eventOf(ch, kind)
+		e.Failures = failures
+		out.events = append(out.events, e)
+	}
 	if n != nil {
 		n.touch(now)
 		out.saveNumber(v)
@@ -510,7 +530,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		u.touch(now)
 		out.save = append(out.save, u)
 	}
-	return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: e.FirstUse}, out
+	return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}, out
 }
 
 // match compares the code with every candidate and returns the place of the last

@@ -1,49 +1,150 @@
 package mfa
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
 
-// The kinds of events.
+// The kinds of events. Some say more about another one of the same call, which
+// they follow.
 const (
-	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified unless it is a set of recovery codes
-	EventReplaced      = "replaced"       // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
-	EventMessageSent   = "message_sent"   // a text message was handed to the sender
-	EventMessageFailed = "message_failed" // the sender failed; the challenge is void
-	EventVerified      = "verified"       // a code was accepted; FirstUse: it confirmed the factor
-	EventFailed        = "failed"         // a wrong code was answered and counted
-	EventReplayed      = "replayed"       // the wrong code of the same call's EventFailed had been accepted before
-	EventThrottled     = "throttled"      // a call was refused because of a wait
-	EventDisabled      = "disabled"       // the wrong code of the same call's EventFailed disabled the factor
-	EventUnenrolled    = "unenrolled"     // a factor was deleted
-	EventReset         = "reset"          // an operator cleared the failures of a factor
+	EventEnrolled       = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
+	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
+	EventUnenrolled     = "unenrolled"      // a factor was deleted
+	EventReset          = "reset"           // an operator cleared the failures of a factor
+	EventMessageSent    = "message_sent"    // a text message was handed to the sender
+	EventMessageFailed  = "message_failed"  // the sender failed; the challenge is void
+	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
+	EventThrottled      = "throttled"       // a call was refused because the factor waits after wrong codes
+	EventVerified       = "verified"        // a code was accepted
+	EventFailed         = "failed"          // a wrong code was answered and counted
+
+	EventFirstUse             = "first_use"              // beside verified: the code confirmed the factor, which logs in from now on
+	EventRecovered            = "recovered"              // beside verified: it was a recovery code
+	EventSuccessAfterFailures = "success_after_failures" // beside verified: after five wrong codes in a row or more
+	EventReplayed             = "replayed"               // beside failed: the code had been accepted before
+	EventDisabled             = "disabled"               // beside failed: the wrong code disabled the factor
 )
 
 // An Event is one thing that happened to a factor. It never holds a secret, a
-// code or a phone number.
+// code or a phone number, unless the application's ids or Source do.
 type Event struct {
-	Kind        string    // one of the Event constants
-	Time        time.Time // by the service's clock
-	FactorID    string
-	FactorType  string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
-	UserID      string // the owner; "" for none
-	ChallengeID string // "" when no challenge was involved
+	Kind         string    // one of the Event constants
+	Time         time.Time // by the service's clock
+	FactorID     string
+	FactorType   string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
+	FactorStatus string // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
+	UserID       string // the owner; "" for none
+	ChallengeID  string // "" when no challenge was involved
+	Source       string // as WithSource put it into the context; "" for none
 
-	// FirstUse is set with EventVerified when the code confirmed the enrolment:
-	// tell the person, by another channel, that a factor was added (NIST
-	// SP 800-63B-4 section 4.1.2.1).
-	FirstUse bool
-
-	// Failures is how many wrong codes in a row there were: with EventVerified
-	// those before this success (tell the person after 5), with EventFailed
+	// Failures is how many wrong codes in a row there were: with EventVerified and
+	// those beside it those before this success, with EventFailed and those beside it
 	// including this one.
 	Failures int
 
-	// RetryAfter is the wait, with EventThrottled, and with EventFailed when this
-	// wrong code began one.
+	// RetryAfter is the wait, with EventThrottled and EventMessageRefused, and with
+	// EventFailed when this wrong code began one.
 	RetryAfter time.Duration
 }
 
+// Notify says whether the owner should be told, by another way than the one that
+// was used, such as by mail to the address of before. It is true for
+//
+//   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST
+//     SP 800-63B-4 section 4.1.2.1, OWASP ASVS 5.0 6.3.7);
+//   - EventUnenrolled, if the factor was confirmed, and EventReset;
+//   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
+//   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
+//     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5).
+//
+// EventReplaced is none: what took the place raises one of its own.
+func (e Event) Notify() bool {
+	switch e.Kind {
+	case EventFirstUse, EventReset, EventRecovered, EventDisabled, EventSuccessAfterFailures:
+		return true
+	case EventEnrolled, EventUnenrolled:
+		return e.FactorStatus != StatusUnverified
+	case EventFailed:
+		return e.Failures == suspicious || e.Failures == 2*suspicious || e.Failures == 4*suspicious
+	}
+	return false
+}
+
+// suspicious is how many wrong codes in a row the owner is told of.
+const suspicious = 5
+
+// LogValue gives what is set, as a group.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("kind", e.Kind)}
+	for _, a := range []slog.Attr{
+		slog.String("factor", e.FactorID), slog.String("type", e.FactorType), slog.String("status", e.FactorStatus),
+		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("source", e.Source),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if e.Failures > 0 {
+		attrs = append(attrs, slog.Int("failures", e.Failures))
+	}
+	if e.RetryAfter > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.RetryAfter))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// LogEvents returns a [Config.OnEvent] that logs each event with the message "mfa",
+// as [Event.LogValue] gives it, at level Info, and at level Warn what somebody may
+// have to look at: wrong codes, waits, and messages that were not sent. nil is
+// slog.Default().
+func LogEvents(log *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		level := slog.LevelInfo
+		switch e.Kind {
+		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageRefused, EventSuccessAfterFailures:
+			level = slog.LevelWarn
+		}
+		l := log
+		if l == nil {
+			l = slog.Default()
+		}
+		l.LogAttrs(ctx, level, "mfa", e.LogValue().Group()...)
+	}
+}
+
+type sourceKey struct{}
+
+// WithSource returns a context whose calls raise events with this source: whatever
+// says where a request came from, such as its address. The service gives it no
+// meaning, and no limit goes by it. It is cut to 255 bytes of UTF-8.
+func WithSource(ctx context.Context, source string) context.Context {
+	if len(source) > maxSource {
+		source = source[:maxSource]
+	}
+	return context.WithValue(ctx, sourceKey{}, strings.ToValidUTF8(source, ""))
+}
+
+// emit hands an event to the application.
+func (s *Service) emit(ctx context.Context, e Event) {
+	if s.onEvent == nil {
+		return
+	}
+	e.Source, _ = ctx.Value(sourceKey{}).(string)
+	defer func() {
+		if p := recover(); p != nil {
+			// The value of the panic is the application's and may hold anything.
+			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", e.Kind, "panic_type", fmt.Sprintf("%T", p))
+		}
+	}()
+	s.onEvent(ctx, e)
+}
+
 func (f *factor) event(kind string) Event {
-	return Event{Kind: kind, FactorID: f.ID, FactorType: f.Type, UserID: f.UserID}
+	return Event{Kind: kind, FactorID: f.ID, FactorType: f.Type, FactorStatus: f.Status, UserID: f.UserID}
 }
 
 func (f *factor) eventOf(ch *challenge, kind string) Event {

@@ -414,3 +414,37 @@ func ExampleParseKeyring() {
 	// <nil>
 	// mfa: config: key 1 is not the base64 of 32 bytes; make one with mfa.NewKey or `openssl rand -base64 32`
 }
+
+// What happens to factors goes to the log, and to the owner what they should know.
+func ExampleEvent_Notify() {
+	mail := func(user, what string) { fmt.Println("mail to", user+":", what) }
+	logged := mfa.LogEvents(slog.New(slog.DiscardHandler))
+	clock := new(mfatest.Clock)
+	svc, err := mfa.New(mfa.Config{
+		Now: clock.Now, Logger: slog.New(slog.DiscardHandler),
+		OnEvent: func(ctx context.Context, e mfa.Event) {
+			logged(ctx, e)
+			if e.Notify() {
+				mail(e.UserID, e.Kind+" "+e.FactorType+" from "+e.Source) // put into a queue in real life
+			}
+		},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := mfa.WithSource(context.Background(), "198.51.100.7") // once, around all handlers
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(enr.TOTP.Secret(), clock.Now())})
+	if err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// mail to user_42: first_use totp from 198.51.100.7
+}

@@ -360,7 +360,7 @@ func TestOnEventCalls(t *testing.T) {
 		}
 	})
 	r.totp(ann)
-	if want := []string{"enrolled unverified", "verified verified"}; !slices.Equal(seen, want) {
+	if want := []string{"enrolled unverified", "verified verified", "first_use verified"}; !slices.Equal(seen, want) {
 		t.Errorf("seen %v, want %v", seen, want)
 	}
 }

@@ -374,7 +374,7 @@ func TestSuccessForgetsRow(t *testing.T) {
 	if _, err := r.answer(r.patientChallenge(f), f, r.right(f)); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.took()[0]; e.Kind != mfa.EventVerified || e.Failures != 4 || e.FirstUse {
+	if e := r.took()[0]; e.Kind != mfa.EventVerified || e.Failures != 4 {
 		t.Errorf("event %+v, want verified after 4 failures", e)
 	}
 	ch := r.challenge(f)
@@ -564,7 +564,7 @@ func TestEventOnFailures(t *testing.T) {
 		t.Fatalf("%d events, want 5 and one throttled", len(events))
 	}
 	for i, e := range events[:5] {
-		want := mfa.Event{Kind: mfa.EventFailed, Time: r.clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
+		want := mfa.Event{Kind: mfa.EventFailed, Time: r.clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, FactorStatus: mfa.StatusVerified, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
 		if i == 4 {
 			want.RetryAfter = 30 * time.Second
 		}

@@ -83,8 +83,9 @@ type Config struct {
 	Logger *slog.Logger
 
 	// OnEvent is called once for each thing that happened, after it was committed
-	// and before the call returns, in the caller's goroutine: be quick. A panic in it
-	// is recovered and logged. Defaults to none.
+	// and before the call returns, in the caller's goroutine: be quick. Whatever it does,
+	// the outcome stands; a panic in it is recovered and logged. Event.Notify says what
+	// to tell the owner; LogEvents is one to begin with. Defaults to none.
 	OnEvent func(context.Context, Event)
 }
 
@@ -283,17 +284,4 @@ func (s *Service) now() (time.Time, error) {
 		return time.UnixMilli(ms).UTC(), nil
 	}
 	return time.Time{}, fmt.Errorf("%w: Config.Now says %s", ErrClock, t)
-}
-
-func (s *Service) emit(ctx context.Context, e Event) {
-	if s.onEvent == nil {
-		return
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			// The value of the panic is the application's and may hold anything.
-			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", e.Kind, "panic_type", fmt.Sprintf("%T", p))
-		}
-	}()
-	s.onEvent(ctx, e)
 }

@@ -38,6 +38,7 @@ const (
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes
+	maxSource         = 255 // bytes
 	maxRequests       = 4   // with a key, that a factor remembers
 	keepRequest       = 24 * time.Hour
 	keepVerify        = time.Minute

@@ -51,7 +51,7 @@ func TestReplace(t *testing.T) {
 		t.Errorf("%d commits", n)
 	}
 	events := r.took()
-	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != old.ID {
+	if len(events) != 3 || events[2].Kind != mfa.EventReplaced || events[2].FactorID != old.ID {
 		t.Errorf("events %+v", events)
 	}
 	_, err = r.answer(open, old, r.right(old))

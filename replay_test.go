@@ -252,7 +252,7 @@ func TestConfirmRace(t *testing.T) {
 	errs := all(50, func(int) error { _, err := r.answer(ch, f, code); return err })
 	first := 0
 	for _, e := range r.took() {
-		if e.FirstUse {
+		if e.Kind == mfa.EventFirstUse {
 			first++
 		}
 	}

@@ -54,6 +54,14 @@ var mutants = []mutant{
 	{"two steps of delay", "totp.go", "around := int64(p.steps() / 2)", "around := int64(p.steps()/2) + 1"},
 	{"eleven factors", "factor.go", "if len(u.factors)-len(going) >= maxFactors ||", "if len(u.factors)-len(going) > maxFactors ||"},
 
+	// Events.
+	{"a first use raises nothing", "challenge.go", "if firstUse {\n\t\tkinds = append", "if false {\n\t\tkinds = append"},
+	{"a recovery raises nothing", "challenge.go", "if f.Type == TypeRecoveryCodes {\n\t\tkinds = append", "if false {\n\t\tkinds = append"},
+	{"success after failures raises nothing", "challenge.go", "if failures >= suspicious {", "if false {"},
+	{"a refused message is a throttled guess", "challenge.go", "wait, kind = unsent, EventMessageRefused", "wait, kind = unsent, EventThrottled"},
+	{"notify of an enrolment that is not confirmed", "events.go", "return e.FactorStatus != StatusUnverified", "return true"},
+	{"a panicking handler takes the call along", "events.go", "if p := recover(); p != nil {", "if p := error(nil); p != nil {"},
+
 	// Messages.
 	{"messages are not charged to the number", "challenge.go", "n.sends.charge(now)", "_ = n"},
 	{"messages are not charged to the user", "challenge.go", "u.sends.charge(now)", "_ = u"},

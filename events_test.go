@@ -1,0 +1,229 @@
+package mfa_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+func kinds(events []mfa.Event) []string {
+	var kinds []string
+	for _, e := range events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
+
+// TestEventKinds: each thing that can happen raises its events, in order, and each of
+// them says which factor, user and challenge it is about, and in what state the
+// factor is left.
+func TestEventKinds(t *testing.T) {
+	r := newRig(t)
+	confirmed, phones := r.totp(ann), r.phone(ann, phone)
+	codes, list := r.recovery(ann)
+	enrolling := r.enrollTOTP(ann)
+	r.clock.Advance(time.Hour)
+	refused := r.phone("user_bob", "+15005550007")
+
+	for _, tt := range []struct {
+		name   string
+		factor enrolled
+		do     func()
+		want   []string
+		status string
+	}{
+		{"a wrong code", confirmed, func() { _, _ = r.answer(r.challenge(confirmed), confirmed, r.wrong(confirmed)) }, []string{"failed"}, mfa.StatusVerified},
+		{"a used code", confirmed, func() {
+			used := r.right(confirmed)
+			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
+			r.took()
+			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
+		}, []string{"failed", "replayed"}, mfa.StatusVerified},
+		{"a first use", enrolling, func() { r.login(enrolling) }, []string{"verified", "first_use"}, mfa.StatusVerified},
+		{"a recovery code", codes, func() { _, _ = r.answer(r.challenge(codes), codes, list[0]) }, []string{"verified", "recovered"}, mfa.StatusVerified},
+		{"a message", phones, func() { r.challenge(phones) }, []string{"message_sent"}, mfa.StatusVerified},
+		{"a message too soon", refused, func() {
+			r.challenge(refused)
+			r.took()
+			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: refused.ID, UserID: refused.UserID})
+		}, []string{"message_refused"}, mfa.StatusVerified},
+		{"success after failures", enrolling, func() {
+			r.fail(enrolling, 5)
+			r.took()
+			r.clock.Advance(time.Hour)
+			r.login(enrolling)
+		}, []string{"verified", "success_after_failures"}, mfa.StatusVerified},
+		{"disabled", confirmed, func() { r.fail(confirmed, 28); r.took(); r.fail(confirmed, 1) }, []string{"failed", "disabled"}, mfa.StatusDisabled},
+		{"reset", confirmed, func() { _ = r.Reset(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"reset"}, mfa.StatusVerified},
+		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unenrolled"}, mfa.StatusVerified},
+	} {
+		r.took()
+		tt.do()
+		events := r.took()
+		events = slices.DeleteFunc(events, func(e mfa.Event) bool { return e.Kind == mfa.EventThrottled })
+		if !slices.Equal(kinds(events), tt.want) {
+			t.Errorf("%s: events %v, want %v", tt.name, kinds(events), tt.want)
+			continue
+		}
+		for _, e := range events {
+			challenged := !slices.Contains([]string{"reset", "unenrolled", "message_refused"}, e.Kind)
+			if e.FactorID != tt.factor.ID || e.FactorType != tt.factor.Type || e.UserID != tt.factor.UserID || e.FactorStatus != tt.status || (e.ChallengeID != "") != challenged {
+				t.Errorf("%s: %+v", tt.name, e)
+			}
+		}
+	}
+}
+
+// TestMessageRefused: a wait for messages and one for wrong codes are told apart, by
+// the longer one.
+func TestMessageRefused(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	ch := r.challenge(f)
+	r.took()
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageRefused || e[0].RetryAfter != refusal(t, err).RetryAfter {
+		t.Errorf("%+v", e)
+	}
+	for range 5 {
+		_, _ = r.answer(ch, f, r.wrong(f))
+	}
+	r.clock.Advance(50 * time.Second) // of 60 for messages; of 30 for wrong codes
+	ch = r.patientChallenge(f)
+	_, _ = r.answer(ch, f, r.wrong(f)) // the sixth: 60 seconds
+	r.clock.Advance(time.Hour)
+	r.took()
+	ch = r.patientChallenge(f)
+	for range 2 {
+		_, _ = r.answer(ch, f, r.wrong(f))
+		r.clock.Advance(4 * time.Minute)
+	}
+	_, _ = r.answer(ch, f, r.wrong(f)) // the ninth: 8 minutes
+	r.took()
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventThrottled || e[0].RetryAfter != refusal(t, err).RetryAfter {
+		t.Errorf("%+v", e)
+	}
+}
+
+// TestNotify: the owner is told what they would want to know, and once.
+func TestNotify(t *testing.T) {
+	v, u := mfa.StatusVerified, mfa.StatusUnverified
+	for _, tt := range []struct {
+		event mfa.Event
+		want  bool
+	}{
+		{mfa.Event{Kind: mfa.EventEnrolled, FactorStatus: u}, false},
+		{mfa.Event{Kind: mfa.EventEnrolled, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventFirstUse, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventVerified, FactorStatus: v}, false},
+		{mfa.Event{Kind: mfa.EventVerified, FactorStatus: v, Failures: 5}, false},
+		{mfa.Event{Kind: mfa.EventSuccessAfterFailures, FactorStatus: v, Failures: 5}, true},
+		{mfa.Event{Kind: mfa.EventRecovered, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventUnenrolled, FactorStatus: u}, false},
+		{mfa.Event{Kind: mfa.EventUnenrolled, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventUnenrolled, FactorStatus: mfa.StatusDisabled}, true},
+		{mfa.Event{Kind: mfa.EventReplaced, FactorStatus: v}, false},
+		{mfa.Event{Kind: mfa.EventReset, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventFailed, Failures: 4}, false},
+		{mfa.Event{Kind: mfa.EventFailed, Failures: 5}, true},
+		{mfa.Event{Kind: mfa.EventFailed, Failures: 6}, false},
+		{mfa.Event{Kind: mfa.EventFailed, Failures: 10}, true},
+		{mfa.Event{Kind: mfa.EventFailed, Failures: 20}, true},
+		{mfa.Event{Kind: mfa.EventReplayed, Failures: 5}, false},
+		{mfa.Event{Kind: mfa.EventDisabled, Failures: 30}, true},
+		{mfa.Event{Kind: mfa.EventThrottled}, false},
+		{mfa.Event{Kind: mfa.EventMessageSent}, false},
+		{mfa.Event{Kind: mfa.EventMessageFailed}, false},
+		{mfa.Event{Kind: mfa.EventMessageRefused}, false},
+	} {
+		if got := tt.event.Notify(); got != tt.want {
+			t.Errorf("%+v: Notify is %v, want %v", tt.event, got, tt.want)
+		}
+	}
+}
+
+// TestSource: what the caller says of where a request came from is in its events, cut
+// to what a log can hold.
+func TestSource(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.took()
+	long := strings.Repeat("a", 254) + "äöü"
+	for source, want := range map[string]string{"198.51.100.7": "198.51.100.7", "": "", long: strings.Repeat("a", 254), "a\xffb": "ab"} {
+		ctx := mfa.WithSource(t.Context(), source)
+		if _, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f)})
+		if e := r.took(); len(e) != 1 || e[0].Source != want {
+			t.Errorf("source %q: %+v", source, e)
+		}
+	}
+}
+
+// TestLogEvents: the log has what is set, wrong codes as warnings, and no code.
+func TestLogEvents(t *testing.T) {
+	var log bytes.Buffer
+	plain := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
+	r := newRig(t, func(c *mfa.Config) { c.OnEvent = mfa.LogEvents(slog.New(slog.NewTextHandler(&log, plain))) })
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	wrong, right := r.wrong(f), r.right(f)
+	log.Reset()
+	ctx := mfa.WithSource(t.Context(), "198.51.100.7")
+	for range 5 {
+		_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: wrong})
+	}
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	want := "level=WARN msg=mfa kind=failed factor=" + f.ID + " type=totp status=verified user=" + ann + " challenge=" + ch.ID + " source=198.51.100.7 failures=5 retry_after=30s"
+	if len(lines) != 5 || lines[4] != want {
+		t.Errorf("log %q, want at last %q", lines, want)
+	}
+	log.Reset()
+	r.clock.Advance(30 * time.Second)
+	r.login(f)
+	if out := log.String(); !strings.HasPrefix(out, "level=INFO msg=mfa kind=verified") || !strings.Contains(out, "level=WARN msg=mfa kind=success_after_failures") || strings.Contains(out, right) {
+		t.Errorf("log %q", out)
+	}
+	mfa.LogEvents(nil)(t.Context(), mfa.Event{Kind: mfa.EventVerified}) // to the default, whatever that is
+}
+
+// TestOnEventBlocks: while a handler blocks, the outcome stands and every other
+// process sees it; a handler whose caller hung up changes nothing either.
+func TestOnEventBlocks(t *testing.T) {
+	blocked, release := make(chan struct{}), make(chan struct{})
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, code := r.challenge(f), r.right(f)
+	r.cfg.OnEvent = func(context.Context, mfa.Event) {
+		blocked <- struct{}{}
+		<-release
+	}
+	slow := r.another()
+	ctx, hangUp := context.WithCancel(t.Context())
+	told := make(chan error)
+	go func() {
+		_, err := slow.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
+		told <- err
+	}()
+	<-blocked
+	hangUp()
+	_, err := r.answer(ch, f, code)
+	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
+	close(release)
+	if err := <-told; err != nil {
+		t.Errorf("the one who was right is told %v", err)
+	}
+}
