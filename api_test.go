@@ -45,7 +45,7 @@ func source(t *testing.T, dir string) (*token.FileSet, []*ast.File) {
 // it is seen.
 func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
-	for _, dir := range []string{".", "mfahttp", "mfatest"} {
+	for _, dir := range []string{".", "mfahttp", "mfatest", "proof", "proof/proofhttp"} {
 		fset, files := source(t, dir)
 		var lines []string
 		for _, file := range files {
@@ -86,10 +86,10 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 			switch s := spec.(type) {
 			case *ast.ValueSpec:
 				for i, name := range s.Names {
-					if name.IsExported() && d.Tok == token.CONST {
+					if name.IsExported() && d.Tok == token.CONST && i < len(s.Values) {
 						add("const %s = %s", name, show(s.Values[i]))
 					} else if name.IsExported() {
-						add("var %s", name)
+						add("%s %s", d.Tok, name)
 					}
 				}
 			case *ast.TypeSpec:
@@ -126,7 +126,7 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 
 // TestEveryNameIsDocumented: exported names, their fields and methods.
 func TestEveryNameIsDocumented(t *testing.T) {
-	for _, dir := range []string{".", "mfahttp", "mfatest"} {
+	for _, dir := range []string{".", "mfahttp", "mfatest", "proof", "proof/proofhttp"} {
 		fset, files := source(t, dir)
 		undocumented := func(n ast.Node, name string) { t.Errorf("%s: %s has no comment", fset.Position(n.Pos()), name) }
 		fields := func(owner string, list *ast.FieldList) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/proof"
 )
 
 // The states of a challenge's record.
@@ -34,6 +36,13 @@ type ChallengeParams struct {
 	// cannot log in with a factor that they enrolled a moment ago. Set it on the page
 	// that enrolls, for the first factor too; never set it at login.
 	Confirm bool
+
+	// Action is what the code is to approve, such as a payment: the challenge is verified
+	// with the same Action alone, and its Verification has a receipt for it. The factor must
+	// have an owner. One that is not verified while its owner has one that is approves
+	// nothing, Confirm or not (ErrFactorUnverified). A text message should say what it is
+	// about: see SMSTemplate. Defaults to none, for a login.
+	Action proof.Action
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
 	// same answer: within 24 hours, for the factor's last four keys, the same
@@ -89,6 +98,12 @@ type VerifyParams struct {
 	// answered as a wrong code, but not compared and not counted.
 	Code string
 
+	// Action is what the code is to approve, made anew from what is about to be done. If
+	// it is not the one that the challenge was made for, the error matches proof.ErrMismatch, and
+	// nothing is compared or counted: the request was changed meanwhile, or a challenge of
+	// one purpose was brought to the page of another. Defaults to none, for a login.
+	Action proof.Action
+
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
 	// again: within a minute after it succeeded, with the same code, on this challenge
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
@@ -109,6 +124,19 @@ type Verification struct {
 	// FirstUse says that this code confirmed the enrolment. Tell the person, by
 	// another channel, that a factor was added.
 	FirstUse bool `json:"-"`
+
+	receipt *hidden[string]
+}
+
+// Receipt is the proof that the person approved the challenge's Action: good for 5
+// minutes from when the code was accepted, checked by package proof or by
+// [Service.Spend]. "" if the challenge was made for none, or the code was not accepted.
+// It does not print. Whoever has it can act in the person's place, once.
+func (v Verification) Receipt() string {
+	if v.receipt == nil {
+		return ""
+	}
+	return (*v.receipt)()
 }
 
 // Challenge asks a factor for a code; for an SMS factor a code is sent.
@@ -138,10 +166,13 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
 		return Challenge{}, err
 	}
+	if p.Action != (proof.Action{}) && !p.Action.Valid() {
+		return Challenge{}, errParameter("The purpose of the action must be 1 to 64 printable ASCII characters.")
+	}
 	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
 	sure := p.IdempotencyKey == ""
 	v, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
-		out := decideChallenge(now, s.policy, v, p)
+		out := s.decideChallenge(now, v, p)
 		if errors.Is(out.err, ErrThrottled) && !sure {
 			// The same request, made at once, may have charged the number after the factor
 			// was read that remembers it.
@@ -183,7 +214,7 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 	if ch.ID, err = newID(challengePrefix, now); err != nil {
 		return nil, err
 	}
-	ch.Kind, ch.Parent, ch.Type, ch.Status = kindChallenge, v.factor.ID, v.factor.Type, statusPending
+	ch.Kind, ch.Parent, ch.Type, ch.Status, ch.action = kindChallenge, v.factor.ID, v.factor.Type, statusPending, p.Action
 	if v.factor.Type == TypeSMS {
 		if s.sms == nil {
 			return nil, errNoSMSSender()
@@ -208,7 +239,7 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 // request is how the call is known again.
 func (p ChallengeParams) request() *request {
 	confirm := map[bool]string{true: "confirm"}[p.Confirm]
-	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm)
+	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm, p.Action.Purpose, string(p.Action.Hash[:]))
 }
 
 // loadEarlier sets the view's earlier challenge. One that is gone, or whose message
@@ -234,13 +265,15 @@ func (s *Service) loadEarlier(ctx context.Context, v *view) error {
 
 // decideChallenge says whether the factor may be challenged now, and charges the
 // message.
-func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outcome {
+func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) outcome {
 	ch, f, u, n := v.challenge, v.factor, v.user, v.number
 	lane := v.lane(now)
 	switch {
 	case f.lapsed(now):
 		return outcome{err: errNotFound(kindFactor, f.ID)}
-	case !f.verified && !in.Confirm && u.hasVerified():
+	case ch.action != (proof.Action{}) && f.UserID == "":
+		return outcome{err: errParameter("An action is approved by a factor with an owner.")}
+	case !f.verified && u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{}) || s.unproved(f)):
 		return outcome{err: errFactorUnverified(f.ID)}
 	}
 	request := in.request()
@@ -284,7 +317,7 @@ func decideChallenge(now time.Time, p Policy, v *view, in ChallengeParams) outco
 		e.RetryAfter = wait
 		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
 	}
-	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(p.ChallengeLifetime)
+	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(s.policy.ChallengeLifetime)
 	return out
 }
 
@@ -317,8 +350,10 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // nil only if the code was right, was never accepted before, and that is durable.
 //
 // The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
-// not the user's ([ErrNotFound]); [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
-// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorDisabled];
+// not the user's ([ErrNotFound]); another action ([proof.ErrMismatch]);
+// [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
+// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorUnverified], for an
+// enrolment that was begun without proof before its owner had a verified factor; [ErrFactorDisabled];
 // [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
 // Verification carries the challenge, and the same challenge can be tried again.
 // A wrong code is counted on the challenge and on the factor (on the number, for
@@ -326,9 +361,15 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // the outcome, if it was committed, counts.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
-	return transact(ctx, s, p.ChallengeID, load, func(now time.Time, v *view) (Verification, outcome) {
-		return decide(now, s.policy, v, p)
+	var answered *view
+	told, err := transact(ctx, s, p.ChallengeID, load, func(now time.Time, v *view) (Verification, outcome) {
+		answered = v
+		return s.decide(now, v, p)
 	})
+	if err == nil && p.Action != (proof.Action{}) {
+		told.receipt = s.receipt(answered.challenge, answered.factor)
+	}
+	return told, err
 }
 
 // loadChallenge reads a challenge whose factor the user may reach.
@@ -393,8 +434,8 @@ func (s *Service) loadReplaced(ctx context.Context, v *view) error {
 // decide says what an answer comes to. It is the whole of Verify but for reading
 // and writing: nothing here blocks, and nothing it says is told before it is
 // committed.
-func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, outcome) {
-	ch, f, u, n := v.challenge, v.factor, v.user, v.number
+func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification, outcome) {
+	p, ch, f, u, n := s.policy, v.challenge, v.factor, v.user, v.number
 	lane := v.lane(now)
 	wait := lane.wait(now)
 	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
@@ -402,6 +443,8 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	switch {
 	case f.lapsed(now):
 		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
+	case ch.action != in.Action:
+		return Verification{}, outcome{err: errOtherAction(ch.ID)}
 	case again && !request.sameAsked(ch.request):
 		out := outcome{err: errIdempotencyKey(ch.ID)}
 		if ch.Status == StatusVerified { // whoever guessed the key may not try codes under it
@@ -417,6 +460,8 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 		return Verification{}, outcome{err: errExpired(ch.ID)}
 	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
+	case !f.verified && u.hasVerified() && s.unproved(f):
+		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
 	case lane.disabled:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
 	case wait > 0:
@@ -495,7 +540,7 @@ func decide(now time.Time, p Policy, v *view, in VerifyParams) (Verification, ou
 	if failures >= suspicious {
 		kinds = append(kinds, EventSuccessAfterFailures)
 	}
-	ch.Status, ch.code = StatusVerified, ""
+	ch.Status, ch.code, ch.verified = StatusVerified, "", now
 	ch.request.firstUse = request != nil && firstUse
 	lane.succeed()
 	f.verified, f.success = true, now

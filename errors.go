@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/proof"
 )
 
 // What a call can be refused for. Match with [errors.Is]; the error itself is an
@@ -40,6 +42,12 @@ var (
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
 	// has one that was: it cannot log in. See [ChallengeParams.Confirm].
 	ErrFactorUnverified = errors.New("mfa: factor unverified")
+
+	// ErrProofRequired says that the user has a verified factor, and that the call did not
+	// bring a receipt of it: none, or one that is invalid, expired, spent or of another user or
+	// action. errors.Is finds in it what package proof says of it. See
+	// [EnrollParams.Proof].
+	ErrProofRequired = errors.New("mfa: proof of a second factor required")
 
 	// ErrNotFound says that there is no such factor or challenge, or that it is
 	// somebody else's: the two are told apart nowhere.
@@ -186,6 +194,19 @@ func errFactorDisabled(factorID string) *Error {
 func errFactorUnverified(factorID string) *Error {
 	return refuse(ErrFactorUnverified, "authentication_factor_unverified", factorID,
 		fmt.Sprintf("The authentication factor '%s' has not been confirmed yet.", factorID))
+}
+
+func errProofRequired(cause error) *Error {
+	e := refuse(ErrProofRequired, "second_factor_required", "", "A fresh second factor is required.")
+	if cause != nil {
+		e.reason = fmt.Errorf("%w: %w", ErrProofRequired, cause)
+	}
+	return e
+}
+
+func errOtherAction(challengeID string) *Error {
+	return refuse(proof.ErrMismatch, "authentication_challenge_action_mismatch", challengeID,
+		fmt.Sprintf("The authentication challenge '%s' was made for another action.", challengeID))
 }
 
 func errTooManyFactors() *Error {

@@ -197,7 +197,14 @@ func TestLogEvents(t *testing.T) {
 	if out := log.String(); !strings.HasPrefix(out, "level=INFO msg=mfa kind=verified") || !strings.Contains(out, "level=WARN msg=mfa kind=success_after_failures") || strings.Contains(out, right) {
 		t.Errorf("log %q", out)
 	}
-	mfa.LogEvents(nil)(t.Context(), mfa.Event{Kind: mfa.EventVerified}) // to the default, whatever that is
+	before := slog.Default()
+	t.Cleanup(func() { slog.SetDefault(before) })
+	log.Reset()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, plain)))
+	mfa.LogEvents(nil)(t.Context(), mfa.Event{Kind: mfa.EventVerified})
+	if log.Len() == 0 {
+		t.Error("nil does not log to the default")
+	}
 }
 
 // TestOnEventBlocks: while a handler blocks, the outcome stands and every other

@@ -15,6 +15,7 @@ import (
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
 )
 
 // A login: the password was right, now the second factor is asked for.
@@ -167,21 +168,25 @@ func ExampleService_Enroll_replaces() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	old, secret := exampleTOTP(svc)
-	confirm := func(factorID, secret string) {
-		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true})
+	// ask challenges a factor, for an action if there is one, and types what the app shows.
+	ask := func(factorID, secret string, a proof.Action) mfa.Verification {
+		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true, Action: a})
 		if err != nil {
 			log.Fatal(err)
 		}
-		_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())})
+		v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: a})
 		if err != nil {
 			log.Fatal(err)
 		}
+		return v
 	}
-	confirm(old.ID, secret)
+	ask(old.ID, secret, proof.Action{})
 	clock.Advance(24 * time.Hour)
 
+	// Whoever has a factor shows it before another one is enrolled.
+	approved := ask(old.ID, secret, proof.ActionOf(mfa.PurposeEnroll))
 	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
-		UserID: "user_42", Name: "new phone", Replaces: old.ID,
+		UserID: "user_42", Name: "new phone", Replaces: old.ID, Proof: approved.Receipt(),
 		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
 	})
 	if err != nil {
@@ -198,7 +203,7 @@ func ExampleService_Enroll_replaces() {
 		fmt.Println("Factors:", len(factors))
 	}
 	show()
-	confirm(enr.Factor.ID, enr.TOTP.Secret())
+	ask(enr.Factor.ID, enr.TOTP.Secret(), proof.Action{})
 	show()
 	// Output:
 	// work phone is verified. new phone is unverified. Factors: 2
@@ -316,17 +321,106 @@ func ExampleService_Factors() {
 	// Output: totp work phone false false
 }
 
+// A person takes a factor away with a code of one that they have, such as its own; an
+// operator, as AnyUser, without.
 func ExampleService_Unenroll() {
-	svc, _, _ := exampleService()
-	factor, _ := exampleTOTP(svc)
 	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	exampleLogin(svc, clock, factor, secret) // which confirms it
+
 	err := svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42"})
-	fmt.Println(err)
-	factors, err := svc.Factors(ctx, "user_42")
-	fmt.Println(len(factors), err)
+	fmt.Println("without a code:", err)
+
+	away := proof.ActionOf(mfa.PurposeUnenroll, factor.ID)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: away})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: away})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42", Proof: v.Receipt()})
+	fmt.Println("with one:", err)
 	// Output:
-	// <nil>
-	// 0 <nil>
+	// without a code: mfa: A fresh second factor is required. (second_factor_required)
+	// with one: <nil>
+}
+
+// A payment is approved with a code, by the process that has the factors, and made by
+// another one, which has the public keys alone.
+func ExampleVerification_Receipt() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	exampleLogin(svc, clock, factor, secret)
+	publicKeys := svc.ProofKeys().String() // in the configuration of the other process
+
+	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: pay})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	keys, err := proof.ParseKeys(publicKeys)
+	if err != nil {
+		log.Fatal(err)
+	}
+	checker := proof.Checker{Keys: keys, Now: clock.Now}
+	receipt, err := checker.Check(ctx, proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay})
+	fmt.Println(receipt.FactorType, receipt.Action.Purpose, receipt.ExpiresAt.Sub(receipt.IssuedAt), err)
+
+	dearer := proof.ActionOf("pay", "EUR 5000.00", "DE89370400440532013000")
+	_, err = checker.Check(ctx, proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: dearer})
+	fmt.Println(errors.Is(err, proof.ErrMismatch))
+	// Output:
+	// totp pay 5m0s <nil>
+	// true
+}
+
+// Where once is meant, the service remembers.
+func ExampleService_Spend() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	exampleLogin(svc, clock, factor, secret)
+
+	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: pay})
+	if err != nil {
+		log.Fatal(err)
+	}
+	claim := proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay}
+	_, err = svc.Spend(ctx, claim)
+	fmt.Println("paid:", err == nil)
+	_, err = svc.Spend(ctx, claim)
+	fmt.Println("spent:", errors.Is(err, proof.ErrSpent))
+	// Output:
+	// paid: true
+	// spent: true
+}
+
+// exampleLogin answers a challenge of the factor, and lets a minute pass.
+func exampleLogin(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, secret string) {
+	ctx := context.Background()
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: factor.UserID})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: factor.UserID, Code: mfatest.Code(secret, clock.Now())})
+	if err != nil {
+		log.Fatal(err)
+	}
+	clock.Advance(time.Minute)
 }
 
 // An operator helps somebody whose factor was disabled, after having made sure by

@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/authfactor/mfa/proof"
 )
 
 // The types of factors, in [Factor.Type].
@@ -50,6 +52,15 @@ type EnrollParams struct {
 	// recovery codes: these replace each other. An enrolment that is begun anew has to name
 	// it again. Optional.
 	Replaces string
+
+	// Proof is the receipt of a fresh second factor: required if the user has a
+	// verified factor (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1), and spent in the
+	// commit that enrolls. Challenge one of the user's factors for the action
+	// proof.ActionOf(PurposeEnroll), and give what Verification.Receipt returns. A login, and
+	// confirming a first factor, can be for that action too: then one code does for both.
+	// ByOperator is that of a call that the user does not make. Not looked at where none is
+	// required: see Config.RequireProof.
+	Proof string
 
 	TOTP *TOTPParams // an authenticator app
 	SMS  *SMSParams  // a phone number
@@ -214,8 +225,9 @@ func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 
 // Enroll adds a factor, unverified: challenge it and verify a first code to
 // confirm it, within 24 hours. That code is used up: within the same 30 seconds a
-// login needs the app's next one. Only call it for a person who is logged in, with a
-// code if they have a factor (NIST SP 800-63B-4 section 4.1.2.1).
+// login needs the app's next one. Only call it for a person who is logged in. If they
+// have a verified factor, it wants [EnrollParams.Proof]; and what was enrolled without, before
+// another factor was confirmed, cannot be confirmed any more.
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
 // type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. Without a UserID neither rule holds. A new
@@ -243,7 +255,14 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 			return Enrollment{}, err
 		}
 	}
-	load := func(ctx context.Context) (*view, error) { return s.loadUser(ctx, p.UserID) }
+	load := func(ctx context.Context) (*view, error) {
+		v, err := s.loadUser(ctx, p.UserID)
+		if err == nil && slices.ContainsFunc(v.factors, func(f *factor) bool { return f.verified }) {
+			err = s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeEnroll)})
+			f.proved = true
+		}
+		return v, err
+	}
 	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
 		return decideEnroll(now, v, f)
 	})
@@ -276,7 +295,7 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	if p.Replaces != "" && (p.UserID == "" || p.RecoveryCodes) {
 		return nil, errParameter("Replaces must have a user, and is not for recovery codes.")
 	}
-	f := &factor{name: p.Name, replaces: p.Replaces}
+	f := &factor{name: p.Name, replaces: p.Replaces, proved: p.Proof == ByOperator}
 	switch {
 	case p.TOTP != nil:
 		f.Type = TypeTOTP
@@ -369,6 +388,7 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 	u.factors = append(u.factors, f.membership())
 	u.touch(now)
 	out.save = append(out.save, u)
+	out.spend(v.proof)
 	return f.public(), out
 }
 
@@ -376,6 +396,12 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 type FactorParams struct {
 	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
+
+	// Proof is for Unenroll: the receipt of a fresh second factor, required to take away a
+	// verified factor of a user, unless UserID is AnyUser (ErrProofRequired). It is of the
+	// action proof.ActionOf(PurposeUnenroll, FactorID), and by any factor of the user, such as
+	// the one that goes. See EnrollParams.Proof, and Config.RequireProof.
+	Proof string
 }
 
 // Factor returns a factor. One that is not there, not the user's, or was not
@@ -438,11 +464,17 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 }
 
 // Unenroll deletes a factor. Its open challenges are not found from then on. The
-// budgets of its number and user stay. Only call it for a person who verified a
-// code in this session, or for an operator: whoever has the password alone must not
-// take a factor away.
+// budgets of its number and user stay. To take away a verified factor the user
+// wants [FactorParams.Proof]: whoever has the password alone must not. An operator, as AnyUser,
+// does not.
 func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) }
+	load := func(ctx context.Context) (*view, error) {
+		v, err := s.loadFactor(ctx, p.FactorID, p.UserID, withUser)
+		if err == nil && v.factor.verified && p.UserID != AnyUser && p.UserID != "" {
+			err = s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+		}
+		return v, err
+	}
 	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
 		f, u := v.factor, v.user
 		if f.lapsed(now) {
@@ -454,6 +486,7 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 			u.touch(now)
 			out.save = append(out.save, u)
 		}
+		out.spend(v.proof)
 		return struct{}{}, out
 	})
 	return err

@@ -38,7 +38,8 @@ func newRig(t *testing.T, change ...func(*mfa.Config)) *rig {
 	r := &rig{t: t, clock: new(mfatest.Clock), sms: new(mfatest.Sender), store: &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}}
 	r.cfg = mfa.Config{
 		Store: r.store, SMS: r.sms, Keys: mfatest.Keys(), Regions: []string{"US"}, DefaultRegion: "US",
-		Now: r.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		RequireProof: mfa.ProofNever, // proof_test.go is about it
+		Now:          r.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		OnEvent: func(_ context.Context, e mfa.Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
@@ -168,6 +169,8 @@ type key struct {
 	k1     [aes.BlockSize]byte
 	number []byte // the HMAC key of numberIDs
 
+	receipts ed25519.PrivateKey // signs them; its public half is nobody's secret
+
 	current atomic.Pointer[derivedKey] // seals
 	lately  [64]atomic.Pointer[derivedKey]
 }
@@ -188,7 +191,11 @@ func newKey(raw []byte) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &key{block: block, number: number}
+	seed, err := hkdf.Key(sha256.New, raw, nil, "github.com/authfactor/mfa proof", ed25519.SeedSize)
+	if err != nil {
+		return nil, err
+	}
+	k := &key{block: block, number: number, receipts: ed25519.NewKeyFromSeed(seed)}
 	sum := sha256.Sum256(raw)
 	copy(k.id[:], sum[:])
 	k.block.Encrypt(k.k1[:], k.k1[:])

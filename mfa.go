@@ -42,6 +42,7 @@ type Service struct {
 	clock   func() time.Time
 	log     *slog.Logger
 	onEvent func(context.Context, Event)
+	proofs  ProofRule
 	qr      qrDrawer
 }
 
@@ -74,6 +75,10 @@ type Config struct {
 	// Policy changes limits. Defaults to the zero Policy, the recommended one.
 	Policy Policy
 
+	// RequireProof says when Enroll and Unenroll want the receipt of a fresh second
+	// factor. Defaults to ProofIfVerified: when the user has a verified factor.
+	RequireProof ProofRule
+
 	// Now is the clock. Every process needs the same time, to a few seconds, from
 	// a source that users do not control. Defaults to time.Now.
 	Now func() time.Time
@@ -101,6 +106,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, sms: cfg.SMS, keys: cfg.Keys,
 		policy: cfg.Policy.withDefaults(), clock: cfg.Now, log: cfg.Logger, onEvent: cfg.OnEvent,
+		proofs: cfg.RequireProof,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -169,11 +175,12 @@ type view struct {
 	request   request    // an earlier one with the same idempotency key
 	earlier   *challenge // that Challenge answered it with; nil where the key is free
 	factor    *factor
-	user      *user     // of the factor's owner; nil when there is none or it does not matter
-	number    *number   // of the factor's number; nil when it does not matter
-	numbers   []*number // the same under older keys, to be deleted when number is saved
-	factors   []*factor // all of the user's
-	replaced  *factor   // the one that the factor replaces; nil when there is none any more
+	user      *user      // of the factor's owner; nil when there is none or it does not matter
+	number    *number    // of the factor's number; nil when it does not matter
+	numbers   []*number  // the same under older keys, to be deleted when number is saved
+	factors   []*factor  // all of the user's
+	replaced  *factor    // the one that the factor replaces; nil when there is none any more
+	proof     *challenge // whose receipt the call spends; nil when it needs none
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once

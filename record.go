@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/authfactor/mfa/proof"
 )
 
 // The kinds of records and their ids.
@@ -70,6 +72,7 @@ type factor struct {
 	requests []request // the last challenges with an idempotency key
 	recovery []string  // hashes of the recovery codes that were not used
 	replaces string    // id of the factor that goes when this one is confirmed
+	proved   bool      // enrolled with a proof, or without the need of one
 
 	later []byte
 }
@@ -89,6 +92,7 @@ func (f *factor) fields(c *codec) {
 	c.requests(&f.requests)
 	c.strings(&f.recovery, recoveryCodes)
 	c.string(&f.replaces)
+	c.bool(&f.proved)
 	c.rest(&f.later)
 }
 
@@ -100,6 +104,10 @@ type challenge struct {
 
 	request request // the last Verify with an idempotency key
 
+	action   proof.Action // that the code approves; zero for a login
+	verified time.Time    // when the code was accepted
+	spent    bool         // the receipt
+
 	later []byte
 }
 
@@ -109,6 +117,9 @@ func (ch *challenge) fields(c *codec) {
 	c.string(&ch.code)
 	c.int(&ch.failures)
 	c.request(&ch.request)
+	c.action(&ch.action)
+	c.time(&ch.verified)
+	c.bool(&ch.spent)
 	c.rest(&ch.later)
 }
 

@@ -13,7 +13,12 @@ import (
 // recovery enrolls a set of recovery codes.
 func (r *rig) recovery(userID string) (enrolled, []string) {
 	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, RecoveryCodes: true})
+	return r.recoveryWith(userID, "")
+}
+
+func (r *rig) recoveryWith(userID, receipt string) (enrolled, []string) {
+	r.t.Helper()
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, RecoveryCodes: true, Proof: receipt})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -13,7 +13,7 @@ import (
 // tests that exist.
 func TestThreatsAreTested(t *testing.T) {
 	var code strings.Builder
-	for _, dir := range []string{".", "mfatest", "mfahttp", "sqlstore", "redisstore", "internal/itest", "examples/unittest", "examples/server"} {
+	for _, dir := range []string{".", "mfatest", "mfahttp", "sqlstore", "redisstore", "internal/itest", "examples/unittest", "examples/server", "proof", "proof/proofhttp"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
@@ -35,7 +35,7 @@ func TestThreatsAreTested(t *testing.T) {
 			t.Errorf("there is no %s", name)
 		}
 	}
-	rows := regexp.MustCompile(`(?m)^\| ([NARKCH]?\d+) \|(.*)\|(.*)\|(.*)\|$`).FindAllStringSubmatch(string(doc), -1)
+	rows := regexp.MustCompile(`(?m)^\| ([NARKCHP]?\d+) \|(.*)\|(.*)\|(.*)\|$`).FindAllStringSubmatch(string(doc), -1)
 	answered := map[string]bool{}
 	for _, row := range rows {
 		answered[row[1]] = true

@@ -12,8 +12,9 @@
 //
 // The routes are those of openapi.yaml beside this file: enroll, get and delete a factor,
 // challenge it, verify a challenge, enroll and list the factors of a user, and the
-// two paths of before July 2022. Whoever has an API key reaches every factor: the API
-// names no user where it challenges and verifies. Keep the key in your servers.
+// two paths of before July 2022. Whoever has an API key reaches every factor, and adds and
+// takes away without a proof: the API names no user where it challenges and verifies. Keep the
+// key in your servers.
 //
 // An Idempotency-Key is honoured on challenge and verify, as [mfa.ChallengeParams] and
 // [mfa.VerifyParams] say; enrolling ignores it.
@@ -222,7 +223,7 @@ func requestID() string {
 }
 
 func (h *handler) enroll(q *request) (int, any, error) {
-	var p mfa.EnrollParams
+	p := mfa.EnrollParams{Proof: mfa.ByOperator} // who has an API key
 	var kind string
 	var totp mfa.TOTPParams
 	var sms mfa.SMSParams
@@ -309,7 +310,7 @@ func (h *handler) verifyLegacy(q *request) (int, any, error) {
 
 // enrollUser also challenges what it enrolled, to be confirmed by the first code.
 func (h *handler) enrollUser(q *request) (int, any, error) {
-	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}}
+	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}, Proof: mfa.ByOperator}
 	var kind string
 	if err := q.body.read(fields{
 		"type": &kind, "name": &p.Name, "replaces": &p.Replaces, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,

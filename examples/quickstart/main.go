@@ -87,7 +87,7 @@ func (s *story) tell(ctx context.Context) error {
 	s.json(v)
 
 	s.heading("Verify the code of the app: valid, and the factor is confirmed")
-	if err := s.verify(ctx, svc, ch, "Scan the QR code with your authenticator app, and type the six digits it shows", app); err != nil {
+	if err := s.verify(ctx, svc, ch, "user_42", "Scan the QR code with your authenticator app, and type the six digits it shows", app); err != nil {
 		return err
 	}
 
@@ -97,22 +97,21 @@ func (s *story) tell(ctx context.Context) error {
 		return err
 	}
 
-	s.heading("Enroll a phone number")
-	sms, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	s.heading("Enroll a phone number, of another person")
+	sms, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_43", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
 	if err != nil {
 		return err
 	}
 	s.json(sms.Factor)
-	_, err = svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "foo"}})
+	_, err = svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_43", SMS: &mfa.SMSParams{PhoneNumber: "foo"}})
 	if err := s.refused(err, mfa.ErrInvalidPhoneNumber); err != nil {
 		return err
 	}
 
 	s.heading("Challenge it: a code is sent")
 	ch, err = svc.Challenge(ctx, mfa.ChallengeParams{
-		FactorID: sms.Factor.ID, UserID: "user_42",
+		FactorID: sms.Factor.ID, UserID: "user_43",
 		SMSTemplate: "Your FooCorp is {{code}}.",
-		Confirm:     true, // the person is logged in, and adds a second factor
 	})
 	if err != nil {
 		return err
@@ -123,7 +122,7 @@ func (s *story) tell(ctx context.Context) error {
 	phone := func() string { return regexp.MustCompile(`[0-9]{6}`).FindString(message.Body) }
 
 	s.heading("Verify it")
-	if err := s.verify(ctx, svc, ch, "Type the six digits of the message above", phone); err != nil {
+	if err := s.verify(ctx, svc, ch, "user_43", "Type the six digits of the message above", phone); err != nil {
 		return err
 	}
 
@@ -144,13 +143,13 @@ func (s *story) tell(ctx context.Context) error {
 
 // verify answers the challenge with the right code, which a person may need some
 // tries to type.
-func (s *story) verify(ctx context.Context, svc *mfa.Service, ch mfa.Challenge, prompt string, right func() string) error {
+func (s *story) verify(ctx context.Context, svc *mfa.Service, ch mfa.Challenge, user, prompt string, right func() string) error {
 	for {
 		code, err := s.ask(prompt, right)
 		if err != nil {
 			return err
 		}
-		v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code})
+		v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: user, Code: code})
 		if e, ok := errors.AsType[*mfa.Error](err); ok && s.in != nil && errors.Is(err, mfa.ErrInvalidCode) && e.AttemptsLeft > 0 {
 			s.say("That is not it; %d tries are left.", e.AttemptsLeft)
 			continue

@@ -1,5 +1,5 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
-// tree and runs the tests of mfa and mfatest. Each must make them fail. Names on
+// tree and runs the tests of mfa, mfatest and proof. Each must make them fail. Names on
 // the command line choose mutants by a part of what they do.
 package main
 
@@ -105,11 +105,11 @@ func try(ctx context.Context, m mutant) (by string, err error) {
 	if err := os.WriteFile(filepath.Join(dir, m.file), source, 0o600); err != nil {
 		return "", err
 	}
-	if out, err := command(ctx, dir, "go", "build", "."); err != nil {
+	if out, err := command(ctx, dir, "go", "build", "./..."); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
 	// The one test left out reads docs and other modules, which are not copied.
-	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", "-skip", "^TestThreatsAreTested$", ".", "./mfatest")
+	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", "-skip", "^TestThreatsAreTested$", ".", "./mfatest", "./proof/...")
 	if err == nil {
 		return "", errSurvived
 	}

@@ -1,0 +1,157 @@
+package mfa
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/authfactor/mfa/proof"
+)
+
+// The purposes of the actions that a user approves to change their factors:
+// proof.ActionOf(PurposeEnroll) and proof.ActionOf(PurposeUnenroll, factorID).
+const (
+	PurposeEnroll   = "mfa.enroll"
+	PurposeUnenroll = "mfa.unenroll"
+)
+
+// ByOperator is the Proof of a call that a user does not make, or that the application
+// allowed by other means: an operator who enrolls a person that proved who they are, or
+// a server whose API carries no proofs. It is a constant, so that these calls can be found.
+const ByOperator = "\x00by operator"
+
+// A ProofRule says when [Service.Enroll] and [Service.Unenroll] want a receipt.
+// [Service.Reset] never does: it is the operator's.
+type ProofRule int
+
+// The rules.
+const (
+	// ProofIfVerified wants one of a user who has a verified factor, to enroll another
+	// one and to take a verified one away. It is the default.
+	ProofIfVerified ProofRule = iota
+
+	// ProofNever wants none: the application asks for a code by its own means.
+	ProofNever
+)
+
+// ProofKeys are the public keys of the receipts: one for each key of the keyring, of
+// which the first signs. Give them to whoever checks receipts, before a new key moves to
+// the front.
+func (s *Service) ProofKeys() proof.Keys {
+	var keys proof.Keys
+	for _, k := range s.keys.keys() {
+		keys = append(keys, k.receipts.Public().(ed25519.PublicKey))
+	}
+	return keys
+}
+
+// Spend checks a receipt as [proof.Checker] does, and lets it through once, whoever
+// asks: two processes at once, or the same request again. The errors are those of
+// package proof, with [proof.ErrSpent] for a receipt that was spent before, or whose
+// factor is gone; any other error comes from the store, and the receipt may be spent.
+func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
+	var receipt proof.Receipt
+	load := func(ctx context.Context) (*view, error) {
+		v := new(view)
+		var err error
+		receipt, err = s.loadReceipt(ctx, v, c)
+		return v, err
+	}
+	return transact(ctx, s, "", load, func(_ time.Time, v *view) (proof.Receipt, outcome) {
+		var out outcome
+		out.spend(v.proof)
+		return receipt, out
+	})
+}
+
+// loadProof sets the challenge whose receipt allows the user to change their factors,
+// unless none is required.
+func (s *Service) loadProof(ctx context.Context, v *view, c proof.Claim) error {
+	switch {
+	case s.proofs == ProofNever || c.Receipt == ByOperator:
+		return nil
+	case c.Receipt == "":
+		return errProofRequired(nil)
+	}
+	_, err := s.loadReceipt(ctx, v, c)
+	for _, refusal := range []error{proof.ErrInvalid, proof.ErrExpired, proof.ErrMismatch, proof.ErrSpent} {
+		if errors.Is(err, refusal) {
+			return errProofRequired(err)
+		}
+	}
+	return err
+}
+
+// loadReceipt checks a receipt and sets the challenge that it was given for, which has
+// not been spent.
+func (s *Service) loadReceipt(ctx context.Context, v *view, c proof.Claim) (proof.Receipt, error) {
+	now, err := s.now()
+	if err != nil {
+		return proof.Receipt{}, err
+	}
+	checker := proof.Checker{Keys: s.ProofKeys(), Now: func() time.Time { return now }}
+	receipt, err := checker.Check(ctx, c)
+	if err != nil {
+		return proof.Receipt{}, err
+	}
+	records, err := s.load(ctx, receipt.ChallengeID)
+	if err != nil {
+		return proof.Receipt{}, err
+	}
+	spent := fmt.Errorf("%w: %s", proof.ErrSpent, receipt.ChallengeID)
+	rec, ok := records.find(receipt.ChallengeID)
+	if !ok {
+		return proof.Receipt{}, spent
+	}
+	ch, by := new(challenge), new(view)
+	if err := s.keys.opened(rec, kindChallenge, ch); err != nil {
+		return proof.Receipt{}, err
+	}
+	if err := s.openFactor(records, by, ch.Parent, c.UserID); err != nil {
+		return proof.Receipt{}, err
+	}
+	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action || by.factor == nil {
+		return proof.Receipt{}, spent
+	}
+	v.proof = ch
+	return receipt, nil
+}
+
+// spend adds to an outcome that a receipt is spent.
+func (out *outcome) spend(ch *challenge) {
+	if ch != nil {
+		ch.spent = true
+		out.save = append(out.save, ch)
+	}
+}
+
+// receipt is that of a challenge that was verified. It is signed when it is asked for.
+func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
+	r := proof.Receipt{
+		ChallengeID: ch.ID, UserID: f.UserID, FactorID: f.ID, FactorType: f.Type, Action: ch.action,
+		IssuedAt: ch.verified.Truncate(time.Second), ExpiresAt: ch.verified.Truncate(time.Second).Add(proof.MaxAge),
+	}
+	signed := hidden[string](func() string {
+		text, _ := proof.Sign(s.keys.keys()[0].receipts, r) // of a receipt that is well formed
+		return text
+	})
+	return &signed
+}
+
+// unproved says whether the factor was enrolled without a proof, where one is required
+// from the moment that its owner has a verified factor.
+func (s *Service) unproved(f *factor) bool { return s.proofs == ProofIfVerified && !f.proved }
+
+func (c *codec) action(a *proof.Action) {
+	hash := ""
+	if a.Purpose != "" {
+		hash = string(a.Hash[:])
+	}
+	c.string(&a.Purpose)
+	c.string(&hash)
+	if c.reading && copy(a.Hash[:], hash) != len(hash) {
+		c.bad = true
+	}
+}

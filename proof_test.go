@@ -1,0 +1,515 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
+)
+
+var pay = proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
+
+// strict is a rig that requires proofs, as the zero Config does.
+func strict(t *testing.T) *rig {
+	t.Helper()
+	return newRig(t, func(c *mfa.Config) { c.RequireProof = mfa.ProofIfVerified })
+}
+
+// approve answers a challenge for the action with the right code, and returns the
+// receipt.
+func (r *rig) approve(f enrolled, a proof.Action) string {
+	r.t.Helper()
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Action: a})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), Action: a})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v.Receipt()
+}
+
+func enrollment(userID, receipt string) mfa.EnrollParams {
+	return mfa.EnrollParams{UserID: userID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}, Proof: receipt}
+}
+
+// TestReceipt: a receipt says who approved what, with which factor and when, and is
+// checked with the public keys alone.
+func TestReceipt(t *testing.T) {
+	r := newRig(t)
+	for _, f := range []enrolled{r.totp(ann), r.phone(ann, phone)} {
+		r.clock.Advance(time.Hour + 999*time.Millisecond)
+		receipt := r.approve(f, pay)
+		keys, err := proof.ParseKeys(r.ProofKeys().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := proof.Checker{Keys: keys, Now: r.clock.Now}.Check(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := r.clock.Now().Truncate(time.Second)
+		want := proof.Receipt{ChallengeID: got.ChallengeID, UserID: ann, FactorID: f.ID, FactorType: f.Type, Action: pay, IssuedAt: at, ExpiresAt: at.Add(5 * time.Minute)}
+		if got != want || !strings.HasPrefix(got.ChallengeID, "auth_challenge_") {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestNoReceipt: a login has none, nor has a code that was not accepted.
+func TestNoReceipt(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	v, err := r.answer(r.challenge(f), f, r.right(f))
+	if err != nil || v.Receipt() != "" {
+		t.Errorf("a login has the receipt %q, %v", v.Receipt(), err)
+	}
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f), Action: pay})
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if v.Receipt() != "" || (mfa.Verification{}).Receipt() != "" {
+		t.Error("what was not approved has a receipt")
+	}
+}
+
+// TestActionIsBound: a challenge is answered for the action that it was made for, and
+// another one is neither compared nor counted nor written.
+func TestActionIsBound(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	login := r.challenge(f)
+	bound, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	saves := len(r.store.Calls("Save"))
+	for _, tt := range []struct {
+		ch     mfa.Challenge
+		action proof.Action
+	}{
+		{login, pay},
+		{bound, proof.Action{}},
+		{bound, proof.ActionOf("pay")},
+		{bound, proof.ActionOf("pay", "EUR 500.00", "DE00000000000000000000")},
+		{bound, proof.ActionOf("pay ", "EUR 500.00", "DE89370400440532013000")},
+	} {
+		for _, code := range []string{r.right(f), r.wrong(f)} {
+			v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action})
+			mustBe(t, err, proof.ErrMismatch)
+			if e := refusal(t, err); e.ID != tt.ch.ID || v.Valid || v.Receipt() != "" {
+				t.Errorf("%+v: %v, %+v", tt.action, err, v)
+			}
+		}
+	}
+	if len(r.store.Calls("Save")) != saves {
+		t.Error("another action was written")
+	}
+	if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.right(f), Action: pay}); err != nil {
+		t.Errorf("the action itself: %v", err)
+	}
+}
+
+// TestActionRefused: what cannot be approved is refused before anything is stored or sent.
+func TestActionRefused(t *testing.T) {
+	r := strict(t)
+	unowned, first := r.totp(""), r.enrollTOTP(ann)
+	for name, tt := range map[string]struct {
+		factor enrolled
+		action proof.Action
+		want   error
+	}{
+		"no purpose":          {first, proof.Action{Hash: pay.Hash}, mfa.ErrInvalidParameter},
+		"a long purpose":      {first, proof.ActionOf(strings.Repeat("a", 65)), mfa.ErrInvalidParameter},
+		"a purpose of lines":  {first, proof.ActionOf("pay\nmore"), mfa.ErrInvalidParameter},
+		"another script":      {first, proof.ActionOf("größer"), mfa.ErrInvalidParameter},
+		"a factor of nobody":  {unowned, pay, mfa.ErrInvalidParameter},
+		"64 characters: fine": {first, proof.ActionOf(strings.Repeat("a", 64)), nil},
+	} {
+		stored := len(r.records())
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action})
+		if !errors.Is(err, tt.want) {
+			t.Errorf("%s: %v, want %v", name, err, tt.want)
+		}
+		if tt.want != nil && len(r.records()) != stored {
+			t.Errorf("%s: something was stored", name)
+		}
+	}
+}
+
+// TestSpend: a receipt is let through once, whoever asks: 50 at once, over two
+// processes, and again.
+func TestSpend(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+	services := []*mfa.Service{r.Service, r.another()}
+	receipts := make([]proof.Receipt, 50)
+	errs := all(50, func(i int) (err error) {
+		receipts[i], err = services[i%2].Spend(t.Context(), claim)
+		return err
+	})
+	for i, err := range errs {
+		if (err == nil) != (receipts[i].FactorID == f.ID) || err != nil && receipts[i] != (proof.Receipt{}) {
+			t.Errorf("%v with %+v", err, receipts[i])
+		}
+	}
+	if n := count(errs, nil); n != 1 || count(errs, proof.ErrSpent)+count(errs, mfa.ErrThrottled) != 49 {
+		t.Errorf("%d were let through: %v", n, errs)
+	}
+	_, err := r.Spend(t.Context(), claim)
+	mustBe(t, err, proof.ErrSpent)
+}
+
+// TestSpendRefused: a receipt of another user, action or keyring, one that is too old, and
+// one whose factor is gone are not let through; and forged ones never reach the store.
+func TestSpendRefused(t *testing.T) {
+	r := newRig(t)
+	f, bob := r.totp(ann), r.totp("user_bob")
+	receipt, bobs := r.approve(f, pay), r.approve(bob, pay)
+	r.cfg.Keys = newKeys(t)
+	r.cfg.Store = new(mfa.MemoryStore)
+	for name, tt := range map[string]struct {
+		claim proof.Claim
+		want  error
+	}{
+		"none":               {proof.Claim{UserID: ann, Action: pay}, proof.ErrInvalid},
+		"by the operator":    {proof.Claim{Receipt: mfa.ByOperator, UserID: ann, Action: pay}, proof.ErrInvalid},
+		"of another":         {proof.Claim{Receipt: bobs, UserID: ann, Action: pay}, proof.ErrMismatch},
+		"of any user":        {proof.Claim{Receipt: receipt, UserID: mfa.AnyUser, Action: pay}, proof.ErrMismatch},
+		"of nobody":          {proof.Claim{Receipt: receipt, Action: pay}, proof.ErrMismatch},
+		"for something else": {proof.Claim{Receipt: receipt, UserID: ann, Action: proof.ActionOf("pay", "EUR 5000.00")}, proof.ErrMismatch},
+		"for nothing":        {proof.Claim{Receipt: receipt, UserID: ann}, proof.ErrMismatch},
+		"truncated":          {proof.Claim{Receipt: receipt[:len(receipt)-1], UserID: ann, Action: pay}, proof.ErrInvalid},
+	} {
+		loads := len(r.store.Calls())
+		_, err := r.Spend(t.Context(), tt.claim)
+		mustBe(t, err, tt.want)
+		if len(r.store.Calls()) != loads {
+			t.Errorf("%s: the store was asked", name)
+		}
+	}
+	_, err := r.another().Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	mustBe(t, err, proof.ErrInvalid) // signed by a key of another keyring
+
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: bob.ID, UserID: "user_bob"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Spend(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
+	mustBe(t, err, proof.ErrSpent)
+	r.clock.Advance(5 * time.Minute)
+	_, err = r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	mustBe(t, err, proof.ErrExpired)
+}
+
+func newKeys(t *testing.T) *mfa.Keyring {
+	t.Helper()
+	keys, err := mfa.ParseKeyring(mfa.NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+// TestSpendFaults: an error of the store is never a success; after a lost answer the
+// receipt may be spent, and nobody is let through twice.
+func TestSpendFaults(t *testing.T) {
+	for _, method := range []string{"Load", "Save"} {
+		r := newRig(t)
+		f := r.totp(ann)
+		claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+		broken := errors.New("the database is gone")
+		fail := func(_ context.Context, c mfatest.Call) error {
+			if c.Method == method {
+				return broken
+			}
+			return nil
+		}
+		r.store.After = fail
+		receipt, err := r.Spend(t.Context(), claim)
+		mustBe(t, err, broken)
+		if receipt != (proof.Receipt{}) {
+			t.Errorf("an error came with %+v", receipt)
+		}
+		r.store.After = nil
+		_, err = r.Spend(t.Context(), claim)
+		if want := map[string]error{"Load": nil, "Save": proof.ErrSpent}[method]; !errors.Is(err, want) {
+			t.Errorf("after %s failed: %v, want %v", method, err, want)
+		}
+	}
+}
+
+// TestEnrollWantsProof: a user with a verified factor shows it before they add another
+// one, once for each; the first one, an operator and a factor of nobody need none.
+func TestEnrollWantsProof(t *testing.T) {
+	r := strict(t)
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	f := r.totp(ann)
+	bob := r.totp("user_bob")
+	good, other, theirs := r.approve(f, enroll), "", r.approve(bob, enroll)
+	r.clock.Advance(time.Minute)
+	other = r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
+	stored := len(r.records())
+	for name, tt := range map[string]struct {
+		receipt string
+		why     error
+	}{
+		"none":          {"", mfa.ErrProofRequired},
+		"forged":        {good[:strings.LastIndex(good, ".")] + theirs[strings.LastIndex(theirs, "."):], proof.ErrInvalid},
+		"of another":    {theirs, proof.ErrMismatch},
+		"for unenroll":  {other, proof.ErrMismatch},
+		"any user":      {mfa.AnyUser, proof.ErrInvalid},
+		"of a megabyte": {strings.Repeat("a", 1<<20), proof.ErrInvalid},
+	} {
+		enr, err := r.Enroll(t.Context(), enrollment(ann, tt.receipt))
+		mustBe(t, err, mfa.ErrProofRequired)
+		mustBe(t, err, tt.why)
+		if e := refusal(t, err); e.Code != "second_factor_required" || enr.TOTP != nil || tt.receipt != "" && strings.Contains(err.Error(), tt.receipt) {
+			t.Errorf("%s: %v, %+v", name, err, enr)
+		}
+	}
+	if len(r.records()) != stored {
+		t.Error("what was refused was stored")
+	}
+	saves := len(r.store.Calls("Save"))
+	enr, err := r.Enroll(t.Context(), enrollment(ann, good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.store.Calls("Save")) - saves; n != 1 {
+		t.Errorf("%d commits", n)
+	}
+	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+	_, err = r.Enroll(t.Context(), enrollment(ann, good))
+	mustBe(t, err, proof.ErrSpent)
+	if _, err := r.Enroll(t.Context(), enrollment(ann, mfa.ByOperator)); err != nil {
+		t.Errorf("the operator: %v", err)
+	}
+	r.totp("")
+	if _, err := r.Enroll(t.Context(), enrollment("", "")); err != nil {
+		t.Errorf("a factor of nobody: %v", err)
+	}
+	late := r.approve(f, enroll)
+	r.clock.Advance(5 * time.Minute)
+	_, err = r.Enroll(t.Context(), enrollment(ann, late))
+	mustBe(t, err, proof.ErrExpired)
+}
+
+// TestProofIsSpentOnce: of many enrolments at once with one receipt one succeeds.
+func TestProofIsSpentOnce(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	receipt := r.approve(f, proof.ActionOf(mfa.PurposeEnroll))
+	errs := all(20, func(int) error {
+		_, err := r.Enroll(t.Context(), enrollment(ann, receipt))
+		return err
+	})
+	if n := count(errs, nil); n != 1 || count(errs, mfa.ErrProofRequired)+count(errs, mfa.ErrThrottled) != 19 {
+		t.Errorf("%d succeeded: %v", n, errs)
+	}
+}
+
+// TestUnenrollWantsProof: a verified factor is taken away with a receipt for that very
+// factor, by any factor of the user; an unverified one, and by an operator, without.
+func TestUnenrollWantsProof(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	codes, list := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.clock.Advance(time.Minute)
+	pending, err := r.Enroll(t.Context(), enrollment(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: pending.Factor.ID, UserID: ann}); err != nil {
+		t.Errorf("what was never confirmed: %v", err)
+	}
+	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrProofRequired)
+	r.clock.Advance(time.Minute)
+	other := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, codes.ID))
+	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: other}), proof.ErrMismatch)
+	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob", Proof: other}), mfa.ErrNotFound)
+
+	// The app is lost: a recovery code takes it away.
+	away := proof.ActionOf(mfa.PurposeUnenroll, f.ID)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: away})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: list[0], Action: away})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: v.Receipt()}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
+		t.Errorf("Reset is the operator's: %v", err)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: mfa.AnyUser}); err != nil {
+		t.Errorf("an operator: %v", err)
+	}
+}
+
+// TestUnenrollItself: the last factor is taken away by its own code.
+func TestUnenrollItself(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	receipt := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: receipt}); err != nil {
+		t.Fatal(err)
+	}
+	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
+		t.Errorf("%v, %v", factors, err)
+	}
+}
+
+// TestEnrolledBeforehand: what was enrolled while the user had no verified factor, which
+// needs no proof, is not confirmed after they have one: neither by a new challenge nor by
+// one that was open.
+func TestEnrolledBeforehand(t *testing.T) {
+	r := strict(t)
+	theirs := r.enrollSMS(ann, phone) // by somebody in a stolen session
+	open, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := r.totp(ann)
+	_, err = r.answer(open, theirs, r.right(theirs))
+	mustBe(t, err, mfa.ErrFactorUnverified)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Proof: r.approve(f, proof.ActionOf(mfa.PurposeEnroll))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(time.Hour)
+	r.login(enrolled{Factor: enr.Factor})
+}
+
+// TestFirstFactorApproves: the code that confirms a first factor approves an action too,
+// such as the recovery codes right after it; that of a second one approves nothing.
+func TestFirstFactorApproves(t *testing.T) {
+	r := strict(t)
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	f := r.enrollTOTP(ann)
+	codes, _ := r.recoveryWith(ann, r.approve(f, enroll))
+	r.clock.Advance(time.Minute)
+	enr, err := r.Enroll(t.Context(), enrollment(ann, r.approve(f, enroll)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true, Action: pay})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+	if codes.Status != mfa.StatusVerified {
+		t.Error(codes)
+	}
+}
+
+// TestProofNever: an application that asks for codes by its own means says so.
+func TestProofNever(t *testing.T) {
+	r := newRig(t)
+	early := r.enrollSMS(ann, phone)
+	f := r.totp(ann)
+	r.enrollTOTP(ann)
+	r.login(early)
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProofAfterRotation: a receipt is good while its key is in the keyring, first or not.
+func TestProofAfterRotation(t *testing.T) {
+	r := newRig(t)
+	old, next := mfa.NewKey(), mfa.NewKey()
+	ring := func(keys ...string) *mfa.Service {
+		var err error
+		if r.cfg.Keys, err = mfa.ParseKeyring(strings.Join(keys, ",")); err != nil {
+			t.Fatal(err)
+		}
+		return r.another()
+	}
+	r.Service = ring(old)
+	f := r.totp(ann)
+	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+	if keys := ring(old, next).ProofKeys(); len(keys) != 2 || !keys[0].Equal(r.ProofKeys()[0]) {
+		t.Errorf("keys %s", keys)
+	}
+	if _, err := ring(next, old).Spend(t.Context(), claim); err != nil {
+		t.Errorf("with the new key in front: %v", err)
+	}
+}
+
+// TestRepeatedVerifyReceipt: the same request again has a receipt of the same life, and
+// the two are spent as one.
+func TestRepeatedVerifyReceipt(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+	first, err := r.Verify(t.Context(), answer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(30 * time.Second)
+	again, err := r.Verify(t.Context(), answer)
+	if err != nil || again.Receipt() != first.Receipt() || first.Receipt() == "" {
+		t.Errorf("%q and %q: %v", first.Receipt(), again.Receipt(), err)
+	}
+	if _, err := r.Spend(t.Context(), proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Spend(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
+	mustBe(t, err, proof.ErrSpent)
+}
+
+// TestReceiptsDoNotPrint: a receipt is a bearer token.
+func TestReceiptsDoNotPrint(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
+	_, spendErr := r.Spend(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
+	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
+	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Spend": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.took())} {
+		if strings.Contains(out, signature) {
+			t.Errorf("%s prints the receipt: %s", name, out)
+		}
+	}
+}
+
+// TestSpendRoundTrips: one read and one write.
+func TestSpendRoundTrips(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+	before := len(r.store.Calls())
+	if _, err := r.Spend(t.Context(), claim); err != nil {
+		t.Fatal(err)
+	}
+	var methods []string
+	for _, c := range r.store.Calls()[before:] {
+		methods = append(methods, c.Method)
+	}
+	if got := strings.Join(methods, " "); got != "Load Save" {
+		t.Errorf("Spend calls %q", got)
+	}
+}
