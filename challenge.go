@@ -44,6 +44,12 @@ type ChallengeParams struct {
 	// about: see SMSTemplate. Defaults to none, for a login.
 	Action proof.Action
 
+	// Device is the Token of the browser's cookie, if it has one, for a device of its own
+	// lane: while the factor waits or is disabled, or the number or the user had their share of
+	// messages, it takes 3 wrong codes and 3 messages a day, so that a stranger who guesses does not
+	// lock out the owner. One that is not good is the same as none. Defaults to none.
+	Device string
+
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
 	// same answer: within 24 hours, for the factor's last four keys, the same
 	// challenge, and no second message. A key whose message could not be sent is free
@@ -104,6 +110,17 @@ type VerifyParams struct {
 	// one purpose was brought to the page of another. Defaults to none, for a login.
 	Action proof.Action
 
+	// TrustDevice is a name for the browser, such as "Firefox on Linux", of up to 64
+	// characters, if the person wants it to be trusted: for 30 days after this code it need not
+	// be asked for one (Service.UseDevice), and for 90 it has a lane of its own. The factor must have an
+	// owner, who has five devices at most: the oldest one gives way. The token is in the
+	// Verification's Device; a repeated answer has none. Defaults to none.
+	TrustDevice string
+
+	// Device is the Token of the browser's cookie, if it has one: see ChallengeParams.Device.
+	// With TrustDevice the same device goes on.
+	Device string
+
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
 	// again: within a minute after it succeeded, with the same code, on this challenge
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
@@ -124,6 +141,10 @@ type Verification struct {
 	// FirstUse says that this code confirmed the enrolment. Tell the person, by
 	// another channel, that a factor was added.
 	FirstUse bool `json:"-"`
+
+	// Device is the one that is trusted from now on, with the Token for its cookie; zero if
+	// TrustDevice was "".
+	Device TrustedDevice `json:"-"`
 
 	receipt *hidden[string]
 }
@@ -229,6 +250,9 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 		}
 	}
 	v.challenge = ch
+	if err := s.openLane(ctx, nil, v, p.Device); err != nil {
+		return nil, err
+	}
 	var again bool
 	if v.request, again = v.factor.requested(p.request(), now); again {
 		return v, s.loadEarlier(ctx, v)
@@ -282,10 +306,13 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		return outcome{err: errIdempotencyKey(f.ID)}
 	case v.earlier != nil:
 		return outcome{} // its answer was lost
-	case lane.disabled:
+	case lane.disabled && !v.device.takesGuess(now):
 		return outcome{err: errFactorDisabled(f.ID)}
 	}
 	wait, kind := lane.wait(now), EventThrottled
+	if v.device.takesGuess(now) {
+		wait = 0
+	}
 	out := outcome{save: []stored{ch}}
 	if request != nil {
 		f.remember(request, now, ch.ID)
@@ -299,14 +326,22 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		// The factor remembers its successes, so that Verify need not write here.
 		n.sends.since = later(n.sends.since, f.success)
 		unsent := n.sends.wait(now, quota)
-		n.sends.charge(now)
-		n.touch(now)
-		out.saveNumber(v)
 		if u != nil {
 			unsent = max(unsent, u.sends.wait(now, sendQuota))
-			u.sends.charge(now)
-			u.touch(now)
-			out.save = append(out.save, u)
+		}
+		if unsent > 0 && v.device.takesMessage(now) {
+			unsent = 0
+			v.device.sends.charge(now)
+			out.save = append(out.save, v.device)
+		} else {
+			n.sends.charge(now)
+			n.touch(now)
+			out.saveNumber(v)
+			if u != nil {
+				u.sends.charge(now)
+				u.touch(now)
+				out.save = append(out.save, u)
+			}
 		}
 		if unsent > wait {
 			wait, kind = unsent, EventMessageRefused
@@ -383,7 +418,14 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if !wellFormed(challengePrefix, p.ChallengeID) {
 		return nil, errNotFound(kindChallenge, p.ChallengeID)
 	}
-	records, err := s.load(ctx, p.ChallengeID)
+	if err := checkText("name of the device", p.TrustDevice, optional); err != nil {
+		return nil, err
+	}
+	ids := []string{p.ChallengeID}
+	if id, _, ok := parseDeviceToken(p.Device); ok {
+		ids = append(ids, id)
+	}
+	records, err := s.load(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
@@ -401,10 +443,16 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if v.factor == nil {
 		return nil, errNotFound(kindChallenge, p.ChallengeID)
 	}
-	if v.factor.needsUser() {
+	if p.TrustDevice != "" && v.factor.UserID == "" {
+		return nil, errParameter("A trusted device must have a user.")
+	}
+	if v.factor.needsUser() || p.TrustDevice != "" {
 		if err := s.openUser(records, v, true); err != nil {
 			return nil, err
 		}
+	}
+	if err := s.openLane(ctx, records, v, p.Device); err != nil {
+		return nil, err
 	}
 	if v.factor.failsOnNumber() {
 		if err := s.loadNumber(ctx, v); err != nil {
@@ -438,6 +486,8 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	p, ch, f, u, n := s.policy, v.challenge, v.factor, v.user, v.number
 	lane := v.lane(now)
 	wait := lane.wait(now)
+	d, needsUser := v.device, f.needsUser() || in.TrustDevice != ""
+	ownLane := (lane.disabled || wait > 0) && d.takesGuess(now)
 	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
 	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
@@ -462,9 +512,9 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
 	case !f.verified && u.hasVerified() && s.unproved(f):
 		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
-	case lane.disabled:
+	case lane.disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
-	case wait > 0:
+	case wait > 0 && !ownLane:
 		e := f.eventOf(ch, EventThrottled)
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
@@ -499,7 +549,13 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	ch.answered(request, now)
 	if matched < 0 || replayed {
 		ch.failures++
-		lane.fail(now, p)
+		failures, disabled := int64(0), false
+		if ownLane {
+			failures = out.failOwn(now, v)
+		} else {
+			lane.fail(now, p)
+			failures, disabled = lane.failures, lane.disabled
+		}
 		f.setStatus(now)
 		if n != nil {
 			n.touch(now)
@@ -507,7 +563,9 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		}
 		left := p.MaxAttempts - int(ch.failures)
 		wait := lane.wait(now)
-		if lane.disabled {
+		if ownLane && d.takesGuess(now) {
+			wait = 0
+		} else if lane.disabled {
 			left, wait = 0, 0 // waiting does not help
 		} else if !now.Add(wait).Before(ch.ExpiresAt) {
 			left = 0
@@ -516,12 +574,12 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		if replayed {
 			kinds = append(kinds, EventReplayed)
 		}
-		if lane.disabled {
+		if disabled {
 			kinds = append(kinds, EventDisabled)
 		}
 		for _, kind := range kinds {
 			e := f.eventOf(ch, kind)
-			e.Failures, e.RetryAfter = int(lane.failures), wait
+			e.Failures, e.RetryAfter = int(failures), wait
 			out.events = append(out.events, e)
 		}
 		out.err = errInvalidCode(ch.ID, left, wait)
@@ -542,7 +600,11 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	}
 	ch.Status, ch.code, ch.verified = StatusVerified, "", now
 	ch.request.firstUse = request != nil && firstUse
-	lane.succeed()
+	if ownLane {
+		d.failures = 0
+	} else {
+		lane.succeed()
+	}
 	f.verified, f.success = true, now
 	switch f.Type {
 	case TypeTOTP:
@@ -564,7 +626,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		out.remove = append(out.remove, v.replaced)
 		out.events = append(out.events, v.replaced.event(EventReplaced))
 	}
-	if u != nil {
+	if needsUser && u != nil {
 		if v.replaced != nil {
 			u.drop(v.replaced)
 		}
@@ -575,7 +637,36 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		u.touch(now)
 		out.save = append(out.save, u)
 	}
-	return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}, out
+	told := Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}
+	if in.TrustDevice != "" {
+		if err := s.trust(now, v, in.TrustDevice); err != nil {
+			return Verification{}, outcome{err: err}
+		}
+		told.Device = v.device.public(true)
+		e := f.eventOf(ch, EventDeviceTrusted)
+		e.DeviceID = v.device.ID
+		out.events = append(out.events, e)
+	}
+	if ownLane || in.TrustDevice != "" {
+		out.save = append(out.save, v.device)
+	}
+	return told, out
+}
+
+// failOwn counts a wrong code in the lane of the device, which ends with too many.
+func (out *outcome) failOwn(now time.Time, v *view) (failures int64) {
+	d := v.device
+	d.guesses.charge(now)
+	d.failures++
+	if d.failures < deviceFailures {
+		out.save = append(out.save, d)
+		return d.failures
+	}
+	e := v.factor.eventOf(v.challenge, EventDeviceStolen)
+	e.DeviceID = d.ID
+	out.events = append(out.events, e)
+	out.revoke(now, v.user, d)
+	return d.failures
 }
 
 // match compares the code with every candidate and returns the place of the last

@@ -49,7 +49,11 @@ var (
 	// [EnrollParams.Proof].
 	ErrProofRequired = errors.New("mfa: proof of a second factor required")
 
-	// ErrNotFound says that there is no such factor or challenge, or that it is
+	// ErrDeviceNotTrusted says that a code has to be asked for: see
+	// [Service.UseDevice].
+	ErrDeviceNotTrusted = errors.New("mfa: device not trusted")
+
+	// ErrNotFound says that there is no such factor, challenge or device, or that it is
 	// somebody else's: the two are told apart nowhere.
 	ErrNotFound = errors.New("mfa: not found")
 
@@ -207,6 +211,14 @@ func errProofRequired(cause error) *Error {
 func errOtherAction(challengeID string) *Error {
 	return refuse(proof.ErrMismatch, "authentication_challenge_action_mismatch", challengeID,
 		fmt.Sprintf("The authentication challenge '%s' was made for another action.", challengeID))
+}
+
+func errDeviceNotTrusted() *Error {
+	return refuse(ErrDeviceNotTrusted, "device_not_trusted", "", "The device is not trusted.")
+}
+
+func errDeviceNotFound() *Error {
+	return refuse(ErrNotFound, "entity_not_found", "", "Trusted Device not found.")
 }
 
 func errTooManyFactors() *Error {

@@ -20,11 +20,15 @@ const (
 	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
 	EventThrottled      = "throttled"       // a call was refused because the factor waits after wrong codes
 	EventVerified       = "verified"        // a code was accepted
+	EventDeviceUsed     = "device_used"     // a trusted device was let in without a code
+	EventDeviceRevoked  = "device_revoked"  // see Service.RevokeDevice; not raised where a change of factors ends the trust
+	EventDeviceStolen   = "device_stolen"   // a token was used twice, or the device's lane had ten wrong codes in a row: it is revoked
 	EventFailed         = "failed"          // a wrong code was answered and counted
 
 	EventFirstUse             = "first_use"              // beside verified: the code confirmed the factor, which logs in from now on
 	EventRecovered            = "recovered"              // beside verified: it was a recovery code
 	EventSuccessAfterFailures = "success_after_failures" // beside verified: after five wrong codes in a row or more
+	EventDeviceTrusted        = "device_trusted"         // beside verified: the device is trusted from now on
 	EventReplayed             = "replayed"               // beside failed: the code had been accepted before
 	EventDisabled             = "disabled"               // beside failed: the wrong code disabled the factor
 )
@@ -34,12 +38,13 @@ const (
 type Event struct {
 	Kind         string    // one of the Event constants
 	Time         time.Time // by the service's clock
-	FactorID     string
-	FactorType   string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
-	FactorStatus string // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
-	UserID       string // the owner; "" for none
-	ChallengeID  string // "" when no challenge was involved
-	Source       string // as WithSource put it into the context; "" for none
+	FactorID     string    // "" with EventDeviceUsed and EventDeviceRevoked
+	FactorType   string    // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
+	FactorStatus string    // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
+	UserID       string    // the owner; "" for none
+	ChallengeID  string    // "" when no challenge was involved
+	DeviceID     string    // "" when no trusted device was involved
+	Source       string    // as WithSource put it into the context; "" for none
 
 	// Failures is how many wrong codes in a row there were: with EventVerified and
 	// those beside it those before this success, with EventFailed and those beside it
@@ -59,12 +64,13 @@ type Event struct {
 //   - EventUnenrolled, if the factor was confirmed, and EventReset;
 //   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
-//     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5).
+//     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
+//   - EventDeviceStolen.
 //
 // EventReplaced is none: what took the place raises one of its own.
 func (e Event) Notify() bool {
 	switch e.Kind {
-	case EventFirstUse, EventReset, EventRecovered, EventDisabled, EventSuccessAfterFailures:
+	case EventFirstUse, EventReset, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified
@@ -82,7 +88,7 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind)}
 	for _, a := range []slog.Attr{
 		slog.String("factor", e.FactorID), slog.String("type", e.FactorType), slog.String("status", e.FactorStatus),
-		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("source", e.Source),
+		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID), slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -105,7 +111,7 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
-		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageRefused, EventSuccessAfterFailures:
+		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		}
 		l := log

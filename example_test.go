@@ -542,3 +542,69 @@ func ExampleEvent_Notify() {
 	// Output:
 	// mail to user_42: first_use totp from 198.51.100.7
 }
+
+// A browser that the person trusts is not asked for a code for 30 days.
+func ExampleService_UseDevice() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()),
+		TrustDevice: "Firefox on Linux", // the box was ticked
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	cookie := v.Device.Token() // HttpOnly, Secure, SameSite
+
+	// At the next login, once, after the password was right.
+	clock.Advance(24 * time.Hour)
+	d, err := svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: cookie})
+	fmt.Println("without a code:", err == nil, d.Name)
+	copied := cookie
+	cookie = d.Token() // the cookie is set anew
+
+	// Whoever copied the cookie before ends the trust for both.
+	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: copied})
+	fmt.Println(errors.Is(err, mfa.ErrDeviceNotTrusted))
+	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: cookie})
+	fmt.Println(errors.Is(err, mfa.ErrDeviceNotTrusted))
+	// Output:
+	// without a code: true Firefox on Linux
+	// true
+	// true
+}
+
+// The page of a person's account lists their devices, and takes trust away.
+func ExampleService_RevokeDevice() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), TrustDevice: "Firefox on Linux"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	devices, err := svc.Devices(ctx, "user_42")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, d := range devices {
+		fmt.Println(d.Name, "until", d.ExpiresAt.Format(time.DateOnly))
+		if err := svc.RevokeDevice(ctx, mfa.DeviceParams{UserID: "user_42", DeviceID: d.ID}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	devices, err = svc.Devices(ctx, "user_42")
+	fmt.Println(len(devices), err)
+	// Output:
+	// Firefox on Linux until 2026-01-31
+	// 0 <nil>
+}

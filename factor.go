@@ -690,6 +690,9 @@ func (u *user) touch(now time.Time) {
 		u.CreatedAt = now
 	}
 	u.UpdatedAt = now
+	if set := u.fingerprint(); string(set) != string(u.set) {
+		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
+	}
 	u.sends.forget(now)
 	u.ExpiresAt = later(now, u.sends.lapse())
 	for _, m := range u.factors {

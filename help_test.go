@@ -203,7 +203,7 @@ func (r *rig) took() []mfa.Event {
 func (r *rig) records() []mfa.Record {
 	r.t.Helper()
 	var all []mfa.Record
-	for _, kind := range []string{"factor", "challenge", "number", "user"} {
+	for _, kind := range []string{"factor", "challenge", "number", "user", "device"} {
 		records, err := r.store.Store.List(r.t.Context(), mfa.Query{Kind: kind, Limit: 1 << 20})
 		if err != nil {
 			r.t.Fatal(err)

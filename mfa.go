@@ -180,6 +180,8 @@ type view struct {
 	numbers   []*number  // the same under older keys, to be deleted when number is saved
 	factors   []*factor  // all of the user's
 	replaced  *factor    // the one that the factor replaces; nil when there is none any more
+	device    *device    // that the call names, and that counts; nil otherwise
+	devices   []*device  // all of the user's
 	proof     *challenge // whose receipt the call spends; nil when it needs none
 }
 

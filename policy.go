@@ -43,6 +43,14 @@ const (
 	keepRequest       = 24 * time.Hour
 	keepVerify        = time.Minute
 	defaultMaxRecords = 1_000_000
+
+	maxDevices     = 5 // trusted, per user
+	deviceSeed     = 32
+	deviceTrusted  = 30 * 24 * time.Hour // no code is asked for
+	deviceKnown    = 90 * 24 * time.Hour // it has a lane of its own
+	deviceGuesses  = 3                   // wrong codes a day, in that lane
+	deviceSends    = 3                   // messages a day, in that lane
+	deviceFailures = 10                  // wrong codes in a row, in that lane, end it
 )
 
 // backoff is the wait after the 5th, 6th, ... consecutive failure; the last one
@@ -198,6 +206,12 @@ func (s *sends) wait(now time.Time, q quota) time.Duration {
 		wait = max(wait, min(s.times[n-q.day].Add(24*time.Hour).Sub(now), 24*time.Hour))
 	}
 	return max(wait, 0)
+}
+
+// inDay is how many there were in the last 24 hours.
+func (s *sends) inDay(now time.Time) int {
+	s.forget(now)
+	return len(s.times)
 }
 
 // charge counts one message; it is never refunded.

@@ -20,12 +20,14 @@ const (
 	kindFactor    = "factor"    // parent: its user's record, if it has an owner
 	kindChallenge = "challenge" // parent: its factor
 	kindNumber    = "number"    // the budget of a phone number
-	kindUser      = "user"      // the budget of a user, and which factors count against the cap
+	kindUser      = "user"      // the budget of a user, and which factors and devices they have
+	kindDevice    = "device"    // a trusted device; parent: its user's record
 
 	factorPrefix    = "auth_factor_"
 	challengePrefix = "auth_challenge_"
 	numberPrefix    = "auth_number_"
 	userPrefix      = "auth_user_"
+	devicePrefix    = "auth_device_"
 )
 
 // newID mints a factor's or a challenge's id. Its 80 random bits are not what
@@ -146,6 +148,9 @@ type user struct {
 	sends   sends
 	factors []membership
 
+	devices []string // ids of those that count, the newest last
+	set     []byte   // fingerprint of the verified factors that they were trusted beside
+
 	later []byte
 }
 
@@ -173,6 +178,8 @@ func (u *user) fields(c *codec) {
 		c.bool(&m.verified)
 		c.time(&m.lapses)
 	}
+	c.strings(&u.devices, maxDevices)
+	c.bytes(&u.set)
 	c.rest(&u.later)
 }
 

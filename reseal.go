@@ -28,7 +28,7 @@ type Progress struct {
 	Resealed int    // records written, by this call
 }
 
-// Reseal writes every factor, and every user's record, that was not sealed with the
+// Reseal writes every factor, trusted device and user's record that was not sealed with the
 // first key of [Config.Keys], so that the others can be taken out of it: run it to its
 // end once all processes seal with the first one, and take the others out 24 hours
 // later, when no challenge is left that they sealed. It is safe beside live traffic, and
@@ -53,7 +53,7 @@ func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[Progress
 		if p.PerSecond == 0 {
 			p.PerSecond = 100
 		}
-		for _, kind := range []struct{ name, prefix string }{{kindFactor, factorPrefix}, {kindUser, userPrefix}} {
+		for _, kind := range []struct{ name, prefix string }{{kindDevice, devicePrefix}, {kindFactor, factorPrefix}, {kindUser, userPrefix}} {
 			// In order of id, the kinds lie one behind the other.
 			if progress.After > kind.prefix && !strings.HasPrefix(progress.After, kind.prefix) {
 				continue
@@ -95,7 +95,7 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 		return false, nil
 	}
 	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, rec.ID, AnyUser, toChallenge) }
-	if rec.Kind == kindUser {
+	if rec.Kind != kindFactor {
 		load = func(ctx context.Context) (*view, error) {
 			records, err := s.load(ctx, rec.ID)
 			if err != nil {
@@ -103,7 +103,11 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 			}
 			found, ok := records.find(rec.ID)
 			if !ok {
-				return nil, errNotFound(kindUser, rec.ID)
+				return nil, errNotFound(rec.Kind, rec.ID)
+			}
+			if rec.Kind == kindDevice {
+				v := &view{device: new(device)}
+				return v, s.keys.opened(found, kindDevice, v.device)
 			}
 			v := &view{user: new(user)}
 			return v, s.keys.opened(found, kindUser, v.user)
@@ -115,6 +119,8 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 		case current:
 		case v.factor != nil:
 			out.save = append(out.save, v.factor)
+		case v.device != nil:
+			out.save = append(out.save, v.device)
 		default:
 			out.save = append(out.save, v.user)
 		}

@@ -56,7 +56,7 @@ type Store interface {
 // zero time.
 type Record struct {
 	ID     string // primary key
-	Kind   string // "factor", "challenge", "number" or "user"; a store gives it no meaning
+	Kind   string // "factor", "challenge", "number", "user" or "device"; a store gives it no meaning
 	Parent string // id of another record, which need not exist; "" for none
 	UserID string // the owner, as the application calls it; "" for none
 	Type   string // "totp", "sms", "generic_otp" or "recovery_codes" for factors and challenges, "" otherwise

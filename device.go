@@ -1,0 +1,354 @@
+package mfa
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// A TrustedDevice is a browser that is not asked for a code for a while: see
+// [VerifyParams.TrustDevice].
+type TrustedDevice struct {
+	ID        string // "auth_device_" and a ULID
+	UserID    string // whose it is
+	Name      string // as VerifyParams.TrustDevice had it
+	CreatedAt time.Time
+	UsedAt    time.Time // when a code was last typed on it, or UseDevice last let it in
+	ExpiresAt time.Time // 30 days after a code was last typed on it: from then on UseDevice refuses
+
+	token *hidden[string]
+}
+
+// Token is what the browser keeps, in a cookie that is HttpOnly, Secure and SameSite, for
+// 90 days; set by [Service.Verify] and [Service.UseDevice], "" otherwise. It does not print.
+func (d TrustedDevice) Token() string {
+	if d.token == nil {
+		return ""
+	}
+	return (*d.token)()
+}
+
+// DeviceParams names a trusted device.
+type DeviceParams struct {
+	UserID   string // whose it is. Required
+	Token    string // for UseDevice: what the browser's cookie holds
+	DeviceID string // for RevokeDevice; "" for all devices of the user
+}
+
+// UseDevice says whether a browser is trusted: call it once at a login, after the password was
+// right for UserID, and if its error is nil ask for no code. Keep the new Token in the
+// cookie: each is good for one login.
+//
+// [ErrDeviceNotTrusted] is all that a refusal says: the token is malformed, of another
+// user, older than 30 days or revoked, or the user's factors changed. A token that was used
+// before, or two at once, mean that somebody copied it: no token of that device is good any
+// more, and EventDeviceStolen is raised. An answer that is lost on its way to the
+// browser looks the same, and costs a code.
+func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice, error) {
+	load := func(ctx context.Context) (*view, error) {
+		id, _, _ := parseDeviceToken(p.Token)
+		if id == "" || checkUserID(p.UserID) != nil {
+			return new(view), nil
+		}
+		records, err := s.load(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		return s.openDevice(records, id, p.UserID)
+	}
+	return transact(ctx, s, "", load, func(now time.Time, v *view) (TrustedDevice, outcome) {
+		d, u := v.device, v.user
+		if d == nil {
+			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
+		}
+		switch d.check(p.Token) {
+		case tokenForged:
+			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
+		case tokenUsed:
+			out := outcome{err: errDeviceNotTrusted(), events: []Event{d.event(EventDeviceStolen)}}
+			out.revoke(now, u, d)
+			return TrustedDevice{}, out
+		}
+		if !now.Before(d.trusted) {
+			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
+		}
+		d.uses++
+		d.UpdatedAt = now
+		return d.public(true), outcome{save: []stored{d}, events: []Event{d.event(EventDeviceUsed)}}
+	})
+}
+
+// Devices returns the trusted devices of a user, oldest first, without tokens; those
+// that expired are not listed. "" and AnyUser are [ErrInvalidParameter].
+func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, error) {
+	v, err := s.loadDevices(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	now, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	devices := []TrustedDevice{}
+	for _, d := range v.devices {
+		if now.Before(d.trusted) {
+			devices = append(devices, d.public(false))
+		}
+	}
+	return devices, nil
+}
+
+// RevokeDevice ends the trust in a device, or in all devices of a user. A device that is
+// not there is [ErrNotFound]; all of none is no error.
+func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
+	load := func(ctx context.Context) (*view, error) { return s.loadDevices(ctx, p.UserID) }
+	_, err := transact(ctx, s, "", load, func(now time.Time, v *view) (struct{}, outcome) {
+		going := slices.DeleteFunc(v.devices, func(d *device) bool { return p.DeviceID != "" && d.ID != p.DeviceID })
+		if len(going) == 0 && p.DeviceID != "" {
+			return struct{}{}, outcome{err: errDeviceNotFound()}
+		}
+		var out outcome
+		for _, d := range going {
+			out.events = append(out.events, d.event(EventDeviceRevoked))
+		}
+		out.revoke(now, v.user, going...)
+		return struct{}{}, out
+	})
+	return err
+}
+
+// statusTrusted is the one state of a device's record.
+const statusTrusted = "trusted"
+
+// A device is the record of a trusted device. It counts as long as its user's record
+// lists it.
+type device struct {
+	Record
+	name     string
+	seed     []byte    // what its tokens are made of
+	uses     int64     // number of the one token that is good
+	trusted  time.Time // until then UseDevice lets it in
+	guesses  sends     // wrong codes of its own lane
+	failures int64     // of these in a row
+	sends    sends     // messages of its own lane
+
+	later []byte
+}
+
+func (d *device) columns() *Record { return &d.Record }
+
+func (d *device) fields(c *codec) {
+	c.string(&d.name)
+	c.bytes(&d.seed)
+	c.int(&d.uses)
+	c.time(&d.trusted)
+	c.sends(&d.guesses)
+	c.int(&d.failures)
+	c.sends(&d.sends)
+	c.rest(&d.later)
+}
+
+// trust makes a device of a user, or goes on with one that they have.
+func (s *Service) trust(now time.Time, v *view, name string) error {
+	d := v.device
+	if d == nil {
+		d = &device{seed: make([]byte, deviceSeed)}
+		if _, err := rand.Read(d.seed); err != nil {
+			return err
+		}
+		id, err := newID(devicePrefix, now)
+		if err != nil {
+			return err
+		}
+		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, v.user.ID, v.user.UserID, statusTrusted, now
+	}
+	d.uses++
+	d.name, d.UpdatedAt, d.trusted, d.ExpiresAt = name, now, now.Add(deviceTrusted), now.Add(deviceKnown)
+	u := v.user
+	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
+	u.devices = append(u.devices, d.ID)
+	u.devices = u.devices[max(0, len(u.devices)-maxDevices):]
+	v.device = d
+	return nil
+}
+
+// A token is the device's id, the number of the token, and a MAC of both.
+func (d *device) token(n int64) string {
+	text := d.ID + "." + strconv.FormatInt(n, 10)
+	mac := hmac.New(sha256.New, d.seed)
+	mac.Write([]byte(text))
+	return text + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// What a token turns out to be.
+type tokenState int
+
+const (
+	tokenForged tokenState = iota
+	tokenUsed              // made by us, and good before
+	tokenGood
+)
+
+func (d *device) check(token string) tokenState {
+	_, n, ok := parseDeviceToken(token)
+	switch {
+	case !ok || match(token, []string{d.token(n)}) != 0:
+		return tokenForged
+	case n != d.uses:
+		return tokenUsed
+	}
+	return tokenGood
+}
+
+// parseDeviceToken gives the id and the number of what may be a token.
+func parseDeviceToken(token string) (id string, n int64, ok bool) {
+	id, rest, _ := strings.Cut(token, ".")
+	number, _, ok := strings.Cut(rest, ".")
+	n, err := strconv.ParseInt(number, 10, 64)
+	if !ok || len(token) > 128 || err != nil || !wellFormed(devicePrefix, id) {
+		return "", 0, false
+	}
+	return id, n, true
+}
+
+// openDevice returns a view of a device and its user, empty unless the device is the
+// user's and counts.
+func (s *Service) openDevice(records loaded, id, userID string) (*view, error) {
+	none := new(view)
+	rec, ok := records.find(id)
+	if !ok || userID == "" {
+		return none, nil
+	}
+	d, u := new(device), new(user)
+	if err := s.keys.opened(rec, kindDevice, d); err != nil {
+		return none, err
+	}
+	owner, ok := records.find(d.Parent)
+	if !ok || d.UserID != userID {
+		return none, nil
+	}
+	if err := s.keys.opened(owner, kindUser, u); err != nil {
+		return none, err
+	}
+	now, err := s.now()
+	if err != nil || !slices.Contains(u.devices, d.ID) || !now.Before(d.ExpiresAt) {
+		return none, err
+	}
+	return &view{device: d, user: u}, nil
+}
+
+// openLane sets the device of a call that brings a token, if the token is good and the
+// device the factor's owner's.
+func (s *Service) openLane(ctx context.Context, records loaded, v *view, token string) error {
+	id, _, ok := parseDeviceToken(token)
+	if !ok {
+		return nil
+	}
+	if records == nil {
+		var err error
+		if records, err = s.load(ctx, id); err != nil {
+			return err
+		}
+	}
+	found, err := s.openDevice(records, id, v.factor.UserID)
+	if err != nil || found.device == nil || found.device.check(token) != tokenGood {
+		return err
+	}
+	v.device = found.device
+	if v.user == nil {
+		v.user = found.user
+	}
+	return nil
+}
+
+// loadDevices reads the record of a user and the devices that it lists.
+func (s *Service) loadDevices(ctx context.Context, userID string) (*view, error) {
+	if userID == "" || userID == AnyUser {
+		return nil, errParameter("Devices are those of one user.")
+	}
+	if err := checkUserID(userID); err != nil {
+		return nil, err
+	}
+	records, err := s.load(ctx, userRecordID(userID))
+	if err != nil {
+		return nil, err
+	}
+	v := &view{user: new(user)}
+	rec, ok := records.find(userRecordID(userID))
+	if !ok {
+		return v, nil
+	}
+	if err := s.keys.opened(rec, kindUser, v.user); err != nil {
+		return nil, err
+	}
+	if len(v.user.devices) == 0 {
+		return v, nil
+	}
+	if records, err = s.load(ctx, v.user.devices...); err != nil {
+		return nil, err
+	}
+	for _, id := range v.user.devices {
+		rec, ok := records.find(id)
+		if !ok {
+			continue // purged
+		}
+		d := new(device)
+		if err := s.keys.opened(rec, kindDevice, d); err != nil {
+			return nil, err
+		}
+		v.devices = append(v.devices, d)
+	}
+	return v, nil
+}
+
+// revoke adds to an outcome that devices count no more.
+func (out *outcome) revoke(now time.Time, u *user, devices ...*device) {
+	if len(devices) == 0 {
+		return
+	}
+	for _, d := range devices {
+		u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
+		out.remove = append(out.remove, d)
+	}
+	u.touch(now)
+	out.save = append(out.save, u)
+}
+
+// takesGuess says whether the device's own lane takes a guess now.
+func (d *device) takesGuess(now time.Time) bool {
+	return d != nil && d.guesses.inDay(now) < deviceGuesses
+}
+
+// takesMessage says whether its own lane takes a message now.
+func (d *device) takesMessage(now time.Time) bool {
+	return d != nil && d.sends.wait(now, quota{hour: deviceSends, day: deviceSends}) == 0
+}
+
+func (d *device) public(withToken bool) TrustedDevice {
+	out := TrustedDevice{ID: d.ID, UserID: d.UserID, Name: d.name, CreatedAt: d.CreatedAt, UsedAt: d.UpdatedAt, ExpiresAt: d.trusted}
+	if withToken {
+		out.token = new(hide(d.token(d.uses)))
+	}
+	return out
+}
+
+func (d *device) event(kind string) Event {
+	return Event{Kind: kind, UserID: d.UserID, DeviceID: d.ID}
+}
+
+// fingerprint changes with the set of verified factors.
+func (u *user) fingerprint() []byte {
+	h := sha256.New()
+	for _, m := range u.factors {
+		if m.verified {
+			h.Write([]byte(m.id + "\n"))
+		}
+	}
+	return h.Sum(nil)[:16]
+}

@@ -1,0 +1,555 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
+)
+
+// trust answers a challenge on a browser that is to be trusted from then on.
+func (r *rig) trust(f enrolled, name string) mfa.TrustedDevice {
+	r.t.Helper()
+	ch := r.patientChallenge(f)
+	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: name})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if v.Device.Name != name || v.Device.Token() == "" || v.Device.UserID != f.UserID {
+		r.t.Fatalf("%+v", v.Device)
+	}
+	r.clock.Advance(time.Minute)
+	return v.Device
+}
+
+func (r *rig) use(token string) (mfa.TrustedDevice, error) {
+	return r.UseDevice(r.t.Context(), mfa.DeviceParams{UserID: ann, Token: token})
+}
+
+func (r *rig) devices() []string {
+	r.t.Helper()
+	devices, err := r.Devices(r.t.Context(), ann)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	names := []string{}
+	for _, d := range devices {
+		names = append(names, d.Name)
+		if d.Token() != "" {
+			r.t.Errorf("%s is listed with its token", d.Name)
+		}
+	}
+	return names
+}
+
+// TestTrustedDevice: a browser is let in without a code for 30 days after one was typed on
+// it, each time with the newest token.
+func TestTrustedDevice(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	typed := r.clock.Now()
+	d := r.trust(f, "Firefox")
+	if !d.ExpiresAt.Equal(typed.Add(30*24*time.Hour)) || !d.CreatedAt.Equal(typed) || !strings.HasPrefix(d.ID, "auth_device_") {
+		t.Errorf("%+v", d)
+	}
+	token := d.Token()
+	for range 29 {
+		r.clock.Advance(24 * time.Hour)
+		next, err := r.use(token)
+		if err != nil || next.ID != d.ID || next.Token() == token || !next.UsedAt.Equal(r.clock.Now()) || !next.ExpiresAt.Equal(d.ExpiresAt) {
+			t.Fatalf("%+v, %v", next, err)
+		}
+		token = next.Token()
+	}
+	r.clock.Set(d.ExpiresAt)
+	_, err := r.use(token)
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if got := r.devices(); len(got) != 0 {
+		t.Errorf("expired devices are listed: %v", got)
+	}
+
+	// A code on the same browser: the same device goes on.
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: "Firefox 2", Device: token})
+	if err != nil || v.Device.ID != d.ID {
+		t.Fatalf("%+v, %v", v.Device, err)
+	}
+	if _, err := r.use(v.Device.Token()); err != nil {
+		t.Error(err)
+	}
+	if got := r.devices(); !slices.Equal(got, []string{"Firefox 2"}) {
+		t.Errorf("devices %v", got)
+	}
+}
+
+// TestStolenToken: an older token kills the line: whoever copied the cookie, or the owner
+// after them, is asked for a code, and the owner is told.
+func TestStolenToken(t *testing.T) {
+	r := newRig(t)
+	d := r.trust(r.totp(ann), "Firefox")
+	stolen := d.Token()
+	next, err := r.use(stolen) // by the thief, or by the owner
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.took()
+	_, err = r.use(stolen)
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID || e[0].UserID != ann || !e[0].Notify() {
+		t.Errorf("%+v", e)
+	}
+	_, err = r.use(next.Token())
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if got := r.devices(); len(got) != 0 {
+		t.Errorf("devices %v", got)
+	}
+}
+
+// TestForgedTokens: a token that was never made is refused, changes nothing, and does not
+// end the trust in a device whose id somebody knows.
+func TestForgedTokens(t *testing.T) {
+	r := newRig(t)
+	f, bob := r.totp(ann), r.totp("user_bob")
+	d, bobs := r.trust(f, "Firefox"), r.trust(bob, "Chrome")
+	token := d.Token()
+	parts := strings.Split(token, ".")
+	forged := []string{
+		"", ".", "..", parts[0], parts[0] + "." + parts[1], parts[0] + "." + parts[1] + ".", parts[0] + ".0." + parts[2], parts[0] + ".2." + parts[2],
+		parts[0] + ".-1." + parts[2], parts[0] + ".01." + parts[2], parts[0] + ".+1." + parts[2], parts[0] + ".99999999999999999999." + parts[2],
+		strings.Split(bobs.Token(), ".")[0] + "." + parts[1] + "." + parts[2], bobs.Token(), token + "A", token + "\n", strings.ToLower(token), strings.Repeat("a", 1<<20), f.ID + ".1." + parts[2],
+	}
+	for i := range token {
+		forged = append(forged, token[:i]+token[i+1:], token[:i]+string(token[i]^1)+token[i+1:])
+	}
+	saves := len(r.store.Calls("Save"))
+	for _, text := range forged {
+		got, err := r.use(text)
+		if !errors.Is(err, mfa.ErrDeviceNotTrusted) || got != (mfa.TrustedDevice{}) || len(text) > 40 && strings.Contains(err.Error(), text) {
+			t.Errorf("%.60q: %+v, %v", text, got, err)
+		}
+	}
+	for _, user := range []string{"user_bob", "", mfa.AnyUser, "user\x00"} {
+		_, err := r.UseDevice(t.Context(), mfa.DeviceParams{UserID: user, Token: token})
+		mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	}
+	if len(r.store.Calls("Save")) != saves {
+		t.Error("a forged token was written")
+	}
+	if _, err := r.use(token); err != nil {
+		t.Errorf("the token itself: %v", err)
+	}
+}
+
+// TestTokenAtOnce: of many logins at once with one token one is let in, and the line is
+// dead.
+func TestTokenAtOnce(t *testing.T) {
+	r := newRig(t)
+	d := r.trust(r.totp(ann), "Firefox")
+	services := []*mfa.Service{r.Service, r.another()}
+	errs := all(20, func(i int) error {
+		_, err := services[i%2].UseDevice(t.Context(), mfa.DeviceParams{UserID: ann, Token: d.Token()})
+		return err
+	})
+	if n := count(errs, nil); n != 1 || count(errs, mfa.ErrDeviceNotTrusted)+count(errs, mfa.ErrThrottled) != 19 || len(r.devices()) != 0 {
+		t.Errorf("%d were let in: %v", n, errs)
+	}
+}
+
+// TestDevicesDieWithFactors: whoever changes the factors may not be who trusted the
+// browser, so each change of the verified ones ends the trust.
+func TestDevicesDieWithFactors(t *testing.T) {
+	for name, change := range map[string]func(r *rig, f enrolled){
+		"another one confirmed": func(r *rig, _ enrolled) { r.phone(ann, phone) },
+		"taken away":            func(r *rig, f enrolled) { _ = r.Unenroll(r.t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
+		"recovery codes":        func(r *rig, _ enrolled) { r.recovery(ann) },
+		"replaced": func(r *rig, f enrolled) {
+			enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+		},
+	} {
+		r := newRig(t)
+		f := r.totp(ann)
+		d := r.trust(f, "Firefox")
+		change(r, f)
+		_, err := r.use(d.Token())
+		if !errors.Is(err, mfa.ErrDeviceNotTrusted) || len(r.devices()) != 0 {
+			t.Errorf("%s: %v, %v", name, err, r.devices())
+		}
+	}
+	r := newRig(t)
+	f := r.totp(ann)
+	d := r.trust(f, "Firefox")
+	r.login(f)
+	r.fail(f, 1)
+	pending := r.enrollSMS(ann, phone)
+	_ = r.Unenroll(t.Context(), mfa.FactorParams{FactorID: pending.ID, UserID: ann})
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.use(d.Token()); err != nil {
+		t.Errorf("what is no change of factors: %v", err)
+	}
+}
+
+// TestTrustWhileConfirming: the code that confirms a factor can trust the browser.
+func TestTrustWhileConfirming(t *testing.T) {
+	r := newRig(t)
+	d := r.trust(r.enrollTOTP(ann), "Firefox")
+	if _, err := r.use(d.Token()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFiveDevices: a user has five, and the oldest gives way.
+func TestFiveDevices(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	var devices []mfa.TrustedDevice
+	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
+		devices = append(devices, r.trust(f, name))
+	}
+	if got := r.devices(); !slices.Equal(got, []string{"b", "c", "d", "e", "f"}) {
+		t.Errorf("devices %v", got)
+	}
+	_, err := r.use(devices[0].Token())
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if _, err := r.use(devices[1].Token()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRevokeDevice: one, or all; and nobody else's.
+func TestRevokeDevice(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	a, b, c := r.trust(f, "a"), r.trust(f, "b"), r.trust(f, "c")
+	bobs := r.trust(r.totp("user_bob"), "bob's")
+	r.took()
+	for _, id := range []string{bobs.ID, "auth_device_", f.ID, "nonsense"} {
+		mustBe(t, r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: id}), mfa.ErrNotFound)
+	}
+	for _, user := range []string{"", mfa.AnyUser} {
+		mustBe(t, r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: user}), mfa.ErrInvalidParameter)
+		_, err := r.Devices(t.Context(), user)
+		mustBe(t, err, mfa.ErrInvalidParameter)
+	}
+	if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: b.ID}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.use(b.Token())
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if got := r.devices(); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("devices %v", got)
+	}
+	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceRevoked || e[0].DeviceID != b.ID || e[0].UserID != ann {
+		t.Errorf("%+v", e)
+	}
+	for range 2 {
+		if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, d := range []mfa.TrustedDevice{a, c} {
+		_, err := r.use(d.Token())
+		mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	}
+	if _, err := r.UseDevice(t.Context(), mfa.DeviceParams{UserID: "user_bob", Token: bobs.Token()}); err != nil {
+		t.Errorf("bob's: %v", err)
+	}
+}
+
+// TestTrustRefused: a device has a user and a name that can be shown; and a wrong code
+// trusts nothing.
+func TestTrustRefused(t *testing.T) {
+	r := newRig(t)
+	f, unowned := r.totp(ann), r.totp("")
+	for _, tt := range []struct {
+		factor enrolled
+		name   string
+	}{{unowned, "Firefox"}, {f, strings.Repeat("a", 65)}, {f, "a\nb"}, {f, " "}} {
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(tt.factor).ID, UserID: tt.factor.UserID, Code: r.right(tt.factor), TrustDevice: tt.name})
+		mustBe(t, err, mfa.ErrInvalidParameter)
+	}
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f), TrustDevice: "Firefox"})
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if v.Device != (mfa.TrustedDevice{}) || len(r.devices()) != 0 {
+		t.Errorf("%+v", v.Device)
+	}
+}
+
+// onDevice challenges and answers on the device.
+func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification, error) {
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+	if err != nil {
+		return mfa.Verification{}, err
+	}
+	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: token})
+}
+
+// TestOwnLane: while a stranger's guessing makes the factor wait, or has disabled it, the
+// owner's browser takes three wrong codes a day, and a success there gives the stranger
+// nothing.
+func TestOwnLane(t *testing.T) {
+	for _, failures := range []int{5, 30} {
+		r := newRig(t)
+		f := r.totp(ann)
+		token := r.trust(f, "Firefox").Token()
+		r.fail(f, failures)
+		waits := mfa.ErrThrottled
+		if failures == 30 {
+			waits = mfa.ErrFactorDisabled
+		}
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, waits)
+		_, err = r.onDevice(strings.Replace(token, ".1.", ".0.", 1), f, r.right(f))
+		mustBe(t, err, waits)
+
+		if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+			t.Fatalf("after %d failures: %v", failures, err)
+		}
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, waits) // for everybody else
+		for i := range 3 {
+			_, err := r.onDevice(token, f, r.wrong(f))
+			mustBe(t, err, mfa.ErrInvalidCode)
+			if wait := refusal(t, err).RetryAfter; i < 2 && wait != 0 {
+				t.Errorf("after wrong code %d: a wait of %s", i+1, wait)
+			}
+		}
+		if failures == 30 {
+			r.clock.Advance(23 * time.Hour)
+			_, err = r.onDevice(token, f, r.right(f))
+			mustBe(t, err, waits)
+			r.clock.Advance(time.Hour)
+			if _, err = r.onDevice(token, f, r.right(f)); err != nil {
+				t.Errorf("a day later: %v", err)
+			}
+		} else {
+			_, err = r.onDevice(token, f, r.right(f))
+			mustBe(t, err, waits)
+		}
+	}
+}
+
+// TestOwnLaneIsSmall: 200 wrong codes at once in the lane are three answers; ten in a row
+// end the device.
+func TestOwnLaneIsSmall(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxAttempts = 10 })
+	f := r.totp(ann)
+	d := r.trust(f, "Firefox")
+	r.fail(f, 30)
+	for day := range 4 {
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: d.Token()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		code := r.wrong(f)
+		r.took()
+		answered := count(all(200, func(int) error {
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: d.Token()})
+			return err
+		}), mfa.ErrInvalidCode)
+		if want := []int{3, 3, 3, 1}[day]; answered > want || answered == 0 {
+			t.Errorf("day %d: %d answers, want %d at most", day, answered, want)
+		}
+		for answered < []int{3, 3, 3, 1}[day] { // those that lost too many races
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: d.Token()})
+			mustBe(t, err, mfa.ErrInvalidCode)
+			answered++
+		}
+		if events := kinds(r.took()); slices.Contains(events, mfa.EventDeviceStolen) != (day == 3) || slices.Contains(events, mfa.EventDisabled) {
+			t.Errorf("day %d: %v", day, events)
+		}
+		r.clock.Advance(24 * time.Hour)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: d.Token()})
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	_, err = r.use(d.Token())
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+}
+
+// TestOwnMessages: while a stranger has used up the messages, the owner's browser gets
+// three a day, which are not charged to the number.
+func TestOwnMessages(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	token := r.trust(f, "Firefox").Token()
+	r.clock.Advance(24 * time.Hour)
+	for range 5 {
+		r.patientChallenge(f)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+	charged := r.record("number").Version
+	sent := r.sms.Sends()
+	for range 3 {
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(10 * time.Second)
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: token}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+		mustBe(t, err, mfa.ErrThrottled) // a cool-down of its own
+		r.clock.Advance(2 * time.Minute)
+	}
+	if n := r.sms.Sends() - sent; n != 3 || r.record("number").Version != charged {
+		t.Errorf("%d messages, the number was charged %d times", n, r.record("number").Version-charged)
+	}
+}
+
+// TestLaneOutlivesTrust: a browser is known for 90 days after a code, and trusted for 30.
+func TestLaneOutlivesTrust(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	typed := r.clock.Now()
+	token := r.trust(f, "Firefox").Token()
+	r.fail(f, 30)
+	r.clock.Set(typed.Add(90*24*time.Hour - time.Millisecond))
+	_, err := r.use(token)
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+		t.Error(err)
+	}
+	r.clock.Set(typed.Add(90 * 24 * time.Hour))
+	_, err = r.onDevice(token, f, r.right(f))
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(24*time.Hour + time.Millisecond)
+	if _, err := r.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if slices.ContainsFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind == "device" }) {
+		t.Error("Purge left it")
+	}
+}
+
+// TestDeviceFaults: an error of the store lets nobody in, and a lost answer costs a code.
+func TestDeviceFaults(t *testing.T) {
+	for _, method := range []string{"Load", "Save"} {
+		r := newRig(t)
+		d := r.trust(r.totp(ann), "Firefox")
+		broken := errors.New("the database is gone")
+		r.store.After = func(_ context.Context, c mfatest.Call) error {
+			if c.Method == method {
+				return broken
+			}
+			return nil
+		}
+		got, err := r.use(d.Token())
+		mustBe(t, err, broken)
+		if got != (mfa.TrustedDevice{}) {
+			t.Errorf("an error came with %+v", got)
+		}
+		r.store.After = nil
+		_, err = r.use(d.Token())
+		if want := map[string]error{"Load": nil, "Save": mfa.ErrDeviceNotTrusted}[method]; !errors.Is(err, want) {
+			t.Errorf("after %s failed: %v, want %v", method, err, want)
+		}
+	}
+}
+
+// TestDeviceRoundTrips: a use is one read and one write, and trusting costs no more
+// than the Verify that it belongs to.
+func TestDeviceRoundTrips(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	token := r.trust(f, "Firefox").Token()
+	r.fail(f, 5)
+	calls := func(f func()) string {
+		before := len(r.store.Calls())
+		f()
+		var methods []string
+		for _, c := range r.store.Calls()[before:] {
+			methods = append(methods, c.Method)
+		}
+		return strings.Join(methods, " ")
+	}
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, code := range []string{r.wrong(f), r.right(f)} {
+		if got := calls(func() {
+			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: token, TrustDevice: "Firefox"})
+		}); got != "Load Save" {
+			t.Errorf("Verify calls %q", got)
+		}
+	}
+	devices, err := r.Devices(t.Context(), ann)
+	if err != nil || len(devices) != 1 {
+		t.Fatal(devices, err)
+	}
+	r.clock.Advance(time.Hour)
+	fresh := r.trust(f, "Chrome").Token()
+	if got := calls(func() { _, _ = r.use(fresh) }); got != "Load Save" {
+		t.Errorf("UseDevice calls %q", got)
+	}
+}
+
+// TestDevicesDoNotPrint: a token is a bearer token.
+func TestDevicesDoNotPrint(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: "Firefox"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mac := v.Device.Token()[strings.LastIndexByte(v.Device.Token(), '.')+1:]
+	used, err := r.use(v.Device.Token())
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := used.Token()[strings.LastIndexByte(used.Token(), '.')+1:]
+	_, refused := r.use(v.Device.Token())
+	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(used), "*TrustedDevice": printed(&used), "error": printed(refused), "events": printed(r.took())} {
+		if strings.Contains(out, mac) || strings.Contains(out, next) {
+			t.Errorf("%s prints the token: %s", name, out)
+		}
+	}
+}
+
+// TestResealDevices: devices live longer than a key that is taken out.
+func TestResealDevices(t *testing.T) {
+	r := newRig(t)
+	old, next := mfa.NewKey(), mfa.NewKey()
+	ring := func(keys string) *mfa.Service {
+		var err error
+		if r.cfg.Keys, err = mfa.ParseKeyring(keys); err != nil {
+			t.Fatal(err)
+		}
+		return r.another()
+	}
+	r.Service = ring(old)
+	d := r.trust(r.totp(ann), "Firefox")
+	r.Service = ring(next + "," + old)
+	for _, err := range r.Reseal(t.Context(), mfa.ResealParams{PerSecond: 1e6}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Service = ring(next)
+	if _, err := r.use(d.Token()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestTrustedDeviceApprovesNothing: a device skips no step-up: what is approved is asked for.
+func TestTrustedDeviceApprovesNothing(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	d := r.trust(f, "Firefox")
+	_, err := r.Enroll(t.Context(), enrollment(ann, d.Token()))
+	mustBe(t, err, mfa.ErrProofRequired)
+	_, err = r.Spend(t.Context(), proof.Claim{Receipt: d.Token(), UserID: ann, Action: pay})
+	mustBe(t, err, proof.ErrInvalid)
+}
