@@ -222,7 +222,7 @@ func (c Checker) Check(_ context.Context, claim Claim) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	now := time.Now
+	now := time.Now //nolint:forbidigo // the default of Checker.Now
 	if c.Now != nil {
 		now = c.Now
 	}

@@ -28,11 +28,11 @@ var (
 	}
 )
 
-func sign(t testing.TB, key ed25519.PrivateKey, r proof.Receipt) string {
-	t.Helper()
+func sign(tb testing.TB, key ed25519.PrivateKey, r proof.Receipt) string {
+	tb.Helper()
 	text, err := proof.Sign(key, r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
@@ -191,7 +191,8 @@ func TestActionOf(t *testing.T) {
 	if proof.ActionOf("pay", "ab", "c") == proof.ActionOf("pay", "a", "bc") || proof.ActionOf("pay") == proof.ActionOf("pay", "") {
 		t.Error("two actions are one")
 	}
-	if proof.ActionOf("pay", "a", "b") != proof.ActionOf("pay", "a", "b") {
+	again := proof.ActionOf("pay", []string{"a", "b"}...)
+	if proof.ActionOf("pay", "a", "b") != again {
 		t.Error("one action is two")
 	}
 	sum := sha256.Sum256([]byte("\x00\x00\x00\x00\x00\x00\x00\x02ab\x00\x00\x00\x00\x00\x00\x00\x01c"))

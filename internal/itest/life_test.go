@@ -1,0 +1,178 @@
+package itest
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
+)
+
+// TestWholeLife: on every store, and over two connections as two processes have them, an
+// application's whole second factor: what is accepted once is accepted once.
+func TestWholeLife(t *testing.T) {
+	for _, server := range append(servers, server{name: "memory"}) {
+		t.Run(server.name, func(t *testing.T) {
+			t.Parallel()
+			var stores [2]mfa.Store
+			if server.name == "memory" {
+				stores[0] = new(mfa.MemoryStore)
+				stores[1] = stores[0]
+			} else {
+				place, _ := server.place(t)
+				stores[0], stores[1] = place.mustOpen(t), place.mustOpen(t)
+			}
+			newLife(t, stores).live()
+		})
+	}
+}
+
+type life struct {
+	t        *testing.T
+	clock    *mfatest.Clock
+	services [2]*mfa.Service
+}
+
+func newLife(t *testing.T, stores [2]mfa.Store) *life {
+	l := &life{t: t, clock: new(mfatest.Clock)}
+	for i := range stores {
+		var err error
+		l.services[i], err = mfa.New(mfa.Config{
+			Store: stores[i], SMS: new(mfa.Outbox), Keys: mfatest.Keys(), Now: l.clock.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+const alan = "user_alan"
+
+func (l *life) live() {
+	l.t.Helper()
+	svc := l.services[0]
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+
+	// The first app, whose confirming code pays for the recovery codes.
+	app := l.enroll(mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	codes := l.enroll(mfa.EnrollParams{RecoveryCodes: true, Proof: l.typed(app, enroll, "").Receipt()})
+
+	// A recovery code, tried at both processes at once.
+	var challenges [2]mfa.Challenge
+	for i := range challenges {
+		challenges[i] = l.challenge(codes.Factor.ID, proof.Action{})
+	}
+	l.once("a recovery code", func(i int) error {
+		_, err := l.services[i].Verify(l.t.Context(), mfa.VerifyParams{ChallengeID: challenges[i].ID, UserID: alan, Code: codes.RecoveryCodes.Codes()[3]})
+		return err
+	})
+	left, err := svc.Factor(l.t.Context(), mfa.FactorParams{FactorID: codes.Factor.ID, UserID: alan})
+	if err != nil || left.RecoveryCodesLeft != 9 {
+		l.t.Errorf("%d recovery codes are left, %v", left.RecoveryCodesLeft, err)
+	}
+
+	// A receipt, spent at both.
+	l.clock.Advance(time.Minute)
+	pay := proof.ActionOf("pay", "EUR 500.00")
+	receipt := l.typed(app, pay, "").Receipt()
+	l.once("a receipt", func(i int) error {
+		_, err := l.services[i].Spend(l.t.Context(), proof.Claim{Receipt: receipt, UserID: alan, Action: pay})
+		return err
+	})
+
+	// A new phone takes the place of the old one.
+	l.clock.Advance(time.Minute)
+	params := mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}, Replaces: app.Factor.ID}
+	if _, err := svc.Enroll(l.t.Context(), byAlan(params, "")); !errors.Is(err, mfa.ErrProofRequired) {
+		l.t.Errorf("without a proof: %v", err)
+	}
+	params.Proof = l.typed(app, enroll, "").Receipt()
+	next := l.enroll(params)
+	l.typed(next, proof.Action{}, "")
+	if factors, err := svc.Factors(l.t.Context(), alan); err != nil || len(factors) != 2 {
+		l.t.Errorf("after the swap: %v, %v", factors, err)
+	}
+
+	// A trusted browser, whose token is used at both, which ends the trust.
+	l.clock.Advance(time.Minute)
+	device := l.typed(next, proof.Action{}, "Firefox").Device
+	used, err := l.services[1].UseDevice(l.t.Context(), mfa.DeviceParams{UserID: alan, Token: device.Token()})
+	if err != nil {
+		l.t.Error(err)
+	}
+	l.once("a device's token", func(i int) error {
+		_, err := l.services[i].UseDevice(l.t.Context(), mfa.DeviceParams{UserID: alan, Token: used.Token()})
+		return err
+	})
+	l.clock.Advance(time.Minute)
+	l.typed(next, proof.Action{}, "Chrome")
+	if err := l.services[1].RevokeDevice(l.t.Context(), mfa.DeviceParams{UserID: alan}); err != nil {
+		l.t.Error(err)
+	}
+	if devices, err := svc.Devices(l.t.Context(), alan); err != nil || len(devices) != 0 {
+		l.t.Errorf("devices %v, %v", devices, err)
+	}
+
+	// Everything is taken away, by one receipt for each at both.
+	l.clock.Advance(time.Minute)
+	away := l.typed(next, proof.ActionOf(mfa.PurposeUnenroll, next.Factor.ID), "").Receipt()
+	l.once("taking away", func(i int) error {
+		return l.services[i].Unenroll(l.t.Context(), mfa.FactorParams{FactorID: next.Factor.ID, UserID: alan, Proof: away})
+	})
+}
+
+func byAlan(p mfa.EnrollParams, receipt string) mfa.EnrollParams {
+	p.UserID, p.Proof = alan, receipt
+	return p
+}
+
+func (l *life) enroll(p mfa.EnrollParams) mfa.Enrollment {
+	l.t.Helper()
+	enr, err := l.services[0].Enroll(l.t.Context(), byAlan(p, p.Proof))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return enr
+}
+
+func (l *life) challenge(factorID string, a proof.Action) mfa.Challenge {
+	l.t.Helper()
+	ch, err := l.services[1].Challenge(l.t.Context(), mfa.ChallengeParams{FactorID: factorID, UserID: alan, Confirm: true, Action: a})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return ch
+}
+
+// typed answers with what the app shows.
+func (l *life) typed(app mfa.Enrollment, a proof.Action, device string) mfa.Verification {
+	l.t.Helper()
+	ch := l.challenge(app.Factor.ID, a)
+	v, err := l.services[0].Verify(l.t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: alan, Code: mfatest.Code(app.TOTP.Secret(), l.clock.Now()), Action: a, TrustDevice: device,
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return v
+}
+
+// once lets both processes do a thing at the same time: one succeeds.
+func (l *life) once(what string, do func(process int) error) {
+	l.t.Helper()
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() { errs[i] = do(i) })
+	}
+	wg.Wait()
+	if (errs[0] == nil) == (errs[1] == nil) {
+		l.t.Errorf("%s at both processes: %v and %v, want one success", what, errs[0], errs[1])
+	}
+}
