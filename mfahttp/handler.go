@@ -35,7 +35,7 @@
 // Beside the types of the hosted API there is recovery_codes, which wants a user_id: the
 // answer has the codes in "recovery_codes", and the factor how many are left. Enrolling
 // with "replaces", the id of a factor of the same user, swaps the two when the new one is
-// confirmed.
+// confirmed. A challenge that the application made for an action is not verified here.
 package mfahttp
 
 import (

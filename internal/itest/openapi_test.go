@@ -26,6 +26,7 @@ import (
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfahttp"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
 )
 
 const (
@@ -177,6 +178,7 @@ type api struct {
 	sms   *mfatest.Sender
 	store *mfatest.FaultyStore
 	cfg   mfa.Config
+	svc   *mfa.Service // for what an application does beside
 	http.Handler
 }
 
@@ -198,6 +200,7 @@ func (a *api) another(change ...func(*mfa.Config)) *api {
 	if err != nil {
 		a.t.Fatal(err)
 	}
+	other.svc = svc
 	if other.Handler, err = mfahttp.New(mfahttp.Config{Service: svc, APIKeys: []string{bearerKey}, Logger: other.cfg.Logger}); err != nil {
 		a.t.Fatal(err)
 	}
@@ -570,6 +573,23 @@ func (d paths) verifications(t *testing.T) {
 	id = challenge()
 	a.clock.Advance(10 * time.Minute)
 	verify(id, a.right(f), 422, "authentication_challenge_expired")
+
+	// What the application began beside this API: an action, and enrolments without proof.
+	ch, err := a.svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.id, UserID: "user_1", Action: proof.ActionOf("pay")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify(ch.ID, a.right(f), 422, "authentication_challenge_action_mismatch")
+	enr, err := a.svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_2", GenericOTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err = a.svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_2"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.enrollUser("user_2")
+	verify(ch.ID, ch.Code(), 422, "authentication_factor_unverified")
 
 	id = challenge()
 	spare := challenge()
