@@ -45,9 +45,10 @@ type ChallengeParams struct {
 	Action proof.Action
 
 	// Device is the Token of the browser's cookie, if it has one, for a device of its own
-	// lane: while the factor waits or is disabled, or the number or the user had their share of
-	// messages, it takes 3 wrong codes and 3 messages a day, so that a stranger who guesses does not
-	// lock out the owner. One that is not good is the same as none. Defaults to none.
+	// lane: while a verified factor waits or is disabled, or the number or the user had their share
+	// of messages, it takes 3 wrong codes and 3 messages a day, so that a stranger who guesses does
+	// not lock out the owner. The messages are 3 beyond the quotas of number and user, whatever the
+	// device. A token that is not good is the same as none. Defaults to none.
 	Device string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
@@ -152,7 +153,7 @@ type Verification struct {
 // Receipt is the proof that the person approved the challenge's Action: good for 5
 // minutes from when the code was accepted, checked by package proof or by
 // [Service.Spend]. "" if the challenge was made for none, or the code was not accepted.
-// It does not print. Whoever has it can act in the person's place, once.
+// It does not print. Whoever has it can act in the person's place.
 func (v Verification) Receipt() string {
 	if v.receipt == nil {
 		return ""
@@ -297,7 +298,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		return outcome{err: errNotFound(kindFactor, f.ID)}
 	case ch.action != (proof.Action{}) && f.UserID == "":
 		return outcome{err: errParameter("An action is approved by a factor with an owner.")}
-	case !f.verified && u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{}) || s.unproved(f)):
+	case !f.verified && (u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{})) || u.hasApp() && s.unproved(f)):
 		return outcome{err: errFactorUnverified(f.ID)}
 	}
 	request := in.request()
@@ -306,11 +307,11 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		return outcome{err: errIdempotencyKey(f.ID)}
 	case v.earlier != nil:
 		return outcome{} // its answer was lost
-	case lane.disabled && !v.device.takesGuess(now):
+	case lane.disabled && !v.ownLane(now):
 		return outcome{err: errFactorDisabled(f.ID)}
 	}
 	wait, kind := lane.wait(now), EventThrottled
-	if v.device.takesGuess(now) {
+	if v.ownLane(now) {
 		wait = 0
 	}
 	out := outcome{save: []stored{ch}}
@@ -329,19 +330,18 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		if u != nil {
 			unsent = max(unsent, u.sends.wait(now, sendQuota))
 		}
-		if unsent > 0 && v.device.takesMessage(now) {
+		if unsent > cooldown[0] && v.ownMessages(now, quota) { // longer than impatience makes it
 			unsent = 0
 			v.device.sends.charge(now)
 			out.save = append(out.save, v.device)
-		} else {
-			n.sends.charge(now)
-			n.touch(now)
-			out.saveNumber(v)
-			if u != nil {
-				u.sends.charge(now)
-				u.touch(now)
-				out.save = append(out.save, u)
-			}
+		}
+		n.sends.charge(now)
+		n.touch(now)
+		out.saveNumber(v)
+		if u != nil {
+			u.sends.charge(now)
+			u.touch(now)
+			out.save = append(out.save, u)
 		}
 		if unsent > wait {
 			wait, kind = unsent, EventMessageRefused
@@ -454,6 +454,11 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if err := s.openLane(ctx, records, v, p.Device); err != nil {
 		return nil, err
 	}
+	if p.TrustDevice != "" && v.device == nil && len(v.user.devices) >= maxDevices {
+		if v.devices, err = s.readDevices(ctx, v.user.devices[0]); err != nil {
+			return nil, err
+		}
+	}
 	if v.factor.failsOnNumber() {
 		if err := s.loadNumber(ctx, v); err != nil {
 			return nil, err
@@ -487,7 +492,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	lane := v.lane(now)
 	wait := lane.wait(now)
 	d, needsUser := v.device, f.needsUser() || in.TrustDevice != ""
-	ownLane := (lane.disabled || wait > 0) && d.takesGuess(now)
+	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
 	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
 	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
@@ -510,7 +515,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		return Verification{}, outcome{err: errExpired(ch.ID)}
 	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
-	case !f.verified && u.hasVerified() && s.unproved(f):
+	case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() || u.hasApp() && s.unproved(f)):
 		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
 	case lane.disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
@@ -563,8 +568,8 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		}
 		left := p.MaxAttempts - int(ch.failures)
 		wait := lane.wait(now)
-		if ownLane && d.takesGuess(now) {
-			wait = 0
+		if v.ownLane(now) {
+			wait = 0 // on this device
 		} else if lane.disabled {
 			left, wait = 0, 0 // waiting does not help
 		} else if !now.Add(wait).Before(ch.ExpiresAt) {
@@ -639,7 +644,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	}
 	told := Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}
 	if in.TrustDevice != "" {
-		if err := s.trust(now, v, in.TrustDevice); err != nil {
+		if err := s.trust(now, v, &out, in.TrustDevice); err != nil {
 			return Verification{}, outcome{err: err}
 		}
 		told.Device = v.device.public(true)
@@ -666,6 +671,7 @@ func (out *outcome) failOwn(now time.Time, v *view) (failures int64) {
 	e.DeviceID = d.ID
 	out.events = append(out.events, e)
 	out.revoke(now, v.user, d)
+	v.device = nil
 	return d.failures
 }
 
@@ -711,15 +717,12 @@ func (v *view) lane(now time.Time) *guesses {
 }
 
 func (u *user) hasVerified() bool {
-	if u == nil {
-		return false
-	}
-	for _, m := range u.factors {
-		if m.verified {
-			return true
-		}
-	}
-	return false
+	return u != nil && slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified })
+}
+
+// hasApp says whether a factor is verified that is not a set of recovery codes.
+func (u *user) hasApp() bool {
+	return u != nil && slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified && m.kind != TypeRecoveryCodes })
 }
 
 // verified notes that the factor was confirmed.

@@ -85,8 +85,9 @@ func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice,
 	})
 }
 
-// Devices returns the trusted devices of a user, oldest first, without tokens; those
-// that expired are not listed. "" and AnyUser are [ErrInvalidParameter].
+// Devices returns the devices of a user, the one that was trusted last at the end, without
+// tokens. One whose ExpiresAt is past has nothing but a lane of its own, until 60 days
+// later. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, error) {
 	v, err := s.loadDevices(ctx, userID)
 	if err != nil {
@@ -98,15 +99,15 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 	}
 	devices := []TrustedDevice{}
 	for _, d := range v.devices {
-		if now.Before(d.trusted) {
+		if v.user.counts(d, now) {
 			devices = append(devices, d.public(false))
 		}
 	}
 	return devices, nil
 }
 
-// RevokeDevice ends the trust in a device, or in all devices of a user. A device that is
-// not there is [ErrNotFound]; all of none is no error.
+// RevokeDevice ends the trust in a device, or in all devices of a user, as when the password
+// was changed. A device that is not there is [ErrNotFound]; all of none is no error.
 func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
 	load := func(ctx context.Context) (*view, error) { return s.loadDevices(ctx, p.UserID) }
 	_, err := transact(ctx, s, "", load, func(now time.Time, v *view) (struct{}, outcome) {
@@ -156,7 +157,7 @@ func (d *device) fields(c *codec) {
 }
 
 // trust makes a device of a user, or goes on with one that they have.
-func (s *Service) trust(now time.Time, v *view, name string) error {
+func (s *Service) trust(now time.Time, v *view, out *outcome, name string) error {
 	d := v.device
 	if d == nil {
 		d = &device{seed: make([]byte, deviceSeed)}
@@ -170,11 +171,17 @@ func (s *Service) trust(now time.Time, v *view, name string) error {
 		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, v.user.ID, v.user.UserID, statusTrusted, now
 	}
 	d.uses++
+	d.failures = 0
 	d.name, d.UpdatedAt, d.trusted, d.ExpiresAt = name, now, now.Add(deviceTrusted), now.Add(deviceKnown)
 	u := v.user
 	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
 	u.devices = append(u.devices, d.ID)
-	u.devices = u.devices[max(0, len(u.devices)-maxDevices):]
+	if over := len(u.devices) - maxDevices; over > 0 {
+		u.devices = u.devices[over:]
+		for _, old := range v.devices {
+			out.remove = append(out.remove, old)
+		}
+	}
 	v.device = d
 	return nil
 }
@@ -238,10 +245,17 @@ func (s *Service) openDevice(records loaded, id, userID string) (*view, error) {
 		return none, err
 	}
 	now, err := s.now()
-	if err != nil || !slices.Contains(u.devices, d.ID) || !now.Before(d.ExpiresAt) {
+	if err != nil || !u.counts(d, now) {
 		return none, err
 	}
 	return &view{device: d, user: u}, nil
+}
+
+// counts says whether a device is the user's still: listed, beside the same factors (a
+// process of before may have changed them), and of no clock that was ahead.
+func (u *user) counts(d *device, now time.Time) bool {
+	return slices.Contains(u.devices, d.ID) && string(u.set) == string(u.fingerprint()) &&
+		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+time.Hour))
 }
 
 // openLane sets the device of a call that brings a token, if the token is good and the
@@ -288,47 +302,59 @@ func (s *Service) loadDevices(ctx context.Context, userID string) (*view, error)
 	if err := s.keys.opened(rec, kindUser, v.user); err != nil {
 		return nil, err
 	}
-	if len(v.user.devices) == 0 {
-		return v, nil
+	if len(v.user.devices) > 0 {
+		v.devices, err = s.readDevices(ctx, v.user.devices...)
 	}
-	if records, err = s.load(ctx, v.user.devices...); err != nil {
+	return v, err
+}
+
+// readDevices reads devices; those that were purged are left out.
+func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, error) {
+	records, err := s.load(ctx, ids...)
+	if err != nil {
 		return nil, err
 	}
-	for _, id := range v.user.devices {
+	var devices []*device
+	for _, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
-			continue // purged
+			continue
 		}
 		d := new(device)
 		if err := s.keys.opened(rec, kindDevice, d); err != nil {
 			return nil, err
 		}
-		v.devices = append(v.devices, d)
+		devices = append(devices, d)
 	}
-	return v, nil
+	return devices, nil
 }
 
-// revoke adds to an outcome that devices count no more.
+// revoke adds to an outcome that devices count no more. Their records are left to Purge: a
+// write of theirs would be a race with whoever uses them.
 func (out *outcome) revoke(now time.Time, u *user, devices ...*device) {
 	if len(devices) == 0 {
 		return
 	}
 	for _, d := range devices {
 		u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
-		out.remove = append(out.remove, d)
 	}
 	u.touch(now)
 	out.save = append(out.save, u)
 }
 
-// takesGuess says whether the device's own lane takes a guess now.
-func (d *device) takesGuess(now time.Time) bool {
-	return d != nil && d.guesses.inDay(now) < deviceGuesses
+// ownLane says whether the lane of the call's device takes a guess now. Wrong codes for a
+// number that is not confirmed count on the number alone.
+func (v *view) ownLane(now time.Time) bool {
+	return v.device != nil && v.factor.verified && v.device.guesses.inDay(now) < deviceGuesses
 }
 
-// takesMessage says whether its own lane takes a message now.
-func (d *device) takesMessage(now time.Time) bool {
-	return d != nil && d.sends.wait(now, quota{hour: deviceSends, day: deviceSends}) == 0
+// ownMessages says whether it takes a message now, beyond the quota of number and user.
+func (v *view) ownMessages(now time.Time, q quota) bool {
+	if v.device == nil || !v.factor.verified || v.device.sends.wait(now, quota{deviceSends, deviceSends}) > 0 {
+		return false
+	}
+	beyond := func(q quota) quota { return quota{q.hour + deviceSends, q.day + deviceSends} }
+	return v.number.sends.full(now, beyond(q)) == 0 && (v.user == nil || v.user.sends.full(now, beyond(sendQuota)) == 0)
 }
 
 func (d *device) public(withToken bool) TrustedDevice {

@@ -70,8 +70,8 @@ func TestTrustedDevice(t *testing.T) {
 	r.clock.Set(d.ExpiresAt)
 	_, err := r.use(token)
 	mustBe(t, err, mfa.ErrDeviceNotTrusted)
-	if got := r.devices(); len(got) != 0 {
-		t.Errorf("expired devices are listed: %v", got)
+	if got := r.devices(); !slices.Equal(got, []string{"Firefox"}) {
+		t.Errorf("devices with a lane are %v", got)
 	}
 
 	// A code on the same browser: the same device goes on.
@@ -377,35 +377,180 @@ func TestOwnLaneIsSmall(t *testing.T) {
 }
 
 // TestOwnMessages: while a stranger has used up the messages, the owner's browser gets
-// three a day, which are not charged to the number.
+// three a day more, and impatience does not spend them.
 func TestOwnMessages(t *testing.T) {
 	r := newRig(t)
 	f := r.phone(ann, phone)
 	token := r.trust(f, "Firefox").Token()
 	r.clock.Advance(24 * time.Hour)
-	for range 5 {
-		r.patientChallenge(f)
+	send := func() error {
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+		return err
+	}
+	if err := send(); err != nil {
+		t.Fatal(err)
+	}
+	mustBe(t, send(), mfa.ErrThrottled) // twice within a minute
+	for range 4 {
+		r.clock.Advance(15 * time.Minute)
+		if err := send(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
-	charged := r.record("number").Version
 	sent := r.sms.Sends()
-	for range 3 {
+	for i := range 3 {
 		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
 		if err != nil {
-			t.Fatal(err)
+			t.Fatal(i, err)
 		}
 		r.clock.Advance(10 * time.Second)
+		mustBe(t, send(), mfa.ErrThrottled) // a cool-down of its own
 		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: token}); err != nil {
 			t.Fatal(err)
 		}
-		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
-		mustBe(t, err, mfa.ErrThrottled) // a cool-down of its own
-		r.clock.Advance(2 * time.Minute)
+		r.clock.Advance(5 * time.Minute)
 	}
-	if n := r.sms.Sends() - sent; n != 3 || r.record("number").Version != charged {
-		t.Errorf("%d messages, the number was charged %d times", n, r.record("number").Version-charged)
+	mustBe(t, send(), mfa.ErrThrottled)
+	if n := r.sms.Sends() - sent; n != 3 {
+		t.Errorf("%d messages in the lane", n)
 	}
+}
+
+// TestDevicesAreNoBudget: devices are made at will, by whoever has a factor of their own;
+// what they add to the messages of a number is three a day together, and to one that is
+// not confirmed nothing, nor a guess.
+func TestDevicesAreNoBudget(t *testing.T) {
+	r := newRig(t)
+	own, confirmed, victim := r.totp(ann), r.phone(ann, phone), r.enrollSMS(ann, "+15005550007")
+	r.clock.Advance(24 * time.Hour)
+	begin := r.clock.Now()
+	to := func(number string) int {
+		n := 0
+		for _, m := range r.sms.Messages() {
+			if m.To == number {
+				n++
+			}
+		}
+		return n
+	}
+	before := to(phone)
+	for r.clock.Now().Before(begin.Add(20 * time.Hour)) {
+		token := r.trust(own, "x").Token()
+		for range 3 {
+			for _, f := range []enrolled{victim, confirmed} {
+				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, Device: token})
+			}
+			r.clock.Advance(4 * time.Minute)
+		}
+	}
+	if n, m := to(phone)-before, to("+15005550007"); n > 13 || m > 5 || n+m > 13 {
+		t.Errorf("%d messages to a confirmed number, %d to one that is not", n, m)
+	}
+
+	r = newRig(t)
+	own, victim = r.totp(ann), r.enrollSMS(ann, phone)
+	ch := r.patientChallenge(victim)
+	answered := 0
+	for range 10 {
+		token := r.trust(own, "x").Token()
+		for range 3 {
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(victim), Device: token})
+			if errors.Is(err, mfa.ErrInvalidCode) {
+				answered++
+			}
+		}
+		r.clock.Set(r.clock.Now().Add(-30 * time.Second))
+	}
+	if answered > 5+3 { // in five minutes: five at once, and one after each wait
+		t.Errorf("%d guesses at a number that is not confirmed", answered)
+	}
+}
+
+// TestLastWrongCodeOfADevice: what is told with the wrong code that ends the device is what
+// holds without it; and a right code ends the row.
+func TestLastWrongCodeOfADevice(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	token := r.trust(f, "Firefox").Token()
+	r.fail(f, 30)
+	for i := range 10 {
+		if i > 0 && i%3 == 0 {
+			r.clock.Advance(24 * time.Hour)
+		}
+		_, err := r.onDevice(token, f, r.wrong(f))
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if e := refusal(t, err); (e.AttemptsLeft == 0) != (i%3 == 2 || i == 9) {
+			t.Errorf("wrong code %d: %d attempts left", i+1, e.AttemptsLeft)
+		}
+	}
+	_, err := r.onDevice(token, f, r.right(f))
+	mustBe(t, err, mfa.ErrFactorDisabled)
+
+	r = newRig(t)
+	f = r.totp(ann)
+	token = r.trust(f, "Firefox").Token()
+	r.fail(f, 30)
+	for range 12 {
+		_, err := r.onDevice(token, f, r.wrong(f))
+		mustBe(t, err, mfa.ErrInvalidCode)
+		if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(12 * time.Hour)
+	}
+}
+
+// TestDeviceClockWasAhead: what a clock trusted that was ahead is not trusted for longer.
+func TestDeviceClockWasAhead(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	now := r.clock.Now()
+	r.clock.Advance(365 * 24 * time.Hour)
+	d := r.trust(f, "Firefox")
+	r.clock.Set(now)
+	_, err := r.use(d.Token())
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+}
+
+// TestDeviceRows: a device that gave way leaves no row behind.
+func TestDeviceRows(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	for range 12 {
+		r.trust(f, "Firefox")
+	}
+	rows := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind != "device" })
+	if len(rows) != 5 {
+		t.Errorf("%d rows, want 5", len(rows))
+	}
+}
+
+// TestRevokeBeatsUse: a thief who uses the token all the time does not hold off that it is
+// revoked.
+func TestRevokeBeatsUse(t *testing.T) {
+	r := newRig(t)
+	d := r.trust(r.totp(ann), "Firefox")
+	token := d.Token()
+	thief := r.another()
+	busy := false
+	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+		if c.Method == "Save" && !busy {
+			busy = true
+			if next, err := thief.UseDevice(ctx, mfa.DeviceParams{UserID: ann, Token: token}); err == nil {
+				token = next.Token()
+			}
+			busy = false
+		}
+		return nil
+	}
+	if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: d.ID}); err != nil {
+		t.Fatal(err)
+	}
+	r.store.Before = nil
+	_, err := r.use(token)
+	mustBe(t, err, mfa.ErrDeviceNotTrusted)
 }
 
 // TestLaneOutlivesTrust: a browser is known for 90 days after a code, and trusted for 30.

@@ -35,7 +35,8 @@ var (
 	ErrThrottled = errors.New("mfa: throttled")
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the
-	// factor. Only [Service.Reset] helps, or an operator's [Service.Unenroll] and a new
+	// factor. On a browser with a device's token the owner may still answer: see
+	// [ChallengeParams.Device]. Otherwise only [Service.Reset] helps, or an operator's [Service.Unenroll] and a new
 	// enrolment, for a person who proved who they are (NIST SP 800-63B-4 section 3.2.2).
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 

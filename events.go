@@ -38,7 +38,7 @@ const (
 type Event struct {
 	Kind         string    // one of the Event constants
 	Time         time.Time // by the service's clock
-	FactorID     string    // "" with EventDeviceUsed and EventDeviceRevoked
+	FactorID     string    // "" when no factor was involved, as when a device is used or revoked
 	FactorType   string    // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
 	FactorStatus string    // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
 	UserID       string    // the owner; "" for none

@@ -58,9 +58,14 @@ type EnrollParams struct {
 	// commit that enrolls. Challenge one of the user's factors for the action
 	// proof.ActionOf(PurposeEnroll), and give what Verification.Receipt returns. A login, and
 	// confirming a first factor, can be for that action too: then one code does for both.
-	// ByOperator is that of a call that the user does not make. Not looked at where none is
-	// required: see Config.RequireProof.
+	// Not looked at where none is required: see Config.RequireProof. A set of recovery codes of
+	// which none was used requires none.
 	Proof string
+
+	// ByOperator says that the user does not make this call, and that no proof is required: an
+	// operator enrolls a person who proved who they are, or a server whose API carries
+	// no proofs. Never set it from a request. Defaults to false.
+	ByOperator bool
 
 	TOTP *TOTPParams // an authenticator app
 	SMS  *SMSParams  // a phone number
@@ -256,12 +261,13 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		}
 	}
 	load := func(ctx context.Context) (*view, error) {
+		f.proved = p.ByOperator
 		v, err := s.loadUser(ctx, p.UserID)
-		if err == nil && slices.ContainsFunc(v.factors, func(f *factor) bool { return f.verified }) {
-			err = s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeEnroll)})
-			f.proved = true
+		if err != nil || p.ByOperator || !slices.ContainsFunc(v.factors, (*factor).provable) {
+			return v, err
 		}
-		return v, err
+		f.proved = true
+		return v, s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeEnroll)})
 	}
 	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
 		return decideEnroll(now, v, f)
@@ -295,7 +301,7 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	if p.Replaces != "" && (p.UserID == "" || p.RecoveryCodes) {
 		return nil, errParameter("Replaces must have a user, and is not for recovery codes.")
 	}
-	f := &factor{name: p.Name, replaces: p.Replaces, proved: p.Proof == ByOperator}
+	f := &factor{name: p.Name, replaces: p.Replaces}
 	switch {
 	case p.TOTP != nil:
 		f.Type = TypeTOTP
@@ -423,7 +429,8 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 
 // Factors returns the factors of a user, oldest first, unverified and disabled ones
 // included: challenge one that is StatusVerified (of recovery codes: with
-// RecoveryCodesLeft), and let nobody in without a code who has one that is not
+// RecoveryCodesLeft; on a browser with a device's token also one that is StatusDisabled, see
+// ChallengeParams.Device), and let nobody in without a code who has one that is not
 // StatusUnverified. No factors and no error means that the
 // user has none. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {

@@ -117,6 +117,9 @@ func New(cfg Config) (*Service, error) {
 	if err := s.policy.validate(); err != nil {
 		return nil, err
 	}
+	if s.proofs != ProofIfVerified && s.proofs != ProofNever {
+		return nil, fmt.Errorf("%w: Config.RequireProof is %d; it is ProofIfVerified or ProofNever", ErrConfig, s.proofs)
+	}
 	if s.store == nil {
 		s.store = new(MemoryStore)
 	}
@@ -181,7 +184,7 @@ type view struct {
 	factors   []*factor  // all of the user's
 	replaced  *factor    // the one that the factor replaces; nil when there is none any more
 	device    *device    // that the call names, and that counts; nil otherwise
-	devices   []*device  // all of the user's
+	devices   []*device  // all of the user's that count
 	proof     *challenge // whose receipt the call spends; nil when it needs none
 }
 

@@ -194,11 +194,18 @@ func (s *sends) wait(now time.Time, q quota) time.Duration {
 			level++
 		}
 	}
-	n := len(s.times)
-	if n > 0 {
+	if n := len(s.times); n > 0 {
 		pause := cooldown[min(max(level, 1), len(cooldown))-1]
 		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
 	}
+	return max(wait, s.full(now, q))
+}
+
+// full is the part of wait that the quota makes, the cool-down aside.
+func (s *sends) full(now time.Time, q quota) time.Duration {
+	s.forget(now)
+	var wait time.Duration
+	n := len(s.times)
 	if n >= q.hour {
 		wait = max(wait, min(s.times[n-q.hour].Add(time.Hour).Sub(now), time.Hour))
 	}

@@ -17,11 +17,6 @@ const (
 	PurposeUnenroll = "mfa.unenroll"
 )
 
-// ByOperator is the Proof of a call that a user does not make, or that the application
-// allowed by other means: an operator who enrolls a person that proved who they are, or
-// a server whose API carries no proofs. It is a constant, so that these calls can be found.
-const ByOperator = "\x00by operator"
-
 // A ProofRule says when [Service.Enroll] and [Service.Unenroll] want a receipt.
 // [Service.Reset] never does: it is the operator's.
 type ProofRule int
@@ -70,7 +65,7 @@ func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, erro
 // unless none is required.
 func (s *Service) loadProof(ctx context.Context, v *view, c proof.Claim) error {
 	switch {
-	case s.proofs == ProofNever || c.Receipt == ByOperator:
+	case s.proofs == ProofNever:
 		return nil
 	case c.Receipt == "":
 		return errProofRequired(nil)
@@ -142,7 +137,14 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 
 // unproved says whether the factor was enrolled without a proof, where one is required
 // from the moment that its owner has a verified factor.
-func (s *Service) unproved(f *factor) bool { return s.proofs == ProofIfVerified && !f.proved }
+func (s *Service) unproved(f *factor) bool { return s.proofs != ProofNever && !f.proved }
+
+// provable says whether a proof can be asked for. A set of recovery codes of which none
+// was used does not count: its answer may have been lost, or an app beside it not be
+// confirmed yet.
+func (f *factor) provable() bool {
+	return f.verified && (f.Type != TypeRecoveryCodes || len(f.recovery) < recoveryCodes)
+}
 
 func (c *codec) action(a *proof.Action) {
 	hash := ""

@@ -182,7 +182,6 @@ func TestSpendRefused(t *testing.T) {
 		want  error
 	}{
 		"none":               {proof.Claim{UserID: ann, Action: pay}, proof.ErrInvalid},
-		"by the operator":    {proof.Claim{Receipt: mfa.ByOperator, UserID: ann, Action: pay}, proof.ErrInvalid},
 		"of another":         {proof.Claim{Receipt: bobs, UserID: ann, Action: pay}, proof.ErrMismatch},
 		"of any user":        {proof.Claim{Receipt: receipt, UserID: mfa.AnyUser, Action: pay}, proof.ErrMismatch},
 		"of nobody":          {proof.Claim{Receipt: receipt, Action: pay}, proof.ErrMismatch},
@@ -290,7 +289,9 @@ func TestEnrollWantsProof(t *testing.T) {
 	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
 	_, err = r.Enroll(t.Context(), enrollment(ann, good))
 	mustBe(t, err, proof.ErrSpent)
-	if _, err := r.Enroll(t.Context(), enrollment(ann, mfa.ByOperator)); err != nil {
+	byOperator := enrollment(ann, "")
+	byOperator.ByOperator = true
+	if _, err := r.Enroll(t.Context(), byOperator); err != nil {
 		t.Errorf("the operator: %v", err)
 	}
 	r.totp("")
@@ -512,4 +513,74 @@ func TestSpendRoundTrips(t *testing.T) {
 	if got := strings.Join(methods, " "); got != "Load Save" {
 		t.Errorf("Spend calls %q", got)
 	}
+}
+
+// TestRecoveryCodesFirst: a set of recovery codes that nobody used asks for no proof: its
+// answer may have been lost, or the app beside it not be confirmed yet. One that was used does.
+func TestRecoveryCodesFirst(t *testing.T) {
+	r := strict(t)
+	app := r.enrollTOTP(ann)
+	r.recovery(ann) // and the answer is lost
+	codes, list := r.recovery(ann)
+	r.login(app)
+	_, err := r.Enroll(t.Context(), enrollment(ann, ""))
+	mustBe(t, err, mfa.ErrProofRequired)
+
+	alone, _ := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_bob", RecoveryCodes: true})
+	ch := r.challenge(enrolled{Factor: alone.Factor})
+	if _, err := r.answer(ch, enrolled{Factor: alone.Factor}, alone.RecoveryCodes.Codes()[0]); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Enroll(t.Context(), enrollment("user_bob", ""))
+	mustBe(t, err, mfa.ErrProofRequired)
+	if _, err := r.answer(r.challenge(codes), codes, list[0]); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProofOfALostRace: what counts is what the commit is based on. A receipt that was
+// asked for before the factors were taken away, and is not spent, proves nothing later.
+func TestProofOfALostRace(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	receipt := r.approve(f, proof.ActionOf(mfa.PurposeEnroll))
+	r.clock.Advance(time.Hour / 30)
+	done := false
+	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+		if c.Method == "Save" && !done {
+			done = true
+			return r.another().Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser})
+		}
+		return nil
+	}
+	enr, err := r.Enroll(t.Context(), enrollment(ann, receipt))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store.Before = nil
+	r.clock.Advance(time.Minute)
+	phones := r.enrollSMS(ann, phone)
+	r.login(phones)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+}
+
+// TestUnverifiedApprovesLate: an open challenge for an action, of a factor that was the
+// first one, approves nothing once another one is verified.
+func TestUnverifiedApprovesLate(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollTOTP(ann)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.phone(ann, phone)
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+}
+
+// TestProofRules: a rule that nobody knows is refused.
+func TestProofRules(t *testing.T) {
+	_, err := mfa.New(mfa.Config{RequireProof: 7, Store: new(mfa.MemoryStore)})
+	mustBe(t, err, mfa.ErrConfig)
 }

@@ -223,7 +223,7 @@ func requestID() string {
 }
 
 func (h *handler) enroll(q *request) (int, any, error) {
-	p := mfa.EnrollParams{Proof: mfa.ByOperator} // who has an API key
+	p := mfa.EnrollParams{ByOperator: true} // who has an API key
 	var kind string
 	var totp mfa.TOTPParams
 	var sms mfa.SMSParams
@@ -310,7 +310,7 @@ func (h *handler) verifyLegacy(q *request) (int, any, error) {
 
 // enrollUser also challenges what it enrolled, to be confirmed by the first code.
 func (h *handler) enrollUser(q *request) (int, any, error) {
-	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}, Proof: mfa.ByOperator}
+	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}, ByOperator: true}
 	var kind string
 	if err := q.body.read(fields{
 		"type": &kind, "name": &p.Name, "replaces": &p.Replaces, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
