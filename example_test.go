@@ -450,6 +450,19 @@ func ExampleService_Reset() {
 	// after Reset: <nil>
 }
 
+// How sure a policy is, against somebody who knows the password.
+func ExamplePolicy_GuessProbability() {
+	var policy mfa.Policy // the one of Config.Policy
+	for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes} {
+		fmt.Printf("%s: %.1e in a day, %.1e in a year\n", factorType,
+			policy.GuessProbability(factorType, 24*time.Hour), policy.GuessProbability(factorType, 365*24*time.Hour))
+	}
+	// Output:
+	// totp: 1.5e-04 in a day, 2.0e-03 in a year
+	// sms: 5.1e-05 in a day, 6.6e-04 in a year
+	// recovery_codes: 3.8e-34 in a day, 5.0e-33 in a year
+}
+
 // Call Purge now and then: from a ticker, a cron job, or at night.
 // After a change of keys, everything that the old one sealed is written again.
 func ExampleService_Reseal() {

@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -94,7 +95,8 @@ type Policy struct {
 
 	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
 	// factor. New refuses a number that gives a guesser more than one chance in
-	// 10,000: at most 33, or 100 with ExactStep. Defaults to 30.
+	// 10,000 while nobody logs in: at most 33, or 100 with ExactStep. Defaults to 30.
+	// For the chance when the owner does log in see GuessProbability.
 	MaxFailures int
 }
 
@@ -136,6 +138,51 @@ func (p Policy) steps() int {
 	}
 	return 3
 }
+
+// GuessProbability is the chance, from 0 to 1, that somebody who knows the password and
+// nothing else gets a confirmed factor of the type to accept a guessed code within the
+// window, both its ends included, and so 0 for what can be guessed in one moment. It is a
+// bound: nobody has a better chance, whatever they do in however many sessions.
+//
+// It is guesses x codes valid at once x the chance of the likeliest code, as RFC 4226
+// appendix A.4.2 has it: each guess another code, and for an app one of those below
+// 483648, which are likelier by 0.024 %. The guesses are the worst case, the owner logging
+// in as often as helps: a success resets the failures in a row and so the back-off, but
+// not the leaky bucket. That admits 50 wrong codes and one more for each 14.4 hours. If
+// nobody logs in, guessing ends at MaxFailures for ever, and by the chance until then New
+// refuses a Policy. Of the fields, ExactStep lowers the worst case, and a MaxFailures of 1:
+// then the first wrong code is the last.
+//
+// What it leaves out makes the true chance smaller for TypeSMS, where each challenge costs
+// one of ten messages a day, and for TypeRecoveryCodes, where ten codes are at most ten
+// logins. [Service.Reset] empties the bucket, and a second factor has one of its own.
+//
+// The zero fields of p are the defaults. An unknown type, a negative window and a Policy
+// that New refuses are no assurance: the answer is 1.
+func (p Policy) GuessProbability(factorType string, window time.Duration) float64 {
+	p = p.withDefaults()
+	var chance float64 // of one guess
+	switch factorType {
+	case TypeTOTP:
+		chance = float64(p.steps()) * likeliestTOTP
+	case TypeSMS, TypeGenericOTP:
+		chance = 1.0 / codeSpace
+	case TypeRecoveryCodes:
+		chance = math.Ldexp(recoveryCodes, -8*recoveryCodeSize)
+	}
+	if chance == 0 || window < 0 || p.validate() != nil {
+		return 1
+	}
+	guesses := bucketSize + window/bucketDrain
+	if p.MaxFailures == 1 {
+		guesses = 1 // it disables the factor, and then no login resets anything
+	}
+	return float64(guesses) * chance
+}
+
+// likeliestTOTP is the chance of each code below 2^31 mod 10^6: 31 random bits are cut to
+// six digits, and 2147 or 2148 of their values give the same (RFC 4226 appendix A.4.1).
+const likeliestTOTP = 2148.0 / (1 << 31)
 
 // guesses counts the wrong codes given to a factor or, before it was confirmed,
 // to its number.

@@ -35,6 +35,18 @@ var mutants = []mutant{
 	{"count a number's failures on the factor", "factor.go", "func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }", "func (f *factor) failsOnNumber() bool { return false }"},
 	{"a replayed code is not counted", "challenge.go", "if matched < 0 || replayed {", "if replayed {\n\t\treturn Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, 1, 0)}\n\t}\n\tif matched < 0 {"},
 
+	// What a guesser's chance is said to be.
+	{"say fewer guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize - 1 + window/bucketDrain"},
+	{"say more guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize + 1 + window/bucketDrain"},
+	{"say that the bucket never drains", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize + window*0"},
+	{"say that one valid code is all", "policy.go", "chance = float64(p.steps()) * likeliestTOTP", "chance = likeliestTOTP"},
+	{"say that all codes of an app are alike", "policy.go", "const likeliestTOTP = 2148.0 / (1 << 31)", "const likeliestTOTP = 1.0 / codeSpace"},
+	{"say that there is one recovery code", "policy.go", "math.Ldexp(recoveryCodes, ", "math.Ldexp(1, "},
+	{"say that a first wrong code disables nothing", "policy.go", "if p.MaxFailures == 1 {", "if false {"},
+	{"say a chance of what is unknown", "policy.go", "if chance == 0 || window < 0 ||", "if window < 0 ||"},
+	{"say a chance within less than nothing", "policy.go", "if chance == 0 || window < 0 ||", "if chance == 0 ||"},
+	{"say a chance under what New refuses", "policy.go", "window < 0 || p.validate() != nil {", "window < 0 {"},
+
 	// Commit, then tell.
 	{"tell although the commit failed", "mfa.go", "case err != nil:\n\t\t\treturn none, err\n\t\t}\n\t\tfor", "case err != nil && false:\n\t\t\treturn none, err\n\t\t}\n\t\tfor"},
 	{"tell although the race was lost", "mfa.go", "case errors.Is(err, ErrConflict):\n\t\t\tcontinue", "case errors.Is(err, ErrConflict):"},

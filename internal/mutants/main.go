@@ -108,8 +108,8 @@ func try(ctx context.Context, m mutant) (by string, err error) {
 	if out, err := command(ctx, dir, "go", "build", ".", "./mfatest", "./proof/..."); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
-	// The one test left out reads docs and other modules, which are not copied.
-	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", "-skip", "^TestThreatsAreTested$", ".", "./mfatest", "./proof/...")
+	// The two tests left out read docs and other modules, which are not copied.
+	out, err := command(ctx, dir, "go", "test", "-failfast", "-timeout", "60s", "-skip", "^(TestThreatsAreTested|TestGuessTable)$", ".", "./mfatest", "./proof/...")
 	if err == nil {
 		return "", errSurvived
 	}

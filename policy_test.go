@@ -1,0 +1,330 @@
+package mfa_test
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// The tests of this file hold what GuessProbability says against attacks on a service.
+
+const (
+	drain = 14*time.Hour + 24*time.Minute
+	aDay  = 24 * time.Hour
+	aYear = 365 * aDay
+)
+
+var factorTypes = []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes}
+
+// chance is that of one guess, by hand.
+func chance(p mfa.Policy, factorType string) float64 {
+	switch factorType {
+	case mfa.TypeTOTP:
+		if p.ExactStep {
+			return 2148 / math.Pow(2, 31)
+		}
+		return 3 * 2148 / math.Pow(2, 31)
+	case mfa.TypeRecoveryCodes:
+		return 10 / math.Pow(2, 120)
+	}
+	return 1e-6
+}
+
+// allowed is how many guesses GuessProbability counts.
+func allowed(t *testing.T, p mfa.Policy, factorType string, window time.Duration) int {
+	t.Helper()
+	n := p.GuessProbability(factorType, window) / chance(p, factorType)
+	if math.Abs(n-math.Round(n)) > 1e-6 {
+		t.Fatalf("%s within %s: %v guesses", factorType, window, n)
+	}
+	return int(math.Round(n))
+}
+
+// TestGuessProbability: fifty guesses and one for each drain, of every type, to the
+// nanosecond; and no assurance where nothing is known.
+func TestGuessProbability(t *testing.T) {
+	for _, factorType := range factorTypes {
+		for _, tt := range []struct {
+			policy  mfa.Policy
+			window  time.Duration
+			guesses int
+		}{
+			{mfa.Policy{}, 0, 50},
+			{mfa.Policy{}, drain - 1, 50},
+			{mfa.Policy{}, drain, 51},
+			{mfa.Policy{}, 10*drain - 1, 59},
+			{mfa.Policy{}, aYear, 658},
+			{mfa.Policy{ChallengeLifetime: time.Minute, MaxAttempts: 1, MaxFailures: 2}, drain, 51},
+			{mfa.Policy{ChallengeLifetime: 10 * time.Minute, MaxAttempts: 5, MaxFailures: 30}, drain, 51},
+			{mfa.Policy{MaxFailures: 1}, aYear, 1},
+			{mfa.Policy{ExactStep: true, MaxFailures: 100}, drain, 51},
+		} {
+			if got := allowed(t, tt.policy, factorType, tt.window); got != tt.guesses {
+				t.Errorf("%s within %s under %+v: %d guesses, want %d", factorType, tt.window, tt.policy, got, tt.guesses)
+			}
+		}
+		if p := (mfa.Policy{}).GuessProbability(factorType, math.MaxInt64); p <= 0 || p >= 1 {
+			t.Errorf("%s within 292 years: %g", factorType, p)
+		}
+		for _, p := range []mfa.Policy{{MaxFailures: 34}, {MaxFailures: -1}, {MaxAttempts: 11}, {ChallengeLifetime: time.Hour}} {
+			if got := p.GuessProbability(factorType, 0); got != 1 {
+				t.Errorf("%s under %+v, which New refuses: %g, want 1", factorType, p, got)
+			}
+		}
+		if got := (mfa.Policy{}).GuessProbability(factorType, -1); got != 1 {
+			t.Errorf("%s within less than nothing: %g, want 1", factorType, got)
+		}
+	}
+	for _, unknown := range []string{"", "TOTP", "passkey"} {
+		if got := (mfa.Policy{}).GuessProbability(unknown, 0); got != 1 {
+			t.Errorf("%q: %g, want 1", unknown, got)
+		}
+	}
+}
+
+// A guesser makes wrong guesses at a factor, as fast as they are answered and waiting as
+// told, while the owner logs in after so many wrong codes in a row; never, for 0.
+type guesser struct {
+	*rig
+	f     enrolled
+	owner int      // logs in after
+	codes []string // the owner's recovery codes
+	used  int64    // the step of the owner's last code
+
+	mine    mfa.Challenge // the guesser's; the zero value when there is none
+	avoid   string        // its code, if it has one
+	guesses []time.Time   // that were answered
+}
+
+// newGuesser enrolls and confirms a fresh factor.
+func newGuesser(t *testing.T, factorType string, p mfa.Policy, owner int) *guesser {
+	t.Helper()
+	g := &guesser{rig: newRig(t, func(c *mfa.Config) { c.Policy = p }), owner: owner}
+	switch factorType {
+	case mfa.TypeTOTP:
+		g.f = g.totp(ann)
+	case mfa.TypeSMS:
+		g.f = g.phone(ann, phone)
+	case mfa.TypeGenericOTP:
+		enr, err := g.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.f = enrolled{Factor: enr.Factor}
+		g.login()
+	case mfa.TypeRecoveryCodes:
+		g.f, g.codes = g.recovery(ann)
+	}
+	return g
+}
+
+// attack guesses until the window is over, and says how many guesses were answered.
+func (g *guesser) attack(window time.Duration) int {
+	g.t.Helper()
+	g.took()
+	end, row := g.clock.Now().Add(window), 0
+	for {
+		if g.owner > 0 && row == g.owner {
+			g.login()
+			row = 0
+		}
+		err := g.guess(end)
+		switch {
+		case errors.Is(err, mfa.ErrInvalidCode):
+			if row++; len(g.guesses) > 1000 {
+				g.t.Fatal("a thousand guesses were answered, and there is no end")
+			}
+		case errors.Is(err, mfa.ErrThrottled):
+			g.clock.Advance(refusal(g.t, err).RetryAfter)
+		case errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrChallengeExpired):
+			g.mine = mfa.Challenge{}
+		case errors.Is(err, mfa.ErrFactorDisabled), errors.Is(err, errOver):
+			return g.counted()
+		default:
+			g.t.Fatal(err)
+		}
+	}
+}
+
+var errOver = errors.New("the window is over")
+
+// guess tries one wrong code, unless it is past the end.
+func (g *guesser) guess(end time.Time) error {
+	if g.clock.Now().After(end) {
+		return errOver
+	}
+	var err error
+	if g.mine.ID == "" {
+		if g.mine, err = g.Challenge(g.t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann}); err != nil {
+			return err
+		}
+		g.avoid = g.mine.Code()
+		if g.f.Type == mfa.TypeSMS {
+			g.avoid = g.sms.Code(phone)
+		}
+	}
+	code := "000000"
+	switch g.f.Type {
+	case mfa.TypeTOTP:
+		code = g.wrong(g.f)
+	case mfa.TypeRecoveryCodes:
+		code = strings.Repeat("0", 24)
+	default:
+		if g.avoid == code {
+			code = "000001"
+		}
+	}
+	_, err = g.answer(g.mine, g.f, code)
+	if errors.Is(err, mfa.ErrInvalidCode) {
+		g.guesses = append(g.guesses, g.clock.Now())
+	}
+	return err
+}
+
+// login is the owner's, with a code that was not used yet.
+func (g *guesser) login() {
+	g.t.Helper()
+	ch := g.patientChallenge(g.f)
+	code := ch.Code()
+	switch g.f.Type {
+	case mfa.TypeTOTP:
+		if now := g.clock.Now(); now.Unix()/30 <= g.used {
+			g.clock.Advance(time.Unix(30*(g.used+1), 0).Sub(now))
+		}
+		g.used = g.clock.Now().Unix() / 30
+		code = g.right(g.f)
+	case mfa.TypeSMS:
+		code = g.right(g.f)
+	case mfa.TypeRecoveryCodes:
+		if len(g.codes) == 0 {
+			g.t.Fatal("the owner has no recovery codes left")
+		}
+		code, g.codes = g.codes[0], g.codes[1:]
+	}
+	if _, err := g.answer(ch, g.f, code); err != nil {
+		g.t.Fatalf("the owner: %v", err)
+	}
+}
+
+// counted is how many guesses were answered, each of which the service counted.
+func (g *guesser) counted() int {
+	g.t.Helper()
+	failed := 0
+	for _, e := range g.took() {
+		if e.Kind == mfa.EventFailed {
+			failed++
+		}
+	}
+	if failed != len(g.guesses) {
+		g.t.Errorf("%d guesses were answered and %d counted", len(g.guesses), failed)
+	}
+	return failed
+}
+
+// TestGuessesReachTheBound: an attack with the owner's help gets as many guesses as
+// GuessProbability counts, and no more in any part of the window.
+func TestGuessesReachTheBound(t *testing.T) {
+	exact := mfa.Policy{ExactStep: true}
+	for _, tt := range []struct {
+		factorType string
+		policy     mfa.Policy
+		window     time.Duration
+		owner      int
+	}{
+		{mfa.TypeGenericOTP, mfa.Policy{}, 0, 4},
+		{mfa.TypeGenericOTP, mfa.Policy{}, drain - time.Millisecond, 4},
+		{mfa.TypeGenericOTP, mfa.Policy{}, drain, 4},
+		{mfa.TypeGenericOTP, mfa.Policy{MaxAttempts: 1, MaxFailures: 2}, 30 * aDay, 1},
+		{mfa.TypeGenericOTP, mfa.Policy{MaxFailures: 1}, aYear, 0},
+		{mfa.TypeTOTP, mfa.Policy{}, 6 * time.Minute, 4},
+		{mfa.TypeTOTP, mfa.Policy{}, time.Hour, 4},
+		{mfa.TypeTOTP, mfa.Policy{}, aDay, 4},
+		{mfa.TypeTOTP, mfa.Policy{}, 30 * aDay, 4},
+		{mfa.TypeTOTP, mfa.Policy{}, aYear, 29}, // twice a month is enough
+		{mfa.TypeTOTP, exact, time.Hour, 4},
+		{mfa.TypeTOTP, exact, aDay, 4},
+		{mfa.TypeTOTP, exact, 30 * aDay, 4},
+		{mfa.TypeRecoveryCodes, mfa.Policy{}, time.Hour, 5},
+		{mfa.TypeRecoveryCodes, mfa.Policy{}, aDay, 6},
+		{mfa.TypeRecoveryCodes, mfa.Policy{}, 30 * aDay, 29},
+		{mfa.TypeSMS, mfa.Policy{}, 7 * aDay, 4},
+		{mfa.TypeSMS, mfa.Policy{}, 30 * aDay, 4},
+		{mfa.TypeSMS, mfa.Policy{}, aYear, 4},
+	} {
+		t.Run(fmt.Sprintf("%s %s %+v", tt.factorType, tt.window, tt.policy), func(t *testing.T) {
+			g := newGuesser(t, tt.factorType, tt.policy, tt.owner)
+			got, want := g.attack(tt.window), allowed(t, tt.policy, tt.factorType, tt.window)
+			if got != want {
+				t.Errorf("%d guesses were answered within %s, and %d are said to be possible", got, tt.window, want)
+			}
+			for i, first := range g.guesses {
+				for j := i; j < len(g.guesses); j++ {
+					part := g.guesses[j].Sub(first)
+					if most := allowed(t, tt.policy, tt.factorType, part); j-i+1 > most {
+						t.Fatalf("%d guesses within %s, and only %d are said to be possible", j-i+1, part, most)
+					}
+				}
+			}
+		})
+	}
+}
+
+// alone is how many guesses are answered within each window of the table in
+// docs/threats.md while nobody logs in.
+var alone = []struct {
+	name    string
+	window  time.Duration
+	guesses int
+}{
+	{"at once", 0, 5},
+	{"1 hour", time.Hour, 11},
+	{"1 day", aDay, 30},
+	{"30 days", 30 * aDay, 30},
+	{"1 year", aYear, 30},
+}
+
+// TestGuessesAlone: while nobody logs in, the back-off and MaxFailures leave a guesser
+// less than GuessProbability says, and less than what New refuses.
+func TestGuessesAlone(t *testing.T) {
+	for _, tt := range alone {
+		for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+			got := newGuesser(t, factorType, mfa.Policy{}, 0).attack(tt.window)
+			if got != tt.guesses {
+				t.Errorf("%s, %s: %d guesses, want %d", factorType, tt.name, got, tt.guesses)
+			}
+			if p := float64(got) * chance(mfa.Policy{}, factorType); p > 1e-4 || p > (mfa.Policy{}).GuessProbability(factorType, tt.window) {
+				t.Errorf("%s, %s: a chance of %g", factorType, tt.name, p)
+			}
+		}
+	}
+}
+
+// TestGuessTable: the table of docs/threats.md says what GuessProbability says.
+func TestGuessTable(t *testing.T) {
+	doc, err := os.ReadFile("docs/threats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range alone {
+		cells := []string{"", tt.name}
+		for _, p := range []float64{
+			(mfa.Policy{}).GuessProbability(mfa.TypeTOTP, tt.window),
+			mfa.Policy{ExactStep: true}.GuessProbability(mfa.TypeTOTP, tt.window),
+			(mfa.Policy{}).GuessProbability(mfa.TypeSMS, tt.window),
+			(mfa.Policy{}).GuessProbability(mfa.TypeRecoveryCodes, tt.window),
+			float64(tt.guesses) * chance(mfa.Policy{}, mfa.TypeTOTP),
+		} {
+			cells = append(cells, strings.Replace(fmt.Sprintf("%.1e", p), "e-0", "e-", 1))
+		}
+		line := strings.TrimSpace(strings.Join(append(cells, ""), " | "))
+		if !strings.Contains(string(doc), "\n"+line+"\n") {
+			t.Errorf("docs/threats.md has no line\n%s", line)
+		}
+	}
+}
