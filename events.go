@@ -4,7 +4,7 @@ import "time"
 
 // The kinds of events.
 const (
-	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified unless it is a set of recovery codes
+	EventEnrolled      = "enrolled"       // a factor was enrolled, still unverified unless it is a set of recovery codes or imported
 	EventReplaced      = "replaced"       // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventMessageSent   = "message_sent"   // a text message was handed to the sender
 	EventMessageFailed = "message_failed" // the sender failed; the challenge is void
