@@ -65,7 +65,8 @@ var (
 	// message says which. Nothing was stored, sent or counted.
 	ErrInvalidParameter = errors.New("mfa: invalid parameter")
 
-	// ErrInvalidTOTPSecret says that [TOTPParams.Secret] is not base32 or too short.
+	// ErrInvalidTOTPSecret says that [TOTPParams.Secret] is not base32 or too short, or
+	// that no codes of [ImportParams.Secret] would be right here.
 	ErrInvalidTOTPSecret = errors.New("mfa: invalid TOTP secret")
 
 	// ErrInvalidPhoneNumber says that there can be no such phone number.

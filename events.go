@@ -12,6 +12,7 @@ import (
 // they follow.
 const (
 	EventEnrolled       = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
+	EventImported       = "imported"        // see Service.Import; the owner changed nothing
 	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventUnenrolled     = "unenrolled"      // a factor was deleted
 	EventReset          = "reset"           // an operator cleared the failures of a factor

@@ -121,6 +121,7 @@ func TestNotify(t *testing.T) {
 	}{
 		{mfa.Event{Kind: mfa.EventEnrolled, FactorStatus: u}, false},
 		{mfa.Event{Kind: mfa.EventEnrolled, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventImported, FactorStatus: v}, false},
 		{mfa.Event{Kind: mfa.EventFirstUse, FactorStatus: v}, true},
 		{mfa.Event{Kind: mfa.EventVerified, FactorStatus: v}, false},
 		{mfa.Event{Kind: mfa.EventVerified, FactorStatus: v, Failures: 5}, false},

@@ -29,7 +29,7 @@ const (
 // factor is no reason to ask for none, or wrong codes would be a way in.
 const (
 	StatusUnverified = "unverified" // not confirmed yet; gone after 24 hours
-	StatusVerified   = "verified"   // confirmed by a first successful Verify
+	StatusVerified   = "verified"   // confirmed by a first successful Verify, or imported
 	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Reset
 )
 
@@ -351,7 +351,8 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 }
 
 // decideEnroll adds the factor to its user's record, in the place of one of the
-// same type that was never confirmed. Factors that lapsed or are gone make room.
+// same type that was never confirmed; one that is verified from the start, only if it
+// is the same app. Factors that lapsed or are gone make room.
 func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 	out := outcome{save: []stored{f}, events: []Event{f.event(EventEnrolled)}}
 	if v.user == nil {
@@ -368,7 +369,7 @@ func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 			u.factors = append(u.factors, other.membership())
 		case other.lapsed(now):
 			out.remove = append(out.remove, other)
-		case other.Type == f.Type:
+		case other.Type == f.Type && (!f.verified || string(other.secret) == string(f.secret)):
 			out.remove = append(out.remove, other)
 			out.events = append(out.events, other.event(EventReplaced))
 		default:

@@ -83,6 +83,16 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 			return err
 		}
 	},
+	"Import": func(r *rig) func(context.Context) error {
+		r.totp(ann)
+		return func(ctx context.Context) error {
+			f, err := r.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"})
+			if err != nil && f.ID != "" {
+				return fmt.Errorf("%w: an error came with a factor", errTold)
+			}
+			return err
+		}
+	},
 	"Challenge TOTP": func(r *rig) func(context.Context) error { return challengeScenario(r, r.totp(ann)) },
 	"Challenge SMS":  func(r *rig) func(context.Context) error { return challengeScenario(r, r.phone(ann, phone)) },
 	"Verify right TOTP": func(r *rig) func(context.Context) error {
