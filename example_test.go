@@ -327,7 +327,7 @@ func ExampleService_Unenroll() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
-	exampleLogin(svc, clock, factor, secret) // which confirms it
+	exampleConfirm(svc, clock, factor, secret)
 
 	err := svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42"})
 	fmt.Println("without a code:", err)
@@ -354,7 +354,7 @@ func ExampleVerification_Receipt() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
-	exampleLogin(svc, clock, factor, secret)
+	exampleConfirm(svc, clock, factor, secret)
 	publicKeys := svc.ProofKeys().String() // in the configuration of the other process
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
@@ -388,7 +388,7 @@ func ExampleService_Spend() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
-	exampleLogin(svc, clock, factor, secret)
+	exampleConfirm(svc, clock, factor, secret)
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
 	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay})
@@ -409,8 +409,8 @@ func ExampleService_Spend() {
 	// spent: true
 }
 
-// exampleLogin answers a challenge of the factor, and lets a minute pass.
-func exampleLogin(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, secret string) {
+// exampleConfirm confirms the factor by a first code, and lets a minute pass.
+func exampleConfirm(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, secret string) {
 	ctx := context.Background()
 	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: factor.UserID})
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 
 const (
 	keySize   = 32 // AES-256
+	maxKeys   = 8  // a number has a record for each, and a Save takes 16
 	keyIDSize = 8  // the start of the key's SHA-256
 	nonceSize = 24 // XAES-256-GCM
 	halfNonce = 12 // of which the first half derives a key
@@ -51,12 +52,16 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(k[:])
 }
 
-// ParseKeyring reads base64 keys of 32 bytes each, separated by commas, the
+// ParseKeyring reads base64 keys of 32 bytes each, 8 at most, separated by commas, the
 // sealing one first. Spaces around them are ignored. Its errors match
 // [ErrConfig] and name a key by its place, never by its content.
 func ParseKeyring(s string) (*Keyring, error) {
+	parts := strings.Split(s, ",")
+	if len(parts) > maxKeys {
+		return nil, fmt.Errorf("%w: there are %d keys; at most %d are held", ErrConfig, len(parts), maxKeys)
+	}
 	var keys []*key
-	for i, part := range strings.Split(s, ",") {
+	for i, part := range parts {
 		raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
 		if err != nil || len(raw) != keySize {
 			return nil, fmt.Errorf("%w: key %d is not the base64 of %d bytes; make one with mfa.NewKey or `openssl rand -base64 32`", ErrConfig, i+1, keySize)

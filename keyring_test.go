@@ -113,3 +113,15 @@ func TestMergedNumber(t *testing.T) {
 	_, err := r.answer(ch, f, r.right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
 }
+
+// TestManyKeys: a keyring holds eight: each may have a record of one number, and all of
+// them change in one Save.
+func TestManyKeys(t *testing.T) {
+	var keys []string
+	for range 8 {
+		keys = append(keys, mfa.NewKey())
+	}
+	newRig(t).with(keys...)
+	_, err := mfa.ParseKeyring(strings.Join(append(keys, mfa.NewKey()), ","))
+	mustBe(t, err, mfa.ErrConfig)
+}

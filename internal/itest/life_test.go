@@ -119,12 +119,34 @@ func (l *life) live() {
 		l.t.Errorf("devices %v, %v", devices, err)
 	}
 
+	l.imports()
+
 	// Everything is taken away, by one receipt for each at both.
 	l.clock.Advance(time.Minute)
 	away := l.typed(next, proof.ActionOf(mfa.PurposeUnenroll, next.Factor.ID), "").Receipt()
 	l.once("taking away", func(i int) error {
 		return l.services[i].Unenroll(l.t.Context(), mfa.FactorParams{FactorID: next.Factor.ID, UserID: alan, Proof: away})
 	})
+}
+
+// imports lets both processes bring the same app along at once: there is one factor.
+func (l *life) imports() {
+	l.t.Helper()
+	var factors [2]mfa.Factor
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range factors {
+		wg.Go(func() {
+			factors[i], errs[i] = l.services[i].Import(l.t.Context(), mfa.ImportParams{
+				UserID: "user_ada", Secret: "otpauth://totp/Foo%20Corp:ada?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Foo%20Corp",
+			})
+		})
+	}
+	wg.Wait()
+	all, err := l.services[0].Factors(l.t.Context(), "user_ada")
+	if errs != [2]error{} || factors[0].ID != factors[1].ID || err != nil || len(all) != 1 || all[0].Status != mfa.StatusVerified {
+		l.t.Errorf("imported %v, %v; there are %v, %v", factors, errs, all, err)
+	}
 }
 
 func byAlan(p mfa.EnrollParams, receipt string) mfa.EnrollParams {
