@@ -488,10 +488,8 @@ func (s *Service) loadReplaced(ctx context.Context, v *view) error {
 // and writing: nothing here blocks, and nothing it says is told before it is
 // committed.
 func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification, outcome) {
-	p, ch, f, u, n := s.policy, v.challenge, v.factor, v.user, v.number
-	lane := v.lane(now)
+	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane(now)
 	wait := lane.wait(now)
-	d, needsUser := v.device, f.needsUser() || in.TrustDevice != ""
 	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
 	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
 	again := request.sameKey(ch.request, now, keepVerify)
@@ -553,44 +551,63 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	out := outcome{save: []stored{ch, f}}
 	ch.answered(request, now)
 	if matched < 0 || replayed {
-		ch.failures++
-		failures, disabled := int64(0), false
-		if ownLane {
-			failures = out.failOwn(now, v)
-		} else {
-			lane.fail(now, p)
-			failures, disabled = lane.failures, lane.disabled
-		}
-		f.setStatus(now)
-		if n != nil {
-			n.touch(now)
-			out.saveNumber(v)
-		}
-		left := p.MaxAttempts - int(ch.failures)
-		wait := lane.wait(now)
-		if v.ownLane(now) {
-			wait = 0 // on this device
-		} else if lane.disabled {
-			left, wait = 0, 0 // waiting does not help
-		} else if !now.Add(wait).Before(ch.ExpiresAt) {
-			left = 0
-		}
-		kinds := []string{EventFailed}
-		if replayed {
-			kinds = append(kinds, EventReplayed)
-		}
-		if disabled {
+		return s.failed(now, v, out, ownLane, replayed)
+	}
+	switch f.Type {
+	case TypeTOTP:
+		f.nextStep = step + 1
+	case TypeRecoveryCodes:
+		f.recovery = slices.Delete(f.recovery, matched, matched+1)
+	}
+	return s.accepted(now, v, out, ownLane, in.TrustDevice)
+}
+
+// failed counts a wrong code: on the challenge, and on the factor, its number or the
+// device.
+func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed bool) (Verification, outcome) {
+	p, ch, f, lane := s.policy, v.challenge, v.factor, v.lane(now)
+	kinds := []string{EventFailed}
+	if replayed {
+		kinds = append(kinds, EventReplayed)
+	}
+	ch.failures++
+	failures := int64(0)
+	if ownLane {
+		failures = out.failOwn(now, v)
+	} else {
+		lane.fail(now, p)
+		failures = lane.failures
+		if lane.disabled {
 			kinds = append(kinds, EventDisabled)
 		}
-		for _, kind := range kinds {
-			e := f.eventOf(ch, kind)
-			e.Failures, e.RetryAfter = int(failures), wait
-			out.events = append(out.events, e)
-		}
-		out.err = errInvalidCode(ch.ID, left, wait)
-		return Verification{Challenge: ch.public()}, out
 	}
+	f.setStatus(now)
+	if v.number != nil {
+		v.number.touch(now)
+		out.saveNumber(v)
+	}
+	left := p.MaxAttempts - int(ch.failures)
+	wait := lane.wait(now)
+	if v.ownLane(now) {
+		wait = 0 // on this device
+	} else if lane.disabled {
+		left, wait = 0, 0 // waiting does not help
+	} else if !now.Add(wait).Before(ch.ExpiresAt) {
+		left = 0
+	}
+	for _, kind := range kinds {
+		e := f.eventOf(ch, kind)
+		e.Failures, e.RetryAfter = int(failures), wait
+		out.events = append(out.events, e)
+	}
+	out.err = errInvalidCode(ch.ID, left, wait)
+	return Verification{Challenge: ch.public()}, out
+}
 
+// accepted is what a right code comes to.
+func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, trustDevice string) (Verification, outcome) {
+	ch, f, u, lane := v.challenge, v.factor, v.user, v.lane(now)
+	saveUser := u != nil && (f.needsUser() || trustDevice != "")
 	kinds := []string{EventVerified}
 	firstUse := !f.verified
 	if firstUse {
@@ -604,34 +621,28 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		kinds = append(kinds, EventSuccessAfterFailures)
 	}
 	ch.Status, ch.code, ch.verified = StatusVerified, "", now
-	ch.request.firstUse = request != nil && firstUse
+	ch.request.firstUse = len(ch.request.key) > 0 && firstUse
 	if ownLane {
-		d.failures = 0
+		v.device.failures = 0
 	} else {
 		lane.succeed()
 	}
 	f.verified, f.success = true, now
-	switch f.Type {
-	case TypeTOTP:
-		f.nextStep = step + 1
-	case TypeRecoveryCodes:
-		f.recovery = slices.Delete(f.recovery, matched, matched+1)
-	}
 	f.setStatus(now)
 	for _, kind := range kinds {
 		e := f.eventOf(ch, kind)
 		e.Failures = failures
 		out.events = append(out.events, e)
 	}
-	if n != nil {
-		n.touch(now)
+	if v.number != nil {
+		v.number.touch(now)
 		out.saveNumber(v)
 	}
 	if v.replaced != nil {
 		out.remove = append(out.remove, v.replaced)
 		out.events = append(out.events, v.replaced.event(EventReplaced))
 	}
-	if needsUser && u != nil {
+	if saveUser {
 		if v.replaced != nil {
 			u.drop(v.replaced)
 		}
@@ -643,8 +654,8 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		out.save = append(out.save, u)
 	}
 	told := Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}
-	if in.TrustDevice != "" {
-		if err := s.trust(now, v, &out, in.TrustDevice); err != nil {
+	if trustDevice != "" {
+		if err := s.trust(now, v, &out, trustDevice); err != nil {
 			return Verification{}, outcome{err: err}
 		}
 		told.Device = v.device.public(true)
@@ -652,7 +663,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		e.DeviceID = v.device.ID
 		out.events = append(out.events, e)
 	}
-	if ownLane || in.TrustDevice != "" {
+	if ownLane || trustDevice != "" {
 		out.save = append(out.save, v.device)
 	}
 	return told, out
