@@ -405,3 +405,28 @@ func FuzzVirtualAuthenticator(f *testing.F) {
 		}
 	})
 }
+
+// What a browser's cookie may hold: the token that was given to it, or something that lets
+// nobody in and changes nothing.
+func FuzzDeviceToken(f *testing.F) {
+	for _, token := range []string{"", "auth_device_01KDVDNA00C71085X815D37937.1.AAAA", "TOKEN", "TOKENA", "TOKEN.", "auth_factor_01KDVDNA00C71085X815D37937.1.A", "auth_device_.9223372036854775808."} {
+		f.Add(token)
+	}
+	f.Fuzz(func(t *testing.T, token string) {
+		r := newRig(t)
+		good := r.trust(r.totp(ann), "Firefox").Token()
+		token = strings.ReplaceAll(token, "TOKEN", good)
+		saves := len(r.store.Calls("Save"))
+		d, err := r.use(token)
+		if token == good {
+			if err != nil || d.Token() == good {
+				t.Fatalf("the token itself: %v", err)
+			}
+			return
+		}
+		mustBe(t, err, mfa.ErrDeviceNotTrusted)
+		if d != (mfa.TrustedDevice{}) || len(r.store.Calls("Save")) != saves || len(token) > 40 && strings.Contains(err.Error(), token) {
+			t.Fatalf("%q: %+v, %v", token, d, err)
+		}
+	})
+}
