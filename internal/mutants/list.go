@@ -69,7 +69,6 @@ var mutants = []mutant{
 	// Proofs.
 	{"verify for another action", "challenge.go", "case ch.action != in.Action:", "case false:"},
 	{"compare purposes alone", "challenge.go", "case ch.action != in.Action:", "case ch.action.Purpose != in.Action.Purpose:"},
-	{"a receipt of a login", "challenge.go", "if err == nil && p.Action != (proof.Action{}) {", "if err == nil {"},
 	{"a receipt of a wrong code", "challenge.go", "if err == nil && p.Action != (proof.Action{}) {", "if p.Action != (proof.Action{}) && answered != nil {"},
 	{"an action without an owner", "challenge.go", "case ch.action != (proof.Action{}) && f.UserID == \"\":", "case false:"},
 	{"an unverified factor approves", "challenge.go", "(!in.Confirm || ch.action != (proof.Action{}))", "(!in.Confirm)"},
