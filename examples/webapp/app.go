@@ -68,7 +68,6 @@ func (a *app) close() { _ = a.db.Close() }
 // newRoutes has the pages in the order in which a person meets them.
 func (a *app) newRoutes() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.Handle("GET /style.css", http.HandlerFunc(serveStyle))
 	mux.Handle("GET /{$}", a.page(a.showHome))
 
 	mux.Handle("GET /signup", a.page(a.showStart))
@@ -103,10 +102,12 @@ func (a *app) newRoutes() *http.ServeMux {
 
 // handler is the routes behind what holds for all of them.
 func (a *app) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /style.css", serveStyle)
 	// Forms carry no token against forgery: browsers say themselves where a request comes
 	// from, and those from elsewhere are refused here.
-	sameOrigin := http.NewCrossOriginProtection().Handler(a.routes)
-	return a.headers(a.sessions.LoadAndSave(sameOrigin))
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(a.sessions.LoadAndSave(a.routes)))
+	return a.headers(mux)
 }
 
 func (a *app) headers(next http.Handler) http.Handler {
@@ -121,6 +122,10 @@ func (a *app) headers(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		if a.secure() {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
+		}
+		if _, host, _ := strings.Cut(a.url, "://"); r.Host != host { // a name that others made point here, or localhost
+			http.Redirect(w, r, a.url, http.StatusSeeOther)
+			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 		next.ServeHTTP(w, r.WithContext(mfa.WithSource(r.Context(), address(r))))

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 	"github.com/makiuchi-d/gozxing"
@@ -66,6 +67,8 @@ type person struct {
 	ctx   context.Context
 	email string
 	uri   string // that their app scanned
+
+	careful bool // looks at each page with axe
 }
 
 const password = "correct horse battery staple"
@@ -98,7 +101,7 @@ func (p *person) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.must(chromedp.Do(ctx, actions...))
 }
 
-// run is do for what has a result.
+// run1 is do for what has a result.
 func run1[T any](p *person, action chromedp.Action[T]) T {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
@@ -139,9 +142,11 @@ func (p *person) pressIn(part, name string) int {
 // fill types into the field with this name.
 func (p *person) fill(name, text string) {
 	p.Helper()
-	field := "main [name=" + name + "]"
-	run1(p, chromedp.Evaluate[string](`document.querySelector("`+field+`").value = ""`))
-	p.do(chromedp.SendKeys(chromedp.CSS(field), text))
+	run1(p, chromedp.Evaluate[bool](`(f => { f.focus(); f.select(); return true })(document.querySelector("main [name=`+name+`]"))`))
+	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
+		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
+		return err
+	}))
 }
 
 // text is what the page says.
@@ -245,11 +250,17 @@ func (p *person) answer(code string) int {
 	return p.press("Continue")
 }
 
-// addApp turns on the app, with the code that is asked for if there is a factor.
+// addApp turns on an app, with the code that is asked for if there is a factor.
 func (p *person) addApp(name string) {
 	p.Helper()
 	p.open("/account")
 	p.press("Add an app")
+	p.nameApp(name)
+}
+
+// nameApp is what follows once the app is to be added, or replaced.
+func (p *person) nameApp(name string) {
+	p.Helper()
 	p.fill("name", name)
 	p.press("Continue")
 	if strings.Contains(p.text(), "Type your code") {
@@ -260,10 +271,20 @@ func (p *person) addApp(name string) {
 	p.press("Confirm")
 }
 
+// logout ends the session.
+func (p *person) logout() {
+	p.Helper()
+	p.menu("Log out")
+	p.sees("You are logged out")
+}
+
 // lookAt holds a page to what all of them keep: what axe finds, nothing wider than the
 // window, no script of its own.
 func (p *person) lookAt() {
 	p.Helper()
+	if !p.careful {
+		return
+	}
 	source, err := axe()
 	if err != nil {
 		unless(p.T, err, "axe-core is needed, from npm: "+source)

@@ -58,8 +58,12 @@ func (a *app) challenge(r *http.Request, q *question) error {
 		FactorID: q.FactorID, UserID: q.UserID, Confirm: q.For == forConfirm, Action: q.Action, Device: a.device(r),
 		SMSTemplate: "Webapp: {{code}} is your code to " + q.What + ".",
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		q.ChallengeID = ch.ID
+	case errors.Is(err, mfa.ErrMessageNotSent):
+		// The provider's own words quote the number, so they are not for the log.
+		a.log.ErrorContext(r.Context(), "the provider failed", "error", err)
 	}
 	return err
 }
@@ -233,7 +237,8 @@ func (a *app) afterCode(w http.ResponseWriter, r *http.Request, q question) erro
 // deviceAge is how long package mfa knows a device.
 const deviceAge = 90 * 24 * time.Hour
 
-// trusted says whether this browser is not to be asked for a code.
+// trusted says whether this browser is not to be asked for a code. Any error means that it
+// is.
 func (a *app) trusted(w http.ResponseWriter, r *http.Request, u user) bool {
 	d, err := a.mfa.UseDevice(r.Context(), mfa.DeviceParams{UserID: u.ID, Token: a.device(r)})
 	if err == nil {

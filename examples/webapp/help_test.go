@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/sqlstore"
 )
 
 // patience is for what is to happen at once, on a machine that is busy.
@@ -85,6 +87,58 @@ func (s *site) last(t *testing.T, to string) string {
 		t.Fatalf("nothing was sent to %s", to)
 	}
 	return all[len(all)-1]
+}
+
+// code is the last code that was sent to a phone.
+func (s *site) code(t *testing.T, phone string) string {
+	t.Helper()
+	return sixCode.FindString(s.last(t, phone))
+}
+
+// service is one over the site's own database, for what somebody else does meanwhile.
+func (s *site) service(t *testing.T) (*mfa.Service, database) {
+	t.Helper()
+	o := options{db: s.db, getenv: func(string) string { return "" }}
+	keys, err := keyring(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := openDatabase(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	store, err := sqlstore.New(t.Context(), sqlstore.Config{DB: db.DB, Dialect: sqlstore.SQLite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys, Now: s.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc, db
+}
+
+// disable has a stranger guess until the user's app is disabled.
+func (s *site) disable(t *testing.T, email string) {
+	t.Helper()
+	svc, db := s.service(t)
+	u, _, err := db.userBy(t.Context(), "email", email)
+	if err != nil {
+		t.Fatal(err)
+	}
+	factors, err := svc.Factors(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[0].ID, UserID: u.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: u.ID, Code: "000000"})
+		s.clock.Advance(time.Hour)
+	}
 }
 
 // output is what a program writes, while it writes it.

@@ -41,7 +41,7 @@ func (a *app) start(w http.ResponseWriter, r *http.Request) error {
 	if email == "" {
 		return a.render(w, r, http.StatusUnprocessableEntity, "start.html", view{Title: "Sign up", Problem: "This is not an e-mail address."})
 	}
-	if d := a.tries.wait(address(r), "mail "+email); d > 0 { // or anybody's mailbox could be filled
+	if d := a.tries.wait(address(r), "mail "+email, perMailbox); d > 0 { // or anybody's mailbox could be filled
 		return a.render(w, r, http.StatusTooManyRequests, "start.html", view{Title: "Sign up", Problem: "That is possible again in " + wait(d) + "."})
 	}
 	if err := a.mailLink(r, link{Email: email}, "Choose your password here, within an hour. If you did not ask for this, nothing happens."); err != nil {
@@ -116,7 +116,7 @@ func (a *app) showLogin(w http.ResponseWriter, r *http.Request) error {
 func (a *app) login(w http.ResponseWriter, r *http.Request) error {
 	typed, password := r.PostFormValue("email"), r.PostFormValue("password")
 	email := cleanEmail(typed)
-	if d := a.tries.wait(address(r), email); d > 0 {
+	if d := a.tries.wait(address(r), "login "+email, perAccount); d > 0 {
 		return a.render(w, r, http.StatusTooManyRequests, "login.html", view{Title: "Log in", Problem: "Too many tries. The next is possible in " + wait(d) + ".", Data: typed})
 	}
 	u, ok, err := a.db.userBy(r.Context(), "email", email)
@@ -131,7 +131,7 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) error {
 	if !samePassword(hash, password) || !ok {
 		return a.render(w, r, http.StatusUnauthorized, "login.html", view{Title: "Log in", Problem: "E-mail address or password are not right.", Data: typed})
 	}
-	a.tries.right(address(r), email)
+	a.tries.right(address(r), "login "+email)
 	return a.afterPassword(w, r, u)
 }
 

@@ -26,6 +26,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -74,7 +75,11 @@ func run(ctx context.Context, o options) error {
 		return err
 	}
 	defer a.close()
-	go a.cleanHourly(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	var cleaning sync.WaitGroup
+	cleaning.Go(func() { a.cleanHourly(ctx) })
+	defer cleaning.Wait()
+	defer cancel()
 	srv := &http.Server{
 		Handler:           a.handler(),
 		ReadHeaderTimeout: 5 * time.Second,

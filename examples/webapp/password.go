@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync"
@@ -53,14 +54,15 @@ func samePassword(hash, password string) bool {
 	return subtle.ConstantTimeCompare([]byte(parts[5]), []byte(base64.RawStdEncoding.EncodeToString(derive(password, salt)))) == 1
 }
 
-// Wrong passwords within tryPeriod. Codes need no such limit: package mfa has its own.
+// What is tried within tryPeriod. Codes need no such limit: package mfa has its own.
 const (
 	tryPeriod  = 15 * time.Minute
-	perAddress = 30  // from one address, for whatever accounts
-	perAccount = 100 // for one account, from whatever addresses
+	perAddress = 30  // wrong passwords, and mails, from one address
+	perAccount = 100 // wrong passwords for one account, from whatever addresses
+	perMailbox = 5   // mails to one mailbox
 )
 
-// tries limits passwords that are tried out, by address and by account. It is in memory:
+// tries limits passwords that are tried out, and mails that are asked for. It is in memory:
 // with several processes each has its own, and a new start forgets. A stranger can make
 // the owner of an account wait for it, with a hundred wrong passwords from several addresses.
 type tries struct {
@@ -73,26 +75,37 @@ type tries struct {
 
 // wait counts a try and says how long to wait before it, 0 for none. It is counted before
 // the password is looked at, or many at once would all be the first.
-func (t *tries) wait(address, account string) time.Duration {
+func (t *tries) wait(address, what string, limit int) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	if now.Sub(t.since) >= tryPeriod {
 		t.since, t.counts = now, make(map[string]int)
 	}
-	if t.counts["from "+address] >= perAddress || t.counts["for "+account] >= perAccount {
+	address = customer(address)
+	if t.counts[address] >= perAddress || t.counts[what] >= limit {
 		return t.since.Add(tryPeriod).Sub(now)
 	}
-	t.counts["from "+address]++
-	t.counts["for "+account]++
+	t.counts[address]++
+	t.counts[what]++
 	return 0
 }
 
 // right takes back a try whose password was right.
-func (t *tries) right(address, account string) {
+func (t *tries) right(address, what string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, key := range []string{"from " + address, "for " + account} {
+	for _, key := range []string{customer(address), what} {
 		t.counts[key] = max(0, t.counts[key]-1)
 	}
+}
+
+// customer is what one of them has: of IPv6, many addresses.
+func customer(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Is4() {
+		return address
+	}
+	prefix, _ := ip.WithZone("").Prefix(64) // which a 128-bit address has
+	return prefix.String()
 }

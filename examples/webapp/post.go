@@ -59,7 +59,8 @@ func (p *post) send(l letter) error {
 }
 
 // onEvent logs what happened to a factor, and tells the owner what they should know: if it
-// was not them, the mail is how they learn of it.
+// was not them, the mail is how they learn of it. The person's request waits for it: put
+// mails that take their time into a queue here.
 func (a *app) onEvent(ctx context.Context, e mfa.Event) {
 	mfa.LogEvents(a.log)(ctx, e)
 	if !e.Notify() {

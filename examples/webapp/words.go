@@ -108,17 +108,18 @@ func wait(d time.Duration) string {
 
 // browser is a name for the browser, good enough to be known again in a list.
 func browser(userAgent string) string {
-	find := func(names ...string) string {
-		for _, name := range names {
-			if strings.Contains(userAgent, name) {
-				return name
+	find := func(names ...[2]string) string {
+		for _, n := range names {
+			if strings.Contains(userAgent, n[0]) {
+				return n[1]
 			}
 		}
-		return "unknown"
+		return "another"
 	}
-	program := find("Firefox", "Edg", "Chrome", "Safari") // Edge says Chrome as well, and that Safari
-	system := find("Android", "iPhone", "iPad", "Windows", "Mac", "Linux")
-	return map[string]string{"Edg": "Edge", "unknown": "A browser"}[program] + strings.NewReplacer("Edg", "", "unknown", "").Replace(program) + " on " + system
+	// In this order: Edge says that it is Chrome as well, and Chrome that it is Safari.
+	program := find([2]string{"Firefox/", "Firefox"}, [2]string{"Edg", "Edge"}, [2]string{"Chrome/", "Chrome"}, [2]string{"Safari/", "Safari"})
+	system := find([2]string{"Android", "Android"}, [2]string{"iPhone", "iPhone"}, [2]string{"Windows", "Windows"}, [2]string{"Mac", "Mac"}, [2]string{"Linux", "Linux"})
+	return program + " on " + system
 }
 
 // cleanEmail returns the address in one spelling, "" unless it is a plain one.
