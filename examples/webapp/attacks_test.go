@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -14,39 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/proof"
 )
-
-// withApp is somebody with an app, who is not logged in.
-func withApp(t *testing.T, s *site, email string) *person {
-	t.Helper()
-	p := s.person(t, email)
-	svc, db := s.service(t)
-	id, err := db.setPassword(t.Context(), email, hashed())
-	p.must(err)
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, TOTP: &mfa.TOTPParams{Issuer: "Webapp", User: email}})
-	p.must(err)
-	p.uri = enr.TOTP.URI()
-	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: id, Confirm: true, Action: enroll})
-	p.must(err)
-	v, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: id, Action: enroll, Code: p.code()})
-	p.must(err)
-	codes, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, RecoveryCodes: true, Proof: v.Receipt()})
-	p.must(err)
-	p.must(db.keepFactors(t.Context(), id, []mfa.Factor{v.Factor, codes.Factor}))
-	return p
-}
-
-// enter logs in with the app.
-func (p *person) enter() {
-	p.Helper()
-	p.login()
-	p.answer(p.code())
-	p.sees("Your account")
-}
-
-var hashed = sync.OnceValue(func() string { return hashPassword(password) })
 
 func (p *person) setCookie(name, value string) {
 	p.Helper()
@@ -59,7 +26,7 @@ func (p *person) setCookie(name, value string) {
 // eval runs what an attacker would on their own browser, such as to change a form.
 func (p *person) eval(script string) {
 	p.Helper()
-	run1(p, chromedp.Evaluate[bool](script+"; true"))
+	get(p, chromedp.Evaluate[bool](script+"; true"))
 }
 
 // out says that nobody is logged in.

@@ -7,22 +7,16 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"image/png"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode"
-
-	"github.com/authfactor/mfa/mfatest"
 )
 
 // chromium is one process for all tests; each test has browsers of its own in it, which
@@ -101,8 +95,8 @@ func (p *person) do(actions ...chromedp.Action[chromedp.Void]) {
 	p.must(chromedp.Do(ctx, actions...))
 }
 
-// run1 is do for what has a result.
-func run1[T any](p *person, action chromedp.Action[T]) T {
+// get is do for what has a result.
+func get[T any](p *person, action chromedp.Action[T]) T {
 	p.Helper()
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
@@ -142,7 +136,7 @@ func (p *person) pressIn(part, name string) int {
 // fill types into the field with this name.
 func (p *person) fill(name, text string) {
 	p.Helper()
-	run1(p, chromedp.Evaluate[bool](`(f => { f.focus(); f.select(); return true })(document.querySelector("main [name=`+name+`]"))`))
+	get(p, chromedp.Evaluate[bool](`(f => { f.focus(); f.select(); return true })(document.querySelector("main [name=`+name+`]"))`))
 	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) error {
 		_, err := cdp.Call(ctx, t, input.InsertText, input.InsertTextParams{Text: text})
 		return err
@@ -195,89 +189,6 @@ func (p *person) cookie(name string) string {
 	return value
 }
 
-// scan reads the QR code off the screen, as an app does.
-func (p *person) scan() {
-	p.Helper()
-	img, err := png.Decode(bytes.NewReader(run1(p, chromedp.Screenshot(chromedp.CSS("img.qr")))))
-	if err != nil {
-		p.Fatal(err)
-	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
-	if err != nil {
-		p.Fatal(err)
-	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.uri = result.GetText()
-}
-
-// code is what the person's app shows; the clock goes on before, because each is accepted
-// once.
-func (p *person) code() string {
-	p.site.clock.Advance(30 * time.Second)
-	return mfatest.Code(p.uri, p.site.clock.Now())
-}
-
-// signUp makes the account, and logs in.
-func (p *person) signUp() {
-	p.Helper()
-	p.open("/signup")
-	p.fill("email", p.email)
-	p.press("Send me a link")
-	p.sees("Look into your mail")
-	p.open(mailed.FindStringSubmatch(p.site.last(p.T, p.email))[1])
-	p.fill("password", password)
-	p.press("Set password")
-	p.login()
-	p.sees("Your account")
-}
-
-// login types the password.
-func (p *person) login() int {
-	p.Helper()
-	p.open("/login")
-	p.fill("email", p.email)
-	p.fill("password", password)
-	return p.press("Log in")
-}
-
-// answer types a code.
-func (p *person) answer(code string) int {
-	p.Helper()
-	p.fill("code", code)
-	return p.press("Continue")
-}
-
-// addApp turns on an app, with the code that is asked for if there is a factor.
-func (p *person) addApp(name string) {
-	p.Helper()
-	p.open("/account")
-	p.press("Add an app")
-	p.nameApp(name)
-}
-
-// nameApp is what follows once the app is to be added, or replaced.
-func (p *person) nameApp(name string) {
-	p.Helper()
-	p.fill("name", name)
-	p.press("Continue")
-	if strings.Contains(p.text(), "Type your code") {
-		p.answer(p.code())
-	}
-	p.scan()
-	p.fill("code", p.code())
-	p.press("Confirm")
-}
-
-// logout ends the session.
-func (p *person) logout() {
-	p.Helper()
-	p.menu("Log out")
-	p.sees("You are logged out")
-}
-
 // lookAt holds a page to what all of them keep: what axe finds, nothing wider than the
 // window, no script of its own.
 func (p *person) lookAt() {
@@ -289,7 +200,7 @@ func (p *person) lookAt() {
 	if err != nil {
 		unless(p.T, err, "axe-core is needed, from npm: "+source)
 	}
-	found := run1(p, chromedp.Evaluate[string](source+`; axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(
+	found := get(p, chromedp.Evaluate[string](source+`; axe.run(document, {resultTypes: ["violations"]}).then(r => JSON.stringify(
 		r.violations.map(v => [v.id, v.help, v.nodes.map(n => n.html + " " + n.failureSummary)])))`, chromedp.EvalAwaitPromise))
 	if found != "[]" {
 		var pretty bytes.Buffer
@@ -297,7 +208,7 @@ func (p *person) lookAt() {
 		p.Errorf("axe finds:\n%s", &pretty)
 	}
 	for what, script := range map[string]string{"pixels too wide": "document.documentElement.scrollWidth - window.innerWidth", "scripts": "document.scripts.length"} {
-		if n := run1(p, chromedp.Evaluate[int](script)); n > 0 {
+		if n := get(p, chromedp.Evaluate[int](script)); n > 0 {
 			p.Errorf("%d %s:\n%s", n, what, p.text())
 		}
 	}

@@ -255,7 +255,7 @@ func (a *app) device(r *http.Request) string {
 }
 
 func (a *app) setDevice(w http.ResponseWriter, token string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is false on loopback alone: see check
 		Name: cookieName("device", a.secure()), Value: token, Path: "/", MaxAge: int(deviceAge / time.Second),
 		HttpOnly: true, Secure: a.secure(), SameSite: http.SameSiteStrictMode,
 	})

@@ -21,7 +21,7 @@ func TestApp(t *testing.T) {
 	ann.fill("name", "My phone")
 	ann.press("Continue")
 	ann.scan()
-	typed := run1(ann, chromedp.Evaluate[string](`document.querySelector(".secret").innerText`))
+	typed := get(ann, chromedp.Evaluate[string](`document.querySelector(".secret").innerText`))
 	if !regexp.MustCompile(`^(\w{4} ){7}\w{4}$`).MatchString(typed) || !strings.Contains(ann.uri, "secret="+strings.ReplaceAll(typed, " ", "")) {
 		t.Errorf("the key to type is %q, and the picture says %s", typed, ann.uri)
 	}
@@ -106,16 +106,6 @@ func TestRecovery(t *testing.T) {
 	}
 	ann.answer(anew[0])
 	ann.sees("Your account", "9 left")
-}
-
-func (p *person) recovery() []string {
-	p.Helper()
-	p.sees("Your recovery codes")
-	codes := regexp.MustCompile(`\b(?:[0-9A-Z]{4}-){5}[0-9A-Z]{4}\b`).FindAllString(p.text(), -1)
-	if len(codes) != 10 {
-		p.Fatalf("%d recovery codes:\n%s", len(codes), p.text())
-	}
-	return codes
 }
 
 // TestSeveral: two apps by name, one replaced, and all taken away; each step wants a code.

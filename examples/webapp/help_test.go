@@ -18,7 +18,7 @@ import (
 )
 
 // patience is for what is to happen at once, on a machine that is busy.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // A site is the application, run in this process with a clock that stands still.
 type site struct {

@@ -62,7 +62,7 @@ func makeKey(o options) (string, error) {
 	if _, err := os.Stat(o.db); !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("%s is there without %s, and another key would open nothing in it: put the key back or set MFA_KEYS to it; if both are to be made anew, move %[1]s away", o.db, keyFile)
 	}
-	f, err := os.OpenFile(keyFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(keyFile, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // its name is a flag
 	if err != nil {
 		return "", fmt.Errorf("making a key: %w: if another server has just made it, start again", err)
 	}
