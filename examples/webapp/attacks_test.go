@@ -63,11 +63,8 @@ func TestOtherFactorInForm(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ann, mallory := withApp(t, s, "ann@example.com"), withApp(t, s, "mallory@example.com")
-	svc, db := s.service(t)
-	u, _, err := db.userBy(t.Context(), "email", mallory.email)
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc, _ := s.service(t)
+	u := s.row(t, mallory.email)
 	ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: u.Factors[0], UserID: u.ID})
 	if err != nil {
 		t.Fatal(err)
@@ -116,12 +113,8 @@ func TestFresh(t *testing.T) {
 	ann.answer(ann.code())
 	ann.scan() // and the code is not typed
 	fresh := ann.uri
-	svc, db := s.service(t)
-	u, _, err := db.userBy(t.Context(), "email", ann.email)
-	if err != nil {
-		t.Fatal(err)
-	}
-	factors, err := svc.Factors(t.Context(), u.ID)
+	svc, _ := s.service(t)
+	factors, err := svc.Factors(t.Context(), s.row(t, ann.email).ID)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,6 +208,19 @@ func TestFixation(t *testing.T) {
 	ann.logout()
 	thief.setCookie("session", last)
 	thief.out()
+
+	bob := s.person(t, "bob@example.com") // who has no second factor
+	_, db := s.service(t)
+	if _, err := db.setPassword(t.Context(), bob.email, hashed()); err != nil {
+		t.Fatal(err)
+	}
+	bob.login()
+	bob.logout() // with a session, for what the page says
+	before := bob.session()
+	bob.login()
+	if id := bob.session(); id == before || id == "" {
+		t.Errorf("after the password of who has no second factor: the session is %q, and was %q", id, before)
+	}
 }
 
 // TestLostStore: with all factors lost, the password alone opens nothing.

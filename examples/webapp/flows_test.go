@@ -32,6 +32,9 @@ func TestApp(t *testing.T) {
 	ann.sees("Your recovery codes")
 	ann.press("I have kept them")
 	ann.sees("My phone", "10 left")
+	if u := s.row(t, ann.email); len(u.Factors) != 2 {
+		t.Errorf("the user's row lists %q", u.Factors)
+	}
 	ann.logout()
 	ann.login()
 	ann.sees("Type your code", "My phone")
@@ -115,6 +118,7 @@ func TestSeveral(t *testing.T) {
 	ann := s.person(t, "ann@example.com")
 	ann.signUp()
 	ann.addApp("Old phone")
+	codes := ann.recovery()
 	old := ann.uri
 	ann.addApp("Tablet") // approved by the old phone
 	ann.sees("Added: Tablet", "Old phone")
@@ -135,8 +139,15 @@ func TestSeveral(t *testing.T) {
 	ann.press("Remove Tablet")
 	ann.answer(ann.code())
 	ann.sees("None yet", "10 left")
-	ann.press("Make new ones")
-	ann.sees("recovery codes. Each works once")
+	ann.press("Remove recovery codes")
+	ann.answer(codes[0])
+	ann.sees("None yet")
+	if u := s.row(t, ann.email); len(u.Factors) != 0 {
+		t.Errorf("the user's row lists %q", u.Factors)
+	}
+	ann.logout()
+	ann.login()
+	ann.sees("Your account")
 }
 
 // TestStepUp: another e-mail address wants a code, and the mailbox.
@@ -183,8 +194,13 @@ func TestForgottenPassword(t *testing.T) {
 	path := mailed.FindStringSubmatch(s.last(t, ann.email))[1]
 	elsewhere.open(path)
 	elsewhere.fill("password", "an entirely new password")
+	thief := s.person(t, ann.email)
+	thief.login() // with the password of before, in time
 	elsewhere.press("Set password")
 	elsewhere.sees("Now log in")
+	thief.answer(ann.code())
+	thief.sees("Your password was changed")
+	thief.out()
 	elsewhere.open(path)
 	elsewhere.sees("This link was used or is too old")
 	ann.open("/account")

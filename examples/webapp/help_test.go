@@ -119,14 +119,22 @@ func (s *site) service(t *testing.T) (*mfa.Service, database) {
 	return svc, db
 }
 
+// row is what the application itself has of a user.
+func (s *site) row(t *testing.T, email string) user {
+	t.Helper()
+	_, db := s.service(t)
+	u, ok, err := db.userBy(t.Context(), "email", email)
+	if err != nil || !ok {
+		t.Fatalf("%s: %t, %v", email, ok, err)
+	}
+	return u
+}
+
 // disable has a stranger guess until the user's app is disabled.
 func (s *site) disable(t *testing.T, email string) {
 	t.Helper()
-	svc, db := s.service(t)
-	u, _, err := db.userBy(t.Context(), "email", email)
-	if err != nil {
-		t.Fatal(err)
-	}
+	svc, _ := s.service(t)
+	u := s.row(t, email)
 	factors, err := svc.Factors(t.Context(), u.ID)
 	if err != nil {
 		t.Fatal(err)
