@@ -110,7 +110,7 @@ func (a *app) notEnrolled(w http.ResponseWriter, r *http.Request, u user, err er
 // approves the recovery codes that come with it.
 func (a *app) confirmation(r *http.Request, u user, f mfa.Factor) (question, error) {
 	q := question{
-		For: forConfirm, What: "add a second factor", UserID: u.ID, FactorID: f.ID, FactorType: f.Type, Replaces: r.PostFormValue("replaces"),
+		For: forConfirm, What: "add a second factor", UserID: u.ID, Epoch: u.Epoch, FactorID: f.ID, FactorType: f.Type, Replaces: r.PostFormValue("replaces"),
 	}
 	_, needed, err := a.secondFactors(r, u)
 	if !needed {

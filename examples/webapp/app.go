@@ -37,6 +37,10 @@ type app struct {
 
 func newApp(ctx context.Context, o options) (*app, error) {
 	a := &app{options: o, log: slog.New(slog.NewTextHandler(o.stderr, nil)), tries: tries{now: o.now}}
+	var err error
+	if a.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
 	keys, err := keyring(o)
 	if err != nil {
 		return nil, err
@@ -55,12 +59,11 @@ func newApp(ctx context.Context, o options) (*app, error) {
 		Now: o.now, Logger: a.log, OnEvent: a.onEvent,
 	})
 	if err != nil {
-		return nil, errors.Join(err, a.db.Close())
+		return nil, errors.Join(fmt.Errorf("-regions: %w", err), a.db.Close())
 	}
 	a.sessions = newSessions(a.db, o.secure())
-	a.pages, err = parsePages()
 	a.routes = a.newRoutes()
-	return a, err
+	return a, nil
 }
 
 func (a *app) close() { _ = a.db.Close() }

@@ -180,7 +180,9 @@ func TestFixation(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ann := withApp(t, s, "ann@example.com")
-	const chosen = "chosen-by-somebody-else-0123456789abcdefghi"
+	mallory := withApp(t, s, "mallory@example.com")
+	mallory.login()
+	chosen := mallory.session() // it exists, and waits for a code of hers
 	ann.setCookie("session", chosen)
 	seen := map[string]string{chosen: "planted"}
 	step := func(what string) {

@@ -26,7 +26,7 @@ type question struct {
 	For         string
 	What        string // in words
 	UserID      string
-	Epoch       int // of the password, at a login
+	Epoch       int // of the password
 	FactorID    string
 	FactorType  string
 	ChallengeID string // "" while none could be made
@@ -78,40 +78,36 @@ func (a *app) approve(w http.ResponseWriter, r *http.Request, u user, action pro
 	if len(factors) == 0 {
 		return a.render(w, r, http.StatusForbidden, "lost.html", view{Title: "Your second factor is missing"})
 	}
-	return a.ask(w, r, question{For: forApprove, What: what, UserID: u.ID, Action: action, Path: r.URL.Path, Form: r.PostForm.Encode()}, factors[0])
+	r.PostForm.Del("password") // a session is no place for one
+	return a.ask(w, r, question{For: forApprove, What: what, UserID: u.ID, Epoch: u.Epoch, Action: action, Path: r.URL.Path, Form: r.PostForm.Encode()}, factors[0])
 }
 
-// awaited is the question of the session, if the session may answer it.
-func (a *app) awaited(r *http.Request) (q question, ok bool, err error) {
-	q, ok = a.sessions.Get(r.Context(), questionKey).(question)
-	if !ok || q.For == forLogin {
-		return q, ok, nil
-	}
-	u, ok, err := a.whoIs(r)
-	return q, ok && u.ID == q.UserID, err
-}
-
-// answering is a page for who is asked for a code.
-func (a *app) answering(handle func(http.ResponseWriter, *http.Request, question) error) http.Handler {
+// answering is a page for who is asked for a code: after the password, or logged in. A
+// password that was set meanwhile ends either.
+func (a *app) answering(handle func(http.ResponseWriter, *http.Request, user, question) error) http.Handler {
 	return a.page(func(w http.ResponseWriter, r *http.Request) error {
-		q, ok, err := a.awaited(r)
+		q, ok := a.sessions.Get(r.Context(), questionKey).(question)
+		if !ok || q.For != forLogin && q.UserID != a.sessions.GetString(r.Context(), memberKey) {
+			return a.redirect(w, r, "/", "")
+		}
+		u, ok, err := a.db.userBy(r.Context(), "id", q.UserID)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			return a.redirect(w, r, "/", "")
+		if !ok || u.Epoch != q.Epoch {
+			return a.redirect(w, r, "/login", "Your password was changed. Please log in again.")
 		}
-		return handle(w, r, q)
+		return handle(w, r, u, q)
 	})
 }
 
-func (a *app) showCode(w http.ResponseWriter, r *http.Request, q question) error {
-	factors, _, err := a.secondFactors(r, user{ID: q.UserID})
+func (a *app) showCode(w http.ResponseWriter, r *http.Request, u user, q question) error {
+	factors, _, err := a.secondFactors(r, u)
 	if err != nil {
 		return err
 	}
 	if q.For == forConfirm {
-		f, err := a.mfa.Factor(r.Context(), mfa.FactorParams{FactorID: q.FactorID, UserID: q.UserID})
+		f, err := a.mfa.Factor(r.Context(), mfa.FactorParams{FactorID: q.FactorID, UserID: u.ID})
 		if err != nil {
 			return a.redirect(w, r, "/account", "That took too long. Please begin again.")
 		}
@@ -133,7 +129,7 @@ func (a *app) showCode(w http.ResponseWriter, r *http.Request, q question) error
 }
 
 // sendCode sends another message.
-func (a *app) sendCode(w http.ResponseWriter, r *http.Request, q question) error {
+func (a *app) sendCode(w http.ResponseWriter, r *http.Request, _ user, q question) error {
 	err := a.challenge(r, &q)
 	if err == nil {
 		a.sessions.Put(r.Context(), noticeKey, "A new message is on its way. Codes of earlier ones are not good any more.")
@@ -142,8 +138,8 @@ func (a *app) sendCode(w http.ResponseWriter, r *http.Request, q question) error
 }
 
 // otherFactor asks for the code of another of the user's factors.
-func (a *app) otherFactor(w http.ResponseWriter, r *http.Request, q question) error {
-	factors, _, err := a.secondFactors(r, user{ID: q.UserID})
+func (a *app) otherFactor(w http.ResponseWriter, r *http.Request, u user, q question) error {
+	factors, _, err := a.secondFactors(r, u)
 	i := slices.IndexFunc(factors, func(f mfa.Factor) bool { return f.ID == r.PostFormValue("factor") })
 	switch {
 	case err != nil:
@@ -155,7 +151,7 @@ func (a *app) otherFactor(w http.ResponseWriter, r *http.Request, q question) er
 }
 
 // code looks at what was typed.
-func (a *app) code(w http.ResponseWriter, r *http.Request, q question) error {
+func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) error {
 	v, err := a.verify(r, &q)
 	if err != nil {
 		return a.goOn(w, r, &q, err)
@@ -167,15 +163,15 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, q question) error {
 	if err := a.sessions.RenewToken(r.Context()); err != nil { // it is worth more than before
 		return err
 	}
-	factors, err := a.mfa.Factors(r.Context(), q.UserID)
+	factors, err := a.mfa.Factors(r.Context(), u.ID)
 	if err == nil && (q.For == forLogin || v.FirstUse) {
-		err = a.db.keepFactors(r.Context(), q.UserID, factors, q.Replaces)
+		err = a.db.keepFactors(r.Context(), u.ID, factors, q.Replaces)
 	}
 	switch {
 	case err != nil:
 		return err
 	case q.For == forLogin:
-		return a.afterCode(w, r, q)
+		return a.enter(w, r, u) // if the password was set just now, not for long
 	case q.For == forConfirm:
 		return a.confirmed(w, r, q, v)
 	}
@@ -220,18 +216,6 @@ func (a *app) verify(r *http.Request, q *question) (mfa.Verification, error) {
 		}
 	}
 	return v, err
-}
-
-// afterCode ends a login. A password that was set meanwhile ends it too.
-func (a *app) afterCode(w http.ResponseWriter, r *http.Request, q question) error {
-	u, ok, err := a.db.userBy(r.Context(), "id", q.UserID)
-	if err != nil {
-		return err
-	}
-	if !ok || u.Epoch != q.Epoch {
-		return a.redirect(w, r, "/login", "Your password was changed. Please log in again.")
-	}
-	return a.enter(w, r, u)
 }
 
 // deviceAge is how long package mfa knows a device.

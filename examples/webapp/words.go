@@ -87,7 +87,7 @@ func left(e *mfa.Error) string {
 	case e.AttemptsLeft > 1:
 		return fmt.Sprintf(" You have %d tries left.", e.AttemptsLeft)
 	}
-	return " Ask for a new one."
+	return " That was the last try."
 }
 
 // wait rounds up: whoever comes back then is not told to wait again.
