@@ -13,7 +13,7 @@ import (
 // tests that exist.
 func TestThreatsAreTested(t *testing.T) {
 	var code strings.Builder
-	for _, dir := range []string{".", "mfatest", "mfahttp", "sqlstore", "redisstore", "internal/itest", "examples/unittest", "examples/server", "proof", "proof/proofhttp", "otelmfa"} {
+	for _, dir := range []string{".", "mfatest", "mfahttp", "sqlstore", "redisstore", "internal/itest", "examples/unittest", "examples/server", "examples/webapp", "proof", "proof/proofhttp", "otelmfa"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

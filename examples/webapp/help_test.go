@@ -1,0 +1,214 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/sqlstore"
+)
+
+// patience is for what is to happen at once, on a machine that is busy.
+const patience = 60 * time.Second
+
+// A site is the application, run in this process with a clock that stands still.
+type site struct {
+	url, db string
+	clock   *mfatest.Clock
+	stderr  *output
+	stop    func()
+}
+
+// start runs the application in a folder of its own.
+func start(t *testing.T, change ...func(*options)) *site {
+	t.Helper()
+	s := &site{db: filepath.Join(t.TempDir(), "webapp.db"), clock: new(mfatest.Clock), stderr: new(output)}
+	s.run(t, change...)
+	return s
+}
+
+// run is a start, or a new one over what the one of before left.
+func (s *site) run(t *testing.T, change ...func(*options)) {
+	t.Helper()
+	ready, ended := make(chan string, 1), make(chan error, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	o := options{
+		addr: "127.0.0.1:0", db: s.db, regions: "US", dev: true,
+		getenv: func(string) string { return "" }, stderr: s.stderr, now: s.clock.Now, ready: func(url string) { ready <- url },
+	}
+	for _, c := range change {
+		c(&o)
+	}
+	go func() { ended <- run(ctx, o) }()
+	select {
+	case s.url = <-ready:
+	case err := <-ended:
+		cancel()
+		t.Fatalf("it did not start: %v\n%s", err, s.stderr)
+	}
+	s.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(s.stop)
+}
+
+var (
+	mailed  = regexp.MustCompile(`https?://\S+(/link/\w+)`)
+	sixCode = regexp.MustCompile(`\b\d{6}\b`)
+)
+
+// letters are the texts that were sent to somebody, oldest first.
+func (s *site) letters(to string) []string {
+	var letters []string
+	for line := range strings.Lines(s.stderr.String()) {
+		if text, ok := strings.CutPrefix(line, "to "+to+": "); ok {
+			letters = append(letters, strings.TrimSpace(text))
+		}
+	}
+	return letters
+}
+
+func (s *site) last(t *testing.T, to string) string {
+	t.Helper()
+	all := s.letters(to)
+	if len(all) == 0 {
+		t.Fatalf("nothing was sent to %s", to)
+	}
+	return all[len(all)-1]
+}
+
+// code is the last code that was sent to a phone.
+func (s *site) code(t *testing.T, phone string) string {
+	t.Helper()
+	return sixCode.FindString(s.last(t, phone))
+}
+
+// service is one over the site's own database, for what somebody else does meanwhile.
+func (s *site) service(t *testing.T) (*mfa.Service, database) {
+	t.Helper()
+	o := options{db: s.db, getenv: func(string) string { return "" }}
+	keys, err := keyring(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := openDatabase(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	store, err := sqlstore.New(t.Context(), sqlstore.Config{DB: db.DB, Dialect: sqlstore.SQLite})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys, Now: s.clock.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return svc, db
+}
+
+// row is what the application itself has of a user.
+func (s *site) row(t *testing.T, email string) user {
+	t.Helper()
+	_, db := s.service(t)
+	u, ok, err := db.userBy(t.Context(), "email", email)
+	if err != nil || !ok {
+		t.Fatalf("%s: %t, %v", email, ok, err)
+	}
+	return u
+}
+
+// disable has a stranger guess until the user's app is disabled.
+func (s *site) disable(t *testing.T, email string) {
+	t.Helper()
+	svc, _ := s.service(t)
+	u := s.row(t, email)
+	factors, err := svc.Factors(t.Context(), u.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 30 {
+		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[0].ID, UserID: u.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: u.ID, Code: "000000"})
+		s.clock.Advance(time.Hour)
+	}
+}
+
+// output is what a program writes, while it writes it.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+// unless skips a test that wants something that is not there; where all of it has to be
+// there, the test fails.
+func unless(t *testing.T, err error, what string) {
+	t.Helper()
+	switch {
+	case err == nil:
+	case os.Getenv("MFA_TEST_SERVERS") == "required":
+		t.Fatalf("%s: %v", what, err)
+	default:
+		t.Skipf("%s: %v", what, err)
+	}
+}
+
+// axe is the source of axe-core, which npm brings once.
+var axe = sync.OnceValues(func() (string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(cache, "mfa-test-axe-core-"+axeVersion, "package", "axe.min.js")
+	if source, err := os.ReadFile(file); err == nil {
+		return string(source), nil
+	}
+	dir, err := os.MkdirTemp("", "axe")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	for _, args := range [][]string{
+		{"npm", "pack", "--silent", "axe-core@" + axeVersion}, {"tar", "-xzf", "axe-core-" + axeVersion + ".tgz", "package/axe.min.js"},
+	} {
+		cmd := exec.Command(args[0], args[1:]...)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return string(out), err
+		}
+	}
+	source, err := os.ReadFile(filepath.Join(dir, "package", "axe.min.js"))
+	if err == nil && os.MkdirAll(filepath.Dir(file), 0o700) == nil { // two at once write the same
+		_ = os.WriteFile(file, source, 0o600)
+	}
+	return string(source), err
+})
+
+const axeVersion = "4.14.1"

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"image/png"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+var update = flag.Bool("update", false, "take the pictures of docs/images anew")
+
+// TestLooks walks through every page, on a small phone in the dark and on a large screen in
+// the light, and looks at each with axe.
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	for name, scheme := range map[string]string{"phone": "dark", "desktop": "light"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t)
+			ann := s.person(t, "ann@example.com")
+			ann.careful = true
+			ann.looks(map[string]int64{"phone": 360, "desktop": 1280}[name], scheme)
+			if scheme == "dark" != get(ann, chromedp.Evaluate[bool](`matchMedia("(prefers-color-scheme: dark)").matches`)) {
+				t.Errorf("it is not %s", scheme)
+			}
+			ann.tour()
+		})
+	}
+}
+
+// tour comes to each page, and to those that say that something is wrong.
+func (p *person) tour() {
+	p.signUp()
+	paper := get(p, chromedp.Evaluate[string](`getComputedStyle(document.querySelector("main")).backgroundColor`))
+	if dark := get(p, chromedp.Evaluate[bool](`matchMedia("(prefers-color-scheme: dark)").matches`)); dark == (paper == "rgb(255, 255, 255)") {
+		p.Errorf("dark is %t, and the paper is %s", dark, paper)
+	}
+	p.open("/account/email")
+	p.eval(`document.querySelector("main form").noValidate = true`)
+	p.fill("email", "nowhere")
+	p.fill("password", password)
+	p.press("Continue")
+	p.open("/account/phone")
+	p.fill("phone", phone)
+	p.press("Continue")
+	p.answer("000000")
+	p.sees("That code is not right")
+	p.answer(p.site.code(p.T, phone))
+	p.recovery()
+	p.press("I have kept them")
+	p.press("Add an app")
+	p.fill("name", "A telephone with the longest name that anybody ever gave one to")
+	p.press("Continue")
+	p.press("Recovery code")
+	p.press("Cancel")
+	p.logout()
+	p.open("/link/none")
+	p.fill("email", p.email)
+	p.press("Send me a link")
+	p.open(mailed.FindStringSubmatch(p.site.last(p.T, p.email))[1])
+	p.fill("password", "14 characters!")
+	p.eval(`document.querySelector("main form").noValidate = true`)
+	p.press("Set password")
+	p.sees("At least 15 characters")
+	p.open("/dev/inbox")
+	p.sees("Choose your password here")
+}
+
+// TestPictures takes those of README.md with -update, and says otherwise whether they are
+// there.
+func TestPictures(t *testing.T) {
+	dir := filepath.Join("..", "..", "docs", "images")
+	if *update {
+		s := start(t, func(o *options) { o.dev = false })
+		ann := s.person(t, "ann@example.com")
+		ann.looks(520, "light")
+		ann.signUp()
+		ann.press("Add an app")
+		ann.fill("name", "My phone")
+		ann.press("Continue")
+		ann.take(filepath.Join(dir, "enroll.png"))
+		ann.scan()
+		ann.fill("code", ann.code())
+		ann.press("Confirm")
+		ann.press("I have kept them")
+		ann.logout()
+		ann.login()
+		ann.take(filepath.Join(dir, "login.png"))
+	}
+	for _, name := range []string{"enroll.png", "login.png"} {
+		picture, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(bytes.NewReader(picture))
+		if err != nil || len(picture) > 64<<10 || img.Bounds().Dx() < 300 {
+			t.Errorf("%s: %d bytes, %v, %v", name, len(picture), img.Bounds(), err)
+		}
+	}
+}
+
+func (p *person) take(file string) {
+	p.Helper()
+	p.must(os.MkdirAll(filepath.Dir(file), 0o750))
+	p.must(os.WriteFile(file, get(p, chromedp.Screenshot(chromedp.CSS("body"))), 0o600))
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/gob"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// What a session holds. Without memberKey nobody is logged in, whatever else is there.
+const (
+	memberKey   = "member"   // the id of who is logged in: set by enter alone
+	epochKey    = "epoch"    // of the password with which they logged in
+	questionKey = "question" // the code that is awaited
+	noticeKey   = "notice"   // what the next page tells
+	problemKey  = "problem"  // what was wrong with the form of the page before
+)
+
+func newSessions(db database, secure bool) *scs.SessionManager {
+	gob.Register(question{})
+	s := scs.New()
+	s.Store = sessionTable{db}
+	s.HashTokenInStore = true // who reads the database has no sessions
+	s.Lifetime = 12 * time.Hour
+	s.IdleTimeout = time.Hour
+	s.Cookie = cookieFlags(secure)
+	return s
+}
+
+// cookieFlags: no script reads it, it comes from our own pages and from links to them and,
+// over TLS, it is sent over nothing else, nor set by a neighbour of the same domain.
+func cookieFlags(secure bool) scs.SessionCookie {
+	return scs.SessionCookie{Name: cookieName("session", secure), Path: "/", HttpOnly: true, Secure: secure, SameSite: http.SameSiteLaxMode, Persist: true}
+}
+
+func cookieName(name string, secure bool) string {
+	if secure {
+		return "__Host-" + name
+	}
+	return name
+}
+
+// enter logs a user in. Nothing else does.
+func (a *app) enter(w http.ResponseWriter, r *http.Request, u user) error {
+	if err := a.renew(r); err != nil {
+		return err
+	}
+	a.sessions.Put(r.Context(), memberKey, u.ID)
+	a.sessions.Put(r.Context(), epochKey, u.Epoch)
+	return a.redirect(w, r, "/account", "")
+}
+
+// renew empties the session and gives it a new id, so that nobody shares in it who knew, or
+// chose, the one of before.
+func (a *app) renew(r *http.Request) error {
+	if err := a.sessions.Clear(r.Context()); err != nil {
+		return err
+	}
+	return a.sessions.RenewToken(r.Context())
+}
+
+// whoIs is who is logged in.
+func (a *app) whoIs(r *http.Request) (u user, ok bool, err error) {
+	id := a.sessions.GetString(r.Context(), memberKey)
+	if id == "" {
+		return user{}, false, nil
+	}
+	u, ok, err = a.db.userBy(r.Context(), "id", id)
+	return u, ok && u.Epoch == a.sessions.GetInt(r.Context(), epochKey), err
+}
+
+// A sessionTable is the scs.Store over the database, so that a new start logs nobody out.
+// Times are those of scs, which has no clock to set.
+type sessionTable struct{ db database }
+
+// Find implements scs.Store.
+func (s sessionTable) Find(token string) ([]byte, bool, error) {
+	return s.FindCtx(context.Background(), token)
+}
+
+// FindCtx implements scs.CtxStore.
+func (s sessionTable) FindCtx(ctx context.Context, token string) (data []byte, ok bool, err error) {
+	err = s.db.QueryRowContext(ctx, "SELECT data FROM sessions WHERE token = ? AND expires > ?", token, time.Now().Unix()).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, false, nil
+	}
+	return data, err == nil, err
+}
+
+// Commit implements scs.Store.
+func (s sessionTable) Commit(token string, data []byte, expires time.Time) error {
+	return s.CommitCtx(context.Background(), token, data, expires)
+}
+
+// CommitCtx implements scs.CtxStore. What a request did is done, even if the browser hung up.
+func (s sessionTable) CommitCtx(ctx context.Context, token string, data []byte, expires time.Time) error {
+	_, err := s.db.ExecContext(context.WithoutCancel(ctx), "INSERT OR REPLACE INTO sessions (token, data, expires) VALUES (?, ?, ?)", token, data, expires.Unix())
+	return err
+}
+
+// Delete implements scs.Store.
+func (s sessionTable) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
+
+// DeleteCtx implements scs.CtxStore.
+func (s sessionTable) DeleteCtx(ctx context.Context, token string) error {
+	_, err := s.db.ExecContext(context.WithoutCancel(ctx), "DELETE FROM sessions WHERE token = ?", token)
+	return err
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"html/template"
+	"net/mail"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+var typeNames = map[string]string{
+	mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages", mfa.TypeRecoveryCodes: "recovery codes",
+}
+
+// words are for templates.
+var words = template.FuncMap{
+	"factor": factorName,
+	"groups": groups,
+	"day":    func(t time.Time) string { return t.Format("2 January 2006") },
+	"clock":  func(t time.Time) string { return t.Format("15:04:05") },
+}
+
+// factorName is what a person calls a factor.
+func factorName(f mfa.Factor) string {
+	switch {
+	case f.Type == mfa.TypeSMS && f.Name != "":
+		return f.Name + ", " + f.MaskedPhoneNumber()
+	case f.Type == mfa.TypeSMS:
+		return "Text message to " + f.MaskedPhoneNumber()
+	case f.Type == mfa.TypeRecoveryCodes:
+		return "Recovery code"
+	case f.Name != "":
+		return f.Name
+	}
+	return "Authenticator app"
+}
+
+// groups is a secret as it is easily typed.
+func groups(secret string) string {
+	var out []string
+	for ; len(secret) > 4; secret = secret[4:] {
+		out = append(out, secret[:4])
+	}
+	return strings.Join(append(out, secret), " ")
+}
+
+// plain is what a person is told of a refusal. Any other error is ours and comes back.
+func plain(err error) (problem string, ours error) {
+	e, _ := errors.AsType[*mfa.Error](err)
+	switch {
+	case err == nil:
+		return "", nil
+	case errors.Is(err, mfa.ErrInvalidCode):
+		return "That code is not right, or was used before." + left(e), nil
+	case errors.Is(err, mfa.ErrThrottled):
+		return "That is possible again in " + wait(e.RetryAfter) + ".", nil
+	case errors.Is(err, mfa.ErrFactorDisabled):
+		return "This way was locked after too many wrong codes. Use another one, or write to us to unlock it.", nil
+	case errors.Is(err, mfa.ErrChallengeExpired), errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrChallengePreviouslyVerified):
+		return "That code is not good any more. Ask for a new one.", nil
+	case errors.Is(err, mfa.ErrMessageNotSent):
+		return "The message could not be sent. Try another way, or again in a minute.", nil
+	case errors.Is(err, mfa.ErrFactorUnverified), errors.Is(err, mfa.ErrNotFound):
+		return "This second factor is not there any more.", nil
+	case errors.Is(err, mfa.ErrTooManyFactors):
+		return "You have ten second factors. Remove one first.", nil
+	case errors.Is(err, mfa.ErrInvalidPhoneNumber):
+		return "There is no such phone number.", nil
+	case errors.Is(err, mfa.ErrPhoneNumberNotAllowed):
+		return "We cannot send messages to this number.", nil
+	case errors.Is(err, mfa.ErrInvalidParameter):
+		return "The name is too long, or has characters that cannot be shown.", nil
+	}
+	return "", err
+}
+
+// left says how it goes on after a wrong code.
+func left(e *mfa.Error) string {
+	switch {
+	case e.RetryAfter > 0:
+		return " The next try is possible in " + wait(e.RetryAfter) + "."
+	case e.AttemptsLeft == 1:
+		return " You have 1 try left."
+	case e.AttemptsLeft > 1:
+		return fmt.Sprintf(" You have %d tries left.", e.AttemptsLeft)
+	}
+	return " That was the last try."
+}
+
+// wait rounds up: whoever comes back then is not told to wait again.
+func wait(d time.Duration) string {
+	unit, name := time.Second, "second"
+	switch {
+	case d > 2*time.Hour:
+		unit, name = time.Hour, "hour"
+	case d > 2*time.Minute:
+		unit, name = time.Minute, "minute"
+	}
+	n := int((d + unit - 1) / unit)
+	if n != 1 {
+		name += "s"
+	}
+	return fmt.Sprintf("%d %s", n, name)
+}
+
+// browser is a name for the browser, good enough to be known again in a list.
+func browser(userAgent string) string {
+	find := func(names ...[2]string) string {
+		for _, n := range names {
+			if strings.Contains(userAgent, n[0]) {
+				return n[1]
+			}
+		}
+		return "another"
+	}
+	// In this order: Edge says that it is Chrome as well, and Chrome that it is Safari.
+	program := find([2]string{"Firefox/", "Firefox"}, [2]string{"Edg", "Edge"}, [2]string{"Chrome/", "Chrome"}, [2]string{"Safari/", "Safari"})
+	system := find([2]string{"Android", "Android"}, [2]string{"iPhone", "iPhone"}, [2]string{"Windows", "Windows"}, [2]string{"Mac", "Mac"}, [2]string{"Linux", "Linux"})
+	return program + " on " + system
+}
+
+// cleanEmail returns the address in one spelling, "" unless it is a plain one.
+func cleanEmail(typed string) string {
+	email := strings.ToLower(strings.TrimSpace(typed))
+	a, err := mail.ParseAddress(email)
+	if err != nil || a.Address != email || len(email) > 254 || strings.ContainsAny(email, `":`) {
+		return ""
+	}
+	return email
+}
+
+// label is what an app shows of an address: 64 characters at most.
+func label(email string) string {
+	runes := []rune(email)
+	return string(runes[:min(len(runes), 64)])
+}
