@@ -103,7 +103,7 @@ var mutants = []mutant{
 	// Trusted devices.
 	{"a device's token is good for ever", "device.go", "case n != d.uses:", "case n > d.uses:"},
 	{"the next token is the same", "device.go", "d.uses++\n\t\td.UpdatedAt = now\n", "d.UpdatedAt = now\n"},
-	{"an older token kills nothing", "device.go", "out.revoke(now, u, d)\n\t\t\treturn TrustedDevice{}, out", "return TrustedDevice{}, out"},
+	{"an older token kills nothing", "device.go", "out.revoke(now, u, d)\n\t\t\treturn TrustedDevice{}, out", "_ = u\n\t\t\treturn TrustedDevice{}, out"},
 	{"any token", "device.go", "case !ok || match(token, []string{d.token(n)}) != 0:", "case !ok:"},
 	{"a MAC of the id alone", "device.go", "mac.Write([]byte(text))", "mac.Write([]byte(d.ID))"},
 	{"a token of another user", "device.go", "|| d.UserID != userID {", "{"},
