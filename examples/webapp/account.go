@@ -58,6 +58,21 @@ func (a *app) enrollForm(w http.ResponseWriter, r *http.Request, err error) erro
 	return a.render(w, r, status, "enroll.html", view{Title: title, Problem: problem, Data: data})
 }
 
+// unlessLost is for a member whose factors are still there. Without them nobody asks for a
+// proof, and whoever has the session could enroll a factor of their own.
+func (a *app) unlessLost(handle func(http.ResponseWriter, *http.Request, user) error) func(http.ResponseWriter, *http.Request, user) error {
+	return func(w http.ResponseWriter, r *http.Request, u user) error {
+		factors, needed, err := a.secondFactors(r, u)
+		switch {
+		case err != nil:
+			return err
+		case needed && len(factors) == 0:
+			return a.showLost(w, r)
+		}
+		return handle(w, r, u)
+	}
+}
+
 // enrollApp shows the secret, once: nothing reads it again.
 func (a *app) enrollApp(w http.ResponseWriter, r *http.Request, u user) error {
 	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
@@ -121,7 +136,7 @@ func (a *app) confirmation(r *http.Request, u user, f mfa.Factor) (question, err
 
 func (a *app) confirmed(w http.ResponseWriter, r *http.Request, q question, v mfa.Verification) error {
 	if v.Receipt() == "" {
-		return a.redirect(w, r, "/account", "Added: "+factorName(v.Factor)+".")
+		return a.redirect(w, r, "/account", "Added: "+factorName(v.Factor)+". Browsers that you trusted are asked for a code again.")
 	}
 	return a.makeRecovery(w, r, q.UserID, v.Receipt())
 }

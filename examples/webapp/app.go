@@ -88,10 +88,10 @@ func (a *app) newRoutes() *http.ServeMux {
 
 	mux.Handle("GET /account", a.member(a.showAccount))
 	mux.Handle("GET /account/app", a.member(a.showEnroll))
-	mux.Handle("POST /account/app", a.member(a.enrollApp))
+	mux.Handle("POST /account/app", a.member(a.unlessLost(a.enrollApp)))
 	mux.Handle("GET /account/phone", a.member(a.showEnroll))
-	mux.Handle("POST /account/phone", a.member(a.enrollPhone))
-	mux.Handle("POST /account/recovery", a.member(a.enrollRecovery))
+	mux.Handle("POST /account/phone", a.member(a.unlessLost(a.enrollPhone)))
+	mux.Handle("POST /account/recovery", a.member(a.unlessLost(a.enrollRecovery)))
 	mux.Handle("POST /account/remove", a.member(a.removeFactor))
 	mux.Handle("POST /account/devices", a.member(a.revokeDevice))
 	mux.Handle("GET /account/email", a.member(a.showEmail))

@@ -225,15 +225,21 @@ func TestFixation(t *testing.T) {
 	}
 }
 
-// TestLostStore: with all factors lost, the password alone opens nothing.
+// TestLostStore: with all factors lost, the password alone opens nothing, and a session adds
+// none.
 func TestLostStore(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ann := withApp(t, s, "ann@example.com")
+	ann.enter()
 	_, db := s.service(t)
 	if _, err := db.ExecContext(t.Context(), "DELETE FROM mfa_records"); err != nil {
 		t.Fatal(err)
 	}
+	ann.open("/account/app")
+	ann.press("Continue")
+	ann.sees("Nobody gets in without it")
+	ann.logout()
 	ann.login()
 	ann.sees("Nobody gets in without it")
 	ann.out()

@@ -76,7 +76,7 @@ func (a *app) approve(w http.ResponseWriter, r *http.Request, u user, action pro
 		return err
 	}
 	if len(factors) == 0 {
-		return a.render(w, r, http.StatusForbidden, "lost.html", view{Title: "Your second factor is missing"})
+		return a.showLost(w, r)
 	}
 	r.PostForm.Del("password") // a session is no place for one
 	return a.ask(w, r, question{For: forApprove, What: what, UserID: u.ID, Epoch: u.Epoch, Action: action, Path: r.URL.Path, Form: r.PostForm.Encode()}, factors[0])

@@ -143,7 +143,7 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 	case !needed:
 		return a.enter(w, r, u)
 	case len(factors) == 0:
-		return a.render(w, r, http.StatusForbidden, "lost.html", view{Title: "Your second factor is missing"})
+		return a.showLost(w, r)
 	case a.trusted(w, r, u):
 		return a.enter(w, r, u)
 	}
@@ -151,6 +151,11 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 		return err
 	}
 	return a.ask(w, r, question{For: forLogin, UserID: u.ID, Epoch: u.Epoch, What: "log in"}, factors[0])
+}
+
+// showLost is for who needs a second factor and has none that answers.
+func (a *app) showLost(w http.ResponseWriter, r *http.Request) error {
+	return a.render(w, r, http.StatusForbidden, "lost.html", view{Title: "Your second factor is missing"})
 }
 
 // secondFactors are those that can answer for a user, the best first, and whether one of
