@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,6 +40,11 @@ CREATE TABLE IF NOT EXISTS sessions (
 ) STRICT;`
 
 func openDatabase(ctx context.Context, o options) (database, error) {
+	made, err := os.OpenFile(o.db, os.O_CREATE, 0o600)
+	if err != nil {
+		return database{}, err
+	}
+	_ = made.Close() // SQLite's own would be readable by all, and so would what it puts beside it
 	file := (&url.URL{Path: filepath.Clean(o.db)}).EscapedPath()
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_txlock=immediate")
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -162,6 +163,25 @@ func TestOptions(t *testing.T) {
 		_ = w.Body.Close()
 		if (w.StatusCode == http.StatusOK) != dev {
 			t.Errorf("-dev=%t: status %d", dev, w.StatusCode)
+		}
+	}
+}
+
+// TestFiles: other users of the machine read neither the key nor the passwords' hashes.
+func TestFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such modes")
+	}
+	s := start(t)
+	s.post(t, "/start", url.Values{"email": {"ann@example.com"}})
+	files := glob(t, filepath.Join(filepath.Dir(s.db), "*"))
+	if len(files) < 4 {
+		t.Errorf("only %v", files)
+	}
+	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s: %v, %v", file, info.Mode(), err)
 		}
 	}
 }

@@ -53,6 +53,22 @@ func TestTrustEnds(t *testing.T) {
 	ann.sees("Type your code")
 }
 
+// TestTrustEndsWithPassword: somebody else may have trusted a browser with the one of before.
+func TestTrustEndsWithPassword(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ann := trusting(t, s)
+	ann.logout()
+	ann.open("/forgot")
+	ann.fill("email", ann.email)
+	ann.press("Send me a link")
+	ann.open(mailed.FindStringSubmatch(s.last(t, ann.email))[1])
+	ann.fill("password", password)
+	ann.press("Set password")
+	ann.login()
+	ann.sees("Type your code")
+}
+
 // TestCopiedDevice: whoever copied the cookie ends the trust, for both, and the owner is told.
 func TestCopiedDevice(t *testing.T) {
 	t.Parallel()
