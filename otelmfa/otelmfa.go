@@ -25,7 +25,8 @@
 //	mfa.store.load, .list, .save, .purge   mfa.records: how many were asked for or written, mfa.outcome, error.type
 //	mfa.sms.send                           mfa.outcome, error.type
 //
-// They are children of the span in the context of the call, which also gets a span event
+// They are internal spans, children of the span in the context of the call (and parents of those of
+// a database driver or a provider's client that has its own), which also gets a span event
 // for each event, "mfa." and its kind, with mfa.factor.id, mfa.factor.type, mfa.challenge.id,
 // mfa.device.id, enduser.id, mfa.failures and mfa.retry_after (s), where they are set.
 //
@@ -191,7 +192,7 @@ var errPanicked = errors.New("panicked")
 // begin starts a span, and done ends it and records how long it took.
 func (t *Telemetry) begin(ctx context.Context, name string, duration metric.Float64Histogram, ofSpan []attribute.KeyValue, of ...attribute.KeyValue) (context.Context, func(error)) {
 	began := time.Now() //nolint:forbidigo // how long it takes is of the real clock
-	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(ofSpan...))
+	ctx, span := t.tracer.Start(ctx, name, trace.WithAttributes(ofSpan...))
 	return ctx, func(err error) {
 		outcome := "ok"
 		switch {
