@@ -3,7 +3,6 @@ package mfa
 import (
 	"context"
 	"crypto/ed25519"
-	"errors"
 	"fmt"
 	"time"
 
@@ -71,10 +70,8 @@ func (s *Service) loadProof(ctx context.Context, v *view, c proof.Claim) error {
 		return errProofRequired(nil)
 	}
 	_, err := s.loadReceipt(ctx, v, c)
-	for _, refusal := range []error{proof.ErrInvalid, proof.ErrExpired, proof.ErrMismatch, proof.ErrSpent} {
-		if errors.Is(err, refusal) {
-			return errProofRequired(err)
-		}
+	if proof.Refused(err) {
+		return errProofRequired(err)
 	}
 	return err
 }

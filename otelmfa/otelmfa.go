@@ -117,8 +117,13 @@ func (t *Telemetry) OnEvent(ctx context.Context, e mfa.Event) {
 	span.AddEvent("mfa."+e.Kind, trace.WithTimestamp(e.Time), trace.WithAttributes(attrs...))
 }
 
-// Store returns a store that is the given one, observed.
-func (t *Telemetry) Store(store mfa.Store) mfa.Store { return &observedStore{t, store} }
+// Store returns a store that is the given one, observed; nil stays nil.
+func (t *Telemetry) Store(store mfa.Store) mfa.Store {
+	if store == nil {
+		return nil
+	}
+	return &observedStore{t, store}
+}
 
 type observedStore struct {
 	t     *Telemetry
@@ -169,8 +174,13 @@ func (s *observedStore) begin(ctx context.Context, operation string, records int
 	return s.t.begin(ctx, "mfa.store."+operation, s.t.store, attrs, attribute.String("mfa.operation", operation))
 }
 
-// SMS returns a sender that is the given one, observed.
-func (t *Telemetry) SMS(sender mfa.SMSSender) mfa.SMSSender { return &observedSender{t, sender} }
+// SMS returns a sender that is the given one, observed; nil stays nil.
+func (t *Telemetry) SMS(sender mfa.SMSSender) mfa.SMSSender {
+	if sender == nil {
+		return nil
+	}
+	return &observedSender{t, sender}
+}
 
 type observedSender struct {
 	t      *Telemetry

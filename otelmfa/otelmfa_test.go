@@ -276,6 +276,17 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// TestNil: no store and no sender are none, so that New sees what is missing.
+func TestNil(t *testing.T) {
+	telemetry, err := otelmfa.New(otelmfa.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if telemetry.Store(nil) != nil || telemetry.SMS(nil) != nil {
+		t.Error("nil is something")
+	}
+}
+
 // TestNames: the docs name every metric, span and attribute that there is, and no other.
 func TestNames(t *testing.T) {
 	r := newRig(t)

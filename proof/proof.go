@@ -67,6 +67,17 @@ var (
 	ErrSpent = errors.New("proof: receipt spent")
 )
 
+// Refused says whether an error is one of these: the receipt proves nothing, and a new
+// code is needed. Any other is a failure of the store.
+func Refused(err error) bool {
+	for _, refusal := range []error{ErrInvalid, ErrExpired, ErrMismatch, ErrSpent} {
+		if errors.Is(err, refusal) {
+			return true
+		}
+	}
+	return false
+}
+
 // An Action is what a person approves with a code. Two are the same if they are equal
 // (==). The zero Action is none: a login.
 type Action struct {

@@ -2,7 +2,6 @@ package itest
 
 import (
 	"errors"
-	"io"
 	"log/slog"
 	"sync"
 	"testing"
@@ -39,11 +38,12 @@ type life struct {
 }
 
 func newLife(t *testing.T, stores [2]mfa.Store) *life {
+	t.Helper()
 	l := &life{t: t, clock: new(mfatest.Clock)}
 	for i := range stores {
 		var err error
 		l.services[i], err = mfa.New(mfa.Config{
-			Store: stores[i], SMS: new(mfa.Outbox), Keys: mfatest.Keys(), Now: l.clock.Now, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+			Store: stores[i], SMS: new(mfa.Outbox), Keys: mfatest.Keys(), Now: l.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -35,8 +35,8 @@ type Guard struct {
 	Claim func(*http.Request) proof.Claim
 
 	// Refused answers a request that does not get through: ask for a code, and let the
-	// person come back with a receipt. err is what Check said; one that matches none
-	// of the variables of package proof is a failure and not the person's.
+	// person come back with a receipt. err is what Check said; one that is not
+	// proof.Refused is a failure and not the person's.
 	// Defaults to 403 with {"code": "second_factor_required", "message": ...}, and 500 for a
 	// failure.
 	Refused func(w http.ResponseWriter, r *http.Request, err error)
@@ -69,10 +69,8 @@ func (g Guard) check(r *http.Request) (proof.Receipt, error) {
 
 func refuse(w http.ResponseWriter, err error) {
 	status, code, message := http.StatusInternalServerError, "internal_error", "Internal Server Error"
-	for _, refusal := range []error{proof.ErrInvalid, proof.ErrExpired, proof.ErrMismatch, proof.ErrSpent} {
-		if errors.Is(err, refusal) {
-			status, code, message = http.StatusForbidden, "second_factor_required", "A fresh second factor is required."
-		}
+	if proof.Refused(err) {
+		status, code, message = http.StatusForbidden, "second_factor_required", "A fresh second factor is required."
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
