@@ -145,6 +145,17 @@ func TestMalformedClaims(t *testing.T) {
 	}
 }
 
+// TestNobody: a receipt that is of nobody, which Sign does not make, is not everybody's.
+func TestNobody(t *testing.T) {
+	b64 := base64.RawURLEncoding.EncodeToString
+	body := fmt.Sprintf(`{"jti":"a","sub":"","purpose":"pay","hash":"%s","iat":1700000000,"exp":1700000300}`, b64(pay.Hash[:]))
+	signed := strings.Split(sign(t, key, receipt), ".")[0] + "." + b64([]byte(body))
+	text := signed + "." + b64(ed25519.Sign(key, []byte(signed)))
+	if _, err := checker(at).Check(t.Context(), proof.Claim{Receipt: text, Action: pay}); !errors.Is(err, proof.ErrMismatch) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestSignRefuses what could not be checked.
 func TestSignRefuses(t *testing.T) {
 	for name, change := range map[string]func(*proof.Receipt){
