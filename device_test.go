@@ -613,21 +613,12 @@ func TestDeviceRoundTrips(t *testing.T) {
 	f := r.totp(ann)
 	token := r.trust(f, "Firefox").Token()
 	r.fail(f, 5)
-	calls := func(f func()) string {
-		before := len(r.store.Calls())
-		f()
-		var methods []string
-		for _, c := range r.store.Calls()[before:] {
-			methods = append(methods, c.Method)
-		}
-		return strings.Join(methods, " ")
-	}
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range []string{r.wrong(f), r.right(f)} {
-		if got := calls(func() {
+		if got := r.calls(func() {
 			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: token, TrustDevice: "Firefox"})
 		}); got != "Load Save" {
 			t.Errorf("Verify calls %q", got)
@@ -639,7 +630,7 @@ func TestDeviceRoundTrips(t *testing.T) {
 	}
 	r.clock.Advance(time.Hour)
 	fresh := r.trust(f, "Chrome").Token()
-	if got := calls(func() { _, _ = r.use(fresh) }); got != "Load Save" {
+	if got := r.calls(func() { _, _ = r.use(fresh) }); got != "Load Save" {
 		t.Errorf("UseDevice calls %q", got)
 	}
 }

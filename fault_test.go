@@ -40,17 +40,8 @@ func TestRoundTrips(t *testing.T) {
 		{"SMS with a key", keyedSMS, two, one, one},
 	} {
 		key := keys[tt.factor.ID]
-		calls := func(f func()) string {
-			before := len(r.store.Calls())
-			f()
-			var methods []string
-			for _, c := range r.store.Calls()[before:] {
-				methods = append(methods, c.Method)
-			}
-			return strings.Join(methods, " ")
-		}
 		var ch mfa.Challenge
-		if got := calls(func() {
+		if got := r.calls(func() {
 			var err error
 			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Confirm: true, IdempotencyKey: key}); err != nil {
 				t.Fatal(err)
@@ -58,10 +49,10 @@ func TestRoundTrips(t *testing.T) {
 		}); got != tt.challenge {
 			t.Errorf("%s: Challenge calls %q, want %q", tt.name, got, tt.challenge)
 		}
-		if got := calls(func() { _, _ = r.answerWith(key, ch, tt.factor, r.wrong(tt.factor)) }); got != tt.wrong {
+		if got := r.calls(func() { _, _ = r.answerWith(key, ch, tt.factor, r.wrong(tt.factor)) }); got != tt.wrong {
 			t.Errorf("%s: a wrong code calls %q, want %q", tt.name, got, tt.wrong)
 		}
-		if got := calls(func() {
+		if got := r.calls(func() {
 			if _, err := r.answerWith(strings.ToUpper(key), ch, tt.factor, r.right(tt.factor)); err != nil {
 				t.Fatal(err)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -197,6 +198,17 @@ func (r *rig) took() []mfa.Event {
 	events := r.events
 	r.events = nil
 	return events
+}
+
+// calls are the methods of the store that f calls, in order.
+func (r *rig) calls(f func()) string {
+	before := len(r.store.Calls())
+	f()
+	var methods []string
+	for _, c := range r.store.Calls()[before:] {
+		methods = append(methods, c.Method)
+	}
+	return strings.Join(methods, " ")
 }
 
 // records are all that the store holds.

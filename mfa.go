@@ -184,7 +184,7 @@ type view struct {
 	factors   []*factor  // all of the user's
 	replaced  *factor    // the one that the factor replaces; nil when there is none any more
 	device    *device    // that the call names, and that counts; nil otherwise
-	devices   []*device  // all of the user's that count
+	devices   []*device  // those that the user's record lists, or of a full list the oldest
 	proof     *challenge // whose receipt the call spends; nil when it needs none
 }
 

@@ -502,15 +502,11 @@ func TestSpendRoundTrips(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
-	before := len(r.store.Calls())
-	if _, err := r.Spend(t.Context(), claim); err != nil {
-		t.Fatal(err)
-	}
-	var methods []string
-	for _, c := range r.store.Calls()[before:] {
-		methods = append(methods, c.Method)
-	}
-	if got := strings.Join(methods, " "); got != "Load Save" {
+	if got := r.calls(func() {
+		if _, err := r.Spend(t.Context(), claim); err != nil {
+			t.Fatal(err)
+		}
+	}); got != "Load Save" {
 		t.Errorf("Spend calls %q", got)
 	}
 }
