@@ -47,9 +47,12 @@ type DeviceParams struct {
 //
 // [ErrDeviceNotTrusted] is all that a refusal says: the token is malformed, of another
 // user, older than 30 days or revoked, or the user's factors changed. A token that was used
-// before, or two at once, mean that somebody copied it: no token of that device is good any
-// more, and EventDeviceStolen is raised. An answer that is lost on its way to the
-// browser looks the same, and costs a code.
+// before means that somebody copied it: no token of that device is good any more, and
+// EventDeviceStolen is raised.
+//
+// For two tabs, a double click and an answer that was lost, the token before the current
+// one is still good for 30 seconds after it was replaced. It returns the current token
+// and changes nothing.
 func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice, error) {
 	load := func(ctx context.Context) (*view, error) {
 		id, _, _ := parseDeviceToken(p.Token)
@@ -67,21 +70,26 @@ func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice,
 		if d == nil {
 			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
 		}
-		switch d.check(p.Token) {
+		state := d.check(p.Token, now)
+		switch state {
 		case tokenForged:
 			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
 		case tokenUsed:
 			out := outcome{err: errDeviceNotTrusted(), events: []Event{d.event(EventDeviceStolen)}}
 			out.revoke(now, u, d)
 			return TrustedDevice{}, out
-		case tokenGood:
+		case tokenPrevious, tokenGood:
 		}
 		if !now.Before(d.trusted) {
 			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
 		}
-		d.uses++
-		d.UpdatedAt = now
-		return d.public(true), outcome{save: []stored{d}, events: []Event{d.event(EventDeviceUsed)}}
+		out := outcome{events: []Event{d.event(EventDeviceUsed)}}
+		if state == tokenGood {
+			d.rotate(now)
+			d.UpdatedAt = now
+			out.save = []stored{d}
+		}
+		return d.public(true), out
 	})
 }
 
@@ -139,6 +147,7 @@ type device struct {
 	guesses  sends     // wrong codes of its own lane
 	failures int64     // of these in a row
 	sends    sends     // messages of its own lane
+	rotated  time.Time // when uses last went up
 
 	later []byte
 }
@@ -153,6 +162,7 @@ func (d *device) fields(c *codec) {
 	c.sends(&d.guesses)
 	c.int(&d.failures)
 	c.sends(&d.sends)
+	c.time(&d.rotated)
 	c.rest(&d.later)
 }
 
@@ -170,7 +180,9 @@ func (s *Service) trust(now time.Time, v *view, out *outcome, name string) error
 		}
 		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, v.user.ID, v.user.UserID, statusTrusted, now
 	}
-	d.uses++
+	if !v.previousToken {
+		d.rotate(now)
+	}
 	d.failures = 0
 	d.name, d.UpdatedAt, d.trusted, d.ExpiresAt = name, now, now.Add(deviceTrusted), now.Add(deviceKnown)
 	u := v.user
@@ -198,20 +210,37 @@ func (d *device) token(n int64) string {
 type tokenState int
 
 const (
-	tokenForged tokenState = iota
-	tokenUsed              // made by us, and good before
+	tokenForged   tokenState = iota
+	tokenUsed                // made by us, and good before
+	tokenPrevious            // the one before the current one, replaced a moment ago
 	tokenGood
 )
 
-func (d *device) check(token string) tokenState {
+func (d *device) check(token string, now time.Time) tokenState {
 	_, n, ok := parseDeviceToken(token)
 	switch {
 	case !ok || match(token, []string{d.token(n)}) != 0:
 		return tokenForged
-	case n != d.uses:
-		return tokenUsed
+	case n == d.uses:
+		return tokenGood
+	case n == d.uses-1 && d.inGrace(now):
+		return tokenPrevious
 	}
-	return tokenGood
+	return tokenUsed
+}
+
+// inGrace reports whether the previous token is still good. A rotation that lies
+// further in the future than clocks may differ was noted by one that was ahead:
+// it must not make the grace longer.
+func (d *device) inGrace(now time.Time) bool {
+	age := now.Sub(d.rotated)
+	return -clockSkew <= age && age < deviceGrace
+}
+
+// rotate makes the next token the current one.
+func (d *device) rotate(now time.Time) {
+	d.uses++
+	d.rotated = now
 }
 
 // parseDeviceToken gives the id and the number of what may be a token.
@@ -272,8 +301,19 @@ func (s *Service) openLane(ctx context.Context, records loaded, v *view, token s
 		}
 	}
 	found, err := s.openDevice(records, id, v.factor.UserID)
-	if err != nil || found.device == nil || found.device.check(token) != tokenGood {
+	if err != nil || found.device == nil {
 		return err
+	}
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	switch found.device.check(token, now) {
+	case tokenForged, tokenUsed:
+		return nil
+	case tokenPrevious:
+		v.previousToken = true
+	case tokenGood:
 	}
 	v.device = found.device
 	if v.user == nil {

@@ -581,7 +581,9 @@ func ExampleService_UseDevice() {
 	copied := cookie
 	cookie = d.Token() // the cookie is set anew
 
-	// Whoever copied the cookie before ends the trust for both.
+	// Whoever copied the cookie before ends the trust for both, if they come later than
+	// a second tab would.
+	clock.Advance(30 * time.Second)
 	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: copied})
 	fmt.Println(errors.Is(err, mfa.ErrDeviceNotTrusted))
 	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: cookie})

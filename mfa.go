@@ -178,14 +178,17 @@ type view struct {
 	request   request    // an earlier one with the same idempotency key
 	earlier   *challenge // that Challenge answered it with; nil where the key is free
 	factor    *factor
-	user      *user      // of the factor's owner; nil when there is none or it does not matter
-	number    *number    // of the factor's number; nil when it does not matter
-	numbers   []*number  // the same under older keys, to be deleted when number is saved
-	factors   []*factor  // all of the user's
-	replaced  *factor    // the one that the factor replaces; nil when there is none any more
-	device    *device    // that the call names, and that counts; nil otherwise
-	devices   []*device  // those that the user's record lists, or of a full list the oldest
-	proof     *challenge // whose receipt the call spends; nil when it needs none
+	user      *user     // of the factor's owner; nil when there is none or it does not matter
+	number    *number   // of the factor's number; nil when it does not matter
+	numbers   []*number // the same under older keys, to be deleted when number is saved
+	factors   []*factor // all of the user's
+	replaced  *factor   // the one that the factor replaces; nil when there is none any more
+	device    *device   // that the call names, and that counts; nil otherwise
+	// previousToken: the device was named by the token before the current one.
+	previousToken bool
+
+	devices []*device  // those that the user's record lists, or of a full list the oldest
+	proof   *challenge // whose receipt the call spends; nil when it needs none
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once

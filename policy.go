@@ -48,10 +48,13 @@ const (
 	keepVerify        = time.Minute
 	defaultMaxRecords = 1_000_000
 
+	clockSkew = 5 * time.Second // that processes' clocks may differ by
+
 	maxDevices     = 5 // trusted, per user
 	deviceSeed     = 32
 	deviceTrusted  = 30 * 24 * time.Hour // no code is asked for
 	deviceKnown    = 90 * 24 * time.Hour // it has a lane of its own
+	deviceGrace    = 30 * time.Second    // that the previous token is good
 	deviceGuesses  = 3                   // wrong codes a day, in that lane
 	deviceSends    = 3                   // messages a day, in that lane
 	deviceFailures = 10                  // wrong codes in a row, in that lane, end it

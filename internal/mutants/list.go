@@ -101,8 +101,15 @@ var mutants = []mutant{
 	{"a guard that does not stand", "proof/proofhttp/proofhttp.go", "if err == nil {\n\t\t\tnext", "if err == nil || g.Refused == nil {\n\t\t\tnext"},
 
 	// Trusted devices.
-	{"a device's token is good for ever", "device.go", "case n != d.uses:", "case n > d.uses:"},
-	{"the next token is the same", "device.go", "d.uses++\n\t\td.UpdatedAt = now\n", "d.UpdatedAt = now\n"},
+	{"a device's token is good for ever", "device.go", "case n == d.uses:", "case n <= d.uses:"},
+	{"the next token is the same", "device.go", "d.uses++\n\td.rotated = now", "d.rotated = now"},
+	{"no grace for the token before", "device.go", "case n == d.uses-1 && d.inGrace(now):", "case false:"},
+	{"the token before is good for ever", "device.go", "n == d.uses-1 && d.inGrace(now)", "n == d.uses-1"},
+	{"every token is good in the grace", "device.go", "n == d.uses-1 && d.inGrace(now)", "d.inGrace(now)"},
+	{"the grace is a moment longer", "device.go", "age < deviceGrace", "age <= deviceGrace"},
+	{"a clock that was ahead makes the grace longer", "device.go", "-clockSkew <= age && age < deviceGrace", "age < deviceGrace"},
+	{"the token before moves the line on", "device.go", "if state == tokenGood {", "if true {"},
+	{"a code beside the token before moves the line on", "device.go", "if !v.previousToken {", "if true {"},
 	{"an older token kills nothing", "device.go", "out.revoke(now, u, d)\n\t\t\treturn TrustedDevice{}, out", "_ = u\n\t\t\treturn TrustedDevice{}, out"},
 	{"any token", "device.go", "case !ok || match(token, []string{d.token(n)}) != 0:", "case !ok:"},
 	{"a MAC of the id alone", "device.go", "mac.Write([]byte(text))", "mac.Write([]byte(d.ID))"},
