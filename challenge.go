@@ -298,7 +298,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		return outcome{err: errNotFound(kindFactor, f.ID)}
 	case ch.action != (proof.Action{}) && f.UserID == "":
 		return outcome{err: errParameter("An action is approved by a factor with an owner.")}
-	case !f.verified && (u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{})) || u.hasApp() && s.unproved(f)):
+	case !f.verified && u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{})):
 		return outcome{err: errFactorUnverified(f.ID)}
 	}
 	request := in.request()
@@ -388,7 +388,7 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // not the user's ([ErrNotFound]); another action ([proof.ErrMismatch]);
 // [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
 // [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorUnverified], for an
-// enrolment that was begun without proof before its owner had a verified factor; [ErrFactorDisabled];
+// enrolment without proof whose owner has since used a recovery code; [ErrFactorDisabled];
 // [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
 // Verification carries the challenge, and the same challenge can be tried again.
 // A wrong code is counted on the challenge and on the factor (on the number, for
@@ -446,10 +446,10 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if p.TrustDevice != "" && v.factor.UserID == "" {
 		return nil, errParameter("A trusted device must have a user.")
 	}
-	if v.factor.needsUser() || p.TrustDevice != "" {
-		if err := s.openUser(records, v, true); err != nil {
-			return nil, err
-		}
+	if err := s.openUser(records, v); errors.Is(err, ErrNotFound) {
+		return nil, errNotFound(kindChallenge, p.ChallengeID)
+	} else if err != nil {
+		return nil, err
 	}
 	if err := s.openLane(ctx, records, v, p.Device); err != nil {
 		return nil, err
@@ -464,24 +464,7 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 			return nil, err
 		}
 	}
-	if !v.factor.verified && v.factor.replaces != "" {
-		if err := s.loadReplaced(ctx, v); err != nil {
-			return nil, err
-		}
-	}
-	return v, nil
-}
-
-// loadReplaced sets the factor that goes when the view's is confirmed.
-func (s *Service) loadReplaced(ctx context.Context, v *view) error {
-	records, err := s.load(ctx, v.factor.replaces)
-	if err != nil {
-		return err
-	}
-	old := new(view)
-	err = s.openFactor(records, old, v.factor.replaces, v.factor.UserID)
-	v.replaced = old.factor
-	return err
+	return v, s.loadOthers(ctx, v)
 }
 
 // decide says what an answer comes to. It is the whole of Verify but for reading
@@ -513,7 +496,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		return Verification{}, outcome{err: errExpired(ch.ID)}
 	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
-	case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() || u.hasApp() && s.unproved(f)):
+	case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() || v.provable() && s.unproved(f)):
 		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
 	case lane.disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
@@ -638,14 +621,10 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
-	if v.replaced != nil {
-		out.remove = append(out.remove, v.replaced)
-		out.events = append(out.events, v.replaced.event(EventReplaced))
+	if firstUse && u != nil {
+		out.end(u, v.ending()...)
 	}
 	if saveUser {
-		if v.replaced != nil {
-			u.drop(v.replaced)
-		}
 		u.verified(f)
 		if f.Type == TypeSMS {
 			u.sends.since = now
@@ -681,7 +660,7 @@ func (out *outcome) failOwn(now time.Time, v *view) (failures int64) {
 	e := v.factor.eventOf(v.challenge, EventDeviceStolen)
 	e.DeviceID = d.ID
 	out.events = append(out.events, e)
-	out.revoke(now, v.user, d)
+	out.revoke(now, v.user, d.ID)
 	v.device = nil
 	return d.failures
 }

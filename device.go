@@ -76,7 +76,7 @@ func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice,
 			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
 		case tokenUsed:
 			out := outcome{err: errDeviceNotTrusted(), events: []Event{d.event(EventDeviceStolen)}}
-			out.revoke(now, u, d)
+			out.revoke(now, u, d.ID)
 			return TrustedDevice{}, out
 		case tokenPrevious, tokenGood:
 		}
@@ -119,13 +119,14 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
 	load := func(ctx context.Context) (*view, error) { return s.loadDevices(ctx, p.UserID) }
 	_, err := transact(ctx, s, "", load, func(now time.Time, v *view) (struct{}, outcome) {
-		going := slices.DeleteFunc(v.devices, func(d *device) bool { return p.DeviceID != "" && d.ID != p.DeviceID })
+		// By what the user's record lists: a row that is lost may come back.
+		going := slices.DeleteFunc(slices.Clone(v.user.devices), func(id string) bool { return p.DeviceID != "" && id != p.DeviceID })
 		if len(going) == 0 && p.DeviceID != "" {
 			return struct{}{}, outcome{err: errDeviceNotFound()}
 		}
 		var out outcome
-		for _, d := range going {
-			out.events = append(out.events, d.event(EventDeviceRevoked))
+		for _, id := range going {
+			out.events = append(out.events, Event{Kind: EventDeviceRevoked, UserID: p.UserID, DeviceID: id})
 		}
 		out.revoke(now, v.user, going...)
 		return struct{}{}, out
@@ -371,13 +372,11 @@ func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, er
 
 // revoke adds to an outcome that devices count no more. Their records are left to Purge: a
 // write of theirs would be a race with whoever uses them.
-func (out *outcome) revoke(now time.Time, u *user, devices ...*device) {
-	if len(devices) == 0 {
+func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
+	if len(ids) == 0 {
 		return
 	}
-	for _, d := range devices {
-		u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
-	}
+	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return slices.Contains(ids, id) })
 	u.touch(now)
 	out.save = append(out.save, u)
 }

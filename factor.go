@@ -56,7 +56,8 @@ type EnrollParams struct {
 	// Proof is the receipt of a fresh second factor: required if the user has a
 	// verified factor (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1), and spent in the
 	// commit that enrolls. Challenge one of the user's factors for the action
-	// proof.ActionOf(PurposeEnroll), and give what Verification.Receipt returns. A login, and
+	// proof.ActionOf(PurposeEnroll), or proof.ActionOf(PurposeEnroll, Replaces) if Replaces is
+	// given, and pass what Verification.Receipt returns. A login, and
 	// confirming a first factor, can be for that action too: then one code does for both.
 	// Not looked at where none is required: see Config.RequireProof. A set of recovery codes of
 	// which none was used requires none.
@@ -90,7 +91,9 @@ type TOTPParams struct {
 
 	// Secret brings along the secret of an existing enrolment, in base32 (case,
 	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226
-	// section 4 R6), used with SHA-1, 6 digits and 30 seconds.
+	// section 4 R6), used with SHA-1, 6 digits and 30 seconds. If a verified factor of
+	// the user has this secret, it is the same app: Enroll writes nothing and
+	// returns that factor, whose used codes stay used.
 	// Defaults to a new secret of 20 bytes.
 	Secret string
 }
@@ -231,8 +234,11 @@ func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 // Enroll adds a factor, unverified: challenge it and verify a first code to
 // confirm it, within 24 hours. That code is used up: within the same 30 seconds a
 // login needs the app's next one. Only call it for a person who is logged in. If they
-// have a verified factor, it wants [EnrollParams.Proof]; and what was enrolled without, before
-// another factor was confirmed, cannot be confirmed any more.
+// have a verified factor, it requires [EnrollParams.Proof].
+//
+// Confirming the first factor of a user ends every other one that they had before,
+// recovery codes too, whoever enrolled it ([EventReplaced]): until then the
+// password alone was enough to enroll one. So enroll recovery codes after that.
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
 // type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. Without a UserID neither rule holds. A new
@@ -267,7 +273,11 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 			return v, err
 		}
 		f.proved = true
-		return v, s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeEnroll)})
+		action := proof.ActionOf(PurposeEnroll)
+		if p.Replaces != "" {
+			action = proof.ActionOf(PurposeEnroll, p.Replaces)
+		}
+		return v, s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
 	}
 	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
 		return decideEnroll(now, v, f)
@@ -352,16 +362,27 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 
 // decideEnroll adds the factor to its user's record, in the place of one of the
 // same type that was never confirmed; one that is verified from the start, only if it
-// is the same app. Factors that lapsed or are gone make room.
+// is the same app, or the user's first. Factors that lapsed or are gone make room.
 func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
 	out := outcome{save: []stored{f}, events: []Event{f.event(EventEnrolled)}}
 	if v.user == nil {
 		return f.public(), out
 	}
 	u := v.user
+	if same := v.sameApp(f); same != nil && same.ID != f.replaces {
+		if f.replaces != "" {
+			return Factor{}, outcome{err: errParameter("The user has this app already, as another factor than the one that Replaces names.")}
+		}
+		return same.public(), outcome{} // with its used codes
+	}
+	imported := f.verified && f.Type != TypeRecoveryCodes
+	first := imported && !slices.ContainsFunc(v.factors, (*factor).provable)
 	u.factors = nil
 	for _, other := range v.factors {
 		switch {
+		case first && !other.lapsed(now):
+			out.remove = append(out.remove, other)
+			out.events = append(out.events, other.event(EventReplaced))
 		case other.verified && f.Type == TypeRecoveryCodes && other.Type == f.Type:
 			out.remove = append(out.remove, other)
 			out.events = append(out.events, other.event(EventReplaced))
@@ -418,7 +439,7 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	v, err := s.loadFactor(ctx, p.FactorID, p.UserID, factorOnly)
+	v, err := agreed(func() (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) })
 	if err != nil {
 		return Factor{}, err
 	}
@@ -432,8 +453,8 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 // included: challenge one that is StatusVerified (of recovery codes: with
 // RecoveryCodesLeft; on a browser with a device's token also one that is StatusDisabled, see
 // ChallengeParams.Device), and let nobody in without a code who has one that is not
-// StatusUnverified. No factors and no error means that the
-// user has none. "" and AnyUser are [ErrInvalidParameter].
+// StatusUnverified. No factors and no error means that the user has none: a verified factor
+// whose row was lost is [ErrIntegrity]. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
 	if userID == "" || userID == AnyUser {
 		return nil, errParameter("Factors are listed for one user.")
@@ -445,30 +466,17 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	if err != nil {
 		return nil, err
 	}
+	v, err := agreed(func() (*view, error) { return s.loadUser(ctx, userID) })
+	if err != nil {
+		return nil, err
+	}
 	factors := []Factor{}
-	query := Query{Kind: kindFactor, UserID: userID, Limit: 100}
-	for {
-		records, err := s.store.List(ctx, query)
-		if err != nil {
-			return nil, fmt.Errorf("mfa: listing factors: %w", err)
-		}
-		for _, rec := range records {
-			var f factor
-			if err := s.keys.opened(rec, kindFactor, &f); err != nil {
-				return nil, err
-			}
-			if f.UserID != userID {
-				return nil, integrityError(&rec, "the store listed it for another user")
-			}
-			if !f.lapsed(now) {
-				factors = append(factors, f.public())
-			}
-			query.After = f.ID
-		}
-		if len(records) < query.Limit {
-			return factors, nil
+	for _, f := range v.factors {
+		if !f.lapsed(now) {
+			factors = append(factors, f.public())
 		}
 	}
+	return factors, nil
 }
 
 // Unenroll deletes a factor. Its open challenges are not found from then on. The
@@ -477,7 +485,11 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 // does not.
 func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 	load := func(ctx context.Context) (*view, error) {
-		v, err := s.loadFactor(ctx, p.FactorID, p.UserID, withUser)
+		how := withUser
+		if p.UserID == AnyUser {
+			how = whatIsLeft // the way out when records are lost
+		}
+		v, err := s.loadFactor(ctx, p.FactorID, p.UserID, how)
 		if err == nil && v.factor.verified && p.UserID != AnyUser && p.UserID != "" {
 			err = s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
 		}
@@ -528,10 +540,11 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 type loading int
 
 const (
-	factorOnly  loading = iota
-	withUser            // its user's record, where it has one
-	withNumber          // the number, while it is the number that counts failures
-	toChallenge         // the user where it matters, and the number of an SMS factor
+	withUser    loading = iota // its user's record, which must agree with it
+	toChallenge                // the same, and the number of an SMS factor
+	whatIsLeft                 // its user's record if it is there: for operators
+	withNumber                 // the number alone, while it is the number that counts failures
+	toReseal                   // the number of an SMS factor alone
 )
 
 // loadFactor reads a factor that the user may reach, and what belongs to it.
@@ -554,13 +567,21 @@ func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading
 		return nil, errNotFound(kindFactor, id)
 	}
 	f := v.factor
-	if how == withUser || how == toChallenge && f.needsUser() {
-		// Without its user's record a factor can still be taken away.
-		if err := s.openUser(records, v, how != withUser); err != nil {
+	switch how {
+	case withUser, toChallenge:
+		if err := s.openUser(records, v); err != nil {
 			return nil, err
 		}
+	case whatIsLeft:
+		if rec, ok := records.find(f.Parent); ok {
+			v.user = new(user)
+			if err := s.keys.opened(rec, kindUser, v.user); err != nil {
+				return nil, err
+			}
+		}
+	case withNumber, toReseal:
 	}
-	if how == withNumber && f.failsOnNumber() || how == toChallenge && f.Type == TypeSMS {
+	if how == withNumber && f.failsOnNumber() || (how == toChallenge || how == toReseal) && f.Type == TypeSMS {
 		if err := s.loadNumber(ctx, v); err != nil {
 			return nil, err
 		}
@@ -582,67 +603,6 @@ func (s *Service) openFactor(records loaded, v *view, id, userID string) error {
 		v.factor = f
 	}
 	return nil
-}
-
-// openUser sets the view's user if the factor has one.
-func (s *Service) openUser(records loaded, v *view, required bool) error {
-	f := v.factor
-	if f.Parent == "" {
-		return nil
-	}
-	rec, ok := records.find(f.Parent)
-	if !ok {
-		now, err := s.now()
-		if err == nil && required && !f.lapsed(now) { // a purge may leave a lapsed factor for last
-			err = integrityError(&f.Record, "the record of its user is gone")
-		}
-		return err
-	}
-	v.user = new(user)
-	return s.keys.opened(rec, kindUser, v.user)
-}
-
-// loadUser reads the record of a user and all their factors.
-func (s *Service) loadUser(ctx context.Context, userID string) (*view, error) {
-	v := new(view)
-	if userID == "" {
-		return v, nil
-	}
-	id := userRecordID(userID)
-	records, err := s.load(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	v.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
-	rec, ok := records.find(id)
-	if !ok {
-		return v, nil
-	}
-	if err := s.keys.opened(rec, kindUser, v.user); err != nil {
-		return nil, err
-	}
-	ids := make([]string, len(v.user.factors))
-	for i, m := range v.user.factors {
-		ids[i] = m.id
-	}
-	if len(ids) == 0 {
-		return v, nil
-	}
-	if records, err = s.load(ctx, ids...); err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		rec, ok := records.find(id)
-		if !ok {
-			continue
-		}
-		f := new(factor)
-		if err := s.keys.opened(rec, kindFactor, f); err != nil {
-			return nil, err
-		}
-		v.factors = append(v.factors, f)
-	}
-	return v, nil
 }
 
 func (f *factor) public() Factor {

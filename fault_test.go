@@ -22,10 +22,13 @@ import (
 func TestRoundTrips(t *testing.T) {
 	r := newRig(t)
 	newTOTP, usedTOTP := r.enrollTOTP("user_new"), r.totp(ann)
-	newSMS, usedSMS := r.enrollSMS("user_new", "+15005550008"), r.phone("user_bob", "+15005550007")
+	newSMS, usedSMS := r.enrollSMS("user_newer", "+15005550008"), r.phone("user_bob", "+15005550007")
+	firstTOTP, firstSMS := r.enrollTOTP("user_two"), r.enrollSMS("user_three", "+15005550010")
+	r.enrollSMS("user_two", "+15005550011")
+	r.enrollTOTP("user_three")
 	unowned, keyedTOTP, keyedSMS := r.totp(""), r.totp("user_eve"), r.phone("user_eve", "+15005550009")
 	keys := map[string]string{keyedTOTP.ID: "a key", keyedSMS.ID: "a key"} // idempotency costs nothing
-	const one, two = "Load Save", "Load Load Save"
+	const one, two, three = "Load Save", "Load Load Save", "Load Load Load Save"
 	for _, tt := range []struct {
 		name                     string
 		factor                   enrolled
@@ -36,6 +39,8 @@ func TestRoundTrips(t *testing.T) {
 		{"TOTP without an owner", unowned, one, one, one},
 		{"SMS to be confirmed", newSMS, two, two, two},
 		{"SMS", usedSMS, two, one, one},
+		{"TOTP to be confirmed, which ends another", firstTOTP, one, two, two},
+		{"SMS to be confirmed, which ends another", firstSMS, two, three, three},
 		{"TOTP with a key", keyedTOTP, one, one, one},
 		{"SMS with a key", keyedSMS, two, one, one},
 	} {

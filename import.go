@@ -51,8 +51,9 @@ type ImportParams struct {
 // already is that factor, as it is: nothing is written, unless LastUsed or LastStep are
 // given and later than the last code that was used here, and then only that. (So a
 // factor that the person took away in between comes back: finish the job before people
-// use it.) An enrolment that the user has begun goes on, unless it is of the same
-// secret; then it gives way ([EventReplaced]).
+// use it.) The first app of a user ends what they enrolled here before, recovery codes
+// too, as confirming a first factor does; beside a verified factor an enrolment that the
+// user has begun goes on, unless it is of the same secret ([EventReplaced]).
 //
 // [ErrInvalidTOTPSecret] means that this person has to enroll anew: the secret is not
 // base32, or shorter than 16 bytes (RFC 4226 section 4 R6: whoever sees a few codes can
@@ -108,15 +109,12 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 // decideImport adds the factor, unless the user has it already. Used codes stay used.
 func decideImport(now time.Time, v *view, f *factor, p ImportParams) (Factor, outcome) {
 	known, next := p.nextStep(now)
-	for _, other := range v.factors {
-		if !other.verified || other.Type != TypeTOTP || string(other.secret) != string(f.secret) {
-			continue
+	if same := v.sameApp(f); same != nil {
+		if !known || next <= same.nextStep {
+			return same.public(), outcome{}
 		}
-		if !known || next <= other.nextStep {
-			return other.public(), outcome{}
-		}
-		other.nextStep = next
-		return other.public(), outcome{save: []stored{other}}
+		same.nextStep = next
+		return same.public(), outcome{save: []stored{same}}
 	}
 	f.nextStep = next
 	told, out := decideEnroll(now, v, f)

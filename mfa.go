@@ -212,7 +212,7 @@ func transact[T any](ctx context.Context, s *Service, id string,
 		return none, err
 	}
 	for range maxRaces {
-		v, err := load(ctx)
+		v, err := agreed(func() (*view, error) { return load(ctx) })
 		if err != nil {
 			return none, err
 		}

@@ -96,7 +96,8 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := enrolled{totp.Factor, totp.TOTP.Secret()}
-	appChallenge, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: totp.Factor.ID, UserID: ann, Confirm: true})
+	app = r.totp(ann) // the one of before ended with the first confirmation
+	appChallenge, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	if err != nil {
 		t.Fatal(err)
 	}

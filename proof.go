@@ -10,7 +10,8 @@ import (
 )
 
 // The purposes of the actions that a user approves to change their factors:
-// proof.ActionOf(PurposeEnroll) and proof.ActionOf(PurposeUnenroll, factorID).
+// proof.ActionOf(PurposeEnroll), proof.ActionOf(PurposeEnroll, factorID) where that factor
+// is replaced, and proof.ActionOf(PurposeUnenroll, factorID).
 const (
 	PurposeEnroll   = "mfa.enroll"
 	PurposeUnenroll = "mfa.unenroll"
@@ -103,6 +104,11 @@ func (s *Service) loadReceipt(ctx context.Context, v *view, c proof.Claim) (proo
 	}
 	if err := s.openFactor(records, by, ch.Parent, c.UserID); err != nil {
 		return proof.Receipt{}, err
+	}
+	if by.factor != nil {
+		if err := s.openUser(records, by); err != nil {
+			return proof.Receipt{}, err
+		}
 	}
 	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action || by.factor == nil {
 		return proof.Receipt{}, spent

@@ -94,7 +94,7 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 	if current && rec.Type != TypeSMS {
 		return false, nil
 	}
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, rec.ID, AnyUser, toChallenge) }
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, rec.ID, AnyUser, toReseal) }
 	if rec.Kind != kindFactor {
 		load = func(ctx context.Context) (*view, error) {
 			records, err := s.load(ctx, rec.ID)

@@ -197,7 +197,11 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 		code = fmt.Sprintf("%06d", int(how)*7)
 	}
 	gone := now.Sub(ch.created) >= 24*time.Hour+10*time.Minute-skew // and the store may have dropped it
+	unconfirmed := !f.verified
 	wait, want := ch.verify(now, code, isCode)
+	if unconfirmed && f.verified {
+		w.confirmed(f)
+	}
 	v, err := svc.Verify(w.t.Context(), mfa.VerifyParams{ChallengeID: ch.id, UserID: f.owner, Code: code})
 	if gone && errors.Is(err, mfa.ErrNotFound) {
 		return
@@ -214,6 +218,19 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 		if e := refusal(w.t, err); e.AttemptsLeft != left {
 			w.t.Fatalf("op %d: %d attempts left, want %d", w.ops, e.AttemptsLeft, left)
 		}
+	}
+}
+
+// confirmed has the first factor of a user end every other one.
+func (w *world) confirmed(f *modelFactor) {
+	others := slices.DeleteFunc(slices.Clone(w.factors), func(o *modelFactor) bool {
+		return f.owner == "" || o == f || o.owner != f.owner || o.gone
+	})
+	if slices.ContainsFunc(others, func(o *modelFactor) bool { return o.verified }) {
+		return
+	}
+	for _, o := range others {
+		o.gone = true
 	}
 }
 

@@ -42,10 +42,13 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 		}
 	}
 	begin := time.Now()
+	var stale error
 	for _, m := range mutants {
-		if _, err := m.apply("."); err != nil {
-			return 0, err
-		}
+		_, err := m.apply(".")
+		stale = errors.Join(stale, err)
+	}
+	if stale != nil {
+		return 0, stale
 	}
 	// The tests pass without a change, or whatever fails below would say nothing; and they
 	// say how long they take on this machine, today.
