@@ -183,8 +183,8 @@ func ExampleService_Enroll_replaces() {
 	ask(old.ID, secret, proof.Action{})
 	clock.Advance(24 * time.Hour)
 
-	// Whoever has a factor shows it before another one is enrolled.
-	approved := ask(old.ID, secret, proof.ActionOf(mfa.PurposeEnroll))
+	// Whoever has a factor shows it before another one takes its place.
+	approved := ask(old.ID, secret, proof.ActionOf(mfa.PurposeEnroll, old.ID))
 	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
 		UserID: "user_42", Name: "new phone", Replaces: old.ID, Proof: approved.Receipt(),
 		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},

@@ -116,7 +116,11 @@ func (a *app) enrollPhone(w http.ResponseWriter, r *http.Request, u user) error 
 // notEnrolled asks for a code if one is needed, or shows the form again.
 func (a *app) notEnrolled(w http.ResponseWriter, r *http.Request, u user, err error) error {
 	if errors.Is(err, mfa.ErrProofRequired) {
-		return a.approve(w, r, u, proof.ActionOf(mfa.PurposeEnroll), "add a second factor")
+		action, what := proof.ActionOf(mfa.PurposeEnroll), "add a second factor"
+		if goes := r.PostFormValue("replaces"); goes != "" {
+			action, what = proof.ActionOf(mfa.PurposeEnroll, goes), "replace a second factor"
+		}
+		return a.approve(w, r, u, action, what)
 	}
 	return a.enrollForm(w, r, err)
 }

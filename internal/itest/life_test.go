@@ -92,7 +92,7 @@ func (l *life) live() {
 	if _, err := svc.Enroll(l.t.Context(), byAlan(params, "")); !errors.Is(err, mfa.ErrProofRequired) {
 		l.t.Errorf("without a proof: %v", err)
 	}
-	params.Proof = l.typed(app, enroll, "").Receipt()
+	params.Proof = l.typed(app, proof.ActionOf(mfa.PurposeEnroll, app.Factor.ID), "").Receipt()
 	next := l.enroll(params)
 	l.typed(next, proof.Action{}, "")
 	if factors, err := svc.Factors(l.t.Context(), alan); err != nil || len(factors) != 2 {
