@@ -131,6 +131,7 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	_, err = r.answer(confirm, early, r.right(early))
 	mustBe(t, err, mfa.ErrFactorUnverified)
 
+	r.clock.Advance(time.Minute) // ids are in the order of time
 	enr, err := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
 	if err != nil {
 		t.Fatal(err)

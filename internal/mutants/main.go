@@ -1,26 +1,49 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
 // tree and runs the tests of mfa, mfatest and proof. Each must make them fail. Names on
 // the command line choose mutants by a part of what they do.
+//
+// killers.txt has the test that killed each mutant last time. It is run first, and all the
+// others only if it passes; with -remember the file is written anew.
 package main
 
 import (
 	"bytes"
 	"cmp"
 	"context"
+	_ "embed"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
+// killers has a line for each mutant: what it does, and after a tab the package and the
+// name of the test that failed.
+//
+//go:embed killers.txt
+var killers string
+
+func killersByMutant() map[string]string {
+	by := map[string]string{}
+	for line := range strings.Lines(killers) {
+		what, test, _ := strings.Cut(strings.TrimSpace(line), "\t")
+		by[what] = test
+	}
+	return by
+}
+
 func main() {
-	survived, err := run(context.Background(), os.Args[1:])
+	remember := flag.Bool("remember", false, "write killers.txt anew")
+	flag.Parse()
+	survived, err := run(context.Background(), flag.Args(), *remember)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(2)
@@ -30,7 +53,8 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, names []string) (survived int, err error) {
+func run(ctx context.Context, names []string, remember bool) (survived int, err error) {
+	killer := killersByMutant()
 	var chosen []mutant
 	for _, m := range mutants {
 		wanted := len(names) == 0
@@ -53,7 +77,7 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 	// The tests pass without a change, or whatever fails below would say nothing; and they
 	// say how long they take on this machine, today.
 	began := time.Now()
-	if by, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}, 10*time.Minute); !errors.Is(err, errSurvived) {
+	if by, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}, "", 10*time.Minute); !errors.Is(err, errSurvived) {
 		return 0, fmt.Errorf("the tests fail without a change: %s %w", by, err)
 	}
 	limit := time.Minute + 5*time.Since(began)
@@ -64,9 +88,15 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 	for range runtime.NumCPU() {
 		wg.Go(func() {
 			for i := range next {
-				by, err := try(ctx, chosen[i], limit)
+				by, err := try(ctx, chosen[i], killer[chosen[i].what], limit)
 				results[i] = err
 				printing.Lock()
+				if strings.Contains(by, " ") {
+					killer[chosen[i].what] = by
+				}
+				if remember {
+					results[i] = errors.Join(err, writeKillers(killer))
+				}
 				fmt.Printf("%-60s %s\n", chosen[i].what, cmp.Or(by, fmt.Sprint(err)))
 				printing.Unlock()
 			}
@@ -92,10 +122,23 @@ func run(ctx context.Context, names []string) (survived int, err error) {
 var (
 	errSurvived = errors.New("SURVIVED")
 	failed      = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+	failedIn    = regexp.MustCompile(`(?m)^FAIL\tgithub\.com/authfactor/mfa(\S*)`)
 )
 
-// try says which test fails with the mutant, or that they take longer than the limit.
-func try(ctx context.Context, m mutant, limit time.Duration) (by string, err error) {
+func writeKillers(killer map[string]string) error {
+	var lines []string
+	for _, m := range mutants {
+		if by := killer[m.what]; by != "" {
+			lines = append(lines, m.what+"\t"+by+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return os.WriteFile("internal/mutants/killers.txt", []byte(strings.Join(lines, "")), 0o644) //nolint:gosec // it is committed
+}
+
+// try tells which test fails with the mutant, or that they take longer than the limit. The
+// killer of last time goes first.
+func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by string, err error) {
 	dir, err := os.MkdirTemp("", "mutant")
 	if err != nil {
 		return "", err
@@ -114,13 +157,25 @@ func try(ctx context.Context, m mutant, limit time.Duration) (by string, err err
 	if out, err := command(ctx, dir, "go", "build", ".", "./mfatest", "./proof/..."); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
-	// The two tests left out read docs and other modules, which are not copied.
-	out, err := command(ctx, dir, "go", "test", "-failfast", "-vet=off", "-timeout", limit.String(), "-skip", "^(TestThreatsAreTested|TestGuessTable)$", ".", "./mfatest", "./proof/...")
+	test := func(args ...string) (string, error) {
+		return command(ctx, dir, append([]string{"go", "test", "-failfast", "-vet=off", "-timeout", limit.String()}, args...)...)
+	}
+	if in, name, ok := strings.Cut(killer, " "); ok {
+		if out, err := test("-run", "^"+name+"$", in); err != nil && failed.MatchString(out) {
+			return killer, nil
+		}
+	}
+	// The tests left out read docs and other modules, which are not copied.
+	out, err := test("-skip", "^(TestThreatsAreTested|TestGuessTable)$", ".", "./mfatest", "./proof/...")
 	if err == nil {
 		return "", errSurvived
 	}
 	if match := failed.FindStringSubmatch(out); match != nil {
-		return match[1], nil
+		in := "."
+		if path := failedIn.FindStringSubmatch(out); path != nil {
+			in += path[1]
+		}
+		return in + " " + match[1], nil
 	}
 	if strings.Contains(out, "panic: test timed out") {
 		return "the time limit", nil
