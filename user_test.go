@@ -560,3 +560,36 @@ func TestLargestSave(t *testing.T) {
 		t.Errorf("Verify saves %d records, want 15", largest)
 	}
 }
+
+// TestUnenrollDisabled: a factor that wrong codes disabled is taken away by a receipt, as
+// any other one: guessing must be no way to get rid of it.
+func TestUnenrollDisabled(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	r.fail(f, 30)
+	p := mfa.FactorParams{FactorID: f.ID, UserID: ann}
+	mustBe(t, r.Unenroll(t.Context(), p), mfa.ErrProofRequired)
+	if got, err := r.Factor(t.Context(), p); err != nil || got.Status != mfa.StatusDisabled {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestReplacedLeavesTheList: a factor that was replaced is on its user's list no more. It
+// does not count among the ten, and is not missed.
+func TestReplacedLeavesTheList(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	for range 20 {
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, Replaces: f.ID,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f = enrolled{enr.Factor, enr.TOTP.Secret()}
+		r.login(f)
+		if got := r.factorIDs(ann); !slices.Equal(got, []string{f.ID}) {
+			t.Fatalf("factors %v, want %s alone", got, f.ID)
+		}
+	}
+}

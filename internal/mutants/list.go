@@ -176,6 +176,7 @@ var mutants = []mutant{
 
 	// A factor in the place of another.
 	{"keep the factor that was replaced", "user.go", "return []*factor{v.replaced}", "return nil"},
+	{"take a disabled factor away without a receipt", "factor.go", "if err == nil && v.factor.verified && p.UserID != AnyUser", "if err == nil && v.factor.Status == StatusVerified && p.UserID != AnyUser"},
 	{"list the factor that was replaced", "user.go", "\t\tu.drop(f)\n", ""},
 
 	// What is lost or was put back opens nothing.
