@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -192,9 +193,10 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 		return Challenge{}, errParameter("The purpose of the action must be 1 to 64 printable ASCII characters.")
 	}
 	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
+	within := operator.ConfirmWithin(ctx)
 	sure := p.IdempotencyKey == ""
 	v, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
-		out := s.decideChallenge(now, v, p)
+		out := s.decideChallenge(now, v, p, within)
 		if errors.Is(out.err, ErrThrottled) && !sure {
 			// The same request, made at once, may have charged the number after the factor
 			// was read that remembers it.
@@ -289,16 +291,19 @@ func (s *Service) loadEarlier(ctx context.Context, v *view) error {
 }
 
 // decideChallenge says whether the factor may be challenged now, and charges the
-// message.
-func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) outcome {
+// message. A factor that was enrolled within this time is confirmed without in.Confirm.
+func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, within time.Duration) outcome {
 	ch, f, u, n := v.challenge, v.factor, v.user, v.number
 	lane := v.lane(now)
+	// Either way: clocks of several servers differ. What was answered once is answered again.
+	recent := within > 0 && (now.Sub(f.CreatedAt).Abs() <= within || v.earlier != nil)
+	confirm := in.Confirm || recent
 	switch {
 	case f.lapsed(now):
 		return outcome{err: errNotFound(kindFactor, f.ID)}
 	case ch.action != (proof.Action{}) && f.UserID == "":
 		return outcome{err: errParameter("An action is approved by a factor with an owner.")}
-	case !f.verified && u.hasVerified() && (!in.Confirm || ch.action != (proof.Action{})):
+	case !f.verified && u.hasVerified() && (!confirm || ch.action != (proof.Action{})):
 		return outcome{err: errFactorUnverified(f.ID)}
 	}
 	request := in.request()

@@ -29,8 +29,14 @@
 // stop a message: it has 30 seconds, or what is left of the request's deadline. Every
 // error has a "code", that of an unknown route too. A phone number is not
 // quoted in an error. The answer of verify leaves the code of a generic_otp challenge
-// out. A factor that was never confirmed is not listed, and where its user has another
-// one, challenging it is refused unless the body has "confirm": true.
+// out.
+//
+// A factor that was never confirmed is not listed, and is gone after 24 hours. A user has one
+// of each type: enrolling again deletes the earlier one. An eleventh factor of a user is
+// refused. Where the user has a confirmed factor, a challenge confirms another one within an
+// hour of its enrolment. After that it is refused, because a login must not be able to use a
+// factor that was forgotten half way, unless the body has "confirm": true. "confirm": false
+// refuses it within the hour too.
 //
 // Beside the types of the hosted API there is recovery_codes, which wants a user_id: the
 // answer has the codes in "recovery_codes", and the factor how many are left. Enrolling
@@ -54,6 +60,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/operator"
 )
 
 // Config says what [New] serves.
@@ -76,6 +83,9 @@ type Config struct {
 // minAPIKey is what a key has at least: NIST SP 800-63B-4 section 3.1.2.2 wants 112 bits
 // of what is stored without a password hash.
 const minAPIKey = 16
+
+// confirmWithin is how long after an enrolment a challenge confirms it without saying so.
+const confirmWithin = time.Hour
 
 // sendTimeout is what a sender has for a message unless the request has a deadline.
 const sendTimeout = 30 * time.Second
@@ -261,12 +271,24 @@ func (h *handler) unenroll(q *request) (int, any, error) {
 
 func (h *handler) challenge(q *request) (int, any, error) {
 	p := mfa.ChallengeParams{FactorID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
-	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &p.Confirm}); err != nil {
+	var confirm *bool
+	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &confirm}); err != nil {
 		return 0, nil, err
 	}
 	ctx, cancel := sending(q.ctx)
 	defer cancel()
+	if confirm != nil {
+		p.Confirm = *confirm
+	} else {
+		// No SDK can say it, and whoever has an API key may.
+		ctx = operator.WithConfirm(ctx, confirmWithin)
+	}
 	ch, err := h.svc.Challenge(ctx, p)
+	if errors.Is(err, mfa.ErrFactorUnverified) && !p.Confirm {
+		e := ErrorOf(err)
+		e.Message += ` To confirm it, send "confirm": true, which can be left out within an hour of the enrolment.`
+		err = e
+	}
 	return http.StatusCreated, Challenge{ch}, err
 }
 

@@ -302,8 +302,8 @@ func TestDisabled(t *testing.T) {
 	}
 }
 
-// TestConfirm: whoever only knows the password cannot log in with a factor that they
-// enrolled a moment ago.
+// TestConfirm: whoever only knows the password cannot log in with a factor that was
+// enrolled more than an hour ago and never confirmed.
 func TestConfirm(t *testing.T) {
 	r := newRig(t)
 	r.userTOTP("user_1", "app")
@@ -313,8 +313,9 @@ func TestConfirm(t *testing.T) {
 	}
 	id := enrolled.get("id")
 	path := "/auth/factors/" + id + "/challenge"
+	r.clock.Advance(time.Hour + time.Millisecond)
 	for _, body := range []string{`{}`, `{"confirm":false}`, `{"confirm":null}`} {
-		r.post(path, body).refuses(t, 422, "authentication_factor_unverified", "The authentication factor '"+id+"' has not been confirmed yet.", "", 0)
+		r.post(path, body).refuses(t, 422, "authentication_factor_unverified", "The authentication factor '"+id+"' has not been confirmed yet."+confirmHint, "", 0)
 	}
 	ch := r.post(path, `{"confirm":true}`).must(t, 201)
 	if v := r.verify(ch.get("id"), ch.get("code")); !v.valid() {

@@ -224,7 +224,7 @@ func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
 	return members, nil
 }
 
-// fields are where members go: *string or *bool.
+// fields are where members go: *string, or **bool, which is nil for one that is absent.
 type fields map[string]any
 
 // read reads the members that are there. null, and what is not asked for, is as if it
@@ -238,7 +238,7 @@ func (b body) read(into fields) error {
 		}
 		if err := json.Unmarshal(value, to); err != nil {
 			kind := "string"
-			if _, isBool := to.(*bool); isBool {
+			if _, isBool := to.(**bool); isBool {
 				kind = "boolean"
 			}
 			return invalid(fmt.Sprintf("%s must be a %s.", name, kind))

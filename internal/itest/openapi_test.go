@@ -539,6 +539,9 @@ func (d paths) challenges(t *testing.T) {
 	other := a.call("POST", "/auth/factors/enroll", `{"type":"generic_otp","user_id":"user_1"}`, 201, "")
 	paper := a.call("POST", "/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`, 201, "")
 	a.call("GET", "/auth/factors/"+paper.get("id"), ``, 200, "")
+	challenge(authenticator{id: other.get("id")}, `"confirm":false`, 422, "authentication_factor_unverified")
+	challenge(authenticator{id: other.get("id")}, ``, 201, "") // within the hour
+	a.clock.Advance(2 * time.Hour)
 	challenge(authenticator{id: other.get("id")}, ``, 422, "authentication_factor_unverified")
 	ch := challenge(owned, ``, 201, "")
 	a.verifier(d.legacy)(ch.get("id"), a.wrong(owned), 201, "")

@@ -35,6 +35,13 @@ var mutants = []mutant{
 	{"count a number's failures on the factor", "factor.go", "func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }", "func (f *factor) failsOnNumber() bool { return false }"},
 	{"a replayed code is not counted", "challenge.go", "if matched < 0 || replayed {", "if replayed {\n\t\treturn Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, 1, 0)}\n\t}\n\tif matched < 0 {"},
 
+	// Over mfahttp a challenge within the hour confirms.
+	{"confirm whatever the age", "challenge.go", "now.Sub(f.CreatedAt).Abs() <= within", "true"},
+	{"confirm an hour too short", "challenge.go", "now.Sub(f.CreatedAt).Abs() <= within", "now.Sub(f.CreatedAt).Abs() < within"},
+	{"confirm nothing from the near future", "challenge.go", "now.Sub(f.CreatedAt).Abs() <= within", "now.Sub(f.CreatedAt) <= within && !now.Before(f.CreatedAt)"},
+	{"confirm without being asked", "challenge.go", "recent := within > 0 && (", "recent := within >= 0 && ("},
+	{"forget what the hour allowed", "challenge.go", " || v.earlier != nil)", ")"},
+
 	// What a guesser's chance is said to be.
 	{"say fewer guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize - 1 + window/bucketDrain"},
 	{"say more guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize + 1 + window/bucketDrain"},

@@ -202,7 +202,7 @@ func copyTree(ctx context.Context, dir string) error {
 		return err
 	}
 	for name := range strings.FieldsSeq(string(list)) {
-		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "internal/") {
+		if strings.HasPrefix(name, "examples/") || strings.HasPrefix(name, "internal/itest/") || strings.HasPrefix(name, "internal/mutants/") {
 			continue
 		}
 		data, err := os.ReadFile(name)

@@ -1,0 +1,187 @@
+package mfahttp_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// The tests of this file are of what the vendor's SDKs can send and can read: no
+// member, query or header of ours is among it.
+
+// challengeBodies are what the SDKs send where the caller names no template.
+var challengeBodies = map[string]string{
+	"Node, Go v10, Python v6, .NET, Kotlin": `{}`, "Go v10 without parameters": `null`, "Go v4": `{"sms_template":""}`,
+	"Python v4 and Ruby v5": `{"sms_template":null}`, "PHP v6": `[]`, "nothing": ``,
+}
+
+// enrollBodies are what the SDKs of 2026 send to enroll a factor for a user, by type.
+var enrollBodies = map[string]string{
+	mfa.TypeTOTP:       `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","user_id":"user_1"}`,
+	mfa.TypeSMS:        `{"type":"sms","phone_number":"` + phone + `","user_id":"user_1"}`,
+	mfa.TypeGenericOTP: `{"type":"generic_otp","user_id":"user_1"}`,
+}
+
+// enrollFor enrolls a factor of a type as an SDK does, and gives what the person has.
+func (r *rig) enrollFor(kind string) factor {
+	r.t.Helper()
+	a := r.post("/auth/factors/enroll", enrollBodies[kind]).must(r.t, 201)
+	return factor{id: a.get("id"), secret: a.get("totp.secret"), number: a.get("sms.phone_number")}
+}
+
+// answer is the code that the person types for a challenge.
+func (r *rig) answer(f factor, ch answer) string {
+	if code := ch.get("code"); code != "" {
+		return code
+	}
+	return r.right(f)
+}
+
+// listed are the ids of a user's factors that an SDK is shown.
+func (r *rig) listed(query string) (ids []string) {
+	r.t.Helper()
+	a := r.call("GET", "/user_management/users/user_1/auth_factors"+query, "").must(r.t, 200)
+	for _, f := range a.json["data"].([]any) {
+		ids = append(ids, f.(map[string]any)["id"].(string))
+	}
+	return ids
+}
+
+// TestSecondFactor: a user with a confirmed app confirms a second factor of each type with
+// what an SDK can send, whose challenge has no "confirm".
+func TestSecondFactor(t *testing.T) {
+	for kind := range enrollBodies {
+		for name, body := range challengeBodies {
+			t.Run(kind+", "+name, func(t *testing.T) {
+				r := newRig(t)
+				app := r.userTOTP("user_1", "app")
+				second := r.enrollFor(kind)
+				if got := r.listed(""); !slices.Equal(got, []string{app.id}) {
+					t.Errorf("before it is confirmed %q are listed", got)
+				}
+				ch := r.post("/auth/factors/"+second.id+"/challenge", body).must(t, 201)
+				if v := r.verify(ch.get("id"), r.answer(second, ch)); !v.valid() {
+					t.Fatalf("the right code: %s", v.text)
+				}
+				if got := r.listed(""); !slices.Equal(got, []string{second.id, app.id}) {
+					t.Errorf("%q are listed, want %q", got, []string{second.id, app.id})
+				}
+				r.clock.Advance(2 * time.Hour) // and a login
+				ch = r.post("/auth/factors/"+second.id+"/challenge", body).must(t, 201)
+				if v := r.verify(ch.get("id"), r.answer(second, ch)); !v.valid() {
+					t.Fatalf("a login: %s", v.text)
+				}
+			})
+		}
+	}
+}
+
+const confirmHint = ` To confirm it, send "confirm": true, which can be left out within an hour of the enrolment.`
+
+// TestConfirmWithinAnHour: an hour after the enrolment, only who says so confirms.
+func TestConfirmWithinAnHour(t *testing.T) {
+	unconfirmed := func(f factor) string { return "The authentication factor '" + f.id + "' has not been confirmed yet." }
+	for after, want := range map[time.Duration]int{0: 201, time.Hour: 201, time.Hour + time.Millisecond: 422, 23 * time.Hour: 422} {
+		r := newRig(t)
+		r.userTOTP("user_1", "app")
+		second := r.enrollFor(mfa.TypeGenericOTP)
+		r.clock.Advance(after)
+		for path, body := range map[string]string{
+			"/auth/factors/" + second.id + "/challenge": `{"confirm":null}`,
+			"/auth/factors/challenge":                   `{"authentication_factor_id":"` + second.id + `"}`,
+		} {
+			before := r.did()
+			a := r.post(path, body)
+			if want == 201 {
+				a.must(t, 201)
+				continue
+			}
+			a.refuses(t, 422, "authentication_factor_unverified", unconfirmed(second)+confirmHint, "", 0)
+			if r.did() != before {
+				t.Error("a refused challenge did something")
+			}
+		}
+		path := "/auth/factors/" + second.id + "/challenge"
+		r.post(path, `{"confirm":false}`).refuses(t, 422, "authentication_factor_unverified", unconfirmed(second)+confirmHint, "", 0)
+		ch := r.post(path, `{"confirm":true}`).must(t, 201)
+		if v := r.verify(ch.get("id"), ch.get("code")); !v.valid() {
+			t.Error(v.text)
+		}
+	}
+
+	// The service's clock counts, and another server's may be a second behind.
+	r := newRig(t)
+	r.userTOTP("user_1", "app")
+	second := r.enrollFor(mfa.TypeGenericOTP)
+	r.clock.Advance(-time.Second)
+	r.challenge(second).must(t, 201)
+
+	// The first factor of a user and one of nobody keep no other out: no hour holds.
+	for _, body := range []string{enrollBodies[mfa.TypeGenericOTP], `{"type":"generic_otp"}`} {
+		r := newRig(t)
+		f := factor{id: r.post("/auth/factors/enroll", body).must(t, 201).get("id")}
+		r.clock.Advance(23 * time.Hour)
+		r.challenge(f).must(t, 201)
+		r.post("/auth/factors/"+f.id+"/challenge", `{"confirm":false}`).must(t, 201)
+	}
+}
+
+// TestConfirmOfStranger: what was enrolled without proof, beside this API, before its
+// owner had a factor, is not confirmed by this API either.
+func TestConfirmOfStranger(t *testing.T) {
+	r := newRig(t)
+	enr, err := r.svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_1", GenericOTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.userTOTP("user_1", "app")
+	path := "/auth/factors/" + enr.Factor.ID + "/challenge"
+	if a := r.post(path, `{}`); a.status < 400 {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	if a := r.post(path, `{"confirm":true}`); a.status < 400 || strings.Contains(a.text, confirmHint) {
+		t.Errorf("%d %s", a.status, a.text)
+	}
+	// Nor does the library confirm anything that is not asked to: the hour is this API's.
+	second := r.enrollFor(mfa.TypeGenericOTP)
+	if _, err := r.svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.id, UserID: mfa.AnyUser}); !errors.Is(err, mfa.ErrFactorUnverified) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestConfirmAgain: a challenge that confirmed without saying so is the same when it is sent
+// again: after the factor was confirmed, and after the hour.
+func TestConfirmAgain(t *testing.T) {
+	r := newRig(t)
+	r.userTOTP("user_1", "app")
+	second, key := r.enrollFor(mfa.TypeSMS), with("Idempotency-Key", "key")
+	path := "/auth/factors/" + second.id + "/challenge"
+	r.clock.Advance(time.Hour)
+	first := r.post(path, `{}`, key).must(t, 201)
+	again := func(when string) {
+		t.Helper()
+		before := r.did()
+		if a := r.post(path, `null`, key); a.status != 201 || a.text != first.text || r.did() != before {
+			t.Errorf("%s: %d %s, want %s", when, a.status, a.text, first.text)
+		}
+		for _, body := range []string{`{"confirm":true}`, `{"sms_template":"It is {{code}}."}`} {
+			if a := r.post(path, body, key); a.status != 400 || a.get("code") != "idempotency_key_reused" {
+				t.Errorf("%s, %s: %d %s", when, body, a.status, a.text)
+			}
+		}
+	}
+	again("at once")
+	r.clock.Advance(time.Minute)
+	again("after the hour")
+	if v := r.verify(first.get("id"), r.right(second)); !v.valid() {
+		t.Fatal(v.text)
+	}
+	again("after it was confirmed")
+	if r.sms.Sends() != 1 {
+		t.Errorf("%d messages", r.sms.Sends())
+	}
+}
