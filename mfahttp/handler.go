@@ -32,15 +32,17 @@
 // out.
 //
 // A factor that was never confirmed is not listed, and is gone after 24 hours. A user has one
-// of each type: enrolling again deletes the earlier one. An eleventh factor of a user is
-// refused. Where the user has a confirmed factor, a challenge confirms another one within an
+// such factor of each type: enrolling the type again deletes it. An eleventh factor of a user
+// is refused. Where the user has a confirmed factor, a challenge confirms another one within an
 // hour of its enrolment. After that it is refused, because a login must not be able to use a
 // factor that was forgotten half way, unless the body has "confirm": true. "confirm": false
 // refuses it within the hour too.
 //
-// Beside the types of the hosted API there is recovery_codes, which wants a user_id: the
-// answer has the codes in "recovery_codes", and the factor how many are left. Enrolling
-// with "replaces", the id of a factor of the same user, swaps the two when the new one is
+// Beside the types of the hosted API there is recovery_codes, which requires a user_id: the
+// answer has the codes in "recovery_codes", and the factor how many are left. Several SDKs
+// fail on a list with a type that they do not know, so a set of codes is listed only where
+// the query has "types=all". A server that enrolls such sets must ask so at a login: a
+// user who has nothing else needs a code as well. Enrolling with "replaces", the id of a factor of the same user, swaps the two when the new one is
 // confirmed. A challenge that the application made for an action is not verified here.
 package mfahttp
 
@@ -356,10 +358,14 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 	return http.StatusCreated, userEnrollment{Enrollment{enr}, Challenge{ch}}, err
 }
 
+// vendorTypes are the types of the hosted API. Several versions of the SDKs for Python, PHP
+// and Node fail on a list that has another one.
+var vendorTypes = []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP}
+
 // userFactors lists what a user can be challenged by, newest first unless asked
 // otherwise. A disabled factor is one of them: it is no reason to ask for none.
 func (h *handler) userFactors(q *request) (int, any, error) {
-	limit, order := 10, "desc"
+	limit, order, types := 10, "desc", vendorTypes
 	for name, values := range q.query {
 		var err error
 		switch name {
@@ -368,8 +374,13 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 			limit, err = strconv.Atoi(values[0])
 		case "order":
 			order = values[0]
+		case "types":
+			if len(values) != 1 || values[0] != "all" {
+				return 0, nil, invalid("types must be all, or left out.")
+			}
+			types = append(slices.Clone(types), mfa.TypeRecoveryCodes)
 		default:
-			return 0, nil, invalid("A query parameter is unknown: before, after, limit and order are known.")
+			return 0, nil, invalid("A query parameter is unknown: before, after, limit, order and types are known.")
 		}
 		if err != nil || len(values) != 1 || limit < 1 || limit > 100 || !slices.Contains([]string{"normal", "asc", "desc"}, order) {
 			return 0, nil, invalid("limit must be from 1 to 100, and order normal, asc or desc.")
@@ -379,7 +390,9 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Status == mfa.StatusUnverified })
+	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool {
+		return f.Status == mfa.StatusUnverified || !slices.Contains(types, f.Type)
+	})
 	if order == "desc" {
 		slices.Reverse(factors)
 	}

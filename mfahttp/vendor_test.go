@@ -185,3 +185,44 @@ func TestConfirmAgain(t *testing.T) {
 		t.Errorf("%d messages", r.sms.Sends())
 	}
 }
+
+// TestListOfVendorTypes: SDKs fail on a list with a type that they do not know, so a set
+// of recovery codes is listed only for who asks, on every page.
+func TestListOfVendorTypes(t *testing.T) {
+	r := newRig(t)
+	var vendors []string
+	for _, kind := range []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP} {
+		f := r.enrollFor(kind)
+		ch := r.challenge(f).must(t, 201)
+		if v := r.verify(ch.get("id"), r.answer(f, ch)); !v.valid() {
+			t.Fatal(v.text)
+		}
+		r.clock.Advance(time.Minute)
+		vendors = append(vendors, f.id)
+		if kind == mfa.TypeTOTP { // the codes are in the middle
+			vendors = append(vendors, r.post("/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`).must(t, 201).get("id"))
+			r.clock.Advance(time.Minute)
+		}
+	}
+	all, paper := slices.Clone(vendors), vendors[1]
+	vendors = slices.Delete(vendors, 1, 2)
+	const path = "/user_management/users/user_1/auth_factors"
+	for query, want := range map[string][]string{
+		"?order=asc": vendors, "?order=asc&limit=10": vendors, "?order=asc&types=all": all,
+		"?order=asc&limit=2": vendors[:2], "?order=asc&limit=2&types=all": all[:2], "?order=asc&after=" + vendors[0]: vendors[1:], "?order=asc&after=" + paper: vendors[1:],
+		"?order=asc&types=all&after=" + paper: all[2:], "?order=asc&types=all&before=" + all[2]: all[:2], "?order=asc&before=" + all[2]: vendors[:1],
+	} {
+		if got := r.listed(query); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	if a := r.call("GET", path+"?limit=3", ""); a.get("list_metadata.after") != "" {
+		t.Errorf("three factors fill a page of three, and another follows: %s", a.text)
+	}
+	for _, query := range []string{"types=", "types", "types=ALL", "types=vendor", "types=totp", "types=all&types=all", "type=all"} {
+		if a := r.call("GET", path+"?"+query, ""); a.status != 422 || a.get("code") != "invalid_request_parameters" {
+			t.Errorf("%s: %d %s", query, a.status, a.text)
+		}
+	}
+	r.call("GET", "/auth/factors/"+paper, "").must(t, 200) // by its id it is there
+}

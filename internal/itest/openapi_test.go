@@ -454,6 +454,7 @@ func (d *description) users(t *testing.T) {
 	a.call("GET", path, ``, 200, "")
 	a.call("GET", path, ``, 422, "invalid_request_parameters", withQuery("userId=user_1"))
 	a.call("GET", path, ``, 422, "invalid_request_parameters", withQuery("limit=101"))
+	a.call("GET", path, ``, 422, "invalid_request_parameters", withQuery("types=totp"))
 	a.call("POST", path, `{"type":"sms"}`, 422, "invalid_request_parameters")
 	a.call("POST", path, `{"type":"totp","totp_issuer":"Foo Corp","replaces":"x"}`, 404, "entity_not_found")
 	a.call("POST", path, `{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"JBSWY3DPEHPK3PXP"}`, 422, "invalid_totp_secret")
@@ -465,6 +466,13 @@ func (d *description) users(t *testing.T) {
 	a.call("POST", path, `{"type":"totp","totp_issuer":"Foo Corp"}`, 422, "too_many_authentication_factors")
 	for _, query := range []string{"", "order=desc", "limit=10&order=desc", "limit=100&order=normal", "limit=1&order=asc"} {
 		a.call("GET", path, ``, 200, "", withQuery(query))
+	}
+	a.call("POST", "/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_2"}`, 201, "")
+	for query, want := range map[string]int{"": 0, "types=all": 1} {
+		list := a.call("GET", "/user_management/users/user_2/auth_factors", ``, 200, "", withQuery(query))
+		if data, _ := list["data"].([]any); len(data) != want {
+			t.Errorf("%s: %v, want %d", query, list, want)
+		}
 	}
 	last := a.call("GET", path, ``, 200, "", withQuery("limit=3"))
 	a.call("GET", path, ``, 200, "", withQuery("limit=3&after="+last.get("list_metadata.after")))
@@ -708,6 +716,7 @@ func (d *description) rejects(t *testing.T) {
 		"confirm is a string":  {"POST", "/auth/factors/x/challenge", `{"confirm":"yes"}`, ""},
 		"a list":               {"POST", "/auth/factors/challenge", `[]`, ""},
 		"a page of 101":        {"GET", "/user_management/users/user_1/auth_factors", ``, "limit=101"},
+		"a type":               {"GET", "/user_management/users/user_1/auth_factors", ``, "types=totp"},
 	} {
 		e := a.exchange(c.method, c.path, c.body, withQuery(c.query))
 		if e.status < 400 || d.validateRequest(t.Context(), e.request, c.body) == nil {

@@ -65,7 +65,7 @@ var mutants = []mutant{
 	// Whose it is, and how long.
 	{"forget the owner", "factor.go", "if userID == AnyUser || userID == f.UserID {", "if true {"},
 	{"no user is any user", "factor.go", "if userID == AnyUser || userID == f.UserID {", "if userID == AnyUser || userID == \"\" || userID == f.UserID {"},
-	{"an unverified factor logs in", "challenge.go", "case !f.verified && u.hasVerified() && (!in.Confirm ||", "case !f.verified && false && (!in.Confirm ||"},
+	{"an unverified factor logs in", "challenge.go", "case !f.verified && u.hasVerified() && (!confirm ||", "case !f.verified && false && (!confirm ||"},
 	{"expire a moment later", "challenge.go", "case !now.Before(ch.ExpiresAt), ", "case now.After(ch.ExpiresAt), "},
 	{"never expire", "challenge.go", "case !now.Before(ch.ExpiresAt), ", "case "},
 	{"an enrolment never lapses", "factor.go", "return !f.verified && !now.Before(f.ExpiresAt) }", "return false }"},
@@ -78,7 +78,7 @@ var mutants = []mutant{
 	{"compare purposes alone", "challenge.go", "case ch.action != in.Action:", "case ch.action.Purpose != in.Action.Purpose:"},
 	{"a receipt of a wrong code", "challenge.go", "if err == nil && p.Action != (proof.Action{}) {", "if p.Action != (proof.Action{}) && answered != nil {"},
 	{"an action without an owner", "challenge.go", "case ch.action != (proof.Action{}) && f.UserID == \"\":", "case false:"},
-	{"an unverified factor approves", "challenge.go", "(!in.Confirm || ch.action != (proof.Action{}))", "(!in.Confirm)"},
+	{"an unverified factor approves", "challenge.go", "(!confirm || ch.action != (proof.Action{}))", "(!confirm)"},
 	{"confirm what was enrolled beforehand", "challenge.go", "&& u.hasVerified() || v.provable() && s.unproved(f)):", "&& u.hasVerified()):"},
 	{"approve late what is not verified", "challenge.go", "case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() ||", "case !f.verified && (false ||"},
 	{"recovery codes of which none was used want a proof", "proof.go", "f.verified && (f.Type != TypeRecoveryCodes || len(f.recovery) < recoveryCodes)", "f.verified"},
