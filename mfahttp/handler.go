@@ -29,7 +29,8 @@
 // stop a message: it has 30 seconds, or what is left of the request's deadline. Every
 // error has a "code", that of an unknown route too. A phone number is not
 // quoted in an error. The answer of verify leaves the code of a generic_otp challenge
-// out.
+// out. The header x-request-id is written in lower case, as the SDK for PHP of version 4
+// looks for it: a handler around this one finds it as w.Header()["x-request-id"].
 //
 // A factor that was never confirmed is not listed, and is gone after 24 hours. A user has one
 // such factor of each type: enrolling the type again deletes it. An eleventh factor of a user
@@ -148,7 +149,10 @@ type request struct {
 // ServeHTTP answers with JSON, whatever is asked.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	id := requestID()
-	w.Header().Set("X-Request-Id", id)
+	// Go would write X-Request-Id. The SDK for PHP of version 4 looks the header up as it
+	// was sent, by x-request-id. HTTP/2 has lower case in any event.
+	w.Header().Del("X-Request-Id")
+	w.Header()["x-request-id"] = []string{id}
 	status, answer, err := h.serve(w, r)
 	if err != nil {
 		e := ErrorOf(err)

@@ -84,7 +84,16 @@ func (r *rig) send(req *http.Request) answer {
 	r.t.Helper()
 	rec := httptest.NewRecorder()
 	r.ServeHTTP(rec, req)
-	return checked(r.t, rec.Result().StatusCode, rec.Result().Header, rec.Body.String())
+	return checked(r.t, rec.Result().StatusCode, received(rec.Result().Header), rec.Body.String())
+}
+
+// received are the headers as a client of net/http sees them, whatever their case.
+func received(sent http.Header) http.Header {
+	header := http.Header{}
+	for name, values := range sent {
+		header[http.CanonicalHeaderKey(name)] = append(header[http.CanonicalHeaderKey(name)], values...)
+	}
+	return header
 }
 
 func (r *rig) post(path, body string, change ...func(*http.Request)) answer {

@@ -2,6 +2,11 @@ package mfahttp_test
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -225,4 +230,40 @@ func TestListOfVendorTypes(t *testing.T) {
 		}
 	}
 	r.call("GET", "/auth/factors/"+paper, "").must(t, 200) // by its id it is there
+}
+
+// TestRequestIDOnTheWire: PHP's SDK of version 4 looks for the name as it is sent, in
+// lower case. There is one such header, also where a handler around has set its own.
+func TestRequestIDOnTheWire(t *testing.T) {
+	r := newRig(t)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		w.Header().Set("X-Request-Id", "mine")
+		r.ServeHTTP(w, req)
+	}))
+	defer server.Close()
+	for _, path := range []string{"/auth/factors/auth_factor_" + ulid, "/nowhere"} {
+		conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, apiKey)
+		text, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		head, _, _ := strings.Cut(string(text), "\r\n\r\n")
+		var ids []string
+		for line := range strings.SplitSeq(head, "\r\n") {
+			if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "x-request-id") {
+				ids = append(ids, name)
+				if !uuid.MatchString(value) {
+					t.Errorf("%s: the id %q", path, value)
+				}
+			}
+		}
+		if !slices.Equal(ids, []string{"x-request-id"}) {
+			t.Errorf("%s: headers %q, want x-request-id once\n%s", path, ids, head)
+		}
+	}
 }

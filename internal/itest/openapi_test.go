@@ -262,7 +262,10 @@ func (a *api) exchange(method, path, body string, change ...func(*http.Request))
 	}
 	rec := httptest.NewRecorder()
 	a.ServeHTTP(rec, req)
-	e := exchanged{request: req, status: rec.Code, header: rec.Header(), body: rec.Body.Bytes()}
+	e := exchanged{request: req, status: rec.Code, header: http.Header{}, body: rec.Body.Bytes()}
+	for name, values := range rec.Header() { // as a client sees them, whatever their case
+		e.header[http.CanonicalHeaderKey(name)] = values
+	}
 	if route, _, err := a.d.router.FindRoute(req); err == nil {
 		e.operation = route.Operation
 	} else {
