@@ -61,6 +61,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/operator"
@@ -76,7 +77,7 @@ type Config struct {
 	APIKeys []string
 
 	// Issuer is what apps show of a factor that is enrolled for a user without
-	// totp_issuer. Defaults to none: then it is required.
+	// totp_issuer, as in mfa.TOTPParams. Defaults to none: then it is required.
 	Issuer string
 
 	// Logger gets what was answered with 5xx. Defaults to slog.Default().
@@ -111,7 +112,27 @@ func New(cfg Config) (http.Handler, error) {
 		}
 		h.keys = append(h.keys, sha256.Sum256([]byte(key)))
 	}
+	if err := checkIssuer(h.issuer); err != nil {
+		return nil, err
+	}
 	return h, nil
+}
+
+// checkIssuer enrolls a factor with it where nothing is kept: what an enrolment would
+// refuse is the library's to say.
+func checkIssuer(issuer string) error {
+	if issuer == "" {
+		return nil
+	}
+	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user"}})
+	if e, ok := errors.AsType[*mfa.Error](err); ok {
+		return fmt.Errorf("mfahttp: Config.Issuer: %s", e.Message)
+	}
+	return err
 }
 
 type handler struct {
@@ -352,7 +373,7 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 		p.TOTP.Issuer = h.issuer
 	}
 	if p.TOTP.User == "" {
-		p.TOTP.User = q.id
+		p.TOTP.User = label(q.id)
 	}
 	enr, err := h.svc.Enroll(q.ctx, p)
 	if err != nil {
@@ -365,6 +386,30 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 // vendorTypes are the types of the hosted API. Several versions of the SDKs for Python, PHP
 // and Node fail on a list that has another one.
 var vendorTypes = []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP}
+
+// maxLabel is how many characters the library takes of mfa.TOTPParams.User.
+const maxLabel = 64
+
+// label is what apps show of a user whose client gave no name: the id, without what the
+// library refuses, which is no fault of the client.
+func label(userID string) string {
+	text := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
+		switch {
+		case r == ':':
+			return '-'
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp):
+			return -1
+		}
+		return r
+	}, userID)))
+	switch {
+	case len(text) == 0:
+		return "user"
+	case len(text) > maxLabel:
+		return strings.TrimSpace(string(text[:maxLabel-1])) + "…"
+	}
+	return string(text)
+}
 
 // userFactors lists what a user can be challenged by, newest first unless asked
 // otherwise. A disabled factor is one of them: it is no reason to ask for none.

@@ -7,12 +7,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfahttp"
 )
 
 // The tests of this file are of what the vendor's SDKs can send and can read: no
@@ -264,6 +268,77 @@ func TestRequestIDOnTheWire(t *testing.T) {
 		}
 		if !slices.Equal(ids, []string{"x-request-id"}) {
 			t.Errorf("%s: headers %q, want x-request-id once\n%s", path, ids, head)
+		}
+	}
+}
+
+// TestIssuer: New takes exactly the issuers that an enrolment takes.
+func TestIssuer(t *testing.T) {
+	r := newRig(t)
+	build := func(issuer string) (http.Handler, error) {
+		return mfahttp.New(mfahttp.Config{Service: r.svc, APIKeys: []string{apiKey}, Issuer: issuer})
+	}
+	for _, issuer := range []string{
+		"Foo Corp", "Star Trek: Website", ":", "مثال", "日本", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("日", 64), "a\u202eb", "a\nb", "a\x00b", "\xff", " ", "\u00a0", "a\u200db", "a&b",
+	} {
+		_, enrolling := r.svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user_1"}})
+		h, err := build(issuer)
+		if (err == nil) != (enrolling == nil) || (h == nil) != (err != nil) {
+			t.Errorf("%.40q: New says %v, an enrolment %v", issuer, err, enrolling)
+		}
+	}
+	if _, err := build(""); err != nil {
+		t.Errorf("none: %v", err)
+	}
+	const want = "mfahttp: Config.Issuer: The TOTP issuer must have at most 64 characters."
+	if _, err := build(strings.Repeat("x", 65)); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if n := len(r.store.Calls("Save")); n == 0 {
+		t.Error("no enrolment was tried")
+	}
+	before := r.did()
+	if _, err := build("Foo Corp"); err != nil || r.did() != before {
+		t.Errorf("New stored something, or failed: %v", err)
+	}
+}
+
+// TestDefaultLabel: a user id that is no label by itself makes one, which a client that
+// gives its own has not.
+func TestDefaultLabel(t *testing.T) {
+	long := strings.Repeat("0123456789", 25)
+	for id, want := range map[string]string{
+		"user_1":                "user_1",
+		"google-oauth2:123":     "google-oauth2-123",
+		"a:b:c":                 "a-b-c",
+		long:                    long[:63] + "…",
+		long[:64]:               long[:64],
+		long[:65]:               long[:63] + "…",
+		long[:62] + "  " + "x":  long[:62] + "…",
+		strings.Repeat("я", 80): strings.Repeat("я", 63) + "…",
+		"a\u202eb\u200b":        "ab", // shown in another order, and not at all
+		"a\u2028b":              "ab",
+		" alan ":                "alan",
+		"\u200b":                "user",
+		" ":                     "user",
+		"\u3000:\u3000":         "-",
+	} {
+		r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Foo" })
+		path := "/user_management/users/" + url.PathEscape(id) + "/auth_factors"
+		a := r.post(path, `{"type":"totp"}`)
+		got := a.get("authentication_factor.totp.user")
+		if a.status != 201 || got != want || a.get("authentication_factor.user_id") != id {
+			t.Errorf("%.40q: %d, the label %q, want %q: %.200s", id, a.status, got, want, a.text)
+		}
+		if utf8.RuneCountInString(got) > 64 || strings.ContainsFunc(got, func(r rune) bool { return r == ':' || unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }) {
+			t.Errorf("%.40q: the label %q", id, got)
+		}
+		r.post(path, `{"type":"totp","totp_user":"`+strings.Repeat("x", 65)+`"}`).must(t, 422)
+	}
+	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Foo" })
+	for _, id := range []string{"a%00", "%ff", strings.Repeat("x", 256)} { // no user, whatever the label
+		if a := r.post("/user_management/users/"+id+"/auth_factors", `{"type":"totp"}`); a.status != 422 {
+			t.Errorf("%.20s: %d %.200s", id, a.status, a.text)
 		}
 	}
 }
