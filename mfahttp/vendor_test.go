@@ -342,3 +342,42 @@ func TestDefaultLabel(t *testing.T) {
 		}
 	}
 }
+
+// TestErrors: a refusal of parameters has the array that SDKs expose, and no other has
+// it. Node shows the codes within it in place of the message, so they say what is wrong.
+func TestErrors(t *testing.T) {
+	r := newRig(t)
+	app := r.userTOTP("user_1", "app")
+	const users = "/user_management/users/user_1/auth_factors"
+	for _, c := range []struct {
+		a    answer
+		want string
+	}{
+		{r.post("/auth/factors/enroll", `{}`), `{"code":"invalid_request_parameters","message":"type must be totp, sms, generic_otp or recovery_codes.",` +
+			`"errors":[{"code":"type_must_be_totp_sms_generic_otp_or_recovery_codes","message":"type must be totp, sms, generic_otp or recovery_codes."}]}`},
+		{r.post("/auth/factors/enroll", `{"type":"totp","totp_issuer":"","totp_user":"alan"}`), `{"code":"invalid_request_parameters","message":"The TOTP issuer must not be empty.",` +
+			`"errors":[{"code":"totp_issuer_must_not_be_empty","message":"The TOTP issuer must not be empty."}]}`},
+		{r.post("/auth/challenges/auth_challenge_"+ulid+"/verify", `{}`), `{"code":"invalid_request_parameters","message":"code must not be empty.",` +
+			`"errors":[{"code":"code_must_not_be_empty","message":"code must not be empty."}]}`},
+		{r.call("GET", users+"?limit=0", ""), `{"code":"invalid_request_parameters","message":"limit must be from 1 to 100, and order normal, asc or desc.",` +
+			`"errors":[{"code":"limit_must_be_from_1_to_100_and_order_normal_asc_or_desc","message":"limit must be from 1 to 100, and order normal, asc or desc."}]}`},
+	} {
+		if c.a.status != 422 || strings.TrimSpace(c.a.text) != c.want {
+			t.Errorf("%d %s\nwant %s", c.a.status, c.a.text, c.want)
+		}
+	}
+	for name, a := range map[string]answer{
+		"no JSON": r.post("/auth/factors/enroll", `{`), "unknown": r.call("GET", "/auth/factors/x", ""), "nowhere": r.call("GET", "/", ""),
+		"number": r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"foo"}`), "secret": r.post(users, `{"type":"totp","totp_issuer":"Foo","totp_secret":"x"}`),
+		"key": r.call("GET", users, "", with("Authorization", "")), "used": func() answer {
+			id := r.challenge(app).get("id")
+			code := r.right(app)
+			r.verify(id, code).must(t, 201)
+			return r.verify(id, code)
+		}(),
+	} {
+		if _, there := a.json["errors"]; there || a.status < 400 {
+			t.Errorf("%s: %d %s", name, a.status, a.text)
+		}
+	}
+}

@@ -103,7 +103,8 @@ type list struct {
 	} `json:"list_metadata"`
 }
 
-// An Error is the JSON of a refusal and its status.
+// An Error is the JSON of a refusal and its status. See [Error.MarshalJSON] for what the
+// JSON of refused parameters has beside.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
 	Code    string `json:"code"`    // stable, such as "authentication_challenge_expired"
@@ -119,6 +120,35 @@ type Error struct {
 // Error gives the message.
 func (e Error) Error() string {
 	return fmt.Sprintf("mfahttp: %s (%s, status %d)", e.Message, e.Code, e.Status)
+}
+
+// MarshalJSON gives the fields. Where the code is invalid_request_parameters there is one
+// member more, as in the hosted API: "errors", a list of one object with the same
+// message and with a code that is made of it, such as "name_must_be_valid_utf_8".
+// It is for SDKs that show the codes of the list in place of the message, and changes
+// when the message does.
+func (e Error) MarshalJSON() ([]byte, error) {
+	type detail struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+	}
+	type plain Error // without this method
+	var details []detail
+	if e.Code == invalidParameters {
+		details = []detail{{detailCode(e.Message), e.Message}}
+	}
+	return encode(struct {
+		plain
+		Errors []detail `json:"errors,omitempty"`
+	}{plain(e), details})
+}
+
+// detailCode is a message as one word.
+func detailCode(message string) string {
+	words := strings.FieldsFunc(strings.ToLower(strings.TrimPrefix(message, "The ")), func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
+	})
+	return strings.Join(words, "_")
 }
 
 // ErrorOf says how the API answers an error of a [mfa.Service]: with its code and
@@ -153,8 +183,11 @@ func ErrorOf(err error) Error {
 	return out
 }
 
+// invalidParameters is the code of mfa.ErrInvalidParameter too.
+const invalidParameters = "invalid_request_parameters"
+
 func invalid(message string) Error {
-	return Error{Status: http.StatusUnprocessableEntity, Code: "invalid_request_parameters", Message: message}
+	return Error{Status: http.StatusUnprocessableEntity, Code: invalidParameters, Message: message}
 }
 
 // write answers. It holds secrets now and then, so nothing may keep it.

@@ -89,7 +89,7 @@ func run(ctx context.Context, p process) error {
 	}
 	api, err := mfahttp.New(mfahttp.Config{Service: svc, APIKeys: o.apiKeys, Issuer: o.issuer, Logger: log})
 	if err != nil {
-		return fmt.Errorf("WORKOS_API_KEY: %w", err)
+		return fmt.Errorf("WORKOS_API_KEY or -issuer: %w", err)
 	}
 	defer purgeHourly(ctx, svc, log)()
 	if tcp, ok := ln.Addr().(*net.TCPAddr); ok && !tcp.IP.IsLoopback() {

@@ -87,7 +87,7 @@ func describeAPI(t *testing.T) *description {
 	}
 	// Clients should take members that are added one day. Here nothing may be there that is
 	// not described.
-	for _, name := range []string{"Factor", "EnrolledFactor", "Phone", "FactorList", "UserEnrollment", "Challenge", "NewChallenge", "Verification", "Error"} {
+	for _, name := range []string{"Factor", "EnrolledFactor", "Phone", "FactorList", "UserEnrollment", "Challenge", "NewChallenge", "Verification", "Error", "ErrorDetail"} {
 		if doc.Components.Schemas[name] == nil {
 			t.Fatalf("there is no schema %s", name)
 		}
@@ -238,6 +238,9 @@ func (a *api) call(method, path, body string, status int, code string, change ..
 	if err := a.d.validate(a.t.Context(), e); err != nil {
 		a.t.Errorf("%s %s: %d %s: %v", method, path, e.status, e.body, err)
 		return o
+	}
+	if (o["errors"] != nil) != (status >= 400 && code == "invalid_request_parameters") {
+		a.t.Errorf("%s %s: %d %s: errors are documented for one code, and for that always", method, path, e.status, e.body)
 	}
 	outcome := fmt.Sprintf("%s %d", e.operation.OperationID, status)
 	if status >= 400 {
@@ -680,6 +683,10 @@ func (d *description) rejects(t *testing.T) {
 		{"getFactor 404 entity_not_found", "a list", body("[]")},
 		{"getFactor 404 entity_not_found", "nothing", body("")},
 		{"challengeFactor 400 rate_limit_exceeded", "no time to wait", is("retry_after", 0)},
+		{"enrollFactor 422 invalid_request_parameters", "errors are strings", is("errors", []string{"type_is_wrong"})},
+		{"enrollFactor 422 invalid_request_parameters", "errors without a code", is("errors", []any{map[string]any{"message": "x"}})},
+		{"enrollFactor 422 invalid_request_parameters", "errors with a field", is("errors", []any{map[string]any{"code": "x_y", "message": "x", "field": "x"}})},
+		{"enrollFactor 422 invalid_request_parameters", "no errors in the list", is("errors", []any{})},
 		{"challengeFactor 400 rate_limit_exceeded", "half a second", is("retry_after", 0.5)},
 		{"getFactor 200", "no X-Request-Id", header("X-Request-Id", "")},
 		{"deleteFactor 204", "no X-Request-Id", header("X-Request-Id", "")},
