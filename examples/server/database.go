@@ -5,9 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/url"
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"time"
 
@@ -39,7 +42,7 @@ func openDatabase(ctx context.Context, dsn string, log *slog.Logger) (database, 
 	defer cancel()
 	scheme, _, isURL := strings.Cut(dsn, "://")
 	if !isURL {
-		return openSQLite(ctx, dsn)
+		return openSQLite(ctx, dsn, log)
 	}
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -62,9 +65,12 @@ func openDatabase(ctx context.Context, dsn string, log *slog.Logger) (database, 
 	return db, nil
 }
 
-func openSQLite(ctx context.Context, path string) (database, error) {
+func openSQLite(ctx context.Context, path string, log *slog.Logger) (database, error) {
 	if path == "" || strings.HasPrefix(path, ":") {
 		return database{}, errors.New("-dsn has to name a file: in memory each connection would have a database of its own")
+	}
+	if err := private(path, log); err != nil {
+		return database{}, err
 	}
 	db, err := sqlite(path)
 	if err != nil {
@@ -75,6 +81,35 @@ func openSQLite(ctx context.Context, path string) (database, error) {
 		return database{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return opened, nil
+}
+
+// private makes the file for its owner alone, because SQLite would let everybody read it.
+// The files that SQLite puts beside it have its mode. Those that are there already, and
+// that others may read, are narrowed.
+func private(path string, log *slog.Logger) error {
+	made, err := os.OpenFile(path, os.O_CREATE, 0o600) //nolint:gosec // its name is a flag
+	if err != nil {
+		return err
+	}
+	_ = made.Close()
+	for _, file := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm()
+		if mode&0o077 == 0 || runtime.GOOS == "windows" {
+			continue
+		}
+		if err := os.Chmod(file, mode&^0o077); err != nil {
+			return fmt.Errorf("%s has mode %#o, so that other users of this machine may read it: `chmod 600 %[1]s`: %[3]w", file, mode, err)
+		}
+		log.Warn("other users of this machine could read this file: it is its owner's alone now", "file", file, "mode", fmt.Sprintf("%#o", mode))
+	}
+	return nil
 }
 
 // sqlite: WAL, so that readers and the writer do not wait for each other; FULL, so that

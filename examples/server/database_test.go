@@ -7,6 +7,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -78,6 +80,56 @@ func TestSQLite(t *testing.T) {
 		}
 		_ = db.Close()
 	}
+}
+
+// TestFiles: other users of the machine read nothing of what is stored, whatever the
+// umask, and what an earlier version made is narrowed, once, with a word about it.
+func TestFiles(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("there are no such modes")
+	}
+	modes := func(s *server, want int) {
+		t.Helper()
+		s.totp(t) // writes
+		files, err := filepath.Glob("mfa.*")
+		if err != nil || len(files) != want {
+			t.Errorf("files %q, error %v, want %d", files, err, want)
+		}
+		for _, file := range files {
+			info, err := os.Stat(file)
+			if err != nil || info.Mode() != 0o600 {
+				t.Errorf("%s: %v, %v", file, info.Mode(), err)
+			}
+		}
+	}
+	t.Run("new", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		s := start(t, known())
+		modes(s, 4) // mfa.db, mfa.db-shm, mfa.db-wal and mfa.key
+		if strings.Contains(s.stderr.String(), "WARN") {
+			t.Errorf("it was narrowed, and is new:\n%s", s.stderr)
+		}
+	})
+	t.Run("there already", func(t *testing.T) {
+		t.Chdir(t.TempDir())
+		env := shared()
+		s := start(t, env)
+		s.totp(t)
+		// As after a crash: the files beside are there too.
+		for _, file := range []string{"mfa.db", "mfa.db-shm", "mfa.db-wal"} {
+			if err := os.Chmod(file, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := start(t, env)
+		for _, file := range []string{"mfa.db", "mfa.db-shm", "mfa.db-wal"} {
+			again.stderr.wait(t, `level=WARN msg="other users of this machine could read this file: it is its owner's alone now" file=`+file+` mode=0644\n`)
+		}
+		modes(again, 3)
+		if third := start(t, env); strings.Contains(third.stderr.String(), "WARN") {
+			t.Errorf("it was narrowed again:\n%s", third.stderr)
+		}
+	})
 }
 
 // at is the address of a server that this machine may have. Without it a test skips,

@@ -3,7 +3,7 @@
 //	go run ./examples/server
 //
 // It listens on 127.0.0.1:8080, keeps everything in mfa.db under the key in mfa.key, both
-// made in the current folder, prints a curl line to begin with, and writes text
+// made in the current folder and readable by their owner alone, prints a curl line to begin with, and writes text
 // messages to standard error in place of sending them:
 //
 //	sms to +15005550006: Your FooCorp is 123456.

@@ -46,7 +46,7 @@ func TestRefused(t *testing.T) {
 		{"option of Redis", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", "redis://u:hunter2@h/0?colour=red", "-print-sms"}, "unexpected option: colour"},
 		{"SSL mode", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", "postgres://u:hunter2@h/d?sslmode=perhaps", "-print-sms"}, "sslmode is invalid"},
 		{"in memory", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", ":memory:", "-print-sms"}, "has to name a file"},
-		{"no folder", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", "missing/mfa.db", "-print-sms"}, "missing/mfa.db: sqlstore: "},
+		{"no folder", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", "missing/mfa.db", "-print-sms"}, "open missing/mfa.db: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			printed, err := refused(t, c.env, c.args...)
