@@ -28,7 +28,8 @@
 // counts, so what they are told in the end is the wait. A client that hangs up does not
 // stop a message: it has 30 seconds, or what is left of the request's deadline. Every
 // error has a "code", that of an unknown route too. A phone number is not
-// quoted in an error. The answer of verify leaves the code of a generic_otp challenge
+// quoted in an error. Refused parameters have one object in "errors", with the same message
+// as the error and a code made of it. The answer of verify leaves the code of a generic_otp challenge
 // out. The header x-request-id is written in lower case, as the SDK for PHP of version 4
 // looks for it: a handler around this one finds it as w.Header()["x-request-id"].
 //
@@ -43,7 +44,8 @@
 // answer has the codes in "recovery_codes", and the factor how many are left. Several SDKs
 // fail on a list with a type that they do not know, so a set of codes is listed only where
 // the query has "types=all". A server that enrolls such sets must ask so at a login: a
-// user who has nothing else needs a code as well. Enrolling with "replaces", the id of a factor of the same user, swaps the two when the new one is
+// user who has nothing else needs a code as well. Older SDKs for Node fail on a list with
+// a factor that is not an app, with the hosted API too. Enrolling with "replaces", the id of a factor of the same user, swaps the two when the new one is
 // confirmed. A challenge that the application made for an action is not verified here.
 package mfahttp
 

@@ -4,9 +4,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
-  MFA_API, MFA_KEY, advance, challenge, code, connect, createUserFactor, eleven, enrollApp, enrollPhone, hasSecrets,
-  isChallenge, isFactor, lastCode, listUserFactors, loseAnswer, messages, mfa, now, refused, requests, right, sentTwice,
-  unknownChallenge, unknownFactor, verify, wrong,
+  MFA_API, MFA_KEY, advance, challenge, code, connect, createUserFactor, eleven, enrollApp, enrollFor, enrollPhone, freshNumber,
+  hasSecrets, isChallenge, isFactor, lastCode, listUserFactors, loseAnswer, messages, mfa, now, refused, requests, right,
+  sentTwice, unknownChallenge, unknownFactor, verify, wrong,
 } from './help.mjs';
 
 test('enroll an app', async () => {
@@ -73,6 +73,43 @@ test("enroll a user's own secret", async () => {
   await refused(() => createUserFactor({ ...user, totpSecret: 'short' }), 'UnprocessableEntityException', 422, 'invalid_totp_secret');
 });
 
+// No SDK can say that a challenge is to confirm, and several fail on a list with recovery codes.
+test('enroll and confirm a second factor of each type, beside recovery codes', async () => {
+  const userId = 'user_01E4ZCR3C56J083X43JQXF3JK7';
+  const enrollUserApp = async () => (await createUserFactor({ userId, type: 'totp', totpIssuer: 'Foo Corp', totpUser: 'alan' })).authenticationFactor;
+  const first = await enrollUserApp();
+  assert.equal((await verify(await challenge(first), await right(first))).valid, true);
+  const codes = await enrollFor(userId, { type: 'recovery_codes' });
+  assert.equal(codes.recovery_codes.length, 10);
+
+  const app = await enrollUserApp();
+  assert.equal((await verify(await challenge(app), await right(app))).valid, true);
+  const listed = async () => (await listUserFactors({ userId })).data.map((f) => f.id).sort();
+  assert.deepEqual(await listed(), [first.id, app.id].sort());
+
+  const phone = await enrollFor(userId, { type: 'sms', phone_number: freshNumber() });
+  assert.equal((await verify(await challenge(phone), await lastCode(phone.sms.phone_number))).valid, true);
+  const generic = await enrollFor(userId, { type: 'generic_otp' });
+  const asked = await challenge(generic);
+  assert.equal((await verify(asked, asked.code)).valid, true);
+
+  for (const { id, type } of [first, app, phone, generic]) isFactor(await mfa.getFactor(id), type);
+  if (eleven) assert.deepEqual(await listed(), [first, app, phone, generic].map((f) => f.id).sort());
+  else await assert.rejects(listed, TypeError); // of its own: it takes each factor of a list for an app
+});
+
+test('a second factor that is not confirmed within an hour', async () => {
+  const userId = 'user_01E4ZCR3C56J083X43JQXF3JK8';
+  const { authenticationFactor: first, authenticationChallenge: ch } = await createUserFactor({ userId, type: 'totp' });
+  assert.equal((await verify(ch, await right(first))).valid, true);
+  const { authenticationFactor: second } = await createUserFactor({ userId, type: 'totp' });
+  await advance(3600);
+  isChallenge(await challenge(second), second);
+  await advance(1);
+  const error = await refused(() => challenge(second), 'UnprocessableEntityException', 422, 'authentication_factor_unverified');
+  assert.match(error.message, /"confirm": true/);
+});
+
 test('challenge and verify an app', async () => {
   const factor = await enrollApp();
   const ch = await challenge(factor);
@@ -101,7 +138,9 @@ test('challenge and verify a phone number', async () => {
 
 test('challenge with a template that lacks the code', async () => {
   const factor = await enrollPhone();
-  await refused(() => challenge(factor, 'Hello.'), 'UnprocessableEntityException', 422, 'invalid_request_parameters');
+  // The SDK shows the codes of "errors" in place of the message.
+  const error = await refused(() => challenge(factor, 'Hello.'), 'UnprocessableEntityException', 422, 'invalid_request_parameters');
+  assert.match(error.message, /^The following requirement must be met:\n\tsms_template_[a-z_]+\n$/);
   assert.deepEqual(await messages(factor.sms.phoneNumber), []);
 });
 
