@@ -166,7 +166,7 @@ func TestConfirmOfStranger(t *testing.T) {
 	if a := r.post(path, `{}`); a.status < 400 {
 		t.Errorf("%d %s", a.status, a.text)
 	}
-	if a := r.post(path, `{"confirm":true}`); a.status < 400 || strings.Contains(a.text, confirmHint) {
+	if a := r.post(path, `{"confirm":true}`); a.status < 400 || strings.Contains(a.get("message"), confirmHint) {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 	// Nor does the library confirm anything that is not asked to: the hour is this API's.
