@@ -605,8 +605,8 @@ func (d paths) verifications(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.enrollUser("user_2")
-	verify(ch.ID, ch.Code(), 422, "authentication_factor_unverified")
+	a.enrollUser("user_2") // which ends what was begun before
+	verify(ch.ID, ch.Code(), 404, "entity_not_found")
 
 	id = challenge()
 	spare := challenge()
