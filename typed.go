@@ -67,11 +67,11 @@ func canonicalNumber(typed string) (string, bool) {
 // the text is short enough and all of it is one or the other; write gives 0 for what is
 // neither.
 func plain(typed string, skip func(rune) bool, write func(rune) byte) (string, bool) {
-	if len(typed) > maxTyped*utf8.UTFMax || utf8.RuneCountInString(typed) > maxTyped || !utf8.ValidString(typed) {
+	if len(typed) > maxTyped*utf8.UTFMax || utf8.RuneCountInString(typed) > maxTyped {
 		return "", false
 	}
 	out := make([]byte, 0, maxTyped)
-	for _, r := range typed {
+	for _, r := range typed { // of bytes that are no UTF-8 U+FFFD, which is neither
 		if skip(r) {
 			continue
 		}
