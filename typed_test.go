@@ -315,6 +315,8 @@ func TestUncheckedRegions(t *testing.T) {
 		"+49151234567890":   mfa.ErrInvalidPhoneNumber, // a mobile one
 		"+1 621 234 5678 x": mfa.ErrInvalidPhoneNumber,
 		"+999123456789":     mfa.ErrInvalidPhoneNumber,
+		"+490000":           mfa.ErrInvalidPhoneNumber, // fewer digits than a number has, with its country's
+		"+4911111111111111": mfa.ErrInvalidPhoneNumber, // more than E.164 has
 		"+490015012345678":  mfa.ErrInvalidPhoneNumber, // one zero too many to be one number
 	} {
 		refused(t, r, number, want, func() error { return enroll(r, number) })
