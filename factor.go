@@ -85,9 +85,9 @@ type EnrollParams struct {
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
 // shows: up to 64 characters each, of any script, without control and format
-// characters (but U+200C and U+200D between two visible ones). Of the longest the
-// otpauth URI has 2,541 bytes, and one of more than 512 bytes makes a QR code that has to
-// be shown at its own size, up to 692 pixels wide: a short label is easier to scan.
+// characters (but U+200C and U+200D between two visible ones). The longest otpauth
+// URI has 2,541 bytes. One of more than 512 bytes makes a QR code of many modules: show
+// it at its own size, up to 692 pixels wide. A short label is easier to scan.
 type TOTPParams struct {
 	// Issuer is the application, such as "Foo Corp". Required. A ':' is left out of the
 	// label of the URI, which it would divide; the issuer parameter has it.

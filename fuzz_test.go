@@ -134,7 +134,7 @@ func FuzzRecoveryCode(f *testing.F) {
 // What is shown is refused, with nothing stored, or kept as it is: no character of it
 // controls how others look.
 func FuzzName(f *testing.F) {
-	for _, name := range []string{"work phone", "👩‍💻 laptop", "گوشی‌ام", "a\u200d", "\u200ca", "a\u200d\u200cb", "a \u200db", "\u202ea", "a\u2028b", " ", "\xff", "\u200d", strings.Repeat("界", 64), strings.Repeat("界", 65)} {
+	for _, name := range []string{"work phone", "👩\u200d💻 laptop", "گوشی\u200cام", "a\u200d", "\u200ca", "a\u200d\u200cb", "a \u200db", "\u202ea", "a\u2028b", " ", "\xff", "\u200d", strings.Repeat("界", 64), strings.Repeat("界", 65)} {
 		f.Add(name)
 	}
 	visible := regexp.MustCompile(`^[^\s\v\x{85}\pZ\p{Cc}\p{Cf}]`)
@@ -227,7 +227,7 @@ func FuzzPhoneNumber(f *testing.F) {
 func FuzzTemplate(f *testing.F) {
 	for _, template := range []string{
 		"Your FooCorp code is {{code}}.", "{{code}}", "{{ code }}", "{{code}}{{code}}", "{{{code}}}", "{{code}}}", "{{{{code}}}}", "code", "{{code}} {{name}}", "{{code", "{ {{code}}",
-		"a\nb {{code}}", "{{code}}\r\n\r\n@example.com #{{code}}\r\n", "{{code}}\n@example.com #{{code}} @a.example", "{{code}}\n{{code}}", "{{code}}\n@{ #{{code}}", "a\rb{{code}}", "می‌{{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
+		"a\nb {{code}}", "{{code}}\r\n\r\n@example.com #{{code}}\r\n", "{{code}}\n@example.com #{{code}} @a.example", "{{code}}\n{{code}}", "{{code}}\n@{ #{{code}}", "a\rb{{code}}", "می\u200c{{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
 		strings.Repeat("€", 226) + "{{code}}",
 	} {
 		f.Add(template)
@@ -289,7 +289,7 @@ func FuzzTemplate(f *testing.F) {
 func FuzzKeyURI(f *testing.F) {
 	for _, s := range [][2]string{
 		{"Foo Corp", "alan.turing@foo-corp.com"}, {"a", "b"}, {"ACME:Evil", "x"}, {"a?secret=AAAA", "b&issuer=x#y"}, {"a/b", "../../hotp/x"}, {"100%", "%3A"}, {"ä ö", "日本"}, {"+", "a+b"},
-		{" ", "x"}, {"Star Trek: Website", "x"}, {":", "x"}, {"a:", "a"}, {"a", ":b"}, {"نی‌نی", "x"}, {strings.Repeat("𠮷", 64), strings.Repeat("𠮷", 64)}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
+		{" ", "x"}, {"Star Trek: Website", "x"}, {":", "x"}, {"a:", "a"}, {"a", ":b"}, {"نی\u200cنی", "x"}, {strings.Repeat("𠮷", 64), strings.Repeat("𠮷", 64)}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
 	} {
 		f.Add(s[0], s[1])
 	}

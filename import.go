@@ -177,7 +177,7 @@ func (app *TOTPParams) readKeyURI(text string) error {
 	label, named := strings.TrimPrefix(uri.Path, "/"), query.Get("issuer")
 	issuer, user, found := strings.Cut(label, ":")
 	if rest, ok := strings.CutPrefix(label, named+":"); ok && named != "" {
-		issuer, user = named, rest // it may have a ':'
+		issuer, user = named, rest // an issuer may have a ':'
 	} else if !found {
 		issuer, user = "", label
 	}

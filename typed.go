@@ -7,9 +7,9 @@ import (
 )
 
 // This file decides what is forgiven of what people type and paste: codes, phone
-// numbers, names and templates. Whatever is accepted has one
-// canonical spelling, which is what is compared, counted, kept and sent. Two texts that
-// a person would call different have different ones, or none.
+// numbers, names and templates. Whatever is accepted has one canonical spelling, which
+// is what is compared, counted, kept and sent. Two texts that a person would call
+// different have different ones, or none.
 
 const (
 	maxTyped = 64 // characters of a code or a phone number, with all that is between
