@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/authfactor/mfa/internal/operator"
@@ -26,8 +25,12 @@ type ChallengeParams struct {
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 
 	// SMSTemplate is the text of the message, such as "Your FooCorp code is
-	// {{code}}.", with {{code}} exactly once, no other "{{", no control or format
-	// characters, and at most 3 messages long. Checked, but not used, for other types.
+	// {{code}}.", with {{code}} in it, no other "{{", and at most 3 messages long. A last
+	// line "@example.com #{{code}}" may have it once more: phones and browsers then fill in
+	// the code on that site alone (WICG, Origin-bound one-time codes). Line breaks are sent
+	// as LF, and taken off the ends. Other control and format characters are refused, but
+	// not U+200C and U+200D between two visible characters, as Persian and emoji have them.
+	// Checked, but not used, for other types.
 	// Defaults to "Your verification code is {{code}}."
 	SMSTemplate string
 
@@ -100,10 +103,11 @@ type VerifyParams struct {
 	ChallengeID string // as Challenge gave it
 	UserID      string // the owner, "" for a factor without one, or AnyUser
 
-	// Code is what the person typed. White space around it, spaces in it and one
-	// hyphen are forgiven; then it must be six ASCII digits. For a recovery code all spaces
-	// and hyphens are, and case, and letters that look like digits. Anything else is
-	// answered as a wrong code, but not compared and not counted.
+	// Code is what the person typed: six decimal digits of any script, with any white space,
+	// dashes and invisible format characters around and between them. For a recovery code
+	// case, full-width letters, and letters that look like digits are forgiven as well. What
+	// is not a code then, or has more than 64 characters, is answered as a wrong code, but
+	// not compared and not counted. All spellings of a code are that one code.
 	Code string
 
 	// Action is what the code is to approve, made anew from what is about to be done. If
@@ -182,7 +186,7 @@ func (v Verification) Receipt() string {
 // sender's own wrapped in it (its text is left out), the challenge is void, and the
 // message counts: the next one has to wait.
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
-	template, err := checkTemplate(p.SMSTemplate)
+	template, err := canonicalTemplate(p.SMSTemplate)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -244,7 +248,7 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 			return nil, errNoSMSSender()
 		}
 		if !s.phones.allowed(v.factor.phone) {
-			return nil, errPhoneNumberNotAllowed()
+			return nil, errPhoneNumberNotAllowed("")
 		}
 	}
 	if v.factor.Type == TypeSMS || v.factor.Type == TypeGenericOTP {
@@ -510,7 +514,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
 	}
-	code, ok := canonical(in.Code)
+	code, ok := canonicalCode(in.Code)
 	if f.Type == TypeRecoveryCodes {
 		code, ok = canonicalRecovery(in.Code)
 	}
@@ -680,25 +684,6 @@ func match(code string, candidates []string) int {
 		matched = subtle.ConstantTimeSelect(equal, i, matched)
 	}
 	return matched
-}
-
-// canonical forgives white space around the code, spaces in it and one hyphen. It
-// says whether exactly six ASCII digits are left.
-func canonical(typed string) (string, bool) {
-	if len(typed) > 64 {
-		return "", false
-	}
-	code := strings.Trim(typed, " \t\n\v\f\r")
-	code = strings.Replace(strings.ReplaceAll(code, " ", ""), "-", "", 1)
-	if len(code) != digits {
-		return "", false
-	}
-	for i := range len(code) {
-		if code[i] < '0' || code[i] > '9' {
-			return "", false
-		}
-	}
-	return code, true
 }
 
 // lane is where wrong codes count: on the factor, or on the number while the

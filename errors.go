@@ -240,9 +240,14 @@ func errInvalidPhoneNumber() *Error {
 	return refuse(ErrInvalidPhoneNumber, "invalid_phone_number", "", "Phone number is invalid.")
 }
 
-func errPhoneNumberNotAllowed() *Error {
-	return refuse(ErrPhoneNumberNotAllowed, "phone_number_not_allowed", "",
-		"Phone numbers of this region or type are not allowed.")
+// errPhoneNumberNotAllowed may be told what the number of a mobile phone would have in
+// front that this one has not.
+func errPhoneNumberNotAllowed(missing string) *Error {
+	message := "Phone numbers of this region or type are not allowed."
+	if missing != "" {
+		message = fmt.Sprintf("Phone numbers of fixed lines are not allowed. A mobile number of this country must have a %s after the country code.", missing)
+	}
+	return refuse(ErrPhoneNumberNotAllowed, "phone_number_not_allowed", "", message)
 }
 
 func errIdempotencyKey(id string) *Error {

@@ -84,10 +84,18 @@ type EnrollParams struct {
 }
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
-// shows: up to 64 characters each, without ':' and control or format characters.
+// shows: up to 64 characters each, of any script, without control and format
+// characters (but U+200C and U+200D between two visible ones). The longest otpauth
+// URI has 2,541 bytes. One of more than 512 bytes makes a QR code of many modules: show
+// it at its own size, up to 692 pixels wide. A short label is easier to scan.
 type TOTPParams struct {
-	Issuer string // the application, such as "Foo Corp"
-	User   string // the account, such as "alan.turing@foo-corp.com"; a label, shortened if need be
+	// Issuer is the application, such as "Foo Corp". Required. A ':' is left out of the
+	// label of the URI, which it would divide; the issuer parameter has it.
+	Issuer string
+
+	// User is the account, such as "alan.turing@foo-corp.com", without ':'. Required. It is
+	// a label: shorten it if need be.
+	User string
 
 	// Secret brings along the secret of an existing enrolment, in base32 (case,
 	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226
@@ -101,7 +109,11 @@ type TOTPParams struct {
 // SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
 type SMSParams struct {
 	// PhoneNumber in international form, such as "+1 500 555 0006", or in the
-	// national form of Config.DefaultRegion: digits, spaces and ( ) . - only.
+	// national form of Config.DefaultRegion: ASCII digits, and a '+' in front. White space,
+	// dashes, slashes, dots, brackets and invisible format characters around and between
+	// them are forgiven, up to 64 characters in all. It is kept in E.164, in the one form
+	// that works: +52 1 55 1234 5678, as numbers in Mexico were once written, is
+	// +525512345678.
 	PhoneNumber string
 }
 
@@ -315,10 +327,10 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 	switch {
 	case p.TOTP != nil:
 		f.Type = TypeTOTP
-		if err := checkText("TOTP issuer", p.TOTP.Issuer, noColon); err != nil {
+		if err := checkText("TOTP issuer", p.TOTP.Issuer, ofIssuer); err != nil {
 			return nil, err
 		}
-		if err := checkText("TOTP user", p.TOTP.User, noColon); err != nil {
+		if err := checkText("TOTP user", p.TOTP.User, ofUser); err != nil {
 			return nil, err
 		}
 		secret, err := totpSecret(p.TOTP.Secret)
@@ -677,42 +689,6 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// Rules of checkText.
-type textRule int
-
-const (
-	noColon  textRule = iota // required, and without ':' (the key URI format)
-	optional                 // may be empty, and may have ':'
-)
-
-// checkText refuses what an app, a page or a log would show wrongly.
-func checkText(what, text string, rule textRule) error {
-	if rule == optional && text == "" {
-		return nil
-	}
-	if len(text) > maxText*utf8.UTFMax || utf8.RuneCountInString(text) > maxText {
-		return errParameter("The %s must have at most %d characters.", what, maxText)
-	}
-	if !utf8.ValidString(text) {
-		return errParameter("The %s must be valid UTF-8.", what)
-	}
-	if strings.TrimSpace(text) == "" {
-		return errParameter("The %s must not be empty.", what)
-	}
-	if strings.ContainsFunc(text, invisible) {
-		return errParameter("The %s must not have control or format characters.", what)
-	}
-	if rule == noColon && strings.Contains(text, ":") {
-		return errParameter("The %s must not have a ':'.", what)
-	}
-	return nil
-}
-
-// invisible says whether a character controls how others are shown.
-func invisible(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 func checkUserID(id string) error {

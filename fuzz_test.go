@@ -37,15 +37,16 @@ func vectorRig(t *testing.T) (*rig, enrolled) {
 func FuzzCode(f *testing.F) {
 	for _, typed := range []string{
 		"287082", " 287082\r\n", "287 082", "2-87082", "28-70-82", "\u00a0287082", "２８７０８２", "٢٨٧٠٨٢", "+287082", "0287082",
-		"287082\x00", "0x4616a", "755224", "000000", "", "1_2345", "28708 2 -", strings.Repeat(" ", 58) + "287082", strings.Repeat(" ", 59) + "287082", "\x80287082",
+		"\u202e287082", "\u0600287082", "\U0001d7ec87082", "\u2066287\u202f082\u2069", "287−082", "߂߈߇߀߈߂", "287082\x00", "0x4616a", "755224", "000000", "", "1_2345", "28708 2 -", strings.Repeat(" ", 58) + "287082", strings.Repeat(" ", 59) + "287082", "\x80287082",
+		strings.Repeat("\u3000", 58) + "287082", strings.Repeat("\u3000", 59) + "287082",
 	} {
 		f.Add(typed)
 	}
-	blank, sixDigits := regexp.MustCompile(`^[ \t\n\v\f\r]+|[ \t\n\v\f\r]+$`), regexp.MustCompile(`^[0-9]{6}$`)
+	sixDigits := regexp.MustCompile(`^[0-9]{6}$`)
 	valid := []string{"755224", "287082", "359152"} // of the steps 0, 1 and 2
 	f.Fuzz(func(t *testing.T, typed string) {
-		code := strings.Replace(strings.ReplaceAll(blank.ReplaceAllString(typed, ""), " ", ""), "-", "", 1)
-		isCode := len(typed) <= 64 && sixDigits.MatchString(code)
+		code := strings.Map(asciiDigit, saysNothing.ReplaceAllString(typed, ""))
+		isCode := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && sixDigits.MatchString(code)
 
 		r, factor := vectorRig(t)
 		v, err := r.answer(r.challenge(factor), factor, typed)
@@ -66,17 +67,131 @@ func FuzzCode(f *testing.F) {
 	})
 }
 
-// A number is refused, with nothing stored, or it has one spelling from then on.
+// saysNothing is what a code may have around and between its digits, and a phone number
+// besides brackets, slashes and dots.
+var saysNothing = regexp.MustCompile(`[\s\v\x{85}\pZ\p{Pd}\x{2212}\x{30fc}\x{ff70}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{202a}-\x{202d}\x{2060}-\x{206f}\x{feff}\x{13430}-\x{1343f}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}\x{e0020}-\x{e007f}]`)
+
+// asciiDigit gives a decimal digit of any script in ASCII, and other characters as
+// they are.
+func asciiDigit(r rune) rune {
+	for _, ranges := range unicode.Nd.R16 {
+		if lo := rune(ranges.Lo); lo <= r && r <= rune(ranges.Hi) {
+			return '0' + (r-lo)%10
+		}
+	}
+	for _, ranges := range unicode.Nd.R32 {
+		if lo := rune(ranges.Lo); lo <= r && r <= rune(ranges.Hi) {
+			return '0' + (r-lo)%10
+		}
+	}
+	return r
+}
+
+// What a person may type of recovery codes: a code of the set, once, or something that
+// is not counted, or a wrong code.
+func FuzzRecoveryCode(f *testing.F) {
+	for _, how := range []string{"", "-", " ", "–\u200e", "\u202e", "\x00", "\xff", "a", "０", strings.Repeat(" ", 17), strings.Repeat("\u3000", 2)} {
+		f.Add(how, uint8(0), false, false)
+		f.Add(how, uint8(4), true, true)
+	}
+	f.Fuzz(func(t *testing.T, between string, at uint8, wide, lower bool) {
+		r := newRig(t)
+		set, codes := r.recovery(ann)
+		letters := strings.ReplaceAll(codes[0], "-", "")
+		typed := letters
+		if lower {
+			typed = strings.ToLower(typed)
+		}
+		if wide {
+			typed = strings.Map(func(r rune) rune { return r - '!' + '！' }, typed)
+		}
+		runes := []rune(typed)
+		typed = string(runes[:at%25]) + between + string(runes[at%25:])
+		rest := strings.Map(asciiDigit, saysNothing.ReplaceAllString(between, ""))
+		same := rest == "" && utf8.ValidString(between) && utf8.RuneCountInString(typed) <= 64
+		ch := r.challenge(set)
+		_, err := r.answer(ch, set, typed)
+		if same != (err == nil) {
+			t.Fatalf("%q at %d, full-width %t, lower case %t: %v", between, at%25, wide, lower, err)
+		}
+		left := 9
+		if !same {
+			mustBe(t, err, mfa.ErrInvalidCode)
+			if refusal(t, err).AttemptsLeft != 5 {
+				t.Fatalf("%q was counted", typed)
+			}
+			left = 10
+		}
+		if r.left(set) != left {
+			t.Fatalf("%q: %d codes left", typed, r.left(set))
+		}
+		if _, err := r.answer(r.challenge(set), set, letters); same == (err == nil) {
+			t.Fatalf("%q, and then the code as it was made: %v", typed, err)
+		}
+	})
+}
+
+// What is shown is refused, with nothing stored, or kept as it is: no character of it
+// controls how others look.
+func FuzzName(f *testing.F) {
+	for _, name := range []string{"work phone", "👩\u200d💻 laptop", "گوشی\u200cام", "a\u200d", "\u200ca", "a\u200d\u200cb", "a \u200db", "\u202ea", "a\u2028b", " ", "\xff", "\u200d", strings.Repeat("界", 64), strings.Repeat("界", 65)} {
+		f.Add(name)
+	}
+	visible := regexp.MustCompile(`^[^\s\v\x{85}\pZ\p{Cc}\p{Cf}]`)
+	f.Fuzz(func(t *testing.T, name string) {
+		r := newRig(t)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{Name: name, GenericOTP: true})
+		if err != nil {
+			mustBe(t, err, mfa.ErrInvalidParameter)
+			if len(r.store.Calls()) > 0 {
+				t.Fatalf("%q was refused after something was done", name)
+			}
+			if n := utf8.RuneCountInString(name); utf8.ValidString(name) && n <= 64 && strings.TrimSpace(name) != "" && !regexp.MustCompile(`[\pC\p{Zl}\p{Zp}]`).MatchString(name) {
+				t.Fatalf("%q was refused: %v", name, err)
+			}
+			return
+		}
+		if enr.Factor.Name != name || !utf8.ValidString(name) || utf8.RuneCountInString(name) > 64 {
+			t.Fatalf("%q was kept as %q", name, enr.Factor.Name)
+		}
+		rest := name
+		for {
+			at := strings.IndexFunc(rest, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) })
+			if at < 0 {
+				break
+			}
+			before, _ := utf8.DecodeLastRuneInString(rest[:at])
+			after := rest[min(at+3, len(rest)):]
+			if !strings.ContainsRune("\u200c\u200d", []rune(rest[at:])[0]) || at == 0 || !visible.MatchString(string(before)) || !visible.MatchString(after) {
+				t.Fatalf("%q was taken", name)
+			}
+			rest = after
+		}
+	})
+}
+
+// A number is refused, with nothing stored, or it has one spelling from then on: that
+// of its digits alone.
 func FuzzPhoneNumber(f *testing.F) {
 	for _, number := range []string{
 		"+15005550006", "(212) 555-1234", "+44 20 7946 0958", "+447911123456", "+44 (0) 7911 123456", "0044 7911 123456", "foo", "+1234", "+1 (212) 555-1234;ext=3",
 		"1-800-FLOWERS", "１２１２５５５１２３４", "+1\u202c2125551234", "+39 347 123 4567", "+54 9 11 2345 6789", "+54 11 15 2345 6789", "+52 1 55 1234 5678", "+", "", "++12125551234", "+7 912 345 67 89", "+999123456789",
+		"\u202d+49 151/23456789\u202c", "+5215512345678", "+541123456789", "+255725000000", "+16212345678", "+4400912345678", "+1 000 000 0000", "+4990012345678",
 	} {
-		f.Add(number)
+		f.Add(number, false)
+		f.Add(number, true)
 	}
 	e164 := regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-	f.Fuzz(func(t *testing.T, typed string) {
-		r := newRig(t, func(c *mfa.Config) { c.Regions = mfa.AllRegions() })
+	forgiven := regexp.MustCompile(saysNothing.String() + `|[()（）/／.．·・]`)
+	f.Fuzz(func(t *testing.T, typed string, unchecked bool) {
+		r := newRig(t, func(c *mfa.Config) {
+			c.Regions = mfa.AllRegions()
+			if unchecked {
+				c.UncheckedRegions = c.Regions
+			}
+		})
+		digits := forgiven.ReplaceAllString(typed, "")
+		plain := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && regexp.MustCompile(`^\+?[0-9]+$`).MatchString(digits)
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: typed}})
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
@@ -85,15 +200,20 @@ func FuzzPhoneNumber(f *testing.F) {
 			if calls := r.store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q was refused after %v", typed, calls)
 			}
+			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: digits}}); plain && fmt.Sprint(again) != fmt.Sprint(err) {
+				t.Fatalf("%q: %v, and its digits: %v", typed, err, again)
+			}
 			return
 		}
 		number := enr.Factor.PhoneNumber()
-		if !e164.MatchString(number) || strings.Trim(typed, "+0123456789 ().-") != "" {
+		if !e164.MatchString(number) || !plain || digits[max(0, len(digits)-6):] != number[max(0, len(number)-min(len(digits), 6)):] {
 			t.Fatalf("%q was taken as %q", typed, number)
 		}
-		again, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}})
-		if err != nil || again.Factor.PhoneNumber() != number {
-			t.Fatalf("%q is %q, and that is %q, %v", typed, number, again.Factor.PhoneNumber(), err)
+		for _, same := range []string{number, digits} {
+			again, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: same}})
+			if err != nil || again.Factor.PhoneNumber() != number {
+				t.Fatalf("%q is %q, and %q is %q, %v", typed, number, same, again.Factor.PhoneNumber(), err)
+			}
 		}
 		r.challenge(enrolled{Factor: enr.Factor})
 		if m := r.sms.Messages(); m[0].To != number {
@@ -103,11 +223,11 @@ func FuzzPhoneNumber(f *testing.F) {
 }
 
 // A template is refused, with nothing stored, charged or sent, or the message is
-// the template with the code in its place, and at most three parts long.
+// the template with the code in its places, and at most three parts long.
 func FuzzTemplate(f *testing.F) {
 	for _, template := range []string{
 		"Your FooCorp code is {{code}}.", "{{code}}", "{{ code }}", "{{code}}{{code}}", "{{{code}}}", "{{code}}}", "{{{{code}}}}", "code", "{{code}} {{name}}", "{{code", "{ {{code}}",
-		"a\nb {{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
+		"a\nb {{code}}", "{{code}}\r\n\r\n@example.com #{{code}}\r\n", "{{code}}\n@example.com #{{code}} @a.example", "{{code}}\n{{code}}", "{{code}}\n@{ #{{code}}", "a\rb{{code}}", "می\u200c{{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
 		strings.Repeat("€", 226) + "{{code}}",
 	} {
 		f.Add(template)
@@ -132,12 +252,22 @@ func FuzzTemplate(f *testing.F) {
 			return
 		}
 		body := r.sms.Messages()[0].Body
-		before1, after, found := strings.Cut(template, "{{code}}")
-		code := strings.TrimSuffix(strings.TrimPrefix(body, before1), after)
-		if !found || !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) || body != before1+code+after {
+		want := strings.Trim(strings.ReplaceAll(template, "\r\n", "\n"), "\n")
+		before1, after, found := strings.Cut(want, "{{code}}")
+		if !found || len(body) < len(before1)+6 {
 			t.Fatalf("%q became %q", template, body)
 		}
-		if strings.Contains(body, "{{") || !utf8.ValidString(body) || strings.ContainsFunc(body, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Cf, r) }) {
+		code := body[len(before1) : len(before1)+6]
+		if !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) || body != strings.ReplaceAll(want, "{{code}}", code) {
+			t.Fatalf("%q became %q", template, body)
+		}
+		if n := strings.Count(want, "{{code}}"); n > 2 || n == 2 && !regexp.MustCompile(`\n@[^ @#{\n]+ #$`).MatchString(strings.Split(after, "{{code}}")[0]) {
+			t.Fatalf("%q was sent", body)
+		}
+		control := func(r rune) bool {
+			return unicode.IsControl(r) && r != '\n' || unicode.Is(unicode.Cf, r) && r != 0x200c && r != 0x200d
+		}
+		if strings.Contains(body, "{{") || !utf8.ValidString(body) || strings.ContainsFunc(body, control) {
 			t.Fatalf("%q was sent", body)
 		}
 		units := 0 // of UTF-16, of which three messages take 3 x 67; of GSM's septets they take 3 x 153
@@ -159,7 +289,7 @@ func FuzzTemplate(f *testing.F) {
 func FuzzKeyURI(f *testing.F) {
 	for _, s := range [][2]string{
 		{"Foo Corp", "alan.turing@foo-corp.com"}, {"a", "b"}, {"ACME:Evil", "x"}, {"a?secret=AAAA", "b&issuer=x#y"}, {"a/b", "../../hotp/x"}, {"100%", "%3A"}, {"ä ö", "日本"}, {"+", "a+b"},
-		{" ", "x"}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
+		{" ", "x"}, {"Star Trek: Website", "x"}, {":", "x"}, {"a:", "a"}, {"a", ":b"}, {"نی\u200cنی", "x"}, {strings.Repeat("𠮷", 64), strings.Repeat("𠮷", 64)}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
 	} {
 		f.Add(s[0], s[1])
 	}
@@ -181,14 +311,18 @@ func FuzzKeyURI(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Fragment != "" || uri.User != nil || uri.Path != "/"+issuer+":"+user {
+		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Fragment != "" || uri.User != nil || uri.Path != "/"+strings.ReplaceAll(issuer, ":", "")+":"+user {
 			t.Fatalf("%q, %q: the URI is read as %q, %q, path %q, fragment %q", issuer, user, uri.Scheme, uri.Host, uri.Path, uri.Fragment)
 		}
 		if !slices.Equal(query["secret"], []string{enr.TOTP.Secret()}) || !slices.Equal(query["issuer"], []string{issuer}) {
 			t.Fatalf("%q, %q: the query has %d secrets and the issuers %q", issuer, user, len(query["secret"]), query["issuer"])
 		}
-		if strings.Contains(enr.TOTP.URI(), "+") || len(enr.TOTP.URI()) > 512 || len(enr.TOTP.QRCode()) >= 3000 {
-			t.Fatalf("%q, %q: a URI of %d bytes and an image of %d", issuer, user, len(enr.TOTP.URI()), len(enr.TOTP.QRCode()))
+		if n := len(enr.TOTP.URI()); strings.Contains(enr.TOTP.URI(), "+") || n > 2368 || n <= 512 && len(enr.TOTP.QRCode()) >= 3000 {
+			t.Fatalf("%q, %q: a URI of %d bytes and an image of %d", issuer, user, n, len(enr.TOTP.QRCode()))
+		}
+		imported, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: enr.TOTP.URI()})
+		if err != nil || imported.TOTPIssuer != issuer || imported.TOTPUser != strings.TrimLeft(user, " ") {
+			t.Fatalf("%q, %q: imported as %q, %q, %v", issuer, user, imported.TOTPIssuer, imported.TOTPUser, err)
 		}
 	})
 }

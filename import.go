@@ -174,18 +174,22 @@ func (app *TOTPParams) readKeyURI(text string) error {
 	}
 	app.Secret = query.Get("secret")
 
-	issuer, user, found := strings.Cut(strings.TrimPrefix(uri.Path, "/"), ":")
-	if !found {
-		issuer, user = "", issuer
+	label, named := strings.TrimPrefix(uri.Path, "/"), query.Get("issuer")
+	issuer, user, found := strings.Cut(label, ":")
+	if rest, ok := strings.CutPrefix(label, named+":"); ok && named != "" {
+		issuer, user = named, rest // an issuer may have a ':'
+	} else if !found {
+		issuer, user = "", label
 	}
 	if app.User == "" {
 		app.User = strings.TrimLeft(user, " ")
 	}
 	if app.Issuer == "" {
 		app.Issuer = issuer
-		if named := query.Get("issuer"); named != "" {
-			// Some wrote '+' for a blank in the label as well.
-			if issuer != "" && issuer != named && strings.ReplaceAll(issuer, "+", " ") != named {
+		if named != "" {
+			// Some wrote '+' for a blank in the label as well, and Enroll leaves a ':' out of it.
+			same := []string{"", named, withoutColon(named)}
+			if !slices.Contains(same, issuer) && strings.ReplaceAll(issuer, "+", " ") != named {
 				return errParameter("The otpauth URI names two issuers: ImportParams.Issuer says which is meant.")
 			}
 			app.Issuer = named

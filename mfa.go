@@ -68,6 +68,16 @@ type Config struct {
 	// anything but an Outbox. Defaults to AllRegions().
 	Regions []string
 
+	// UncheckedRegions are those of Regions whose numbers need not be known: where the
+	// metadata of libphonenumber, which is a part of this library, does not know a number,
+	// the length alone decides. Ranges are opened all the time, and people have numbers of
+	// them before the metadata does. Each such region opens more to toll fraud, as nobody
+	// knows what such numbers cost. Numbers that are known go by the rules for all: no
+	// premium rates, no fixed lines. Where regions share a country code, as those of 1 do,
+	// naming one of them opens the unknown numbers of that code, whosever they are.
+	// Defaults to none: unknown numbers are ErrInvalidPhoneNumber.
+	UncheckedRegions []string
+
 	// DefaultRegion is the region of numbers without a leading "+".
 	// Defaults to none: such numbers are invalid.
 	DefaultRegion string
@@ -146,7 +156,7 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf(`%w: Config.Regions is required beside an SMSSender of your own: list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
 	}
 	var err error
-	if s.phones, err = newPhoneRules(regions, cfg.DefaultRegion); err != nil {
+	if s.phones, err = newPhoneRules(regions, cfg.UncheckedRegions, cfg.DefaultRegion); err != nil {
 		return nil, err
 	}
 	if cfg.Store == nil {

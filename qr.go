@@ -32,7 +32,11 @@ func (d *qrDrawer) Put(b *png.EncoderBuffer) { d.buffers.Put(b) }
 
 // draw draws text as a PNG of one bit a pixel, in a data URI.
 func (d *qrDrawer) draw(text string) (string, error) {
-	code, err := qr.Encode(text, qr.M, qr.Unicode)
+	level := qr.M
+	if len(text) > maxSturdyURI {
+		level = qr.L // a screen has no scratches, and larger modules are read from further away
+	}
+	code, err := qr.Encode(text, level, qr.Unicode)
 	if err != nil {
 		// Not wrapped: the encoder's error quotes the text, and with it the secret.
 		return "", errors.New("mfa: the otpauth URI does not fit a QR code")

@@ -56,38 +56,6 @@ func recoveryHash(code string) string {
 	return string(sum[:])
 }
 
-// canonicalRecovery forgives case, spaces, hyphens, and the letters that Crockford's
-// alphabet leaves out because they look like digits. It says whether 24 letters of it
-// are left.
-func canonicalRecovery(typed string) (string, bool) {
-	if len(typed) > 64 {
-		return "", false
-	}
-	var code strings.Builder
-	for i := range len(typed) {
-		c := typed[i]
-		switch {
-		case strings.IndexByte(" -\t\n\v\f\r", c) >= 0:
-			continue
-		case 'a' <= c && c <= 'z':
-			c -= 'a' - 'A'
-		}
-		switch c {
-		case 'O':
-			c = '0'
-		case 'I', 'L':
-			c = '1'
-		case 'U':
-			return "", false
-		}
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
-			return "", false
-		}
-		code.WriteByte(c)
-	}
-	return code.String(), code.Len() == recoveryCodeLength
-}
-
 func (c *codec) strings(list *[]string, limit int64) {
 	n := int64(len(*list))
 	c.int(&n)

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 )
 
 // An SMSSender sends text messages.
@@ -74,26 +73,7 @@ const (
 	defaultTemplate = "Your verification code is " + placeholder + "."
 )
 
-// checkTemplate returns the template to use.
-func checkTemplate(template string) (string, error) {
-	if template == "" {
-		return defaultTemplate, nil
-	}
-	before, after, found := strings.Cut(template, placeholder)
-	switch {
-	case len(template) > 4*153*maxMessageParts, !utf8.ValidString(template):
-		return "", errParameter("The SMS template must be valid UTF-8 and fit %d messages.", maxMessageParts)
-	case !found, strings.Contains(before+"{", "{{"), strings.Contains(after, "{{"): // "{{{code}}" is refused, too
-		return "", errParameter("The SMS template must have %s exactly once, and no other '{{'.", placeholder)
-	case strings.ContainsFunc(template, invisible):
-		return "", errParameter("The SMS template must not have control or format characters.")
-	case messageParts(render(template, "000000")) > maxMessageParts:
-		return "", errParameter("The SMS template must fit %d messages.", maxMessageParts)
-	}
-	return template, nil
-}
-
-func render(template, code string) string { return strings.Replace(template, placeholder, code, 1) }
+func render(template, code string) string { return strings.ReplaceAll(template, placeholder, code) }
 
 // newCode returns six random digits, all equally likely.
 func newCode() (string, error) {

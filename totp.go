@@ -50,9 +50,6 @@ func totpSecret(given string) ([]byte, error) {
 func (s *Service) totpEnrollment(f *factor) (*TOTPEnrollment, error) {
 	shown := totpSecrets{secret: secretEncoding.EncodeToString(f.secret)}
 	shown.uri = keyURI(f.issuer, f.account, shown.secret)
-	if len(shown.uri) > maxURI {
-		return nil, errParameter("The TOTP issuer and user are too long: they make a URI of over %d bytes.", maxURI)
-	}
 	var err error
 	if shown.qrCode, err = s.qr.draw(shown.uri); err != nil {
 		return nil, err
@@ -61,11 +58,11 @@ func (s *Service) totpEnrollment(f *factor) (*TOTPEnrollment, error) {
 }
 
 // keyURI writes the otpauth URI (the key URI format), with the issuer both in the
-// label and as a parameter. Algorithm, digits and period are the defaults and
-// left out, as apps ignore them.
+// label and as a parameter, since some apps read the one and some the other.
+// Algorithm, digits and period are the defaults and left out, as apps ignore them.
 func keyURI(issuer, account, secret string) string {
-	i := escape(issuer)
-	return "otpauth://totp/" + i + ":" + escape(account) + "?secret=" + secret + "&issuer=" + i
+	return "otpauth://totp/" + escape(withoutColon(issuer)) + ":" + escape(account) +
+		"?secret=" + secret + "&issuer=" + escape(issuer)
 }
 
 // escape keeps the unreserved characters of RFC 3986 section 2.3 and writes all

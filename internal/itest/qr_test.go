@@ -21,10 +21,16 @@ func TestScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	lengths := map[string]int{"sturdiest": 512, "longest": 2541}
 	for name, p := range map[string]mfa.TOTPParams{
 		"shortest":  {Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQGEZDGNBVGY"},
 		"the guide": {Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
-		"longest":   {Issuer: strings.Repeat("界", 18), User: strings.Repeat("x", 64), Secret: strings.Repeat("GEZDGNBV", 11) + "GEZD"},
+		"sturdiest": {Issuer: strings.Repeat("界", 18), User: strings.Repeat("x", 64), Secret: strings.Repeat("GEZDGNBV", 11) + "GEZD"},
+		"Thai":      {Issuer: "กองทุนการออมแห่งชาติไทย Ltd.", User: "somchai.long@example-corp.th"},
+		"Cyrillic":  {Issuer: "Государственное бюджетное учреждение здравоохранения", User: "ivan@example.test"},
+		"Japanese":  {Issuer: strings.Repeat("界", 64), User: strings.Repeat("界", 64)},
+		"emoji":     {Issuer: strings.Repeat("🔑", 64), User: strings.Repeat("🔒", 64)},
+		"longest":   {Issuer: strings.Repeat("𠮷", 64), User: strings.Repeat("𠮷", 64), Secret: strings.Repeat("GEZDGNBV", 25) + "GEZDG"},
 		"escapes":   {Issuer: "ä & b?c#d", User: "100% +1/2"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -33,8 +39,8 @@ func TestScan(t *testing.T) {
 				t.Fatal(err)
 			}
 			uri, data := enr.TOTP.URI(), enr.TOTP.QRCode()
-			if name == "longest" && len(uri) != 512 {
-				t.Fatalf("the longest URI has %d bytes", len(uri))
+			if n := lengths[name]; n > 0 && len(uri) != n {
+				t.Fatalf("the %s URI has %d bytes, want %d", name, len(uri), n)
 			}
 			raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(data, "data:image/png;base64,"))
 			if err != nil {
