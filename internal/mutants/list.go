@@ -287,7 +287,7 @@ var mutants = []mutant{
 	{"import an app of another period", "import.go", "query.Has(\"period\") && ", "false && "},
 	{"take the first of two parameters", "import.go", "if len(values) > 1 {", "if len(values) > 2 {"},
 	{"overlook a parameter", "import.go", "if !slices.Contains([]string{\"secret\"", "if name == \"\" && slices.Contains([]string{\"secret\""},
-	{"overlook a second issuer", "import.go", "if issuer != \"\" && issuer != named &&", "if false &&"},
+	{"overlook a second issuer", "import.go", "if !slices.Contains(same, issuer) &&", "if _ = same; false &&"},
 	{"quote a URI", "import.go", "if err != nil || uri.User != nil || uri.Fragment != \"\" {\n", "if err != nil {\n\t\treturn errTOTPSecret(err.Error())\n\t}\n\tif uri.User != nil || uri.Fragment != \"\" {\n"},
 
 	// A call that is made again.
