@@ -162,6 +162,11 @@ var mutants = []mutant{
 	{"believe the column Status", "record.go", "case sealed.Status != rec.Status:", "case false:"},
 	{"believe the column ExpiresAt", "record.go", "case !sealed.ExpiresAt.Equal(rec.ExpiresAt):", "case false:"},
 	{"take a record of another kind", "record.go", "if rec.Kind != kind {", "if false {"},
+	{"take a malformed state", "record.go", "if c.bad {", "if false {"},
+	{"call a malformed state something else", "record.go", "return integrityError(&rec, \"its state is malformed\")", "return fmt.Errorf(\"mfa: record %s\", rec.ID)"},
+	{"take an edited status", "record.go", "case sealed.Status != rec.Status:", "case false:"},
+	{"take an edited device for none", "device.go", "kindDevice, d); err != nil {\n\t\treturn none, err", "kindDevice, d); err != nil {\n\t\treturn none, nil"},
+	{"leave out an edited device", "device.go", "kindDevice, d); err != nil {\n\t\t\treturn nil, err", "kindDevice, d); err != nil {\n\t\t\tcontinue"},
 
 	// The store in memory.
 	{"ignore versions", "memory.go", "(!ok || old.version != c.Record.Version)", "(!ok || old.version < 0)"},
