@@ -7,6 +7,8 @@ import (
 	"go/parser"
 	"go/printer"
 	"go/token"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -41,11 +43,39 @@ func source(t *testing.T, dir string) (*token.FileSet, []*ast.File) {
 	return fset, files
 }
 
-// TestExportedAPI compares the exported API with a golden file, so that a change of
-// it is seen.
+// importable are the folders of all packages that applications can import, of
+// whichever module of the repository.
+func importable(t *testing.T) []string {
+	t.Helper()
+	var dirs []string
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		if entry != nil && entry.IsDir() && name != "." {
+			if base := entry.Name(); base[0] == '.' || base[0] == '_' || slices.Contains([]string{"examples", "internal", "testdata"}, base) {
+				return fs.SkipDir
+			}
+		}
+		if dir := filepath.Dir(name); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !slices.Contains(dirs, dir) {
+			dirs = append(dirs, dir)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dirs
+}
+
+// TestExportedAPI compares the exported API of every module with a golden file, so
+// that a change of it is seen.
 func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
-	for _, dir := range []string{".", "mfahttp", "mfatest", "proof", "proof/proofhttp"} {
+	dirs := importable(t)
+	for _, dir := range []string{".", "mfahttp", "mfatest", "otelmfa", "proof", "proof/proofhttp", "redisstore", "sqlstore"} {
+		if !slices.Contains(dirs, filepath.FromSlash(dir)) {
+			t.Errorf("%s is not looked at", dir)
+		}
+	}
+	for _, dir := range dirs {
 		fset, files := source(t, dir)
 		var lines []string
 		for _, file := range files {
@@ -100,6 +130,9 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 				case *ast.StructType:
 					add("type %s struct", s.Name)
 					for _, field := range typ.Fields.List {
+						if len(field.Names) == 0 {
+							add("type %s struct, embedded %s", s.Name, show(field.Type))
+						}
 						for _, name := range field.Names {
 							if name.IsExported() {
 								tag := ""
@@ -113,6 +146,10 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 				case *ast.InterfaceType:
 					add("type %s interface", s.Name)
 					for _, method := range typ.Methods.List {
+						if len(method.Names) == 0 {
+							add("type %s interface, embedded %s", s.Name, show(method.Type))
+							continue
+						}
 						add("type %s interface, %s%s", s.Name, method.Names[0], strings.TrimPrefix(show(method.Type), "func"))
 					}
 				default:
@@ -126,7 +163,7 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 
 // TestEveryNameIsDocumented: exported names, their fields and methods.
 func TestEveryNameIsDocumented(t *testing.T) {
-	for _, dir := range []string{".", "mfahttp", "mfatest", "proof", "proof/proofhttp"} {
+	for _, dir := range importable(t) {
 		fset, files := source(t, dir)
 		undocumented := func(n ast.Node, name string) { t.Errorf("%s: %s has no comment", fset.Position(n.Pos()), name) }
 		fields := func(owner string, list *ast.FieldList) {

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
-	"github.com/makiuchi-d/gozxing"
-	"github.com/makiuchi-d/gozxing/qrcode"
+	"github.com/makiuchi-d/gozxing/qrcode/decoder"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/qrtest"
 	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/proof"
 )
@@ -25,18 +25,16 @@ func (p *person) scan() {
 	if err != nil {
 		p.Fatal(err)
 	}
-	bitmap, err := gozxing.NewBinaryBitmapFromImage(img)
+	p.uri, err = qrtest.Read(img, func(modules [][]bool) (string, error) {
+		result, err := decoder.NewDecoder().DecodeBoolMapWithoutHint(modules)
+		if err != nil {
+			return "", err
+		}
+		return result.GetText(), nil
+	})
 	if err != nil {
 		p.Fatal(err)
 	}
-	result, err := qrcode.NewQRCodeReader().Decode(bitmap, nil)
-	if err != nil { // in one of 25 codes its search takes chance modules for a corner; a camera has another frame
-		result, err = qrcode.NewQRCodeReader().Decode(bitmap, map[gozxing.DecodeHintType]any{gozxing.DecodeHintType_PURE_BARCODE: true})
-	}
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.uri = result.GetText()
 }
 
 // code is what the person's app shows; the clock goes on before, because each is accepted

@@ -16,7 +16,6 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -41,23 +40,23 @@ func TestKillClients(t *testing.T) {
 			p, _ := s.place(t)
 			f := newFleet(t, p, 4, 12)
 			random := rand.New(rand.NewPCG(1, uint64(len(s.name))))
-			killed := 0
+			atWork := 0
 			for range *crashes {
+				var killed *worker
 				f.round(t, func() {
 					// Wait for a number of calls, not for a time, so that the kill lands among them.
-					w, notes := f.workers[random.IntN(len(f.workers))], 1+random.IntN(20)
-					for len(w.notes) < notes {
-						runtime.Gosched()
+					killed = f.workers[random.IntN(len(f.workers))]
+					for notes := 1 + random.IntN(20); notes > 0 && f.hear(t, killed); notes-- {
 					}
-					if err := w.cmd.Process.Kill(); err != nil {
-						t.Error(err)
-					}
-					killed++
+					killed.kill(t)
 				})
+				if !killed.done {
+					atWork++
+				}
 				f.check(t)
 			}
 			f.checkCounts(t, false)
-			t.Logf("%d killed: %v", killed, f.told)
+			t.Logf("%d killed, %d of them at work: %v", *crashes, atWork, f.told)
 		})
 	}
 }
@@ -73,9 +72,7 @@ func TestKillServer(t *testing.T) {
 	checked := 0
 	for range *crashes {
 		f.round(t, func() {
-			w, notes := f.workers[0], 1+random.IntN(100)
-			for len(w.notes) < notes {
-				runtime.Gosched()
+			for notes := 1 + random.IntN(100); notes > 0 && f.hear(t, f.workers[0]); notes-- {
 			}
 			pg.kill(t)
 			pg.start(t)

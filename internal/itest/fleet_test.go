@@ -215,9 +215,20 @@ func (f *fleet) time() time.Time { return time.UnixMilli(f.now.Load()) }
 
 // A worker is a process of the fleet.
 type worker struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	notes chan note // closed when the process is gone
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	notes  chan note // closed when the process is gone
+	done   bool      // it said so in this round
+	killed bool      // by kill
+}
+
+// kill kills the process, whatever it is doing.
+func (w *worker) kill(t *testing.T) {
+	t.Helper()
+	w.killed = true
+	if err := w.cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
 }
 
 func (f *fleet) start(t *testing.T) *worker {
@@ -230,7 +241,7 @@ func (f *fleet) start(t *testing.T) *worker {
 	if err := errors.Join(err1, err2, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
-	w := &worker{cmd, in, make(chan note, 1<<16)}
+	w := &worker{cmd: cmd, in: in, notes: make(chan note, 1<<16)}
 	go func() {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			var n note
@@ -261,27 +272,41 @@ func (f *fleet) send(t *testing.T, w *worker, line any) {
 }
 
 // round lets two hours pass, and all workers use all targets once, while something
-// else happens. A worker that was killed is replaced.
+// else happens. A worker that was killed is replaced, also if it was done by then: its end
+// comes later than its last note, and the next round must not be given to it.
 func (f *fleet) round(t *testing.T, meanwhile func()) {
 	t.Helper()
 	f.now.Add((2 * time.Hour).Milliseconds())
 	for _, w := range f.workers {
+		w.done = false
 		f.send(t, w, f.now.Load())
 	}
 	meanwhile()
 	for i, w := range f.workers {
-		for {
-			n, alive := <-w.notes
-			if alive && n.Answer != done {
-				f.take(t, n)
-				continue
-			}
-			if !alive {
-				f.workers[i] = f.start(t)
-			}
-			break
+		for (!w.done || w.killed) && f.hear(t, w) {
+		}
+		if w.killed {
+			f.workers[i] = f.start(t)
 		}
 	}
+}
+
+// hear waits for a worker's next note. It returns false when there is none: after the
+// round's last, or, if the worker was killed, when the process is gone.
+func (f *fleet) hear(t *testing.T, w *worker) bool {
+	t.Helper()
+	n, open := <-w.notes
+	switch {
+	case !open && !w.killed:
+		t.Fatal("a worker ended by itself")
+	case !open:
+		return false
+	case n.Answer == done:
+		w.done = true
+		return w.killed
+	}
+	f.take(t, n)
+	return true
 }
 
 func (f *fleet) take(t *testing.T, n note) {
@@ -401,4 +426,24 @@ func TestProcesses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestKilledWhenDone: a worker that is killed when it has just said that it is done is
+// no worker of the next round. Its pipe may still take a line then.
+func TestKilledWhenDone(t *testing.T) {
+	p, _ := servers[0].place(t)
+	const rounds, n = 3, 2
+	f := newFleet(t, p, 2, n)
+	for range rounds {
+		f.round(t, func() {
+			w := f.workers[0]
+			for f.hear(t, w) {
+			}
+			w.kill(t)
+		})
+		if got := f.check(t); got != n {
+			t.Errorf("%d of %d codes were accepted", got, n)
+		}
+	}
+	f.checkCounts(t, true)
 }

@@ -104,7 +104,16 @@ var mutants = []mutant{
 	{"receipts of the future", "proof/proof.go", "r.IssuedAt.After(at.Add(maxSkew)), ", ""},
 	{"receipts of any length of life", "proof/proof.go", ", r.ExpiresAt.Sub(r.IssuedAt) > MaxAge:", ":"},
 	{"details run together", "proof/proof.go", "h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(d))))", "_ = binary.BigEndian"},
-	{"a guard that does not stand", "proof/proofhttp/proofhttp.go", "if err == nil {\n\t\t\tnext", "if err == nil || g.Refused == nil {\n\t\t\tnext"},
+	{"a guard that does not stand", "proof/proofhttp/proofhttp.go", "case err == nil:\n\t\t\tnext", "case err == nil || g.Refused == nil:\n\t\t\tnext"},
+	{"ask about nobody whether they have a factor", "proof/proofhttp/proofhttp.go", " || claim.UserID == \"\"", ""},
+	{"a failed check lets through who has no factor", "proof/proofhttp/proofhttp.go", "if !proof.Refused(err) || g.AllowWithoutFactor", "if g.AllowWithoutFactor"},
+	{"not known is no factor", "proof/proofhttp/proofhttp.go", "if failure != nil {", "if failure != nil && !none {"},
+	{"let through whoever has a factor", "proof/proofhttp/proofhttp.go", "if !none {", "if false {"},
+	{"check a claim that failed", "proof/proofhttp/proofhttp.go", "claim, err := g.claim(r)\n\tif err != nil {", "claim, err := g.claim(r)\n\tif err != nil && claim.UserID == \"\" {"},
+	{"eat the body", "proof/proofhttp/proofhttp.go", "io.MultiReader(&read.kept, body)", "io.MultiReader(body)"},
+	{"forget what was not read", "proof/proofhttp/proofhttp.go", "io.MultiReader(&read.kept, body)", "&read.kept"},
+	{"a claim over half a body", "proof/proofhttp/proofhttp.go", "if read.over {", "if false {"},
+	{"a claim reads one byte less", "proof/proofhttp/proofhttp.go", "if b.kept.Len() > maxBody {", "if b.kept.Len() >= maxBody {"},
 
 	// Trusted devices.
 	{"a device's token is good for ever", "device.go", "case n == d.uses:", "case n <= d.uses:"},
@@ -220,6 +229,11 @@ var mutants = []mutant{
 	{"believe the column Status", "record.go", "case sealed.Status != rec.Status:", "case false:"},
 	{"believe the column ExpiresAt", "record.go", "case !sealed.ExpiresAt.Equal(rec.ExpiresAt):", "case false:"},
 	{"take a record of another kind", "record.go", "if rec.Kind != kind {", "if false {"},
+	{"take a malformed state", "record.go", "if c.bad {", "if false {"},
+	{"call a malformed state something else", "record.go", "return integrityError(&rec, \"its state is malformed\")", "return fmt.Errorf(\"mfa: record %s\", rec.ID)"},
+	{"take an edited status", "record.go", "case sealed.Status != rec.Status:", "case false:"},
+	{"take an edited device for none", "device.go", "kindDevice, d); err != nil {\n\t\treturn none, err", "kindDevice, d); err != nil {\n\t\treturn none, nil"},
+	{"leave out an edited device", "device.go", "kindDevice, d); err != nil {\n\t\t\treturn nil, err", "kindDevice, d); err != nil {\n\t\t\tcontinue"},
 
 	// The store in memory.
 	{"ignore versions", "memory.go", "(!ok || old.version != c.Record.Version)", "(!ok || old.version < 0)"},

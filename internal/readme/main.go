@@ -7,7 +7,9 @@
 //
 // A sh block runs with bash in the root of the clone. A go block is a complete file
 // and runs in a module of its own beside the clone, with go run, or with go test
-// when it imports "testing". A js block is a module of Node that talks to
+// when it imports "testing". The module is made as README says: by its sh block that has
+// "go mod init", and by go mod tidy. So are the imports of every module of the clone's
+// go.work that applications can import. A js block is a module of Node that talks to
 // examples/server, and is told the code that the server prints. A text block right after
 // one of them is what it prints;
 // in it, "…" stands for any text, and a line with nothing else for any lines.
@@ -56,13 +58,14 @@ func check(ctx context.Context, repo string) error {
 	if err != nil {
 		return err
 	}
+	app := importer(blocks)
 	ran := 0
 	for i, b := range blocks {
 		if b.language != "sh" && b.language != "go" && b.language != "js" {
 			continue
 		}
 		begin := time.Now()
-		printed, err := run(ctx, b, tmp)
+		printed, err := run(ctx, b, app, tmp)
 		if err != nil {
 			return fmt.Errorf("README.md:%d: %w", b.line, err)
 		}
@@ -75,6 +78,42 @@ func check(ctx context.Context, repo string) error {
 	if ran == 0 {
 		return errors.New("README.md has no sh or go block")
 	}
+	return importAll(ctx, app, tmp)
+}
+
+// importer returns the block that makes a module which imports the clone, if there is one.
+func importer(blocks []block) block {
+	for _, b := range blocks {
+		if b.language == "sh" && strings.Contains(b.text, "go mod init ") {
+			return b
+		}
+	}
+	return block{}
+}
+
+// importAll imports every module of the clone's workspace that is not for itself alone.
+func importAll(ctx context.Context, app block, tmp string) error {
+	clone := filepath.Join(tmp, "mfa")
+	if _, err := os.Stat(filepath.Join(clone, "go.work")); err != nil {
+		return nil //nolint:nilerr // one module, which the blocks import
+	}
+	listed, err := command(ctx, clone, nil, "go", "list", "-m")
+	if err != nil {
+		return err
+	}
+	var file strings.Builder
+	file.WriteString("package main\n\nimport (\n")
+	for module := range strings.FieldsSeq(listed) {
+		if !strings.Contains(module+"/", "/internal/") && !strings.HasSuffix(module, "/examples") {
+			fmt.Fprintf(&file, "\t_ %q\n", module)
+		}
+	}
+	file.WriteString(")\n\nfunc main() {}\n")
+	begin := time.Now()
+	if _, err := runGo(ctx, "main.go", file.String(), app, tmp, "run"); err != nil {
+		return fmt.Errorf("README.md:%d: after it, the import of every module: %w", app.line, err)
+	}
+	fmt.Printf("README.md:%d: the import of every module, %.1f s\n", app.line, time.Since(begin).Seconds())
 	return nil
 }
 
@@ -114,31 +153,48 @@ func parse(readme string) ([]block, error) {
 }
 
 // run runs a block beside or in the clone, and returns what it printed.
-func run(ctx context.Context, b block, tmp string) (string, error) {
-	if b.language == "sh" {
-		return command(ctx, filepath.Join(tmp, "mfa"), nil, "bash", "-euo", "pipefail", "-c", b.text)
+func run(ctx context.Context, b, app block, tmp string) (string, error) {
+	switch {
+	case b.language == "sh":
+		return shell(ctx, b.text, tmp)
+	case b.language == "js":
+		dir, err := os.MkdirTemp(tmp, "app")
+		if err != nil {
+			return "", err
+		}
+		return runNode(ctx, b, tmp, dir)
+	case strings.Contains(b.text, "\t\"testing\"\n"):
+		return runGo(ctx, "readme_test.go", b.text, app, tmp, "test")
+	default:
+		return runGo(ctx, "main.go", b.text, app, tmp, "run")
+	}
+}
+
+func shell(ctx context.Context, text, tmp string) (string, error) {
+	return command(ctx, filepath.Join(tmp, "mfa"), nil, "bash", "-euo", "pipefail", "-c", text)
+}
+
+// runGo runs a file in a module that README's own steps make, in a new folder in the
+// place of theirs.
+func runGo(ctx context.Context, name, text string, app block, tmp, verb string) (string, error) {
+	if app.text == "" {
+		return "", errors.New("go: no sh block has \"go mod init\": how is this imported?")
 	}
 	dir, err := os.MkdirTemp(tmp, "app")
 	if err != nil {
 		return "", err
 	}
-	if b.language == "js" {
-		return runNode(ctx, b, tmp, dir)
-	}
-	file, verb := "main.go", "run"
-	if strings.Contains(b.text, "\t\"testing\"\n") {
-		file, verb = "readme_test.go", "test"
-	}
-	if err := os.WriteFile(filepath.Join(dir, file), []byte(b.text), 0o600); err != nil {
+	if err := os.Remove(dir); err != nil { // the steps make it
 		return "", err
 	}
-	for _, args := range [][]string{
-		{"mod", "init", "example.com/app"},
-		{"mod", "edit", "-require=github.com/authfactor/mfa@v0.0.0", "-replace=github.com/authfactor/mfa=../mfa",
-			"-replace=github.com/authfactor/mfa/sqlstore=../mfa/sqlstore"},
-		{"mod", "tidy"},
-		{"vet", "."},
-	} {
+	steps := strings.ReplaceAll(app.text, "../app", "../"+filepath.Base(dir))
+	if _, err := shell(ctx, steps, tmp); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		return "", err
+	}
+	for _, args := range [][]string{{"mod", "tidy"}, {"vet", "."}} {
 		if _, err := command(ctx, dir, []string{"GOWORK=off"}, "go", args...); err != nil {
 			return "", err
 		}

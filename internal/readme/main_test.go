@@ -29,6 +29,9 @@ func repository(t *testing.T, readme string) string {
 	return dir
 }
 
+// steps make a module.
+const steps = "'''sh\nmkdir ../app && cd ../app\ngo mod init example.com/app\n'''\n"
+
 func TestCheck(t *testing.T) {
 	for name, tt := range map[string]struct{ readme, want string }{
 		"passes":              {"'''sh\necho a; echo b >&2\n'''\nprints\n'''text\na\n'''\n", ""},
@@ -42,7 +45,10 @@ func TestCheck(t *testing.T) {
 		"no language":         {"'''\nls\n'''\n", "README.md:1: a block without"},
 		"never closed":        {"'''sh\nls\n", "README.md:1: a block that is never closed"},
 		"indented":            {"- x\n  '''sh\n  ls\n  '''\n", "README.md:2: an indented fence"},
-		"go does not compile": {"'''go\npackage main\n\nfunc main() { x }\n'''\n", "README.md:1: go"},
+		"go does not compile": {"'''go\npackage main\n\nfunc main() { x }\n'''\n" + steps, "README.md:1: go vet"},
+		"go runs":             {"'''go\npackage main\n\nfunc main() { print() }\n'''\n" + steps, ""},
+		"go without steps":    {"'''go\npackage main\n\nfunc main() {}\n'''\n", "README.md:1: go: no sh block"},
+		"go after bad steps":  {"'''go\npackage main\n\nfunc main() {}\n'''\n" + "'''sh\nmkdir ../app && cd ../app\ngo mod init example.com/app\nfalse\n'''\n", "README.md:1: bash"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := check(t.Context(), repository(t, tt.readme))

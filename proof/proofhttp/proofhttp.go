@@ -3,21 +3,24 @@
 //
 //	guard := proofhttp.Guard{
 //		Check: svc.Spend, // or proof.Checker{Keys: keys}.Check, in a process without the service
-//		Claim: func(r *http.Request) proof.Claim {
+//		Claim: func(r *http.Request) (proof.Claim, error) {
+//			user, err := sessionUser(r)
 //			return proof.Claim{
 //				Receipt: r.Header.Get("Mfa-Receipt"), // or r.PostFormValue("receipt")
-//				UserID:  sessionUser(r),
+//				UserID:  user,
 //				Action:  proof.ActionOf("change email", r.PostFormValue("email")),
-//			}
+//			}, err
 //		},
 //	}
 //	mux.Handle("POST /email", guard.Wrap(changeEmail))
 package proofhttp
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 
 	"github.com/authfactor/mfa/proof"
@@ -31,45 +34,127 @@ type Guard struct {
 
 	// Claim makes the claim of a request: the receipt that it brings, the user of its
 	// session ("" if there is none, which gets nobody through), and the action, from what the
-	// handler will do. Required; without it nothing gets through.
-	Claim func(*http.Request) proof.Claim
+	// handler will do. Required; without it nothing gets through, and neither does a request
+	// whose claim is an error.
+	//
+	// Claim may read the body, up to 1 MiB: the handler finds it as it came. A request of
+	// which Claim reads more is refused with an [*http.MaxBytesError], whatever Claim returns.
+	Claim func(*http.Request) (proof.Claim, error)
+
+	// AllowWithoutFactor opens the handler to users who have no second factor. It is asked
+	// about the user of a claim that Check refused, never about "", and returns true if all
+	// factors of the user, if any, are unverified. A disabled factor is a factor: otherwise
+	// thirty wrong codes would open the handler. After true the request gets through
+	// without a receipt; an error refuses it.
+	// An example has it with Service.Factors.
+	// Optional; without it whoever has no factor does not get through.
+	AllowWithoutFactor func(ctx context.Context, userID string) (bool, error)
 
 	// Refused answers a request that does not get through: ask for a code, and let the
-	// person come back with a receipt. err is what Check said; one that is not
-	// proof.Refused is a failure and not the person's.
-	// Defaults to 403 with {"code": "second_factor_required", "message": ...}, and 500 for a
-	// failure.
+	// person come back with a receipt. err is what Check, Claim or AllowWithoutFactor
+	// returned; one that is not proof.Refused is a failure and not the person's.
+	// Defaults to 403 with {"code": "second_factor_required", "message": ...}, 413 for an
+	// [*http.MaxBytesError], and 500 for any other failure, one of Claim included.
 	Refused func(w http.ResponseWriter, r *http.Request, err error)
 }
 
 // Wrap returns a handler that calls next for requests whose claim is proved, with the
-// receipt in the context: see [FromContext]. With Service.Spend the receipt is spent then, whatever
-// next makes of the request, so next had better not fail on what could be looked at before.
+// receipt in the context: see [FromContext]. With Service.Spend the receipt is spent then,
+// whatever next makes of the request, so next should not fail on what could be looked at
+// before.
 func (g Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		receipt, err := g.check(r)
-		if err == nil {
-			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), contextKey{}, receipt)))
-			return
-		}
-		if g.Refused != nil {
+		ctx, err := g.check(r)
+		switch {
+		case err == nil:
+			next.ServeHTTP(w, r.WithContext(ctx))
+		case g.Refused != nil:
 			g.Refused(w, r, err)
-			return
+		default:
+			refuse(w, err)
 		}
-		refuse(w, err)
 	})
 }
 
-func (g Guard) check(r *http.Request) (proof.Receipt, error) {
+// check returns the context of a request that gets through, with its receipt if that is
+// why.
+func (g Guard) check(r *http.Request) (context.Context, error) {
 	if g.Check == nil || g.Claim == nil {
-		return proof.Receipt{}, errors.New("proofhttp: Guard.Check and Guard.Claim are required")
+		return nil, errors.New("proofhttp: Guard.Check and Guard.Claim are required")
 	}
-	return g.Check(r.Context(), g.Claim(r))
+	claim, err := g.claim(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx := r.Context()
+	receipt, err := g.Check(ctx, claim)
+	if err == nil {
+		return context.WithValue(ctx, contextKey{}, receipt), nil
+	}
+	if !proof.Refused(err) || g.AllowWithoutFactor == nil || claim.UserID == "" {
+		return nil, err
+	}
+	none, failure := g.AllowWithoutFactor(ctx, claim.UserID)
+	if failure != nil {
+		return nil, failure
+	}
+	if !none {
+		return nil, err
+	}
+	return ctx, nil
 }
+
+// maxBody is what Claim may read of a body.
+const maxBody = 1 << 20
+
+// claim calls Claim, and gives the request its body back.
+func (g Guard) claim(r *http.Request) (proof.Claim, error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return g.Claim(r)
+	}
+	body := r.Body
+	read := &recorder{from: body}
+	r.Body = read
+	claim, err := g.Claim(r)
+	r.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(&read.kept, body), body}
+	if read.over {
+		return proof.Claim{}, &http.MaxBytesError{Limit: maxBody}
+	}
+	return claim, err
+}
+
+// A recorder keeps what is read of a body.
+type recorder struct {
+	from io.Reader
+	kept bytes.Buffer
+	over bool // more was asked for than is kept
+}
+
+func (b *recorder) Read(p []byte) (int, error) {
+	if b.over {
+		return 0, &http.MaxBytesError{Limit: maxBody}
+	}
+	// One byte more than may be read tells whether there is more.
+	n, err := b.from.Read(p[:min(len(p), maxBody+1-b.kept.Len())])
+	b.kept.Write(p[:n])
+	if b.kept.Len() > maxBody {
+		b.over = true
+		return n - 1, &http.MaxBytesError{Limit: maxBody}
+	}
+	return n, err
+}
+
+// Close leaves the body open for the handler.
+func (b *recorder) Close() error { return nil }
 
 func refuse(w http.ResponseWriter, err error) {
 	status, code, message := http.StatusInternalServerError, "internal_error", "Internal Server Error"
-	if proof.Refused(err) {
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		status, code, message = http.StatusRequestEntityTooLarge, "payload_too_large", "The request is too large."
+	} else if proof.Refused(err) {
 		status, code, message = http.StatusForbidden, "second_factor_required", "A fresh second factor is required."
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -80,7 +165,8 @@ func refuse(w http.ResponseWriter, err error) {
 
 type contextKey struct{}
 
-// FromContext returns the receipt that let the request through, and whether one did.
+// FromContext returns the receipt that let the request through, and whether one did:
+// none if Guard.AllowWithoutFactor did.
 func FromContext(ctx context.Context) (proof.Receipt, bool) {
 	r, ok := ctx.Value(contextKey{}).(proof.Receipt)
 	return r, ok
