@@ -66,7 +66,8 @@ func logged(log *slog.Logger, h http.Handler) http.Handler {
 				level = slog.LevelError
 			}
 			log.Log(r.Context(), level, "request", "method", method(r.Method), "route", route(r.URL.Path), "status", seen.status,
-				"duration", time.Since(begin).Round(time.Microsecond), "request_id", strings.Join(w.Header()["x-request-id"], ""))
+				"duration", time.Since(begin).Round(time.Microsecond),
+				"request_id", strings.Join(w.Header()["x-request-id"], "")) //nolint:staticcheck // mfahttp writes it in lower case
 		}()
 		h.ServeHTTP(seen, r)
 	})
