@@ -52,9 +52,10 @@ type ChallengeParams struct {
 	Device string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
-	// same answer: within 24 hours, for the factor's last four keys, the same
-	// challenge, and no second message. A key whose message could not be sent is free
-	// again. That is one message at most: none, if the process died in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
+	// same answer: within 24 hours the same challenge, and no second message. An SMS factor
+	// remembers its last four keys, and any other factor all of them. A key whose message
+	// could not be sent is free again. That is one message at most: none, if the process died
+	// in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
 	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID. Give
 	// ctx a life of its own, or whoever hangs up voids the challenge. Defaults to none.
 	IdempotencyKey string
@@ -224,11 +225,13 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 // loadChallengeable reads the factor and prepares a challenge of it, whose times
 // decideChallenge sets.
 func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*view, error) {
-	v, err := s.loadFactor(ctx, p.FactorID, p.UserID, toChallenge)
+	now, err := s.now()
 	if err != nil {
 		return nil, err
 	}
-	now, err := s.now()
+	request := p.request()
+	ids := request.challengeIDs(p.FactorID, now)
+	v, records, err := s.loadFactorBeside(ctx, p.FactorID, p.UserID, toChallenge, ids...)
 	if err != nil {
 		return nil, err
 	}
@@ -254,9 +257,16 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 	if err := s.openLane(ctx, nil, v, p.Device); err != nil {
 		return nil, err
 	}
-	var again bool
-	if v.request, again = v.factor.requested(p.request(), now); again {
-		return v, s.loadEarlier(ctx, v)
+	switch {
+	case request == nil:
+	case v.factor.keepsKeys():
+		var again bool
+		if v.request, again = v.factor.requested(request, now); again {
+			return v, s.loadEarlier(ctx, v)
+		}
+	default:
+		ch.ID, ch.asked = ids[0], request.asked
+		return v, s.openEarlier(records, v, ids, now)
 	}
 	return v, nil
 }
@@ -288,6 +298,25 @@ func (s *Service) loadEarlier(ctx context.Context, v *view) error {
 	return nil
 }
 
+// openEarlier sets the view's earlier challenge to one that its idempotency key gave its
+// id, of at most a day ago.
+func (s *Service) openEarlier(records loaded, v *view, ids []string, now time.Time) error {
+	for _, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		earlier := new(challenge)
+		if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
+			return err
+		}
+		if now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
+			v.earlier, v.request = earlier, request{asked: earlier.asked}
+		}
+	}
+	return nil
+}
+
 // decideChallenge says whether the factor may be challenged now, and charges the
 // message.
 func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) outcome {
@@ -315,7 +344,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		wait = 0
 	}
 	out := outcome{save: []stored{ch}}
-	if request != nil {
+	if request != nil && f.keepsKeys() {
 		f.remember(request, now, ch.ID)
 		out.save = append(out.save, f)
 	}

@@ -536,36 +536,42 @@ const (
 
 // loadFactor reads a factor that the user may reach, and what belongs to it.
 func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading) (*view, error) {
+	v, _, err := s.loadFactorBeside(ctx, id, userID, how)
+	return v, err
+}
+
+// loadFactorBeside is loadFactor, with the records of other ids in the same read.
+func (s *Service) loadFactorBeside(ctx context.Context, id, userID string, how loading, others ...string) (*view, loaded, error) {
 	if err := checkCaller(userID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !wellFormed(factorPrefix, id) {
-		return nil, errNotFound(kindFactor, id)
+		return nil, nil, errNotFound(kindFactor, id)
 	}
-	records, err := s.load(ctx, id)
+	records, err := s.load(ctx, append([]string{id}, others...)...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v := new(view)
 	if err := s.openFactor(records, v, id, userID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if v.factor == nil {
-		return nil, errNotFound(kindFactor, id)
+		return nil, nil, errNotFound(kindFactor, id)
 	}
 	f := v.factor
 	if how == withUser || how == toChallenge && f.needsUser() {
 		// Without its user's record a factor can still be taken away.
 		if err := s.openUser(records, v, how != withUser); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if how == withNumber && f.failsOnNumber() || how == toChallenge && f.Type == TypeSMS {
 		if err := s.loadNumber(ctx, v); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return v, nil
+	return v, records, nil
 }
 
 // openFactor sets the view's factor unless it is not there or not the user's.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -264,26 +265,46 @@ func TestRightCodeInBurst(t *testing.T) {
 }
 
 // TestLostRaces: who loses eight races is told to come back in a second, the same
-// for a right and a wrong code.
-func TestLostRaces(t *testing.T) {
+// for a right and a wrong code. Between them there are pauses that grow, and none of two
+// callers has the same.
+func TestLostRaces(t *testing.T) { synctest.Test(t, lostRaces) }
+
+//nolint:thelper // it is the test
+func lostRaces(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	ch := r.challenge(f)
+	var lost []time.Time
 	r.store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
+			lost = append(lost, time.Now())
 			return fmt.Errorf("somebody was quicker: %w", mfa.ErrConflict)
 		}
 		return nil
 	}
 	calls := len(r.store.Calls())
 	var told [2]mfa.Error
+	var took [2]time.Duration
 	for i, code := range []string{r.right(f), r.wrong(f)} {
+		lost = nil
 		v, err := r.answer(ch, f, code)
+		for n := 1; n < len(lost); n++ {
+			if pause, longest := lost[n].Sub(lost[n-1]), 4*time.Millisecond<<(n-1); pause >= longest {
+				t.Errorf("pause %d was %s, want less than %s", n, pause, longest)
+			}
+		}
+		took[i] = lost[len(lost)-1].Sub(lost[0])
+		if !time.Now().Equal(lost[len(lost)-1]) {
+			t.Error("there was a pause after the last race")
+		}
 		mustBe(t, err, mfa.ErrThrottled)
 		told[i] = *refusal(t, err)
 		if v != (mfa.Verification{}) {
 			t.Errorf("a lost race came with %+v", v)
 		}
+	}
+	if took[0] == took[1] || min(took[0], took[1]) < 8*time.Millisecond { // each a chance of 1e-8
+		t.Errorf("pauses of %s and %s in all", took[0], took[1])
 	}
 	if told[0] != told[1] || told[0].RetryAfter != time.Second || told[0].ID != ch.ID {
 		t.Errorf("right code: %+v, wrong code: %+v; want the same, 1s", told[0], told[1])
@@ -291,6 +312,37 @@ func TestLostRaces(t *testing.T) {
 	if n := len(r.store.Calls()) - calls; n != 2*8*2 {
 		t.Errorf("%d store calls, want 8 times a read and a write for each", n)
 	}
+}
+
+// TestHangUpInAPause: a caller who hangs up after a lost race is told so at once, and
+// nothing else.
+func TestHangUpInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		f := r.totp(ann)
+		ch := r.challenge(f)
+		ctx, hangUp := context.WithCancel(t.Context())
+		loads := 0
+		r.store.Before = func(_ context.Context, c mfatest.Call) error {
+			if c.Method != "Save" {
+				loads++
+				return nil
+			}
+			hangUp()
+			return mfa.ErrConflict
+		}
+		r.took()
+		for _, code := range []string{r.right(f), r.wrong(f)} {
+			begin := time.Now()
+			v, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
+			if loads == 0 || !errors.Is(err, context.Canceled) || v != (mfa.Verification{}) || !time.Now().Equal(begin) {
+				t.Errorf("after %s: %+v, %v", time.Since(begin), v, err)
+			}
+		}
+		if events := r.took(); len(events) > 0 {
+			t.Errorf("events %+v", events)
+		}
+	})
 }
 
 func TestDefaultsThrottle(t *testing.T) {

@@ -33,6 +33,7 @@ const (
 	unverifiedLapse   = 24 * time.Hour
 	keepLapsed        = 24 * time.Hour
 	maxRaces          = 8
+	racePause         = 4 * time.Millisecond // at most, after the first; twice that after the next
 	raceWait          = time.Second
 	commitTimeout     = 5 * time.Second
 	voidTimeout       = 2 * time.Second

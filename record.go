@@ -105,6 +105,7 @@ type challenge struct {
 	failures int64  // wrong codes
 
 	request request // the last Verify with an idempotency key
+	asked   []byte  // a MAC of the Challenge that made it, if its key is remembered here
 
 	action   proof.Action // that the code approves; zero for a login
 	verified time.Time    // when the code was accepted
@@ -122,6 +123,7 @@ func (ch *challenge) fields(c *codec) {
 	c.action(&ch.action)
 	c.time(&ch.verified)
 	c.bool(&ch.spent)
+	c.bytes(&ch.asked)
 	c.rest(&ch.later)
 }
 

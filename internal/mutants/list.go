@@ -49,9 +49,14 @@ var mutants = []mutant{
 
 	// Commit, then tell.
 	{"tell although the commit failed", "mfa.go", "case err != nil:\n\t\t\treturn none, err\n\t\t}\n\t\tfor", "case err != nil && false:\n\t\t\treturn none, err\n\t\t}\n\t\tfor"},
-	{"tell although the race was lost", "mfa.go", "case errors.Is(err, ErrConflict):\n\t\t\tcontinue", "case errors.Is(err, ErrConflict):"},
+	{"tell although the race was lost", "mfa.go", "case errors.Is(err, ErrConflict):\n\t\t\tlost++\n\t\t\tcontinue", "case errors.Is(err, ErrConflict):"},
 	{"commit under the caller's context", "mfa.go", "context.WithTimeout(context.WithoutCancel(ctx), timeout)", "context.WithTimeout(ctx, timeout)"},
 	{"race for ever", "mfa.go", "for range maxRaces {", "for {"},
+	{"no pause after a lost race", "mfa.go", "if lost == 0 {\n\t\treturn nil", "if lost >= 0 {\n\t\treturn nil"},
+	{"the same pause for everybody", "mfa.go", "d, err := rand.Int(rand.Reader, longest)", "d, err := new(big.Int).Sub(longest, big.NewInt(1)), error(nil)\n\t_ = rand.Reader"},
+	{"pauses that do not grow", "mfa.go", "big.NewInt(int64(racePause) << (lost - 1))", "big.NewInt(int64(racePause))"},
+	{"pauses that grow without bound", "mfa.go", "big.NewInt(int64(racePause) << (lost - 1))", "big.NewInt(int64(racePause) << (2 * lost))"},
+	{"a pause that whoever hangs up sits out", "mfa.go", "if !wait(ctx, time.Duration(d.Int64())) {", "if !wait(context.WithoutCancel(ctx), time.Duration(d.Int64())) {"},
 	{"send before the charge is committed", "challenge.go", "v, err := transact(ctx, s, p.FactorID, load,", "if v, err := load(ctx); err == nil && v.factor.Type == TypeSMS {\n\t\t_ = s.sms.Send(ctx, Message{To: v.factor.phone, Body: render(template, v.challenge.code)})\n\t}\n\tv, err := transact(ctx, s, p.FactorID, load,"},
 	{"leave the challenge open when its message failed", "challenge.go", "ch.Version, ch.Status, ch.code = 1, statusVoid, \"\"", "ch.Version = 1"},
 
@@ -205,6 +210,12 @@ var mutants = []mutant{
 	{"answer another request with the same key", "challenge.go", "case v.earlier != nil && !request.sameAsked(v.request):", "case false:"},
 	{"keep the key of a message that failed", "challenge.go", "if earlier.Status != statusVoid {", "if true {"},
 	{"forget the key", "challenge.go", "f.remember(request, now, ch.ID)", "_ = request"},
+	{"every factor keeps keys", "idempotency.go", "func (f *factor) keepsKeys() bool { return f.Type == TypeSMS }", "func (f *factor) keepsKeys() bool { return true }"},
+	{"no factor keeps keys", "idempotency.go", "func (f *factor) keepsKeys() bool { return f.Type == TypeSMS }", "func (f *factor) keepsKeys() bool { return false }"},
+	{"forget a key at midnight", "idempotency.go", "[...]time.Duration{0, -1, 1}", "[...]time.Duration{0, 0, 1}"},
+	{"forget a key of a clock that is ahead", "idempotency.go", "[...]time.Duration{0, -1, 1}", "[...]time.Duration{0, -1, 0}"},
+	{"remember a key for two days", "challenge.go", "if now.Sub(earlier.CreatedAt).Abs() <= keepRequest {", "if earlier.ID != \"\" {"},
+	{"one key for all factors", "idempotency.go", "h.Write([]byte(factorID))", "_ = factorID"},
 	{"believe reads of different moments", "challenge.go", "sure := p.IdempotencyKey == \"\"", "sure := true"},
 	{"never forget a key", "idempotency.go", "now.Sub(earlier.at).Abs() <= within", "within > 0"},
 	{"any key is the same", "idempotency.go", "len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key)", "len(earlier.key) > 0"},
