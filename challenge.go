@@ -600,11 +600,11 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		kinds = append(kinds, EventReplayed)
 	}
 	ch.failures++
-	failures := int64(0)
+	failures, tell := int64(0), false
 	if ownLane {
 		failures = out.failOwn(now, v)
 	} else {
-		lane.fail(now, p)
+		tell = lane.fail(now, f.maxFailures(p))
 		failures = lane.failures
 		if lane.disabled {
 			kinds = append(kinds, EventDisabled)
@@ -626,7 +626,7 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 	}
 	for _, kind := range kinds {
 		e := f.eventOf(ch, kind)
-		e.Failures, e.RetryAfter = int(failures), wait
+		e.Failures, e.RetryAfter, e.filling = int(failures), wait, tell && kind == EventFailed
 		out.events = append(out.events, e)
 	}
 	out.err = errInvalidCode(ch.ID, left, wait)
@@ -654,7 +654,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 	if ownLane {
 		v.device.failures = 0
 	} else {
-		lane.succeed()
+		lane.succeed(now)
 	}
 	f.verified, f.success = true, now
 	f.setStatus(now)

@@ -674,6 +674,14 @@ func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(
 // can be repeated must not be a new budget.
 func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
 
+// maxFailures is how many wrong codes in a row disable the factor, 0 for none.
+func (f *factor) maxFailures(p Policy) int {
+	if f.Type == TypeRecoveryCodes {
+		return 0 // 120 bits are not guessed
+	}
+	return p.MaxFailures
+}
+
 // needsUser says whether a challenge or its verification involves the user's record.
 func (f *factor) needsUser() bool { return !f.verified || f.Type == TypeSMS }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -500,6 +501,102 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 	}
 	if first != 50 || failed != 99 { // the hundredth comes when the 30 days are over
 		t.Errorf("%d wrong codes at once and %d in 30 days, want 50 and 99", first, failed)
+	}
+}
+
+// TestOwnerIsTold: of wrong codes that are never five in a row the owner is told when the
+// bucket is a third full, and when it is two thirds full, once each until it is empty.
+func TestOwnerIsTold(t *testing.T) {
+	for _, factorType := range []string{mfa.TypeGenericOTP, mfa.TypeTOTP} {
+		g := newGuesser(t, factorType, mfa.Policy{}, 0)
+		g.took()
+		// tries are four wrong codes a day, and a login.
+		tries := func(days int) (told []int, guesses int) {
+			for day := 1; day <= days; day++ {
+				g.clock.Advance(aDay)
+				g.mine = mfa.Challenge{}
+				for range 4 {
+					if err := g.guess(g.clock.Now()); err == nil || !errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
+						t.Fatal(err)
+					}
+				}
+				g.login()
+				for _, e := range g.took() {
+					if e.Kind == mfa.EventFailed {
+						guesses++
+					}
+					if e.Notify() {
+						told = append(told, day)
+					}
+					if e.Notify() && e.Kind != mfa.EventFailed {
+						t.Errorf("%s, day %d: %+v", factorType, day, e)
+					}
+				}
+			}
+			return told, guesses
+		}
+		told, guesses := tries(365)
+		// Four come in and 1.67 drain each day: 17 on the seventh, 34 on the fourteenth.
+		if !slices.Equal(told, []int{7, 14}) || guesses < 600 {
+			t.Errorf("%s: of %d wrong codes in a year the owner was told on the days %v", factorType, guesses, told)
+		}
+		g.clock.Advance(20 * aDay) // not empty yet
+		if told, _ := tries(14); len(told) > 0 {
+			t.Errorf("%s: told again on the days %v, while the bucket was never empty", factorType, told)
+		}
+		g.clock.Advance(40 * aDay)
+		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
+			t.Errorf("%s: once the bucket was empty, told on the days %v", factorType, told)
+		}
+		if err := g.Reset(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+		g.took()
+		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
+			t.Errorf("%s: after Reset, told on the days %v", factorType, told)
+		}
+	}
+}
+
+// TestSlowTypos: a person who mistypes once a day is told nothing.
+func TestSlowTypos(t *testing.T) {
+	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
+	g.took()
+	for range 365 {
+		g.clock.Advance(aDay)
+		g.mine = mfa.Challenge{}
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		g.login()
+	}
+	for _, e := range g.took() {
+		if e.Notify() {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestRecoveryCodesAreNeverDisabled: wrong recovery codes begin waits, however many there
+// are and whatever the policy, and the right one gets in after them.
+func TestRecoveryCodesAreNeverDisabled(t *testing.T) {
+	for _, policy := range []mfa.Policy{{}, {MaxFailures: 1}} {
+		g := newGuesser(t, mfa.TypeRecoveryCodes, policy, 0)
+		if n := g.attack(30 * aDay); n < 60 {
+			t.Errorf("%d wrong codes in 30 days under %+v", n, policy)
+		}
+		got, err := g.Factor(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann})
+		if err != nil || got.Status != mfa.StatusVerified {
+			t.Errorf("under %+v: %v, %v", policy, got, err)
+		}
+		g.mine = mfa.Challenge{}
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		if events := kinds(g.took()); !slices.Equal(events, []string{mfa.EventFailed}) {
+			t.Errorf("under %+v: events %v", policy, events)
+		}
+		_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter > drain {
+			t.Errorf("under %+v: %v", policy, err)
+		}
+		g.login()
 	}
 }
 

@@ -331,6 +331,7 @@ func (c *codec) guesses(g *guesses) {
 	c.time(&g.last)
 	c.time(&g.bucket)
 	c.bool(&g.disabled)
+	c.int(&g.told)
 }
 
 func (c *codec) sends(s *sends) {

@@ -185,12 +185,14 @@ func (n *number) merge(old *number) {
 	n.guesses.last = later(n.guesses.last, old.guesses.last)
 	n.guesses.bucket = later(n.guesses.bucket, old.guesses.bucket)
 	n.guesses.disabled = n.guesses.disabled || old.guesses.disabled
+	n.guesses.told = max(n.guesses.told, old.guesses.told)
 }
 
 // forgive forgets wrong codes once the bucket has drained: a stranger's guessing
-// must not keep a number from being enrolled for ever.
+// must not keep a number from being enrolled for ever. A bucket of a clock that was
+// ahead would not drain before that time has come.
 func (n *number) forgive(now time.Time) {
-	if !n.guesses.bucket.After(now) {
+	if !n.guesses.bucket.After(now) || n.guesses.ahead(now) {
 		n.guesses = guesses{}
 	}
 }
