@@ -420,8 +420,8 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // enrolment that was begun without proof before its owner had a verified factor; [ErrFactorDisabled];
 // [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
 // Verification carries the challenge, and the same challenge can be tried again.
-// A wrong code is counted on the challenge and on the factor (on the number, for
-// an SMS factor that is not confirmed). Any other error comes from the store, and
+// A wrong code is counted on the challenge and on the factor (for one that is not
+// confirmed, of TypeSMS on the number, and of TypeGenericOTP on the user). Any other error comes from the store, and
 // the outcome, if it was committed, counts.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
@@ -615,6 +615,10 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
+	if f.failsOnUser() {
+		v.user.touch(now)
+		out.save = append(out.save, v.user)
+	}
 	left := p.MaxAttempts - int(ch.failures)
 	wait := lane.wait(now)
 	if v.ownLane(now) {
@@ -746,12 +750,16 @@ func canonical(typed string) (string, bool) {
 	return code, true
 }
 
-// lane is where wrong codes count: on the factor, or on the number while the
-// factor is not confirmed.
+// lane is where wrong codes count: on the factor or, while the factor is not confirmed
+// and its enrolment could be repeated, on the number or the user.
 func (v *view) lane(now time.Time) *guesses {
-	if v.factor.failsOnNumber() {
-		v.number.forgive(now)
+	switch {
+	case v.factor.failsOnNumber():
+		v.number.guesses.forgive(now)
 		return &v.number.guesses
+	case v.factor.failsOnUser() && v.user != nil:
+		v.user.guesses.forgive(now)
+		return &v.user.guesses
 	}
 	return &v.factor.guesses
 }

@@ -72,7 +72,9 @@ type EnrollParams struct {
 
 	// GenericOTP enrolls whatever the application delivers codes by, such as push or a
 	// voice call: each challenge hands it one, by [Challenge.Code]. (NIST SP 800-63B-4
-	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver.
+	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver. Wrong codes before it is
+	// confirmed count on the user, so that enrolling again is no new budget. Without a UserID
+	// they count on the factor alone: limit how often such a person enrolls.
 	GenericOTP bool
 
 	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
@@ -502,12 +504,13 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 
 // Reset clears the failures of a factor, its wait and its being disabled. Call it
 // for a person who has proved by other means who they are. It never makes a used
-// code valid again, and gives no messages back. For an SMS factor that is not
-// confirmed yet it clears the failures of the number.
+// code valid again, and gives no messages back. Of a factor that is not confirmed yet it
+// clears the failures that count elsewhere: of TypeSMS those of the number, of
+// TypeGenericOTP those of the user.
 func (s *Service) Reset(ctx context.Context, p FactorParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withNumber) }
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withCount) }
 	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
-		f, n := v.factor, v.number
+		f, n, u := v.factor, v.number, v.user
 		if f.lapsed(now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
@@ -518,6 +521,11 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 			n.guesses = guesses{}
 			n.touch(now)
 			out.saveNumber(v)
+		}
+		if u != nil {
+			u.guesses = guesses{}
+			u.touch(now)
+			out.save = append(out.save, u)
 		}
 		return struct{}{}, out
 	})
@@ -530,7 +538,7 @@ type loading int
 const (
 	factorOnly  loading = iota
 	withUser            // its user's record, where it has one
-	withNumber          // the number, while it is the number that counts failures
+	withCount           // the number or the user, while it is that which counts failures
 	toChallenge         // the user where it matters, and the number of an SMS factor
 )
 
@@ -560,13 +568,13 @@ func (s *Service) loadFactorBeside(ctx context.Context, id, userID string, how l
 		return nil, nil, errNotFound(kindFactor, id)
 	}
 	f := v.factor
-	if how == withUser || how == toChallenge && f.needsUser() {
+	if how == withUser || how == withCount && f.failsOnUser() || how == toChallenge && f.needsUser() {
 		// Without its user's record a factor can still be taken away.
 		if err := s.openUser(records, v, how != withUser); err != nil {
 			return nil, nil, err
 		}
 	}
-	if how == withNumber && f.failsOnNumber() || how == toChallenge && f.Type == TypeSMS {
+	if how == withCount && f.failsOnNumber() || how == toChallenge && f.Type == TypeSMS {
 		if err := s.loadNumber(ctx, v); err != nil {
 			return nil, nil, err
 		}
@@ -674,6 +682,12 @@ func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(
 // can be repeated must not be a new budget.
 func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
 
+// failsOnUser says whether wrong codes count on the user, for the same reason. (An app's
+// next enrolment has a new secret, which whoever enrolls it is shown.)
+func (f *factor) failsOnUser() bool {
+	return f.Type == TypeGenericOTP && !f.verified && f.UserID != ""
+}
+
 // maxFailures is how many wrong codes in a row disable the factor, 0 for none.
 func (f *factor) maxFailures(p Policy) int {
 	if f.Type == TypeRecoveryCodes {
@@ -716,7 +730,7 @@ func (u *user) touch(now time.Time) {
 		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
 	}
 	u.sends.forget(now)
-	u.ExpiresAt = later(now, u.sends.lapse())
+	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
 	for _, m := range u.factors {
 		if m.verified {
 			u.ExpiresAt = time.Time{}

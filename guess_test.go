@@ -504,6 +504,133 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 	}
 }
 
+// enrollGeneric enrolls what the application delivers codes by.
+func (r *rig) enrollGeneric(userID string) enrolled {
+	r.t.Helper()
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, GenericOTP: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return enrolled{Factor: enr.Factor}
+}
+
+// guessGeneric enrolls anew and guesses, until a guess has to wait, and says how many were
+// answered at once.
+func (r *rig) guessGeneric(userID string) (answered int, refused error) {
+	r.t.Helper()
+	for {
+		f := r.enrollGeneric(userID)
+		ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true})
+		for err == nil {
+			if _, err = r.answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
+				answered++
+				err = nil
+			}
+		}
+		if !errors.Is(err, mfa.ErrTooManyAttempts) || answered > 100 {
+			return answered, err
+		}
+	}
+}
+
+// TestEnrolGenericAgain: whoever enrolls what the application delivers codes by, guesses,
+// and enrolls again, has one budget: that of the user, which no other factor shares.
+func TestEnrolGenericAgain(t *testing.T) {
+	r := newRig(t)
+	app, number := r.totp(ann), r.phone(ann, phone)
+	answered, err := r.guessGeneric(ann)
+	if mustBe(t, err, mfa.ErrThrottled); answered != 5 || refusal(t, err).RetryAfter != 30*time.Second {
+		t.Errorf("%d wrong codes at once, then %v; want 5 and a wait of 30s", answered, err)
+	}
+	if answered, _ := r.guessGeneric("user_bob"); answered != 5 {
+		t.Errorf("another user has %d", answered)
+	}
+	r.login(app)
+	r.login(number)
+	for total := 5; total < 30; total += answered {
+		if answered, err = r.guessGeneric(ann); errors.Is(err, mfa.ErrThrottled) {
+			r.clock.Advance(refusal(t, err).RetryAfter)
+		}
+	}
+	_, err = r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.login(app)
+
+	f := r.enrollGeneric(ann)
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	ch := r.patientChallenge(f)
+	_, err = r.answer(ch, f, wrongFor(ch.Code()))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if _, err := r.answer(ch, f, ch.Code()); err != nil {
+		t.Errorf("after Reset: %v", err)
+	}
+	for range 2 { // the confirmed one has a count of its own, and the user's row is forgotten
+		ch = r.challenge(f)
+		for range 2 {
+			_, err = r.answer(ch, f, wrongFor(ch.Code()))
+			mustBe(t, err, mfa.ErrInvalidCode)
+		}
+	}
+	if answered, _ := r.guessGeneric(ann); answered != 5 {
+		t.Errorf("beside wrong codes for the confirmed one, %d", answered)
+	}
+}
+
+// TestGenericRoundTrips: counting on the user costs no read and no write more.
+func TestGenericRoundTrips(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollGeneric(ann)
+	var ch mfa.Challenge
+	for name, call := range map[string]func(){
+		"Challenge":    func() { ch = r.challenge(f) },
+		"a wrong code": func() { _, _ = r.answer(ch, f, wrongFor(ch.Code())) },
+		"a right code": func() { _, _ = r.answer(ch, f, ch.Code()) },
+	} {
+		if ch.ID == "" {
+			ch = r.challenge(f)
+		}
+		if calls := r.calls(call); calls != "Load Save" {
+			t.Errorf("%s calls %q", name, calls)
+		}
+		ch = mfa.Challenge{}
+	}
+}
+
+// TestGenericIsForgiven: the count stays as long as its bucket is not empty, though nothing
+// else is left of the user, and is forgotten then.
+func TestGenericIsForgiven(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+	_, err := r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(5*drain - time.Minute)
+	if _, err := r.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(2 * time.Minute)
+	if answered, _ := r.guessGeneric(ann); answered != 5 {
+		t.Errorf("once the bucket was empty, %d wrong codes", answered)
+	}
+}
+
+// TestGenericWithoutOwner: without a user there is none to count on; each enrolment has a
+// count of its own.
+func TestGenericWithoutOwner(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollGeneric("")
+	for range 5 {
+		ch := r.patientChallenge(f)
+		_, err := r.answer(ch, f, wrongFor(ch.Code()))
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID})
+	mustBe(t, err, mfa.ErrThrottled)
+	r.challenge(r.enrollGeneric(""))
+}
+
 // TestOwnerIsTold: of wrong codes that are never five in a row the owner is told when the
 // bucket is a third full, and when it is two thirds full, once each until it is empty.
 func TestOwnerIsTold(t *testing.T) {

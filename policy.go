@@ -193,7 +193,7 @@ func (p Policy) GuessProbability(factorType string, window time.Duration) float6
 const likeliestTOTP = 2148.0 / (1 << 31)
 
 // guesses counts the wrong codes given to a factor or, before it was confirmed,
-// to its number.
+// to its number or its user.
 type guesses struct {
 	failures int64     // in a row
 	last     time.Time // of the wrong codes; no more than a full bucket before it is empty
@@ -231,6 +231,15 @@ func (g *guesses) succeed(now time.Time) {
 func (g *guesses) forget(now time.Time) {
 	if g.ahead(now) {
 		g.last, g.bucket, g.told = time.Time{}, time.Time{}, 0
+	}
+}
+
+// forgive forgets wrong codes of a number or a user once the bucket has drained: guessing
+// must not keep a number from being enrolled for ever. A bucket of a clock that was
+// ahead would not drain before that time has come.
+func (g *guesses) forgive(now time.Time) {
+	if !g.bucket.After(now) || g.ahead(now) {
+		*g = guesses{}
 	}
 }
 

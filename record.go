@@ -153,6 +153,8 @@ type user struct {
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
 
+	guesses guesses // wrong codes for what the application delivers codes by, while it is unverified
+
 	later []byte
 }
 
@@ -182,6 +184,7 @@ func (u *user) fields(c *codec) {
 	}
 	c.strings(&u.devices, maxDevices)
 	c.bytes(&u.set)
+	c.guesses(&u.guesses)
 	c.rest(&u.later)
 }
 

@@ -188,15 +188,6 @@ func (n *number) merge(old *number) {
 	n.guesses.told = max(n.guesses.told, old.guesses.told)
 }
 
-// forgive forgets wrong codes once the bucket has drained: a stranger's guessing
-// must not keep a number from being enrolled for ever. A bucket of a clock that was
-// ahead would not drain before that time has come.
-func (n *number) forgive(now time.Time) {
-	if !n.guesses.bucket.After(now) || n.guesses.ahead(now) {
-		n.guesses = guesses{}
-	}
-}
-
 // touch sets the times of a number's record before it is saved.
 func (n *number) touch(now time.Time) {
 	if n.Version == 0 {
