@@ -171,8 +171,11 @@ func (v Verification) Receipt() string {
 // charged then.
 //
 // Messages are limited per number and per user, over all factors: 60 seconds between
-// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day; 3
-// and 5 to a number that is not confirmed. Earlier challenges stay open, and a code
+// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day. To a
+// number that is not confirmed there are 3 an hour and 5 a day, of which 2 are for one
+// user, or for all that enroll it without one; and RetryAfter is rounded up to a minute,
+// since it would tell when somebody else was sent a message. The message whose code
+// confirmed the number does not delay the next one. Earlier challenges stay open, and a code
 // answers its own challenge only: after sending again, keep the new challenge's id,
 // and tell the person to type the newest code. A challenge of a TOTP factor sends
 // nothing and is not limited.
@@ -359,6 +362,11 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		if u != nil {
 			unsent = max(unsent, u.sends.wait(now, sendQuota))
 		}
+		if !f.verified {
+			users := s.keys.numberUsers(f.phone, f.UserID)
+			unsent = max(unsent, n.share(now, users))
+			n.shares = append(n.shares, share{now, users[0]})
+		}
 		if unsent > cooldown[0] && v.ownMessages(now, quota) { // longer than impatience makes it
 			unsent = 0
 			v.device.sends.charge(now)
@@ -377,6 +385,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams) ou
 		}
 	}
 	if wait > 0 {
+		wait = f.told(wait)
 		e := f.event(kind)
 		e.RetryAfter = wait
 		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
@@ -547,6 +556,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	case lane.disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
 	case wait > 0 && !ownLane:
+		wait = f.told(wait)
 		e := f.eventOf(ch, EventThrottled)
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
@@ -620,7 +630,7 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		out.save = append(out.save, v.user)
 	}
 	left := p.MaxAttempts - int(ch.failures)
-	wait := lane.wait(now)
+	wait := f.told(lane.wait(now))
 	if v.ownLane(now) {
 		wait = 0 // on this device
 	} else if lane.disabled {
@@ -630,7 +640,7 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 	}
 	for _, kind := range kinds {
 		e := f.eventOf(ch, kind)
-		e.Failures, e.RetryAfter, e.filling = int(failures), wait, tell && kind == EventFailed
+		e.Failures, e.RetryAfter, e.filling = int(failures), wait, tell
 		out.events = append(out.events, e)
 	}
 	out.err = errInvalidCode(ch.ID, left, wait)
@@ -668,6 +678,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		out.events = append(out.events, e)
 	}
 	if v.number != nil {
+		v.number.sends.forgiven = ch.CreatedAt
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
@@ -682,6 +693,9 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		u.verified(f)
 		if f.Type == TypeSMS {
 			u.sends.since = now
+			if firstUse {
+				u.sends.forgiven = ch.CreatedAt
+			}
 		}
 		u.touch(now)
 		out.save = append(out.save, u)

@@ -682,6 +682,15 @@ func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(
 // can be repeated must not be a new budget.
 func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
 
+// told is a wait as whoever asks may know it. Of a number that is not confirmed it may come
+// of what others did, and tells when they did it to the minute only.
+func (f *factor) told(wait time.Duration) time.Duration {
+	if f.failsOnNumber() {
+		return (wait + time.Minute - 1).Truncate(time.Minute)
+	}
+	return wait
+}
+
 // failsOnUser says whether wrong codes count on the user, for the same reason. (An app's
 // next enrolment has a new secret, which whoever enrolls it is shown.)
 func (f *factor) failsOnUser() bool {

@@ -583,18 +583,14 @@ func TestGenericRoundTrips(t *testing.T) {
 	r := newRig(t)
 	f := r.enrollGeneric(ann)
 	var ch mfa.Challenge
-	for name, call := range map[string]func(){
-		"Challenge":    func() { ch = r.challenge(f) },
-		"a wrong code": func() { _, _ = r.answer(ch, f, wrongFor(ch.Code())) },
-		"a right code": func() { _, _ = r.answer(ch, f, ch.Code()) },
+	for i, calls := range []string{
+		r.calls(func() { ch = r.challenge(f) }),
+		r.calls(func() { _, _ = r.answer(ch, f, wrongFor(ch.Code())) }),
+		r.calls(func() { _, _ = r.answer(ch, f, ch.Code()) }),
 	} {
-		if ch.ID == "" {
-			ch = r.challenge(f)
+		if calls != "Load Save" {
+			t.Errorf("%s calls %q", []string{"Challenge", "a wrong code", "a right code"}[i], calls)
 		}
-		if calls := r.calls(call); calls != "Load Save" {
-			t.Errorf("%s calls %q", name, calls)
-		}
-		ch = mfa.Challenge{}
 	}
 }
 
@@ -682,6 +678,28 @@ func TestOwnerIsTold(t *testing.T) {
 		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
 			t.Errorf("%s: after Reset, told on the days %v", factorType, told)
 		}
+	}
+}
+
+// TestOwnerIsToldAtOnce: of fifty wrong codes at once the 17th and the 34th are told, and
+// not that the bucket is full, which begins a wait.
+func TestOwnerIsToldAtOnce(t *testing.T) {
+	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
+	g.took()
+	var told []int
+	for n := 1; n <= 50; n++ {
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		if e := g.took(); e[0].Notify() {
+			told = append(told, n)
+		}
+		if n%4 == 0 {
+			g.login()
+			g.took()
+			g.mine = mfa.Challenge{}
+		}
+	}
+	if !slices.Equal(told, []int{17, 34}) {
+		t.Errorf("the owner was told of the wrong codes %v", told)
 	}
 }
 

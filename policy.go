@@ -83,6 +83,10 @@ var (
 	unverifiedSendQuota = quota{hour: 3, day: 5} // to a number whose factor is not confirmed
 )
 
+// userShare is how many of a day's messages to a number whose factor is not confirmed can
+// be for one user, so that a stranger cannot use up all of them.
+const userShare = 2
+
 // A Policy changes what may be changed about the limits. The zero value is the
 // recommended one.
 type Policy struct {
@@ -263,8 +267,9 @@ func (g *guesses) wait(now time.Time) time.Duration {
 
 // sends are the messages of the last 24 hours to a number or a user, oldest first.
 type sends struct {
-	times []time.Time
-	since time.Time // the last success: sends before it do not lengthen the cool-down
+	times    []time.Time
+	since    time.Time // the last success: sends before it do not lengthen the cool-down
+	forgiven time.Time // the send whose code confirmed the number: no cool-down follows it
 }
 
 // wait is how long no message may be sent, 0 for not at all.
@@ -277,7 +282,7 @@ func (s *sends) wait(now time.Time, q quota) time.Duration {
 			level++
 		}
 	}
-	if n := len(s.times); n > 0 {
+	if n := len(s.times); n > 0 && !s.times[n-1].Equal(s.forgiven) {
 		pause := cooldown[min(max(level, 1), len(cooldown))-1]
 		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
 	}
@@ -307,7 +312,7 @@ func (s *sends) inDay(now time.Time) int {
 // charge counts one message; it is never refunded.
 func (s *sends) charge(now time.Time) {
 	s.forget(now)
-	s.times = append(s.times, now)
+	s.times, s.forgiven = append(s.times, now), time.Time{}
 }
 
 // forget drops what is older than a day, and what a clock that was ahead noted.
@@ -315,9 +320,13 @@ func (s *sends) forget(now time.Time) {
 	if s.since.After(now.Add(maxSkew)) {
 		s.since = time.Time{}
 	}
-	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool {
-		return !t.Add(24*time.Hour).After(now) || t.After(now.Add(maxSkew))
-	})
+	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool { return dayOver(t, now) })
+}
+
+// dayOver says whether a message no longer counts: a day later, and where a clock that
+// was ahead noted it.
+func dayOver(t, now time.Time) bool {
+	return !t.Add(24*time.Hour).After(now) || t.After(now.Add(maxSkew))
 }
 
 // lapse is when the last of the sends is forgotten.

@@ -132,8 +132,15 @@ type number struct {
 	Record
 	sends   sends
 	guesses guesses // wrong codes while the factor was unverified
+	shares  []share // of the sends those while the factor was unverified, oldest first
 
 	later []byte
+}
+
+// A share is one message to a number that was not confirmed, and whom it was for.
+type share struct {
+	at   time.Time
+	user string // see Keyring.numberUsers
 }
 
 func (n *number) columns() *Record { return &n.Record }
@@ -141,6 +148,15 @@ func (n *number) columns() *Record { return &n.Record }
 func (n *number) fields(c *codec) {
 	c.sends(&n.sends)
 	c.guesses(&n.guesses)
+	size := int64(len(n.shares))
+	c.int(&size)
+	if c.reading {
+		n.shares = make([]share, c.size(size, maxSends))
+	}
+	for i := range n.shares {
+		c.time(&n.shares[i].at)
+		c.string(&n.shares[i].user)
+	}
 	c.rest(&n.later)
 }
 
@@ -347,6 +363,7 @@ func (c *codec) sends(s *sends) {
 		c.time(&s.times[i])
 	}
 	c.time(&s.since)
+	c.time(&s.forgiven)
 }
 
 // size is the length of a list, 0 of one that nobody wrote.
