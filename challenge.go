@@ -56,9 +56,10 @@ type ChallengeParams struct {
 	Device string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
-	// same answer: within 24 hours, for the factor's last four keys, the same
-	// challenge, and no second message. A key whose message could not be sent is free
-	// again. That is one message at most: none, if the process died in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
+	// same answer: within 24 hours the same challenge, and no second message. An SMS factor
+	// remembers its last four keys, and any other factor all of them. A key whose message
+	// could not be sent is free again. That is one message at most: none, if the process died
+	// in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
 	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID. Give
 	// ctx a life of its own, or whoever hangs up voids the challenge. Defaults to none.
 	IdempotencyKey string
@@ -175,8 +176,11 @@ func (v Verification) Receipt() string {
 // charged then.
 //
 // Messages are limited per number and per user, over all factors: 60 seconds between
-// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day; 3
-// and 5 to a number that is not confirmed. Earlier challenges stay open, and a code
+// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day. To a
+// number that is not confirmed there are 3 an hour and 5 a day, of which 2 are for one
+// user, or for all that enroll it without one; and RetryAfter is rounded up to a minute,
+// since it would tell when somebody else was sent a message. The message whose code
+// confirmed the number does not delay the next one. Earlier challenges stay open, and a code
 // answers its own challenge only: after sending again, keep the new challenge's id,
 // and tell the person to type the newest code. A challenge of a TOTP factor sends
 // nothing and is not limited.
@@ -230,11 +234,13 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 // loadChallengeable reads the factor and prepares a challenge of it, whose times
 // decideChallenge sets.
 func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*view, error) {
-	v, err := s.loadFactor(ctx, p.FactorID, p.UserID, toChallenge)
+	now, err := s.now()
 	if err != nil {
 		return nil, err
 	}
-	now, err := s.now()
+	request := p.request()
+	ids := request.challengeIDs(p.FactorID, now)
+	v, records, err := s.loadFactorBeside(ctx, p.FactorID, p.UserID, toChallenge, ids...)
 	if err != nil {
 		return nil, err
 	}
@@ -260,9 +266,16 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 	if err := s.openLane(ctx, nil, v, p.Device); err != nil {
 		return nil, err
 	}
-	var again bool
-	if v.request, again = v.factor.requested(p.request(), now); again {
-		return v, s.loadEarlier(ctx, v)
+	switch {
+	case request == nil:
+	case v.factor.keepsKeys():
+		var again bool
+		if v.request, again = v.factor.requested(request, now); again {
+			return v, s.loadEarlier(ctx, v)
+		}
+	default:
+		ch.ID, ch.asked = ids[0], request.asked
+		return v, s.openEarlier(records, v, ids, now)
 	}
 	return v, nil
 }
@@ -290,6 +303,25 @@ func (s *Service) loadEarlier(ctx context.Context, v *view) error {
 	}
 	if earlier.Status != statusVoid {
 		v.earlier = earlier
+	}
+	return nil
+}
+
+// openEarlier sets the view's earlier challenge to one that its idempotency key gave its
+// id, of at most a day ago.
+func (s *Service) openEarlier(records loaded, v *view, ids []string, now time.Time) error {
+	for _, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		earlier := new(challenge)
+		if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
+			return err
+		}
+		if now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
+			v.earlier, v.request = earlier, request{asked: earlier.asked}
+		}
 	}
 	return nil
 }
@@ -324,7 +356,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, wi
 		wait = 0
 	}
 	out := outcome{save: []stored{ch}}
-	if request != nil {
+	if request != nil && f.keepsKeys() {
 		f.remember(request, now, ch.ID)
 		out.save = append(out.save, f)
 	}
@@ -338,6 +370,11 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, wi
 		unsent := n.sends.wait(now, quota)
 		if u != nil {
 			unsent = max(unsent, u.sends.wait(now, sendQuota))
+		}
+		if !f.verified {
+			users := s.keys.numberUsers(f.phone, f.UserID)
+			unsent = max(unsent, n.share(now, users))
+			n.shares = append(n.shares, share{now, users[0]})
 		}
 		if unsent > cooldown[0] && v.ownMessages(now, quota) { // longer than impatience makes it
 			unsent = 0
@@ -357,6 +394,7 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, wi
 		}
 	}
 	if wait > 0 {
+		wait = f.told(wait)
 		e := f.event(kind)
 		e.RetryAfter = wait
 		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
@@ -400,8 +438,8 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 // enrolment without proof whose owner has since used a recovery code; [ErrFactorDisabled];
 // [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
 // Verification carries the challenge, and the same challenge can be tried again.
-// A wrong code is counted on the challenge and on the factor (on the number, for
-// an SMS factor that is not confirmed). Any other error comes from the store, and
+// A wrong code is counted on the challenge and on the factor (for one that is not
+// confirmed, of TypeSMS on the number, and of TypeGenericOTP on the user). Any other error comes from the store, and
 // the outcome, if it was committed, counts.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
@@ -510,6 +548,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	case lane.disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
 	case wait > 0 && !ownLane:
+		wait = f.told(wait)
 		e := f.eventOf(ch, EventThrottled)
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
@@ -563,11 +602,11 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		kinds = append(kinds, EventReplayed)
 	}
 	ch.failures++
-	failures := int64(0)
+	failures, tell := int64(0), false
 	if ownLane {
 		failures = out.failOwn(now, v)
 	} else {
-		lane.fail(now, p)
+		tell = lane.fail(now, f.maxFailures(p))
 		failures = lane.failures
 		if lane.disabled {
 			kinds = append(kinds, EventDisabled)
@@ -578,8 +617,12 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
+	if f.failsOnUser() {
+		v.user.touch(now)
+		out.save = append(out.save, v.user)
+	}
 	left := p.MaxAttempts - int(ch.failures)
-	wait := lane.wait(now)
+	wait := f.told(lane.wait(now))
 	if v.ownLane(now) {
 		wait = 0 // on this device
 	} else if lane.disabled {
@@ -589,7 +632,7 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 	}
 	for _, kind := range kinds {
 		e := f.eventOf(ch, kind)
-		e.Failures, e.RetryAfter = int(failures), wait
+		e.Failures, e.RetryAfter, e.filling = int(failures), wait, tell
 		out.events = append(out.events, e)
 	}
 	out.err = errInvalidCode(ch.ID, left, wait)
@@ -617,7 +660,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 	if ownLane {
 		v.device.failures = 0
 	} else {
-		lane.succeed()
+		lane.succeed(now)
 	}
 	f.verified, f.success = true, now
 	f.setStatus(now)
@@ -627,6 +670,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		out.events = append(out.events, e)
 	}
 	if v.number != nil {
+		v.number.sends.forgiven = ch.CreatedAt
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
@@ -637,6 +681,9 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		u.verified(f)
 		if f.Type == TypeSMS {
 			u.sends.since = now
+			if firstUse {
+				u.sends.forgiven = ch.CreatedAt
+			}
 		}
 		u.touch(now)
 		out.save = append(out.save, u)
@@ -686,12 +733,16 @@ func match(code string, candidates []string) int {
 	return matched
 }
 
-// lane is where wrong codes count: on the factor, or on the number while the
-// factor is not confirmed.
+// lane is where wrong codes count: on the factor or, while the factor is not confirmed
+// and its enrolment could be repeated, on the number or the user.
 func (v *view) lane(now time.Time) *guesses {
-	if v.factor.failsOnNumber() {
-		v.number.forgive(now)
+	switch {
+	case v.factor.failsOnNumber():
+		v.number.guesses.forgive(now)
 		return &v.number.guesses
+	case v.factor.failsOnUser() && v.user != nil:
+		v.user.guesses.forgive(now)
+		return &v.user.guesses
 	}
 	return &v.factor.guesses
 }

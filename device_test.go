@@ -536,7 +536,7 @@ func TestDevicesAreNoBudget(t *testing.T) {
 		want   int
 	}{
 		"confirmed":     {func(r *rig) enrolled { return r.phone(ann, phone) }, 13},
-		"not confirmed": {func(r *rig) enrolled { return r.enrollSMS(ann, phone) }, 5},
+		"not confirmed": {func(r *rig) enrolled { return r.enrollSMS(ann, phone) }, 2},
 	} {
 		r := newRig(t)
 		own := r.totp(ann)

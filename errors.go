@@ -122,7 +122,8 @@ type Error struct {
 	ID string `json:"-"`
 
 	// RetryAfter is how long to wait before the next call can be answered, in whole
-	// milliseconds: round it up for an HTTP header. It is set with ErrThrottled, and
+	// milliseconds, and for a number that is not confirmed in whole minutes: round it up
+	// for an HTTP header. It is set with ErrThrottled, and
 	// with ErrInvalidCode when this wrong code began a wait. 0 means no wait; the
 	// wrong code that disables a factor has none, and AttemptsLeft 0.
 	RetryAfter time.Duration `json:"-"`

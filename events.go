@@ -55,6 +55,8 @@ type Event struct {
 	// RetryAfter is the wait, with EventThrottled and EventMessageRefused, and with
 	// EventFailed when this wrong code began one.
 	RetryAfter time.Duration
+
+	filling bool // with EventFailed: see Notify
 }
 
 // Notify says whether the owner should be told, by another way than the one that
@@ -66,9 +68,15 @@ type Event struct {
 //   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
 //     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
+//   - EventFailed with the wrong code that makes the leaky bucket of 50 a third full, and
+//     the one that makes it two thirds full, once each until it is empty: the owner's own
+//     logins in between do not empty it;
 //   - EventDeviceStolen.
 //
 // EventReplaced is none: what took the place raises one of its own.
+//
+// How full the bucket is, only an Event knows that OnEvent was called with: ask there, and
+// not a copy that went through JSON or a queue.
 func (e Event) Notify() bool {
 	switch e.Kind {
 	case EventFirstUse, EventReset, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
@@ -76,7 +84,7 @@ func (e Event) Notify() bool {
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified
 	case EventFailed:
-		return e.Failures == suspicious || e.Failures == 2*suspicious || e.Failures == 4*suspicious
+		return e.filling || e.Failures == suspicious || e.Failures == 2*suspicious || e.Failures == 4*suspicious
 	}
 	return false
 }

@@ -73,7 +73,9 @@ type EnrollParams struct {
 
 	// GenericOTP enrolls whatever the application delivers codes by, such as push or a
 	// voice call: each challenge hands it one, by [Challenge.Code]. (NIST SP 800-63B-4
-	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver.
+	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver. Wrong codes before it is
+	// confirmed count on the user, so that enrolling again is no new budget. Without a UserID
+	// they count on the factor alone: limit how often such a person enrolls.
 	GenericOTP bool
 
 	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
@@ -526,12 +528,13 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 
 // Reset clears the failures of a factor, its wait and its being disabled. Call it
 // for a person who has proved by other means who they are. It never makes a used
-// code valid again, and gives no messages back. For an SMS factor that is not
-// confirmed yet it clears the failures of the number.
+// code valid again, and gives no messages back. Of a factor that is not confirmed yet it
+// clears the failures that count elsewhere: of TypeSMS those of the number, of
+// TypeGenericOTP those of the user.
 func (s *Service) Reset(ctx context.Context, p FactorParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withNumber) }
+	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withCount) }
 	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
-		f, n := v.factor, v.number
+		f, n, u := v.factor, v.number, v.user
 		if f.lapsed(now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
@@ -542,6 +545,11 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 			n.guesses = guesses{}
 			n.touch(now)
 			out.saveNumber(v)
+		}
+		if u != nil {
+			u.guesses = guesses{}
+			u.touch(now)
+			out.save = append(out.save, u)
 		}
 		return struct{}{}, out
 	})
@@ -555,50 +563,55 @@ const (
 	withUser    loading = iota // its user's record, which must agree with it
 	toChallenge                // the same, and the number of an SMS factor
 	whatIsLeft                 // its user's record if it is there: for operators
-	withNumber                 // the number alone, while it is the number that counts failures
+	withCount                  // the number or the user, while it is that which counts failures
 	toReseal                   // the number of an SMS factor alone
 )
 
 // loadFactor reads a factor that the user may reach, and what belongs to it.
 func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading) (*view, error) {
+	v, _, err := s.loadFactorBeside(ctx, id, userID, how)
+	return v, err
+}
+
+// loadFactorBeside is loadFactor, with the records of other ids in the same read.
+func (s *Service) loadFactorBeside(ctx context.Context, id, userID string, how loading, others ...string) (*view, loaded, error) {
 	if err := checkCaller(userID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if !wellFormed(factorPrefix, id) {
-		return nil, errNotFound(kindFactor, id)
+		return nil, nil, errNotFound(kindFactor, id)
 	}
-	records, err := s.load(ctx, id)
+	records, err := s.load(ctx, append([]string{id}, others...)...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v := new(view)
 	if err := s.openFactor(records, v, id, userID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if v.factor == nil {
-		return nil, errNotFound(kindFactor, id)
+		return nil, nil, errNotFound(kindFactor, id)
 	}
 	f := v.factor
-	switch how {
-	case withUser, toChallenge:
+	switch {
+	case how == withUser, how == toChallenge, how == withCount && f.failsOnUser():
 		if err := s.openUser(records, v); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-	case whatIsLeft:
+	case how == whatIsLeft:
 		if rec, ok := records.find(f.Parent); ok {
 			v.user = new(user)
 			if err := s.keys.opened(rec, kindUser, v.user); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
-	case withNumber, toReseal:
 	}
-	if how == withNumber && f.failsOnNumber() || (how == toChallenge || how == toReseal) && f.Type == TypeSMS {
+	if how == withCount && f.failsOnNumber() || (how == toChallenge || how == toReseal) && f.Type == TypeSMS {
 		if err := s.loadNumber(ctx, v); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	return v, nil
+	return v, records, nil
 }
 
 // openFactor sets the view's factor unless it is not there or not the user's.
@@ -640,6 +653,29 @@ func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(
 // can be repeated must not be a new budget.
 func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
 
+// told is a wait as whoever asks may know it. Of a number that is not confirmed it may come
+// of what others did, and tells when they did it to the minute only.
+func (f *factor) told(wait time.Duration) time.Duration {
+	if f.failsOnNumber() {
+		return (wait + time.Minute - 1).Truncate(time.Minute)
+	}
+	return wait
+}
+
+// failsOnUser says whether wrong codes count on the user, for the same reason. (An app's
+// next enrolment has a new secret, which whoever enrolls it is shown.)
+func (f *factor) failsOnUser() bool {
+	return f.Type == TypeGenericOTP && !f.verified && f.UserID != ""
+}
+
+// maxFailures is how many wrong codes in a row disable the factor, 0 for none.
+func (f *factor) maxFailures(p Policy) int {
+	if f.Type == TypeRecoveryCodes {
+		return 0 // 120 bits are not guessed
+	}
+	return p.MaxFailures
+}
+
 // needsUser says whether a challenge or its verification involves the user's record.
 func (f *factor) needsUser() bool { return !f.verified || f.Type == TypeSMS }
 
@@ -674,7 +710,7 @@ func (u *user) touch(now time.Time) {
 		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
 	}
 	u.sends.forget(now)
-	u.ExpiresAt = later(now, u.sends.lapse())
+	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
 	for _, m := range u.factors {
 		if m.verified {
 			u.ExpiresAt = time.Time{}

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -264,26 +266,46 @@ func TestRightCodeInBurst(t *testing.T) {
 }
 
 // TestLostRaces: who loses eight races is told to come back in a second, the same
-// for a right and a wrong code.
-func TestLostRaces(t *testing.T) {
+// for a right and a wrong code. Between them there are pauses that grow, and none of two
+// callers has the same.
+func TestLostRaces(t *testing.T) { synctest.Test(t, lostRaces) }
+
+//nolint:thelper // it is the test
+func lostRaces(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	ch := r.challenge(f)
+	var lost []time.Time
 	r.store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
+			lost = append(lost, time.Now())
 			return fmt.Errorf("somebody was quicker: %w", mfa.ErrConflict)
 		}
 		return nil
 	}
 	calls := len(r.store.Calls())
 	var told [2]mfa.Error
+	var took [2]time.Duration
 	for i, code := range []string{r.right(f), r.wrong(f)} {
+		lost = nil
 		v, err := r.answer(ch, f, code)
+		for n := 1; n < len(lost); n++ {
+			if pause, longest := lost[n].Sub(lost[n-1]), 4*time.Millisecond<<(n-1); pause >= longest {
+				t.Errorf("pause %d was %s, want less than %s", n, pause, longest)
+			}
+		}
+		took[i] = lost[len(lost)-1].Sub(lost[0])
+		if !time.Now().Equal(lost[len(lost)-1]) {
+			t.Error("there was a pause after the last race")
+		}
 		mustBe(t, err, mfa.ErrThrottled)
 		told[i] = *refusal(t, err)
 		if v != (mfa.Verification{}) {
 			t.Errorf("a lost race came with %+v", v)
 		}
+	}
+	if took[0] == took[1] || min(took[0], took[1]) < 8*time.Millisecond { // each a chance of 1e-8
+		t.Errorf("pauses of %s and %s in all", took[0], took[1])
 	}
 	if told[0] != told[1] || told[0].RetryAfter != time.Second || told[0].ID != ch.ID {
 		t.Errorf("right code: %+v, wrong code: %+v; want the same, 1s", told[0], told[1])
@@ -291,6 +313,37 @@ func TestLostRaces(t *testing.T) {
 	if n := len(r.store.Calls()) - calls; n != 2*8*2 {
 		t.Errorf("%d store calls, want 8 times a read and a write for each", n)
 	}
+}
+
+// TestHangUpInAPause: a caller who hangs up after a lost race is told so at once, and
+// nothing else.
+func TestHangUpInAPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		f := r.totp(ann)
+		ch := r.challenge(f)
+		ctx, hangUp := context.WithCancel(t.Context())
+		loads := 0
+		r.store.Before = func(_ context.Context, c mfatest.Call) error {
+			if c.Method != "Save" {
+				loads++
+				return nil
+			}
+			hangUp()
+			return mfa.ErrConflict
+		}
+		r.took()
+		for _, code := range []string{r.right(f), r.wrong(f)} {
+			begin := time.Now()
+			v, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
+			if loads == 0 || !errors.Is(err, context.Canceled) || v != (mfa.Verification{}) || !time.Now().Equal(begin) {
+				t.Errorf("after %s: %+v, %v", time.Since(begin), v, err)
+			}
+		}
+		if events := r.took(); len(events) > 0 {
+			t.Errorf("events %+v", events)
+		}
+	})
 }
 
 func TestDefaultsThrottle(t *testing.T) {
@@ -448,6 +501,247 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 	}
 	if first != 50 || failed != 99 { // the hundredth comes when the 30 days are over
 		t.Errorf("%d wrong codes at once and %d in 30 days, want 50 and 99", first, failed)
+	}
+}
+
+// enrollGeneric enrolls what the application delivers codes by.
+func (r *rig) enrollGeneric(userID string) enrolled {
+	r.t.Helper()
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, GenericOTP: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return enrolled{Factor: enr.Factor}
+}
+
+// guessGeneric enrolls anew and guesses, until a guess has to wait, and says how many were
+// answered at once.
+func (r *rig) guessGeneric(userID string) (answered int, refused error) {
+	r.t.Helper()
+	for {
+		f := r.enrollGeneric(userID)
+		ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true})
+		for err == nil {
+			if _, err = r.answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
+				answered++
+				err = nil
+			}
+		}
+		if !errors.Is(err, mfa.ErrTooManyAttempts) || answered > 100 {
+			return answered, err
+		}
+	}
+}
+
+// TestEnrolGenericAgain: whoever enrolls what the application delivers codes by, guesses,
+// and enrolls again, has one budget: that of the user, which no other factor shares.
+func TestEnrolGenericAgain(t *testing.T) {
+	r := newRig(t)
+	app, number := r.totp(ann), r.phone(ann, phone)
+	answered, err := r.guessGeneric(ann)
+	if mustBe(t, err, mfa.ErrThrottled); answered != 5 || refusal(t, err).RetryAfter != 30*time.Second {
+		t.Errorf("%d wrong codes at once, then %v; want 5 and a wait of 30s", answered, err)
+	}
+	if answered, _ := r.guessGeneric("user_bob"); answered != 5 {
+		t.Errorf("another user has %d", answered)
+	}
+	r.login(app)
+	r.login(number)
+	for total := 5; total < 30; total += answered {
+		if answered, err = r.guessGeneric(ann); errors.Is(err, mfa.ErrThrottled) {
+			r.clock.Advance(refusal(t, err).RetryAfter)
+		}
+	}
+	_, err = r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.login(app)
+
+	f := r.enrollGeneric(ann)
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Fatal(err)
+	}
+	ch := r.patientChallenge(f)
+	_, err = r.answer(ch, f, wrongFor(ch.Code()))
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if _, err := r.answer(ch, f, ch.Code()); err != nil {
+		t.Errorf("after Reset: %v", err)
+	}
+	for range 2 { // the confirmed one has a count of its own, and the user's row is forgotten
+		ch = r.challenge(f)
+		for range 2 {
+			_, err = r.answer(ch, f, wrongFor(ch.Code()))
+			mustBe(t, err, mfa.ErrInvalidCode)
+		}
+	}
+	if answered, _ := r.guessGeneric(ann); answered != 5 {
+		t.Errorf("beside wrong codes for the confirmed one, %d", answered)
+	}
+}
+
+// TestGenericRoundTrips: counting on the user costs no read and no write more.
+func TestGenericRoundTrips(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollGeneric(ann)
+	var ch mfa.Challenge
+	for i, calls := range []string{
+		r.calls(func() { ch = r.challenge(f) }),
+		r.calls(func() { _, _ = r.answer(ch, f, wrongFor(ch.Code())) }),
+		r.calls(func() { _, _ = r.answer(ch, f, ch.Code()) }),
+	} {
+		if calls != "Load Save" {
+			t.Errorf("%s calls %q", []string{"Challenge", "a wrong code", "a right code"}[i], calls)
+		}
+	}
+}
+
+// TestGenericIsForgiven: the count stays as long as its bucket is not empty, though nothing
+// else is left of the user, and is forgotten then.
+func TestGenericIsForgiven(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+	_, err := r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(5*drain - time.Minute)
+	if _, err := r.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.guessGeneric(ann)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	r.clock.Advance(2 * time.Minute)
+	if answered, _ := r.guessGeneric(ann); answered != 5 {
+		t.Errorf("once the bucket was empty, %d wrong codes", answered)
+	}
+}
+
+// TestGenericWithoutOwner: without a user there is none to count on; each enrolment has a
+// count of its own.
+func TestGenericWithoutOwner(t *testing.T) {
+	r := newRig(t)
+	f := r.enrollGeneric("")
+	for range 5 {
+		ch := r.patientChallenge(f)
+		_, err := r.answer(ch, f, wrongFor(ch.Code()))
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID})
+	mustBe(t, err, mfa.ErrThrottled)
+	r.challenge(r.enrollGeneric(""))
+}
+
+// TestOwnerIsTold: of wrong codes that are never five in a row the owner is told when the
+// bucket is a third full, and when it is two thirds full, once each until it is empty.
+func TestOwnerIsTold(t *testing.T) {
+	for _, factorType := range []string{mfa.TypeGenericOTP, mfa.TypeTOTP} {
+		g := newGuesser(t, factorType, mfa.Policy{}, 0)
+		g.took()
+		// tries are four wrong codes a day, and a login.
+		tries := func(days int) (told []int, guesses int) {
+			for day := 1; day <= days; day++ {
+				g.clock.Advance(aDay)
+				g.mine = mfa.Challenge{}
+				for range 4 {
+					if err := g.guess(g.clock.Now()); err == nil || !errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
+						t.Fatal(err)
+					}
+				}
+				g.login()
+				for _, e := range g.took() {
+					if e.Kind == mfa.EventFailed {
+						guesses++
+					}
+					if e.Notify() {
+						told = append(told, day)
+					}
+					if e.Notify() && e.Kind != mfa.EventFailed {
+						t.Errorf("%s, day %d: %+v", factorType, day, e)
+					}
+				}
+			}
+			return told, guesses
+		}
+		told, guesses := tries(365)
+		// Four come in and 1.67 drain each day: 17 on the seventh, 34 on the fourteenth.
+		if !slices.Equal(told, []int{7, 14}) || guesses < 600 {
+			t.Errorf("%s: of %d wrong codes in a year the owner was told on the days %v", factorType, guesses, told)
+		}
+		g.clock.Advance(20 * aDay) // not empty yet
+		if told, _ := tries(14); len(told) > 0 {
+			t.Errorf("%s: told again on the days %v, while the bucket was never empty", factorType, told)
+		}
+		g.clock.Advance(40 * aDay)
+		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
+			t.Errorf("%s: once the bucket was empty, told on the days %v", factorType, told)
+		}
+		if err := g.Reset(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann}); err != nil {
+			t.Fatal(err)
+		}
+		g.took()
+		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
+			t.Errorf("%s: after Reset, told on the days %v", factorType, told)
+		}
+	}
+}
+
+// TestOwnerIsToldAtOnce: of fifty wrong codes at once the 17th and the 34th are told, and
+// not that the bucket is full, which begins a wait.
+func TestOwnerIsToldAtOnce(t *testing.T) {
+	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
+	g.took()
+	var told []int
+	for n := 1; n <= 50; n++ {
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		if e := g.took(); e[0].Notify() {
+			told = append(told, n)
+		}
+		if n%4 == 0 {
+			g.login()
+			g.took()
+			g.mine = mfa.Challenge{}
+		}
+	}
+	if !slices.Equal(told, []int{17, 34}) {
+		t.Errorf("the owner was told of the wrong codes %v", told)
+	}
+}
+
+// TestSlowTypos: a person who mistypes once a day is told nothing.
+func TestSlowTypos(t *testing.T) {
+	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
+	g.took()
+	for range 365 {
+		g.clock.Advance(aDay)
+		g.mine = mfa.Challenge{}
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		g.login()
+	}
+	for _, e := range g.took() {
+		if e.Notify() {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestRecoveryCodesAreNeverDisabled: wrong recovery codes begin waits, however many there
+// are and whatever the policy, and the right one gets in after them.
+func TestRecoveryCodesAreNeverDisabled(t *testing.T) {
+	for _, policy := range []mfa.Policy{{}, {MaxFailures: 1}} {
+		g := newGuesser(t, mfa.TypeRecoveryCodes, policy, 0)
+		if n := g.attack(30 * aDay); n < 60 {
+			t.Errorf("%d wrong codes in 30 days under %+v", n, policy)
+		}
+		got, err := g.Factor(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann})
+		if err != nil || got.Status != mfa.StatusVerified {
+			t.Errorf("under %+v: %v, %v", policy, got, err)
+		}
+		g.mine = mfa.Challenge{}
+		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
+		if events := kinds(g.took()); !slices.Equal(events, []string{mfa.EventFailed}) {
+			t.Errorf("under %+v: events %v", policy, events)
+		}
+		_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter > drain {
+			t.Errorf("under %+v: %v", policy, err)
+		}
+		g.login()
 	}
 }
 

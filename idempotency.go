@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"time"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // A request is what is remembered of a call that had an idempotency key: enough to
@@ -59,6 +61,33 @@ func (f *factor) requested(r *request, now time.Time) (request, bool) {
 		}
 	}
 	return request{}, false
+}
+
+// keepsKeys says whether the factor remembers the keys of its challenges. Where no message
+// is sent, a challenge is found by an id that is made of its key, so that those who make
+// challenges do not write the factor: its owner's logins would lose races to them.
+func (f *factor) keepsKeys() bool { return f.Type == TypeSMS }
+
+// challengeIDs are those that this request's challenge can have, by a clock of the same
+// day, which is the first, and of the days before and after. The time in each is the
+// beginning of its day.
+func (r *request) challengeIDs(factorID string, now time.Time) []string {
+	if r == nil {
+		return nil
+	}
+	var ids []string
+	for _, days := range [...]time.Duration{0, -1, 1} {
+		day := ulid.Timestamp(now.Add(days * keepRequest).Truncate(keepRequest))
+		h := hmac.New(sha256.New, r.key)
+		h.Write([]byte(factorID))
+		h.Write(binary.BigEndian.AppendUint64(nil, day))
+		var id ulid.ULID
+		// Both fail on what cannot be: a day after 10889, and a part of another length.
+		if id.SetTime(day) == nil && id.SetEntropy(h.Sum(nil)[:10]) == nil {
+			ids = append(ids, challengePrefix+id.String())
+		}
+	}
+	return ids
 }
 
 // remember keeps a request, in the place of an earlier one with its key, and of

@@ -9,6 +9,7 @@ import (
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
 )
 
 func (r *rig) challengeWith(key string, f enrolled, change ...func(*mfa.ChallengeParams)) (mfa.Challenge, error) {
@@ -56,34 +57,105 @@ func TestChallengeAgain(t *testing.T) {
 	}
 }
 
-// TestChallengeKeyOfAnother: a key with other parameters is refused and sends nothing; on
-// another factor it is another key.
+// TestChallengeKeyOfAnother: a key with other parameters is refused and sends nothing, so
+// that neither the owner and an operator share it, nor two actions; on another factor it
+// is another key.
 func TestChallengeKeyOfAnother(t *testing.T) {
-	r := newRig(t)
-	f, other := r.phone(ann, phone), r.phone("user_bob", "+12125551234")
-	if _, err := r.challengeWith("key", f); err != nil {
-		t.Fatal(err)
+	for _, factorType := range factorTypes {
+		t.Run(factorType, func(t *testing.T) {
+			g := newGuesser(t, factorType, mfa.Policy{}, 0)
+			r, f := g.rig, g.f
+			others := []enrolled{g.phone("user_bob", "+12125551234"), g.totp("user_eve")}
+			pay := func(p *mfa.ChallengeParams) { p.Action = proof.ActionOf("pay", "EUR 5.00") }
+			first, err := r.challengeWith("key", f, pay)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.clock.Advance(time.Hour)
+			sends, saves := r.sms.Sends(), len(r.store.Calls("Save"))
+			for name, change := range map[string]func(*mfa.ChallengeParams){
+				"template":       func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
+				"user":           func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
+				"confirm":        func(p *mfa.ChallengeParams) { p.Confirm = true },
+				"another action": func(p *mfa.ChallengeParams) { p.Action = proof.ActionOf("pay", "EUR 500.00") },
+				"no action":      func(p *mfa.ChallengeParams) { p.Action = proof.Action{} },
+			} {
+				_, err := r.challengeWith("key", f, pay, change)
+				if e := refusal(t, err); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" || e.ID != f.ID {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			if again, err := r.challengeWith("key", f, pay); err != nil || again.ID != first.ID {
+				t.Errorf("the same again: %+v, %v", again, err)
+			}
+			if r.sms.Sends() != sends || len(r.store.Calls("Save")) != saves {
+				t.Error("something was sent or written")
+			}
+			for _, other := range others {
+				if _, err := r.challengeWith("key", other); err != nil {
+					t.Errorf("another factor, %s: %v", other.Type, err)
+				}
+			}
+			_, err = r.challengeWith(strings.Repeat("k", 256), f)
+			mustBe(t, err, mfa.ErrInvalidParameter)
+		})
 	}
-	r.clock.Advance(time.Hour)
-	sends, saves := r.sms.Sends(), len(r.store.Calls("Save"))
-	for name, change := range map[string]func(*mfa.ChallengeParams){
-		"template": func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
-		"user":     func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
-		"confirm":  func(p *mfa.ChallengeParams) { p.Confirm = true },
-	} {
-		_, err := r.challengeWith("key", f, change)
-		if e := refusal(t, err); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" || e.ID != f.ID {
-			t.Errorf("%s: %v", name, err)
+}
+
+// TestKeyedChallengeLeavesTheFactor: of a factor that sends no message, a challenge with a
+// key is remembered without a write of the factor, which a login would lose a race to; and
+// the same call again reads once.
+func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
+	for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+		g := newGuesser(t, factorType, mfa.Policy{}, 0)
+		before := g.record("factor").Version
+		first, err := g.challengeWith("key", g.f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := g.record("factor").Version; after != before {
+			t.Errorf("%s: the factor was written: version %d, then %d", factorType, before, after)
+		}
+		var again mfa.Challenge
+		if calls := g.calls(func() { again, err = g.challengeWith("key", g.f) }); calls != "Load" || err != nil || again.ID != first.ID || again.Code() != first.Code() {
+			t.Errorf("%s: again it calls %q, with %+v, %v", factorType, calls, again, err)
 		}
 	}
-	if r.sms.Sends() != sends || len(r.store.Calls("Save")) != saves {
-		t.Error("something was sent or written")
+}
+
+// TestKeyAtMidnight: a call is known again in the night, and by a process whose clock is a
+// little behind; and once the key is free, the new challenge is the one that is known.
+func TestKeyAtMidnight(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ask := func(at time.Time, key string) string {
+		t.Helper()
+		r.clock.Set(at)
+		ch, err := r.challengeWith(key, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ch.ID
 	}
-	if _, err := r.challengeWith("key", other); err != nil {
-		t.Errorf("another factor: %v", err)
+	midnight := r.clock.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	for key, apart := range map[string][2]time.Duration{
+		"a night":            {-time.Second, time.Second},
+		"a clock behind":     {time.Second, -time.Second},
+		"a day":              {0, 24 * time.Hour},
+		"the end of one":     {-time.Millisecond, 24*time.Hour - time.Millisecond},
+		"the same day":       {0, 24*time.Hour - time.Millisecond},
+		"a moment in itself": {0, 0},
+	} {
+		if first, again := ask(midnight.Add(apart[0]), key), ask(midnight.Add(apart[1]), key); first != again {
+			t.Errorf("%s: %s, then %s", key, first, again)
+		}
 	}
-	_, err := r.challengeWith(strings.Repeat("k", 256), f)
-	mustBe(t, err, mfa.ErrInvalidParameter)
+	noon := midnight.Add(12 * time.Hour)
+	first := ask(noon, "daily")
+	second := ask(noon.Add(24*time.Hour+time.Millisecond), "daily")
+	if again := ask(noon.Add(47*time.Hour), "daily"); second == first || again != second {
+		t.Errorf("%s, a day later %s, and again %s", first, second, again)
+	}
 }
 
 // TestChallengeKeyIsFreeAgain: a message that could not be sent does not use up the key.
@@ -106,25 +178,32 @@ func TestChallengeKeyIsFreeAgain(t *testing.T) {
 	}
 }
 
-// TestLastFourKeys: a factor remembers four challenges.
+// TestLastFourKeys: an SMS factor remembers four challenges; of an app each is remembered.
 func TestLastFourKeys(t *testing.T) {
-	r := newRig(t)
-	f := r.totp(ann)
-	first := map[string]string{}
-	for _, key := range []string{"a", "b", "c", "d", "e"} {
-		ch, err := r.challengeWith(key, f)
-		if err != nil {
-			t.Fatal(err)
+	for _, four := range []bool{true, false} {
+		r := newRig(t)
+		f := r.phone(ann, phone)
+		if !four {
+			f = r.totp(ann)
 		}
-		first[key] = ch.ID
-	}
-	for _, key := range []string{"b", "c", "d", "e", "a"} {
-		ch, err := r.challengeWith(key, f)
-		if err != nil {
-			t.Fatal(err)
+		first := map[string]string{}
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			r.clock.Advance(time.Hour)
+			ch, err := r.challengeWith(key, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first[key] = ch.ID
 		}
-		if same := ch.ID == first[key]; same != (key != "a") {
-			t.Errorf("key %s: the same challenge: %t", key, same)
+		r.clock.Advance(time.Hour)
+		for _, key := range []string{"b", "c", "d", "e", "a"} {
+			ch, err := r.challengeWith(key, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if same := ch.ID == first[key]; same != (key != "a" || !four) {
+				t.Errorf("%s, key %s: the same challenge: %t", f.Type, key, same)
+			}
 		}
 	}
 }

@@ -166,6 +166,19 @@ func (r *Keyring) numberIDs(e164 string) []string {
 	return ids
 }
 
+// numberUsers returns what stands for a user in the record of a phone number, one for each
+// key: an HMAC, so that the record names nobody. No user id and no number has a 0 in it,
+// so this is no numberIDs.
+func (r *Keyring) numberUsers(e164, userID string) []string {
+	var users []string
+	for _, k := range r.keys() {
+		mac := hmac.New(sha256.New, k.number)
+		mac.Write([]byte(e164 + "\x00" + userID))
+		users = append(users, string(mac.Sum(nil)[:16]))
+	}
+	return users
+}
+
 // A key is one AES-256 key with what XAES-256-GCM (C2SP) keeps ready: the AES
 // block cipher and the CMAC subkey K1, and the derived keys that it used lately.
 type key struct {

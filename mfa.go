@@ -25,9 +25,11 @@ package mfa
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/big"
 	"time"
 )
 
@@ -211,8 +213,8 @@ type outcome struct {
 }
 
 // transact is the life of every call that writes: load, decide, commit, and only
-// then tell. Whoever lost a race loads and decides again. id is what a caller who
-// lost too many is told about.
+// then tell. Whoever lost a race loads and decides again, after a pause. id is what a
+// caller who lost too many is told about.
 func transact[T any](ctx context.Context, s *Service, id string,
 	load func(context.Context) (*view, error),
 	decide func(now time.Time, v *view) (T, outcome),
@@ -221,7 +223,11 @@ func transact[T any](ctx context.Context, s *Service, id string,
 	if _, err := s.now(); err != nil {
 		return none, err
 	}
+	lost := 0
 	for range maxRaces {
+		if err := pause(ctx, lost); err != nil {
+			return none, err
+		}
 		v, err := agreed(func() (*view, error) { return load(ctx) })
 		if err != nil {
 			return none, err
@@ -236,6 +242,7 @@ func transact[T any](ctx context.Context, s *Service, id string,
 		}
 		switch err := s.commit(ctx, commitTimeout, out); {
 		case errors.Is(err, ErrConflict):
+			lost++
 			continue
 		case err != nil:
 			return none, err
@@ -247,6 +254,23 @@ func transact[T any](ctx context.Context, s *Service, id string,
 		return told, out.err
 	}
 	return none, errThrottled(id, raceWait)
+}
+
+// pause lets the winner of a race go on. It is random, and longer after each race that
+// was lost, so that those who met do not meet again.
+func pause(ctx context.Context, lost int) error {
+	if lost == 0 {
+		return nil
+	}
+	longest := big.NewInt(int64(racePause) << (lost - 1))
+	d, err := rand.Int(rand.Reader, longest)
+	if err != nil {
+		return fmt.Errorf("mfa: pausing after a lost race: %w", err)
+	}
+	if !wait(ctx, time.Duration(d.Int64())) {
+		return fmt.Errorf("mfa: pausing after a lost race: %w", ctx.Err())
+	}
+	return nil
 }
 
 // commit writes an outcome, all of it or nothing. It is the only place that

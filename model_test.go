@@ -31,7 +31,10 @@ type modelChallenge struct {
 type history struct {
 	row, ever, sent []time.Time // wrong codes since the last right one and since Reset; messages
 	since           time.Time   // messages up to then do not lengthen the cool-down
+	forgiven        time.Time   // the latest message, if its code confirmed the number
 	disabled        bool
+
+	shares map[string][]time.Time // of a number's messages those before it was confirmed, by user
 }
 
 func (f *modelFactor) lapsed(now time.Time) bool {
@@ -82,6 +85,9 @@ func (h *history) sendWait(now, since time.Time, hour, day int) time.Duration {
 	recent.forget(now)
 	lately := slices.DeleteFunc(slices.Clone(recent.sent), func(t time.Time) bool { return !t.After(since) })
 	pause := []time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately), 5)]
+	if n := len(recent.sent); n > 0 && recent.sent[n-1].Equal(h.forgiven) {
+		pause = 0
+	}
 	return max(until(now, recent.sent, 1, pause*time.Minute), until(now, recent.sent, hour, time.Hour), until(now, recent.sent, day, 24*time.Hour))
 }
 
@@ -112,14 +118,33 @@ func (f *modelFactor) challenge(now time.Time, confirm, hasVerified bool) (time.
 		}
 		wait = max(wait, h.sendWait(now, since[h], quota[0], quota[1]))
 	}
+	if f.counted() {
+		own := history{sent: slices.Clone(f.number.shares[f.owner])}
+		own.forget(now)
+		wait = max(wait, until(now, own.sent, 2, 24*time.Hour))
+	}
 	if wait > 0 {
 		return wait, mfa.ErrThrottled
 	}
 	for h := range quotas {
 		h.forget(now)
-		h.sent, h.since = append(h.sent, now), since[h]
+		h.sent, h.since, h.forgiven = append(h.sent, now), since[h], time.Time{}
+	}
+	if f.counted() {
+		f.number.shares[f.owner] = append(f.number.shares[f.owner], now)
 	}
 	return 0, nil
+}
+
+// counted says whether the factor's waits are those of a number that is not confirmed.
+func (f *modelFactor) counted() bool { return f.secret == "" && !f.verified }
+
+// told is a wait as the factor's user is told it.
+func (f *modelFactor) told(wait time.Duration) time.Duration {
+	if f.counted() {
+		return (wait + time.Minute - 1).Truncate(time.Minute)
+	}
+	return wait
 }
 
 // verify says which wait Verify names, and what it answers to six digits, or to what
@@ -162,6 +187,12 @@ func (ch *modelChallenge) verify(now time.Time, code string, isCode bool) (time.
 	}
 	if f.user != nil && f.secret == "" {
 		f.user.since = now
+	}
+	if f.counted() {
+		f.number.forgiven = ch.created
+		if f.user != nil {
+			f.user.forgiven = ch.created
+		}
 	}
 	guessed.row, ch.verified, f.verified, f.success = nil, true, true, now
 	return 0, nil

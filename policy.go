@@ -27,12 +27,15 @@ const (
 	bucketSize  = 50
 	bucketDrain = 14*time.Hour + 24*time.Minute
 
+	maxSkew = time.Hour // what is noted further in the future is of a clock that was ahead
+
 	maxFactors        = 10
 	maxMembers        = 16 // with those that are to replace others
 	maxSends          = 32 // that are remembered; a day has 10
 	unverifiedLapse   = 24 * time.Hour
 	keepLapsed        = 24 * time.Hour
 	maxRaces          = 8
+	racePause         = 4 * time.Millisecond // at most, after the first; twice that after the next
 	raceWait          = time.Second
 	commitTimeout     = 5 * time.Second
 	voidTimeout       = 2 * time.Second
@@ -83,6 +86,10 @@ var (
 	unverifiedSendQuota = quota{hour: 3, day: 5} // to a number whose factor is not confirmed
 )
 
+// userShare is how many of a day's messages to a number whose factor is not confirmed can
+// be for one user, so that a stranger cannot use up all of them.
+const userShare = 2
+
 // A Policy changes what may be changed about the limits. The zero value is the
 // recommended one.
 type Policy struct {
@@ -100,7 +107,8 @@ type Policy struct {
 	MaxAttempts int
 
 	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
-	// factor. New refuses a number that gives a guesser more than one chance in
+	// factor. Recovery codes are never disabled, as nobody guesses 120 bits: wrong ones
+	// begin waits, which the owner can sit out. New refuses a number that gives a guesser more than one chance in
 	// 10,000 while nobody logs in: at most 33, or 100 with ExactStep. Defaults to 30.
 	// For the chance when the owner does log in see GuessProbability.
 	MaxFailures int
@@ -156,8 +164,9 @@ func (p Policy) steps() int {
 // in as often as helps: a success resets the failures in a row and so the back-off, but
 // not the leaky bucket. That admits 50 wrong codes and one more for each 14.4 hours. If
 // nobody logs in, guessing ends at MaxFailures for ever, and by the chance until then New
-// refuses a Policy. Of the fields, ExactStep lowers the worst case, and a MaxFailures of 1:
-// then the first wrong code is the last.
+// refuses a Policy; but recovery codes are never disabled, so of them the worst case is
+// reached without the owner. Of the fields, ExactStep lowers the worst case, and for the
+// other types a MaxFailures of 1: then the first wrong code is the last.
 //
 // What it leaves out makes the true chance smaller for TypeSMS, where each challenge costs
 // one of ten messages a day, and for TypeRecoveryCodes, where ten codes are at most ten
@@ -180,7 +189,7 @@ func (p Policy) GuessProbability(factorType string, window time.Duration) float6
 		return 1
 	}
 	guesses := bucketSize + window/bucketDrain
-	if p.MaxFailures == 1 {
+	if p.MaxFailures == 1 && factorType != TypeRecoveryCodes {
 		guesses = 1 // it disables the factor, and then no login resets anything
 	}
 	return float64(guesses) * chance
@@ -191,50 +200,79 @@ func (p Policy) GuessProbability(factorType string, window time.Duration) float6
 const likeliestTOTP = 2148.0 / (1 << 31)
 
 // guesses counts the wrong codes given to a factor or, before it was confirmed,
-// to its number.
+// to its number or its user.
 type guesses struct {
 	failures int64     // in a row
-	last     time.Time // of the failures
+	last     time.Time // of the wrong codes; no more than a full bucket before it is empty
 	bucket   time.Time // when the leaky bucket will be empty
 	disabled bool
+	told     int64 // how many thirds full the owner was told that the bucket is, since it was empty
 }
 
-// fail counts one wrong code.
-func (g *guesses) fail(now time.Time, p Policy) {
+// fail counts one wrong code. The limit is how many in a row disable, 0 for none. It says
+// whether the owner is to be told how full the bucket is.
+func (g *guesses) fail(now time.Time, limit int) (tell bool) {
+	g.forget(now)
 	g.failures++
 	g.last = now
-	if g.bucket.Before(now) {
-		g.bucket = now
-	}
-	if full := now.Add((bucketSize - 1) * bucketDrain); g.bucket.After(full) {
-		g.bucket = full // a clock was ahead
+	if !g.bucket.After(now) {
+		g.bucket, g.told = now, 0
 	}
 	g.bucket = g.bucket.Add(bucketDrain)
-	g.disabled = g.disabled || g.failures >= int64(p.MaxFailures)
+	g.disabled = g.disabled || limit > 0 && g.failures >= int64(limit)
+	thirds := int64(3 * g.bucket.Sub(now) / (bucketSize * bucketDrain))
+	tell = thirds > g.told && thirds < 3
+	g.told = max(g.told, thirds)
+	return tell
 }
 
 // succeed forgets the failures in a row, never those in the bucket.
-func (g *guesses) succeed() { g.failures, g.last = 0, time.Time{} }
+func (g *guesses) succeed(now time.Time) {
+	g.forget(now)
+	g.failures = 0
+}
 
-// wait is how long no code is compared, 0 for not at all. What lies further in the
-// future than it can was noted by a clock that was ahead, and begins no wait: it
-// would not end before that time comes.
+// forget empties a bucket of a clock that was ahead: with what is added to it, it would
+// begin a wait for times that never were. Whoever guesses has one bucket more by it, and
+// no more failures in a row.
+func (g *guesses) forget(now time.Time) {
+	if g.ahead(now) {
+		g.last, g.bucket, g.told = time.Time{}, time.Time{}, 0
+	}
+}
+
+// forgive forgets wrong codes of a number or a user once the bucket has drained: guessing
+// must not keep a number from being enrolled for ever. A bucket of a clock that was
+// ahead would not drain before that time has come.
+func (g *guesses) forgive(now time.Time) {
+	if !g.bucket.After(now) || g.ahead(now) {
+		*g = guesses{}
+	}
+}
+
+// ahead says whether a clock that was ahead noted the last wrong code.
+func (g *guesses) ahead(now time.Time) bool { return g.last.After(now.Add(maxSkew)) }
+
+// wait is how long no code is compared, 0 for not at all. What a clock that was ahead
+// noted begins no wait: it would not end before that time comes.
 func (g *guesses) wait(now time.Time) time.Duration {
+	if g.ahead(now) {
+		return 0
+	}
 	var wait time.Duration
-	if n := g.failures - freeFailures; n > 0 && !g.last.After(now.Add(time.Hour)) {
+	if n := g.failures - freeFailures; n > 0 {
 		pause := backoff[min(n, int64(len(backoff)))-1]
 		wait = min(g.last.Add(pause).Sub(now), pause)
 	}
-	if full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain)); full > 0 && full <= bucketDrain+time.Hour {
-		wait = max(wait, min(full, bucketDrain))
-	}
-	return max(wait, 0)
+	full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain))
+	return max(wait, min(full, bucketDrain), 0)
 }
 
 // sends are the messages of the last 24 hours to a number or a user, oldest first.
 type sends struct {
-	times []time.Time
-	since time.Time // the last success: sends before it do not lengthen the cool-down
+	times    []time.Time
+	since    time.Time // the last success: sends before it do not lengthen the cool-down
+	forgiven time.Time // the send whose code confirmed the number: no cool-down follows it
 }
 
 // wait is how long no message may be sent, 0 for not at all.
@@ -247,7 +285,7 @@ func (s *sends) wait(now time.Time, q quota) time.Duration {
 			level++
 		}
 	}
-	if n := len(s.times); n > 0 {
+	if n := len(s.times); n > 0 && !s.times[n-1].Equal(s.forgiven) {
 		pause := cooldown[min(max(level, 1), len(cooldown))-1]
 		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
 	}
@@ -277,15 +315,21 @@ func (s *sends) inDay(now time.Time) int {
 // charge counts one message; it is never refunded.
 func (s *sends) charge(now time.Time) {
 	s.forget(now)
-	s.times = append(s.times, now)
+	s.times, s.forgiven = append(s.times, now), time.Time{}
 }
 
-// forget drops what is older than a day, and what is a day in the future: a clock
-// was ahead then.
+// forget drops what is older than a day, and what a clock that was ahead noted.
 func (s *sends) forget(now time.Time) {
-	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool {
-		return !t.Add(24*time.Hour).After(now) || t.After(now.Add(24*time.Hour))
-	})
+	if s.since.After(now.Add(maxSkew)) {
+		s.since = time.Time{}
+	}
+	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool { return dayOver(t, now) })
+}
+
+// dayOver says whether a message no longer counts: a day later, and where a clock that
+// was ahead noted it.
+func dayOver(t, now time.Time) bool {
+	return !t.Add(24*time.Hour).After(now) || t.After(now.Add(maxSkew))
 }
 
 // lapse is when the last of the sends is forgotten.

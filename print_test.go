@@ -95,8 +95,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := enrolled{totp.Factor, totp.TOTP.Secret()}
-	app = r.totp(ann) // the one of before ended with the first confirmation
+	app := r.totp(ann) // the one of before ended with the first confirmation
 	appChallenge, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	if err != nil {
 		t.Fatal(err)

@@ -105,6 +105,7 @@ type challenge struct {
 	failures int64  // wrong codes
 
 	request request // the last Verify with an idempotency key
+	asked   []byte  // a MAC of the Challenge that made it, if its key is remembered here
 
 	action   proof.Action // that the code approves; zero for a login
 	verified time.Time    // when the code was accepted
@@ -122,6 +123,7 @@ func (ch *challenge) fields(c *codec) {
 	c.action(&ch.action)
 	c.time(&ch.verified)
 	c.bool(&ch.spent)
+	c.bytes(&ch.asked)
 	c.rest(&ch.later)
 }
 
@@ -130,8 +132,15 @@ type number struct {
 	Record
 	sends   sends
 	guesses guesses // wrong codes while the factor was unverified
+	shares  []share // of the sends those while the factor was unverified, oldest first
 
 	later []byte
+}
+
+// A share is one message to a number that was not confirmed, and whom it was for.
+type share struct {
+	at   time.Time
+	user string // see Keyring.numberUsers
 }
 
 func (n *number) columns() *Record { return &n.Record }
@@ -139,6 +148,15 @@ func (n *number) columns() *Record { return &n.Record }
 func (n *number) fields(c *codec) {
 	c.sends(&n.sends)
 	c.guesses(&n.guesses)
+	size := int64(len(n.shares))
+	c.int(&size)
+	if c.reading {
+		n.shares = make([]share, c.size(size, maxSends))
+	}
+	for i := range n.shares {
+		c.time(&n.shares[i].at)
+		c.string(&n.shares[i].user)
+	}
 	c.rest(&n.later)
 }
 
@@ -150,6 +168,8 @@ type user struct {
 
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
+
+	guesses guesses // wrong codes for what the application delivers codes by, while it is unverified
 
 	later []byte
 }
@@ -180,6 +200,7 @@ func (u *user) fields(c *codec) {
 	}
 	c.strings(&u.devices, maxDevices)
 	c.bytes(&u.set)
+	c.guesses(&u.guesses)
 	c.rest(&u.later)
 }
 
@@ -329,6 +350,7 @@ func (c *codec) guesses(g *guesses) {
 	c.time(&g.last)
 	c.time(&g.bucket)
 	c.bool(&g.disabled)
+	c.int(&g.told)
 }
 
 func (c *codec) sends(s *sends) {
@@ -341,6 +363,7 @@ func (c *codec) sends(s *sends) {
 		c.time(&s.times[i])
 	}
 	c.time(&s.since)
+	c.time(&s.forgiven)
 }
 
 // size is the length of a list, 0 of one that nobody wrote.

@@ -343,6 +343,87 @@ func TestClockWasAheadForLong(t *testing.T) {
 	}
 }
 
+// TestClockWasAheadThenTypo: what a clock that was ahead left behind, a full bucket and a
+// message, begins no wait after a further wrong code or message either, nor when that time
+// comes; and whoever guesses has no more than a bucket of their own. Clocks that differ by
+// less count.
+func TestClockWasAheadThenTypo(t *testing.T) {
+	for _, ahead := range []time.Duration{30 * time.Minute, time.Hour + time.Millisecond, 10 * time.Hour, aDay, 30 * aDay, aYear} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
+			s := g.phone("user_bob", phone)
+			now := g.clock.Now()
+			g.clock.Advance(ahead)
+			if n := g.attack(0); n != 50 {
+				t.Fatalf("%d wrong codes while the clock is ahead", n)
+			}
+			g.clock.Set(now.Add(ahead))
+			g.challenge(s)
+			g.clock.Set(now)
+			_, err := g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: s.ID, UserID: s.UserID})
+			if ahead < time.Hour {
+				mustBe(t, err, mfa.ErrThrottled)
+				_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+				mustBe(t, err, mfa.ErrThrottled)
+				return
+			}
+			if err != nil {
+				t.Fatalf("a message: %v", err)
+			}
+			ch := g.challenge(g.f)
+			_, err = g.answer(ch, g.f, wrongFor(ch.Code()))
+			mustBe(t, err, mfa.ErrInvalidCode)
+			if wait := refusal(t, err).RetryAfter; wait != 0 {
+				t.Errorf("after one wrong code a wait of %s", wait)
+			}
+			if _, err := g.answer(ch, g.f, ch.Code()); err != nil {
+				t.Errorf("the right code: %v", err)
+			}
+			g.guesses = nil
+			if n := g.attack(0); n != 49 {
+				t.Errorf("after that %d wrong codes at once, want 49", n)
+			}
+		})
+		t.Run(ahead.String()+" when it comes", func(t *testing.T) {
+			g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
+			now := g.clock.Now()
+			g.clock.Advance(ahead)
+			g.attack(0)
+			g.clock.Set(now)
+			if ahead < time.Hour {
+				return
+			}
+			ch := g.challenge(g.f)
+			if _, err := g.answer(ch, g.f, ch.Code()); err != nil {
+				t.Fatal(err)
+			}
+			g.clock.Set(now.Add(ahead))
+			g.challenge(g.f)
+		})
+	}
+}
+
+// TestNumberOfAClockAhead: neither does a clock that was ahead lock a number that is not
+// confirmed, nor does a success of that time keep the cool-down short.
+func TestNumberOfAClockAhead(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+	f := r.phone(ann, "+15005550007")
+	now := r.clock.Now()
+	r.clock.Advance(30 * aDay)
+	r.fail(r.enrollSMS("user_mallory", phone), 5)
+	r.login(f)
+	r.clock.Set(now)
+	r.login(r.enrollSMS("user_bob", phone))
+	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute} {
+		r.challenge(f)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != wait {
+			t.Errorf("%v, want a wait of %s", err, wait)
+		}
+		r.clock.Advance(wait)
+	}
+}
+
 // TestNodeClockSkew: one process challenges, another whose clock is five seconds
 // off verifies.
 func TestNodeClockSkew(t *testing.T) {

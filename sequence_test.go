@@ -75,7 +75,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		rig: newRig(t), answers: map[error]int{},
 		users:   map[string]*history{ann: {}, "user_bob": {}},
-		numbers: map[string]*history{phone: {}, "+12125551234": {}},
+		numbers: map[string]*history{phone: {shares: map[string][]time.Time{}}, "+12125551234": {shares: map[string][]time.Time{}}},
 	}
 	w.services[0] = w.Service
 	w.cfg.Now = func() time.Time { return w.clock.Now().Add(skew) }
@@ -163,7 +163,7 @@ func (w *world) challengeBoth(svc *mfa.Service, now time.Time, f *modelFactor, h
 	wait, want := f.challenge(now, confirm, hasVerified)
 	sent := w.sms.Sends()
 	ch, err := svc.Challenge(w.t.Context(), mfa.ChallengeParams{FactorID: f.id, UserID: f.owner, Confirm: confirm})
-	w.compare("Challenge", err, want, wait)
+	w.compare("Challenge", err, want, wait, f)
 	m := &modelChallenge{id: ch.ID, factor: f, created: now}
 	if f.secret == "" && err == nil {
 		sent++
@@ -206,13 +206,13 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 	if gone && errors.Is(err, mfa.ErrNotFound) {
 		return
 	}
-	w.compare("Verify", err, want, wait)
+	w.compare("Verify", err, want, wait, f)
 	if v.Valid != (want == nil) {
 		w.t.Fatalf("op %d: valid %t, %v", w.ops, v.Valid, err)
 	}
 	if errors.Is(err, mfa.ErrInvalidCode) {
 		left := 5 - ch.wrong
-		if f.guessed(now).disabled || wait > 0 && now.Add(wait).Sub(ch.created) >= 10*time.Minute {
+		if f.guessed(now).disabled || wait > 0 && now.Add(f.told(wait)).Sub(ch.created) >= 10*time.Minute {
 			left = 0
 		}
 		if e := refusal(w.t, err); e.AttemptsLeft != left {
@@ -309,7 +309,8 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 	}
 }
 
-func (w *world) compare(verb string, err, want error, wait time.Duration) {
+// compare holds an answer against the model's; the wait is that of the factor, if any.
+func (w *world) compare(verb string, err, want error, wait time.Duration, of ...*modelFactor) {
 	w.t.Helper()
 	w.answers[want]++
 	if !errors.Is(err, want) || want == nil && err != nil {
@@ -318,7 +319,11 @@ func (w *world) compare(verb string, err, want error, wait time.Duration) {
 	if e, ok := errors.AsType[*mfa.Error](err); ok {
 		// A wait is never told as longer than its kind can be, so the service's may be
 		// shorter by what the clocks differ.
-		if e.RetryAfter > wait || e.RetryAfter < wait-skew || (e.RetryAfter > 0) != (wait > 0) {
+		least := wait - skew
+		if len(of) > 0 {
+			least, wait = of[0].told(least), of[0].told(wait)
+		}
+		if e.RetryAfter > wait || e.RetryAfter < least || (e.RetryAfter > 0) != (wait > 0) {
 			w.t.Fatalf("op %d: %s: wait %s, the model says %s", w.ops, verb, e.RetryAfter, wait)
 		}
 		w.retryAfter = min(max(w.retryAfter, e.RetryAfter), 15*time.Hour)

@@ -161,18 +161,31 @@ func (n *number) merge(old *number) {
 	slices.SortFunc(n.sends.times, time.Time.Compare)
 	n.sends.times = n.sends.times[max(0, len(n.sends.times)-sendQuota.day):] // older ones decide nothing
 	n.sends.since = later(n.sends.since, old.sends.since)
+	n.sends.forgiven = later(n.sends.forgiven, old.sends.forgiven)
+	n.shares = slices.Concat(n.shares, old.shares)
+	slices.SortFunc(n.shares, func(a, b share) int { return a.at.Compare(b.at) })
+	n.shares = n.shares[max(0, len(n.shares)-sendQuota.day):]
 	n.guesses.failures = max(n.guesses.failures, old.guesses.failures)
 	n.guesses.last = later(n.guesses.last, old.guesses.last)
 	n.guesses.bucket = later(n.guesses.bucket, old.guesses.bucket)
 	n.guesses.disabled = n.guesses.disabled || old.guesses.disabled
+	n.guesses.told = max(n.guesses.told, old.guesses.told)
 }
 
-// forgive forgets wrong codes once the bucket has drained: a stranger's guessing
-// must not keep a number from being enrolled for ever.
-func (n *number) forgive(now time.Time) {
-	if !n.guesses.bucket.After(now) {
-		n.guesses = guesses{}
+// share is how long no message may be sent for a user while their factor is not
+// confirmed, 0 for not at all.
+func (n *number) share(now time.Time, user []string) time.Duration {
+	n.shares = slices.DeleteFunc(n.shares, func(s share) bool { return dayOver(s.at, now) })
+	var own []time.Time
+	for _, s := range n.shares {
+		if slices.Contains(user, s.user) {
+			own = append(own, s.at)
+		}
 	}
+	if len(own) < userShare {
+		return 0
+	}
+	return min(own[len(own)-userShare].Add(24*time.Hour).Sub(now), 24*time.Hour)
 }
 
 // touch sets the times of a number's record before it is saved.

@@ -17,7 +17,7 @@ import (
 // the enrolled number.
 func TestMessageText(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, "(500) 555-0006")
+	f := r.phone(ann, "(500) 555-0006")
 	for template, want := range map[string]string{
 		"":                          "Your verification code is 123456.",
 		"Your FooCorp is {{code}}.": "Your FooCorp is 123456.",
@@ -113,19 +113,26 @@ func TestQuotas(t *testing.T) {
 	}{{"verified", true, 5, 10}, {"unverified", false, 3, 5}} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
-			f := r.enrollSMS(ann, phone)
+			factors := []enrolled{r.enrollSMS(ann, phone)}
 			if tt.verified {
-				r.login(f)
+				r.login(factors[0])
 				r.clock.Advance(25 * time.Hour)
+			} else { // of whom each has two a day
+				factors = append(factors, r.enrollSMS("user_bob", phone), r.enrollSMS("user_eve", phone))
 			}
 			begin, sent := r.clock.Now(), []time.Time{}
 			for r.clock.Now().Sub(begin) < 23*time.Hour {
-				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-				if err == nil {
-					sent = append(sent, r.clock.Now())
-					continue
+				shortest := 24 * time.Hour
+				for _, f := range factors {
+					_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
+					if err == nil {
+						sent = append(sent, r.clock.Now())
+						shortest = 0
+						break
+					}
+					shortest = min(shortest, refusal(t, err).RetryAfter)
 				}
-				r.clock.Advance(refusal(t, err).RetryAfter)
+				r.clock.Advance(shortest)
 			}
 			inHour := 0
 			for _, at := range sent {
@@ -142,6 +149,161 @@ func TestQuotas(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoUserFillsANumber: of the five messages a day to a number that is not confirmed, two
+// are the most that go to one user, however often they enroll it, or to all that enroll it
+// without a user. So its owner gets theirs, beside one stranger; three strangers fill it.
+func TestNoUserFillsANumber(t *testing.T) {
+	for _, tt := range []struct {
+		strangers []string
+		owner     bool // gets a message on each of two days
+	}{
+		{[]string{"user_mallory"}, true},
+		{[]string{""}, true},
+		{[]string{"user_mallory", ""}, true}, // the fifth
+		{[]string{"user_mallory", "user_trudy", "user_eve"}, false},
+	} {
+		r := newRig(t)
+		sent := map[string][]time.Time{}
+		ask := func(user string) {
+			f := r.enrollSMS(user, phone)
+			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
+			if err == nil {
+				sent[user] = append(sent[user], r.clock.Now())
+			} else if wait := refusal(t, err).RetryAfter; !errors.Is(err, mfa.ErrThrottled) || wait <= 0 || wait > aDay {
+				t.Fatal(err)
+			}
+		}
+		for range 2 * 24 * 6 {
+			for _, stranger := range tt.strangers {
+				ask(stranger)
+			}
+			ask(ann)
+			r.clock.Advance(10 * time.Minute)
+		}
+		for user, times := range sent {
+			for i := range times {
+				if i >= 2 && times[i].Sub(times[i-2]) < aDay {
+					t.Errorf("%q beside %q: three messages in a day, at %v", user, tt.strangers, times)
+					break
+				}
+			}
+		}
+		days := map[int]bool{}
+		for _, at := range sent[ann] {
+			days[at.YearDay()] = true
+		}
+		if tt.owner != (len(days) >= 2) || tt.owner != (len(sent[ann]) > 0) {
+			t.Errorf("beside %q the owner was sent a message at %v", tt.strangers, sent[ann])
+		}
+	}
+}
+
+// TestShareOutlivesRotation: neither is a new key a new share of a number's messages.
+func TestShareOutlivesRotation(t *testing.T) {
+	one, two := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t)
+	r.with(one)
+	f := r.enrollSMS(ann, phone)
+	for range 2 {
+		r.challenge(f)
+		r.clock.Advance(time.Hour)
+	}
+	for _, keys := range [][]string{{one, two}, {two, one}} {
+		r.with(keys...)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != 22*time.Hour {
+			t.Errorf("%v, want a wait of 22h", err)
+		}
+	}
+	r.challenge(r.enrollSMS("user_bob", phone)) // which moves the number to the new key
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != 22*time.Hour {
+		t.Errorf("moved to the new key: %v, want a wait of 22h", err)
+	}
+}
+
+// TestWaitOfAStranger: whoever enrolls a number that they cannot confirm learns to the
+// minute, and not better, when its owner was sent a message or gave a wrong code.
+func TestWaitOfAStranger(t *testing.T) {
+	r := newRig(t)
+	owner := r.phone(ann, phone)
+	stranger := r.enrollSMS("user_mallory", phone)
+	whole := func(what string, err error, left time.Duration) {
+		t.Helper()
+		if wait := refusal(t, err).RetryAfter; wait != time.Minute {
+			t.Errorf("%s, with %s left: a wait of %s, want a minute", what, left, wait)
+		}
+		if events := r.took(); len(events) != 1 || events[0].RetryAfter != time.Minute {
+			t.Errorf("%s: events %+v", what, events)
+		}
+	}
+	r.challenge(owner)
+	r.clock.Advance(17*time.Second + 123*time.Millisecond)
+	r.took()
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: stranger.ID, UserID: stranger.UserID})
+	whole("after a message", err, 43*time.Second-123*time.Millisecond)
+
+	r.clock.Advance(time.Hour)
+	open := r.challenge(stranger)
+	another := r.enrollSMS("user_bob", phone) // who mistypes
+	ch := r.patientChallenge(another)
+	wrong := wrongFor(r.right(another))
+	for range 4 {
+		_, err := r.answer(ch, another, wrong)
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
+	r.took()
+	_, err = r.answer(ch, another, wrong)
+	mustBe(t, err, mfa.ErrInvalidCode)
+	whole("the fifth wrong code", err, 30*time.Second)
+	r.clock.Advance(7 * time.Second)
+	_, err = r.answer(open, stranger, wrong)
+	mustBe(t, err, mfa.ErrThrottled)
+	whole("after a wrong code", err, 23*time.Second)
+}
+
+// TestFirstLoginAfterConfirming: the message whose code confirms a number does not delay
+// the first login; the one of that login does delay the next, and all of them count. One
+// that was sent after it delays as any other.
+func TestFirstLoginAfterConfirming(t *testing.T) {
+	for _, user := range []string{ann, ""} {
+		r := newRig(t)
+		f := r.enrollSMS(user, phone)
+		if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+			t.Fatal(err)
+		}
+		ch := r.challenge(f) // at once
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != time.Minute {
+			t.Errorf("a third message at once: %v", err)
+		}
+		if _, err := r.answer(ch, f, r.right(f)); err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
+		mustBe(t, err, mfa.ErrThrottled)
+		for r.sms.Sends() < 5 {
+			r.patientChallenge(f)
+		}
+		r.clock.Advance(15 * time.Minute)
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
+		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter <= 15*time.Minute {
+			t.Errorf("a sixth message within an hour: %v", err)
+		}
+	}
+	r := newRig(t)
+	f := r.enrollSMS(ann, phone)
+	first := r.challenge(f)
+	code := r.right(f)
+	r.clock.Advance(time.Minute)
+	r.challenge(f)
+	if _, err := r.answer(first, f, code); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
 }
 
 // TestUserQuota: several numbers of one user share the user's cool-down.
