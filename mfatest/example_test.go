@@ -100,10 +100,6 @@ func ExampleSender_script() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
-	if err != nil {
-		log.Fatal(err)
-	}
 
 	errDown := errors.New("provider: 503")
 	errLost := errors.New("provider: no answer")
@@ -118,9 +114,13 @@ func ExampleSender_script() {
 		}
 	}
 	for range 3 {
-		_, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+		enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
 		fmt.Println(errors.Is(err, errDown), errors.Is(err, errLost), len(sms.Messages()))
-		clock.Advance(10 * time.Minute) // each message counts, so the next one has to wait
+		clock.Advance(12 * time.Hour) // each message counts: two a day until the number is confirmed
 	}
 	// Output:
 	// true false 0

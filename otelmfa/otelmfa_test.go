@@ -80,10 +80,10 @@ func (r *rig) flow() (secrets []string) {
 		wrong = "000001"
 	}
 	_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: wrong})
+	_, _ = r.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if _, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code, TrustDevice: "Firefox"}); err != nil {
 		r.t.Fatal(err)
 	}
-	_, _ = r.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if _, err := r.Factors(ctx, "user_42"); err != nil {
 		r.t.Fatal(err)
 	}

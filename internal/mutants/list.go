@@ -190,7 +190,7 @@ var mutants = []mutant{
 	// Messages.
 	{"messages are not charged to the number", "challenge.go", "n.sends.charge(now)", "_ = n"},
 	{"messages are not charged to the user", "challenge.go", "u.sends.charge(now)", "_ = u"},
-	{"no cool-down", "policy.go", "if n := len(s.times); n > 0 {", "if n := len(s.times); n > len(s.times) {"},
+	{"no cool-down", "policy.go", "if n := len(s.times); n > 0 && ", "if n := len(s.times); n > len(s.times) && "},
 	{"a message more in an hour", "policy.go", "if n >= q.hour {", "if n > q.hour {"},
 	{"the same quota for numbers that were never confirmed", "challenge.go", "quota = unverifiedSendQuota", "quota = sendQuota"},
 	// What people type has one spelling, and what is not the same stays another.
