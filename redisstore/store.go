@@ -132,7 +132,7 @@ func newScript(header, text string) script {
 // keepLapsed is how long challenges are kept after they expired.
 const keepLapsed = 24 * time.Hour
 
-// Load returns the records with these ids and their ancestors. A key that cannot be a
+// Load returns the records with these ids, their parents and so on. A key that cannot be a
 // record is [mfa.ErrIntegrity].
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {

@@ -100,7 +100,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 // columns are those of the table, in the order of [row].
 const columns = "id, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state"
 
-// Load returns the records with these ids and their ancestors. A row that cannot be a
+// Load returns the records with these ids, their parents and so on. A row that cannot be a
 // record is [mfa.ErrIntegrity].
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {
