@@ -33,6 +33,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -162,19 +163,60 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		case len(changes) == 1:
 			return s.saveOne(ctx, s.db, changes[0])
 		}
-		tx, err := s.db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		for _, c := range changes {
-			if err := s.saveOne(ctx, tx, c); err != nil {
-				_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
-				return err
-			}
-		}
-		return tx.Commit()
+		return s.saveAll(ctx, changes)
 	})
 }
+
+// saveAll is a transaction of MySQL or SQLite.
+func (s *Store) saveAll(ctx context.Context, changes []mfa.Change) error {
+	if s.dialect == SQLite {
+		return s.saveAllSQLite(ctx, changes)
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := s.saveOne(ctx, tx, c); err != nil {
+			_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// saveAllSQLite begins and ends its transaction by hand. BEGIN IMMEDIATE waits for its
+// turn before it reads anything, whatever the DSN says. And a COMMIT that found the
+// database busy leaves the transaction open, with its locks, which database/sql would
+// give back to the pool as it is.
+func (s *Store) saveAllSQLite(ctx context.Context, changes []mfa.Change) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
+			discard(conn)
+		}
+	}()
+	for _, c := range changes {
+		if err := s.saveOne(ctx, conn, c); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// discard closes a connection for good, which undoes what was begun on it.
+func discard(conn *sql.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // saveAtOnce is one statement of PostgreSQL. It locks the rows that are to change,
 // each at its version, and goes on only if it got all of them: a row that another
@@ -457,7 +499,7 @@ func (s *Store) again(ctx context.Context, doing string, call func() error) erro
 			<-rest.Done()
 			cancel()
 		}
-		if err = call(); !undone(err) {
+		if err = call(); !s.undone(err) {
 			break
 		}
 	}
@@ -472,16 +514,30 @@ func (s *Store) again(ctx context.Context, doing string, call func() error) erro
 	return fmt.Errorf("sqlstore: %s: %w", doing, err)
 }
 
-// undone says whether an error proves that nothing was written, and that the same
+// undone reports whether an error proves that nothing was written, and that the same
 // call may succeed.
-func undone(err error) bool {
+func (s *Store) undone(err error) bool {
 	switch code(err) {
 	case "40001", "40P01": // serialization failure, deadlock
 		return true
 	case "1213", "1020": // the same, of MySQL and of MariaDB
 		return true
 	}
-	return false
+	return s.dialect == SQLite && busy(err)
+}
+
+// busy reports whether SQLite did not get a lock that another connection has, within
+// busy_timeout or where waiting would be a deadlock. Some drivers have a method for its
+// code, whose low byte is 5 (SQLITE_BUSY) or 6 (SQLITE_LOCKED), others have its text
+// alone.
+func busy(err error) bool {
+	if e, ok := errors.AsType[interface {
+		error
+		Code() int
+	}](err); ok {
+		return e.Code()&0xff == 5 || e.Code()&0xff == 6
+	}
+	return err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
 }
 
 // duplicate turns the error of an insert into a conflict if the id exists.
