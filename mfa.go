@@ -60,7 +60,10 @@ type Config struct {
 	SMS SMSSender
 
 	// Keys seal what is stored; see ParseKeyring. Required unless Store is a
-	// MemoryStore. Defaults to a new key that is never written down.
+	// MemoryStore. Defaults to a new key that is never written down. Services with other
+	// keys must have a table (or prefix) of their own: what one of them has stored is
+	// ErrIntegrity for the others, so that a user who has a factor there can do
+	// nothing here.
 	Keys *Keyring
 
 	// Regions are the regions whose phone numbers may be enrolled and receive

@@ -13,7 +13,8 @@
 //
 // # Servers
 //
-// The suite of package mfatest passes on Redis 7.0 and on Valkey. KeyDB 6 is refused as
+// The suite of package mfatest passes on Redis 7.0, and on a Valkey that was built from
+// its main branch of October 2024, after version 8.0. KeyDB 6 is refused as
 // too old. A server whose scripts must declare their keys, as those of Dragonfly must,
 // refuses the scripts, and New says so.
 //
@@ -74,7 +75,8 @@ type Config struct {
 	// lets a deadline end a call; without it ReadTimeout does. Required.
 	Client *redis.Client
 
-	// Prefix begins every key. Defaults to "mfa:".
+	// Prefix begins every key. Defaults to "mfa:". Services with other keys must have
+	// another prefix: see mfa.Config.Keys.
 	Prefix string
 
 	// Logger gets the warning of New. Defaults to slog.Default().

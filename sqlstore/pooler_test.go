@@ -10,6 +10,7 @@ import (
 	run "os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,7 +74,7 @@ ignore_startup_parameters = extra_float_digits
 		<-ended
 	})
 	for socket := filepath.Join(dir, ".s.PGSQL.6432"); ; {
-		conn, err := net.DialTimeout("unix", socket, time.Second)
+		conn, err := net.Dial("unix", socket)
 		if err == nil {
 			_ = conn.Close()
 			break
@@ -81,9 +82,8 @@ ignore_startup_parameters = extra_float_digits
 		select {
 		case <-ended:
 			t.Fatal(log.String())
-		case <-t.Context().Done():
-			t.Fatal(err)
-		case <-time.After(time.Millisecond): //nolint:forbidigo // it waits for another process
+		default:
+			runtime.Gosched()
 		}
 	}
 	pgx, pq = postgreSQL, libpq

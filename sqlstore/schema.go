@@ -34,7 +34,8 @@ func Schema(cfg Config) (string, error) {
 // Migrate makes the tables, or brings those of an older version up to this one. It
 // does nothing when that was done before, and any number of processes may call
 // it at once: they wait for each other. It needs the right to create tables; New does
-// not. A schema of a newer version is left as it is.
+// not. A schema of a newer version is left as it is. Connections that [New] refuses,
+// Migrate refuses as well.
 func Migrate(ctx context.Context, cfg Config) error {
 	t, err := cfg.tables()
 	if err != nil {

@@ -10,6 +10,31 @@
 // The driver and its DSN are yours. All records live in one table, whose columns
 // are there for people to read; what decides is sealed in one of them.
 //
+// # Settings
+//
+// [New] and [Migrate] look at the connections that they are given, and refuse these:
+//
+//   - PostgreSQL behind a pooler that gives each transaction another connection, as
+//     PgBouncer does with pool_mode=transaction, if the driver relies on statements that
+//     it prepared before. pgx does by default. Right with pgx, as a parameter of the DSN:
+//     default_query_exec_mode=exec, cache_describe or simple_protocol. Wrong:
+//     describe_exec, and cache_statement, the default, unless PgBouncer is of version
+//     1.21 or newer and has max_prepared_statements above 0. Right with lib/pq:
+//     binary_parameters=yes. With pool_mode=session all are right. A pool of one
+//     connection (SetMaxOpenConns(1)) is not looked at.
+//   - PostgreSQL in recovery, as a hot standby is, or with
+//     default_transaction_read_only=on. Right for several hosts:
+//     target_session_attrs=read-write.
+//   - MySQL with autocommit=0, where a Save is undone when its connection closes.
+//     autocommit=1 in the DSN helps where the server is set to 0.
+//   - MySQL with read_only, super_read_only, innodb_read_only or transaction_read_only,
+//     as a replica has, also if the user may write there.
+//   - SQLite without a busy_timeout on each connection. db.Exec("PRAGMA ...") sets it
+//     on one; a parameter of the DSN on all, with modernc.org/sqlite
+//     "_pragma=busy_timeout(5000)".
+//   - SQLite in memory, in a temporary file, with query_only=1, or (New alone) opened for
+//     reading.
+//
 // # Round trips
 //
 // On PostgreSQL each method is one statement and one round trip, with a driver that
@@ -69,7 +94,7 @@ type Config struct {
 
 	// Table is the name of the table: a letter or '_', then letters, digits and '_', 40
 	// at most. Defaults to "mfa_records". Beside it lies one of the same name and
-	// "_version".
+	// "_version". Services with other keys must have another table: see mfa.Config.Keys.
 	Table string
 }
 
@@ -85,8 +110,9 @@ const (
 
 // New returns a store over the table that [Migrate], or a migration tool of yours,
 // has made. Its error matches [ErrSchema] when the table is not there, or is of
-// another version than this package, and says so. SQLite without a busy_timeout is
-// refused.
+// another version than this package, and says so. Connections that would fail later,
+// or would lose what they say is saved, are refused with what to do: see "Settings" of
+// the package.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	t, err := cfg.tables()
 	if err != nil {
