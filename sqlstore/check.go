@@ -176,7 +176,7 @@ func checkPooler(ctx context.Context, conns []*sql.Conn) error {
 	if !seen.prepared || len(conns) < 2 {
 		return nil
 	}
-	for range 4 {
+	for range 3 {
 		if err := probeBeside(ctx, one, conns[1], seen.statement); err != nil {
 			return err
 		}

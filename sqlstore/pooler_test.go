@@ -25,9 +25,13 @@ import (
 
 // pooler starts PgBouncer before the server of PostgreSQL, on a socket in a folder of
 // the test's own, and returns the databases behind it: with pgx, and with lib/pq.
-func pooler(t *testing.T, mode string, poolSize int) (pgx, pq database) {
+func pooler(t *testing.T, mode string, poolSize int, settings ...string) (pgx, pq database) {
 	t.Helper()
 	postgreSQL.skip(t)
+	program := pgBouncer(t)
+	if keepsStatements(t, program) && len(settings) == 0 {
+		settings = []string{"max_prepared_statements = 0"} // the default before 1.24, and all that 1.20 can do
+	}
 	dir, err := os.MkdirTemp("", "mfa") //nolint:usetesting // t.TempDir is longer than a socket's path may be, and closed to others
 	if err != nil {
 		t.Fatal(err)
@@ -46,23 +50,17 @@ auth_type = any
 pool_mode = %s
 default_pool_size = %d
 ignore_startup_parameters = extra_float_digits
-`, host, port, dir, mode, poolSize)
+%s
+`, host, port, dir, mode, poolSize, strings.Join(settings, "\n"))
 	if err := os.WriteFile(filepath.Join(dir, "pgbouncer.ini"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
-	}
-	program, err := run.LookPath("pgbouncer")
-	if err != nil {
-		program = "/usr/sbin/pgbouncer" // where Debian has it, and not everybody looks
 	}
 	cmd := run.Command(program, filepath.Join(dir, "pgbouncer.ini"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: nobody(t, dir)}
 	var log strings.Builder
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
-		if os.Getenv("MFA_TEST_SERVERS") == "required" {
-			t.Fatal(err)
-		}
-		t.Skipf("PgBouncer: %v", err)
+		t.Fatal(err)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -92,6 +90,38 @@ ignore_startup_parameters = extra_float_digits
 	}
 	pgx.dsn, pq.dsn = behind, behind
 	return pgx, pq
+}
+
+// pgBouncer is the program. Without it the test skips, unless MFA_TEST_SERVERS is
+// "required".
+func pgBouncer(t *testing.T) string {
+	t.Helper()
+	program, err := run.LookPath("pgbouncer")
+	if err != nil {
+		program = "/usr/sbin/pgbouncer" // where Debian has it, and not everybody looks
+	}
+	if _, err := os.Stat(program); err != nil {
+		if os.Getenv("MFA_TEST_SERVERS") == "required" {
+			t.Fatal(err)
+		}
+		t.Skip("PgBouncer is not installed")
+	}
+	return program
+}
+
+// keepsStatements reports whether this PgBouncer can take care of prepared statements,
+// as it can from version 1.21 on.
+func keepsStatements(t *testing.T, program string) bool {
+	t.Helper()
+	out, err := run.Command(program, "--version").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var major, minor int
+	if _, err := fmt.Sscanf(string(out), "PgBouncer %d.%d", &major, &minor); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return major > 1 || minor >= 21
 }
 
 // nobody is a user who may run servers that refuse root, and owns the folder. It is nil
@@ -190,6 +220,30 @@ func with(d database, params string) database {
 	dsn := d.dsn
 	d.dsn = func(address, more string) string { return dsn(address, params+more) }
 	return d
+}
+
+// TestPoolerKeepsStatements: a PgBouncer that takes care of prepared statements does so
+// for those that have a name.
+func TestPoolerKeepsStatements(t *testing.T) {
+	if !keepsStatements(t, pgBouncer(t)) {
+		t.Skip("PgBouncer is older than 1.21")
+	}
+	pgx, pq := pooler(t, "transaction", 5, "max_prepared_statements = 200")
+	store := newStore(t, pgx.config(t, ""))
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			if err := flow(t.Context(), store, fmt.Sprint(i)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	for _, d := range []database{with(pgx, "&default_query_exec_mode=describe_exec"), pq} {
+		if got := refused(t, d.config(t, "")); !strings.Contains(got, "binary_parameters=yes") {
+			t.Errorf("error %q does not say what to do", got)
+		}
+	}
 }
 
 // TestPoolerOfSessions: a pooler that gives each client a connection of its own is as
