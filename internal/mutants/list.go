@@ -365,4 +365,9 @@ var mutants = []mutant{
 	{"leave numbers to the old key", "reseal.go", "if len(v.numbers) > 0 {", "if false {"},
 	{"let a moved number never expire", "reseal.go", "v.number.touch(now)", "_ = now"},
 	{"begin a walk anew", "reseal.go", "max(progress.After, kind.prefix)", "kind.prefix"},
+
+	// A store that breaks its contract.
+	{"end a walk at a short page", "reseal.go", "s.list(ctx, query, emptyIsLast)", "s.list(ctx, query, shortIsLast)"},
+	{"short pages of a user", "memory.go", "min(len(ids)-first, q.Limit)", "min(len(ids)-first, q.Limit, 50)"},
+	{"short pages of all users", "memory.go", "found = found[:min(len(found), q.Limit)]", "found = found[:min(len(found), q.Limit, 50)]"},
 }
