@@ -33,6 +33,8 @@ type Store interface {
 	// List returns the records that q selects in order of id, byte by byte whatever
 	// the collation of the database: the first q.Limit of them, and fewer only if
 	// there are no more. A store whose database gives shorter pages reads on.
+	// Like Load it sees every Save that returned before: whether a user has a second
+	// factor is read by it.
 	List(ctx context.Context, q Query) ([]Record, error)
 
 	// Save applies all changes or none; no changes are nil. nil means durable and
