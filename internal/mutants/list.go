@@ -201,7 +201,7 @@ var mutants = []mutant{
 	{"number: a 1 anywhere", "phone.go", "number.GetCountryCode() == countryCode && n/one == 1", "n/one == 1"},
 	{"number: a 1 without Mexico's code", "phone.go", "if text[0] == '+' || region != \"MX\" {", "if true {"},
 	{"number: never say what is missing", "phone.go", "\tif token == \"\" || phonenumbers", "\tif true || phonenumbers"},
-	{"number: say what is missing where it does not help", "phone.go", "if err != nil || !r.allow(mobile) {", "if err != nil {"},
+	{"number: say what is missing where it does not help", "phone.go", "if err != nil || !r.allow(mobile) {", "if _ = mobile; err != nil {"},
 	{"a message to any region", "phone.go", "return r.regions[phonenumbers.GetRegionCodeForNumber(number)]", "return true"},
 	{"codes of five digits", "sms.go", "rand.Int(rand.Reader, big.NewInt(codeSpace))", "rand.Int(rand.Reader, big.NewInt(codeSpace/10))"},
 
