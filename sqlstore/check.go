@@ -33,6 +33,7 @@ func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
 		return checkPostgreSQL(ctx, conns)
 	case MySQL:
 		return checkMySQL(ctx, conns)
+	case SQLite:
 	}
 	return checkSQLite(ctx, conns)
 }
@@ -212,7 +213,7 @@ func probeBeside(ctx context.Context, one, other *sql.Conn, statement string) er
 	return nil
 }
 
-// A probed statement tells of itself:
+// A probed statement tells of itself.
 type probed struct {
 	statement string
 	process   int  // which executed it

@@ -156,6 +156,7 @@ func readOnly(d database) (params []string, statement string) {
 		return []string{"&default_transaction_read_only=on"}, "SET default_transaction_read_only = on"
 	case sqlstore.MySQL:
 		return []string{"&tx_read_only=1"}, "SET SESSION TRANSACTION READ ONLY"
+	case sqlstore.SQLite:
 	}
 	return []string{"&_pragma=query_only(1)", "&mode=ro"}, "PRAGMA query_only = 1"
 }

@@ -172,7 +172,7 @@ func (t *tables) check(ctx context.Context, db *sql.DB) error {
 		return fmt.Errorf("%w: table %s is said to be of version %d, and is not: %w", ErrSchema, t.records, have, err)
 	}
 	if t.dialect == SQLite { // where a file that was opened for reading alone tells nothing before
-		if _, err := db.ExecContext(ctx, "UPDATE "+t.records+" SET version = version WHERE 1 = 0"); err != nil && !busy(err) {
+		if _, err := db.ExecContext(ctx, t.names.Replace("UPDATE mfa_records SET version = version WHERE 1 = 0")); err != nil && !busy(err) {
 			return fmt.Errorf("sqlstore: trying to write: %w", err)
 		}
 	}
