@@ -103,7 +103,7 @@ func TestMailbox(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	for _, url := range []string{"http://127.0.0.1:8081", "https://app.example.com"} {
 		a, err := newApp(t.Context(), options{
-			url: url, db: filepath.Join(t.TempDir(), "webapp.db"), regions: "US",
+			url: url, clientIP: "X-Real-IP", db: filepath.Join(t.TempDir(), "webapp.db"), regions: "US",
 			getenv: func(string) string { return "" }, stderr: io.Discard, now: new(mfatest.Clock).Now,
 		})
 		if err != nil {
@@ -115,6 +115,7 @@ func TestHeaders(t *testing.T) {
 		}
 		r := httptest.NewRequest(http.MethodPost, url+"/login", strings.NewReader("email=ann@example.com&password="+strings.ReplaceAll(password, " ", "+")))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Real-IP", "203.0.113.1")
 		w := httptest.NewRecorder()
 		a.handler().ServeHTTP(w, r)
 		cookie := w.Result().Cookies()[0]
@@ -131,8 +132,8 @@ func TestHeaders(t *testing.T) {
 		}
 		w = httptest.NewRecorder()
 		a.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://rebound.example/dev/inbox", nil))
-		if w.Code != http.StatusSeeOther {
-			t.Errorf("under another name: status %d", w.Code)
+		if want := map[bool]int{false: http.StatusSeeOther, true: http.StatusMisdirectedRequest}[secure]; w.Code != want {
+			t.Errorf("under another name: status %d, want %d", w.Code, want)
 		}
 	}
 }
@@ -141,9 +142,17 @@ func TestHeaders(t *testing.T) {
 // start; and the inbox is there with -dev alone.
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]options{
-		"plain HTTP":     {url: "http://app.example.com"},
-		"inbox for all":  {url: "https://app.example.com", dev: true},
-		"not an address": {url: "app.example.com"},
+		"plain HTTP":       {url: "http://app.example.com"},
+		"inbox for all":    {url: "https://app.example.com", dev: true},
+		"not an address":   {url: "app.example.com"},
+		"no header":        {url: "https://app.example.com"},
+		"a list of names":  {url: "https://app.example.com", clientIP: "Forwarded"},
+		"no header's name": {url: "https://app.example.com", clientIP: "X Real IP"},
+		"port left out":    {url: "https://app.example.com:443", clientIP: "X-Real-IP"},
+		"upper case":       {url: "https://App.example.com", clientIP: "X-Real-IP"},
+		"other letters":    {url: "https://bücher.example", clientIP: "X-Real-IP"},
+		"a password":       {url: "https://ann:secret@app.example.com", clientIP: "X-Real-IP"},
+		"a query":          {url: "https://app.example.com?a=b", clientIP: "X-Real-IP"},
 	} {
 		o.addr, o.db, o.stderr = "127.0.0.1:0", filepath.Join(t.TempDir(), "webapp.db"), io.Discard
 		o.getenv, o.now, o.ready = func(string) string { return "" }, time.Now, func(string) {}
