@@ -26,7 +26,7 @@ func (a *app) answerID(r *http.Request, questionID string) []byte {
 	return sum[:]
 }
 
-// answer keeps a question that was answered, and says whether this is the first time.
+// answer keeps a question that was answered, and reports whether this is the first time.
 func (db database) answer(ctx context.Context, id []byte, q question, expires time.Time) (first bool, err error) {
 	q.Answered, q.Path, q.Form, q.Picture = true, "", "", nil
 	text, err := json.Marshal(q)

@@ -47,7 +47,7 @@ func (a *app) unlessLost(handle func(http.ResponseWriter, *http.Request, user) e
 	}
 }
 
-// sent says whether the same form was sent a moment ago: a second click is no second
+// sent reports whether the same form was sent a moment ago: a second click is no second
 // enrolment, whose secret or message would end those of the first.
 func (a *app) sent(r *http.Request) bool {
 	_ = r.PostFormValue("name") // reads the form

@@ -45,7 +45,9 @@ func TestSameAnswer(t *testing.T) {
 	for path, form := range map[string]url.Values{"/login": {"password": {"a wrong password"}}, "/start": {}} {
 		var answers [2]string
 		fastest := [2]time.Duration{time.Hour, time.Hour}
-		for range 5 {
+		// What is computed takes its time in each round, and what else the machine does only in
+		// some: the fastest of enough rounds shows it.
+		for round := 0; round < 5 || round < 100 && differ(fastest); round++ {
 			s.clock.Advance(tryPeriod)
 			for i, email := range []string{"ann@example.com", "bob@example.com"} {
 				form.Set("email", email)
@@ -58,10 +60,14 @@ func TestSameAnswer(t *testing.T) {
 		if answers[0] != answers[1] {
 			t.Errorf("%s answers differently:\n%s\n%s", path, answers[0], answers[1])
 		}
-		if fastest[0] > 3*fastest[1] || fastest[1] > 3*fastest[0] {
+		if differ(fastest) {
 			t.Errorf("%s takes %v for who is known, and %v for who is not", path, fastest[0], fastest[1])
 		}
 	}
+}
+
+func differ(times [2]time.Duration) bool {
+	return times[0] > 3*times[1] || times[1] > 3*times[0]
 }
 
 // TestTries: thirty wrong passwords from one address, and a wait; the right one is not

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,15 +25,14 @@ type visitor struct {
 }
 
 func (s *site) visitor(t *testing.T) *visitor {
+	t.Helper()
 	return &visitor{t: t, site: s, cookies: make(map[string]string), header: make(http.Header)}
 }
 
 // copied is a second visitor with the cookies of the first.
 func (v *visitor) copied() *visitor {
 	other := v.site.visitor(v.t)
-	for name, value := range v.cookies {
-		other.cookies[name] = value
-	}
+	maps.Copy(other.cookies, v.cookies)
 	return other
 }
 
@@ -105,7 +105,7 @@ func (v *visitor) enter(email, uri string) {
 	}
 }
 
-// in says whether somebody is logged in.
+// in reports whether somebody is logged in.
 func (v *visitor) in() bool {
 	v.t.Helper()
 	return v.get("/account").status == http.StatusOK
@@ -116,7 +116,7 @@ func (v *visitor) in() bool {
 // page may ask that here, which its policy would forbid.
 func slow(t *testing.T, path, cookie string) *site {
 	t.Helper()
-	reserved, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // and closed at once
+	reserved, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
