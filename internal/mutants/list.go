@@ -134,7 +134,7 @@ var mutants = []mutant{
 	{"ask about nobody whether they have a factor", "proof/proofhttp/proofhttp.go", " || claim.UserID == \"\"", ""},
 	{"a failed check lets through who has no factor", "proof/proofhttp/proofhttp.go", "if !proof.Refused(err) || g.AllowWithoutFactor", "if g.AllowWithoutFactor"},
 	{"not known is no factor", "proof/proofhttp/proofhttp.go", "if failure != nil {", "if failure != nil && !none {"},
-	{"let through whoever has a factor", "proof/proofhttp/proofhttp.go", "if !none {", "if false {"},
+	{"let through whoever has a factor", "proof/proofhttp/proofhttp.go", "if !none {", "if !none && failure != nil {"},
 	{"check a claim that failed", "proof/proofhttp/proofhttp.go", "claim, err := g.claim(r)\n\tif err != nil {", "claim, err := g.claim(r)\n\tif err != nil && claim.UserID == \"\" {"},
 	{"eat the body", "proof/proofhttp/proofhttp.go", "io.MultiReader(&read.kept, body)", "io.MultiReader(body)"},
 	{"forget what was not read", "proof/proofhttp/proofhttp.go", "io.MultiReader(&read.kept, body)", "&read.kept"},
