@@ -1,6 +1,7 @@
 package mfa_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +126,62 @@ func TestManyKeys(t *testing.T) {
 	newRig(t).with(keys...)
 	_, err := mfa.ParseKeyring(strings.Join(append(keys, mfa.NewKey()), ","))
 	mustBe(t, err, mfa.ErrConfig)
+}
+
+// TestForeignKeys: two services with different keys on one table do not understand each
+// other, and neither takes what it does not understand for "none": it says so, and
+// changes nothing.
+func TestForeignKeys(t *testing.T) {
+	r := newRig(t)
+	ours := r.with(mfa.NewKey())
+	f := r.totp(ann)
+	ch := r.challenge(f)
+	theirs := r.with(mfa.NewKey())
+	called := len(r.store.Calls("Save", "Purge"))
+	ctx := t.Context()
+	for what, call := range map[string]func() error{
+		"Enroll": func() error {
+			_, err := theirs.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			return err
+		},
+		"Import": func() error {
+			_, err := theirs.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"})
+			return err
+		},
+		"Factors": func() error {
+			_, err := theirs.Factors(ctx, ann)
+			return err
+		},
+		"Factor": func() error {
+			_, err := theirs.Factor(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
+			return err
+		},
+		"Unenroll": func() error { return theirs.Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
+		"Challenge": func() error {
+			_, err := theirs.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			return err
+		},
+		"Verify": func() error {
+			_, err := theirs.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f)})
+			return err
+		},
+		"Reseal": func() error {
+			last, errs := walk(t, theirs, mfa.ResealParams{})
+			if len(errs) != 2 || last.Resealed > 0 {
+				t.Errorf("Reseal: %+v, errors %v; want one for the factor and one for the user", last, errs)
+			}
+			return errors.Join(errs...)
+		},
+	} {
+		if err := call(); !errors.Is(err, mfa.ErrIntegrity) {
+			t.Errorf("%s: error %v, want ErrIntegrity", what, err)
+		}
+	}
+	if n := len(r.store.Calls("Save", "Purge")) - called; n > 0 {
+		t.Errorf("%d writes", n)
+	}
+	r.Service = ours
+	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+		t.Errorf("with the right keys: %v", err)
+	}
 }

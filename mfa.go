@@ -28,6 +28,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"math/big"
 	"time"
@@ -61,7 +62,10 @@ type Config struct {
 	SMS SMSSender
 
 	// Keys seal what is stored; see ParseKeyring. Required unless Store is a
-	// MemoryStore. Defaults to a new key that is never written down.
+	// MemoryStore. Defaults to a new key that is never written down. Services with other
+	// keys must have a table (or prefix) of their own: what one of them has stored is
+	// ErrIntegrity for the others, so that a user who has a factor there can do
+	// nothing here.
 	Keys *Keyring
 
 	// Regions are the regions whose phone numbers may be enrolled and receive
@@ -306,6 +310,41 @@ func (s *Service) load(ctx context.Context, ids ...string) (loaded, error) {
 		return nil, fmt.Errorf("mfa: loading %s: %w", ids[0], err)
 	}
 	return records, nil
+}
+
+// An end says which page of a list is the last.
+type end bool
+
+const (
+	shortIsLast end = false // as the contract has it
+	emptyIsLast end = true  // for one read more, whatever the store makes of the contract
+)
+
+// list gives all records that q selects, in pages of q.Limit, and an error where the
+// store fails, which ends it.
+func (s *Service) list(ctx context.Context, q Query, last end) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for {
+			records, err := s.store.List(ctx, q)
+			if err != nil {
+				yield(Record{}, fmt.Errorf("mfa: listing %s records: %w", q.Kind, err))
+				return
+			}
+			for _, rec := range records {
+				if rec.ID <= q.After { // it would go on for ever
+					yield(Record{}, integrityError(&rec, "the store listed it out of order"))
+					return
+				}
+				q.After = rec.ID
+				if !yield(rec, nil) {
+					return
+				}
+			}
+			if len(records) == 0 || last == shortIsLast && len(records) < q.Limit {
+				return
+			}
+		}
+	}
 }
 
 // loaded are a few records of a store, in any order.

@@ -58,30 +58,26 @@ func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[Progress
 			if progress.After > kind.prefix && !strings.HasPrefix(progress.After, kind.prefix) {
 				continue
 			}
+			// Nothing else would tell that a record was passed over, before its key is gone.
 			query := Query{Kind: kind.name, After: max(progress.After, kind.prefix), Limit: 100}
-			for more := true; more; {
-				records, err := s.store.List(ctx, query)
+			for rec, err := range s.list(ctx, query, emptyIsLast) {
 				if err != nil {
-					yield(progress, fmt.Errorf("mfa: listing %s records: %w", kind.name, err))
+					yield(progress, err)
 					return
 				}
-				for _, rec := range records {
-					written, err := s.reseal(ctx, rec)
-					progress.After = rec.ID
-					progress.Walked++
-					if written {
-						progress.Resealed++
-					}
-					if !yield(progress, err) {
-						return
-					}
-					if written && !wait(ctx, time.Second/time.Duration(p.PerSecond)) {
-						yield(progress, fmt.Errorf("mfa: resealing: %w", ctx.Err()))
-						return
-					}
-					query.After = rec.ID
+				written, err := s.reseal(ctx, rec)
+				progress.After = rec.ID
+				progress.Walked++
+				if written {
+					progress.Resealed++
 				}
-				more = len(records) == query.Limit
+				if !yield(progress, err) {
+					return
+				}
+				if written && !wait(ctx, time.Second/time.Duration(p.PerSecond)) {
+					yield(progress, fmt.Errorf("mfa: resealing: %w", ctx.Err()))
+					return
+				}
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package mfa_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -118,6 +119,81 @@ func TestResealResumes(t *testing.T) {
 	r.with(after)
 	if last, errs := walk(t, r.Service, mfa.ResealParams{}); len(errs) > 0 || last.Walked != 240 || last.Resealed != 0 {
 		t.Errorf("with the new key alone: %+v, %v", last, errs)
+	}
+}
+
+// A lister is a store whose List is not as the contract has it.
+type lister struct {
+	mfa.Store
+	list func(mfa.Store, context.Context, mfa.Query) ([]mfa.Record, error)
+}
+
+func (s lister) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	return s.list(s.Store, ctx, q)
+}
+
+// atMost is a List that never gives more than n records.
+func atMost(n int) func(*mfa.Config) {
+	return func(c *mfa.Config) {
+		c.Store = lister{c.Store, func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+			q.Limit = min(q.Limit, n)
+			return s.List(ctx, q)
+		}}
+	}
+}
+
+// TestShortPages: a store that gives fewer records than it was asked for, while it has
+// more, loses nobody at a change of keys, and hides no factor without an error.
+func TestShortPages(t *testing.T) {
+	before, after := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t, atMost(50))
+	r.with(before)
+	const users = 120
+	for i := range users {
+		r.enrollTOTP(fmt.Sprint("user_", i))
+	}
+	r.with(after, before)
+	if last, errs := walk(t, r.Service, mfa.ResealParams{PerSecond: 1e6}); len(errs) > 0 || last.Resealed != 2*users {
+		t.Errorf("%d records were resealed, want %d; errors %v", last.Resealed, 2*users, errs)
+	}
+	r.with(after)
+	lost := 0
+	for i := range users {
+		if factors, err := r.Factors(t.Context(), fmt.Sprint("user_", i)); err != nil || len(factors) != 1 {
+			lost++
+		}
+	}
+	if lost > 0 {
+		t.Errorf("with the old key gone %d of %d users have lost their factor", lost, users)
+	}
+
+	// A user's record tells that one of their factors was hidden.
+	r = newRig(t)
+	for range 3 {
+		r.totp(ann)
+	}
+	atMost(1)(&r.cfg)
+	factors, err := r.another().Factors(t.Context(), ann)
+	if !errors.Is(err, mfa.ErrIntegrity) {
+		t.Errorf("%d factors of 3, error %v; want ErrIntegrity", len(factors), err)
+	}
+}
+
+// TestListsAgain: a store that lists what it has listed already is told, and does not
+// keep a walk going for ever.
+func TestListsAgain(t *testing.T) {
+	before, after := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t, func(c *mfa.Config) {
+		c.Store = lister{c.Store, func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+			q.After = ""
+			return s.List(ctx, q)
+		}}
+	})
+	r.with(before)
+	r.totp(ann)
+	r.with(after, before)
+	if _, errs := walk(t, r.Service, mfa.ResealParams{PerSecond: 1e6}); len(errs) != 1 || !errors.Is(errs[0], mfa.ErrIntegrity) {
+		t.Errorf("errors %v, want one ErrIntegrity", errs)
 	}
 }
 

@@ -21,16 +21,20 @@ import (
 // characters. The primary key is the id; List wants an index of kind, user and id,
 // and Purge one of ExpiresAt.
 type Store interface {
-	// Load returns the records with these ids and their ancestors: the parent of
-	// each, its parent, and so on (a challenge brings its factor and the record of
-	// the factor's user). An id or a parent that is not there is left out, each
-	// record appears once, and the order is free; no ids, no records. It sees every
-	// Save that returned before, so it does not read from a replica; the records need
-	// not be of one moment.
+	// Load returns the records with these ids, their parents, and the parents of
+	// those: a challenge brings its factor and the record of the factor's user. There
+	// are no more levels than these three, so that two joins do; a store may follow
+	// parents further. An id or a parent that is not there is left out, each record
+	// appears once, and the order is free; no ids, no records. It sees every Save that
+	// returned before, so it does not read from a replica; the records need not be of
+	// one moment.
 	Load(ctx context.Context, ids ...string) ([]Record, error)
 
 	// List returns the records that q selects in order of id, byte by byte whatever
-	// the collation of the database, at most q.Limit.
+	// the collation of the database: the first q.Limit of them, and fewer only if
+	// there are no more. A store whose database gives shorter pages reads on.
+	// Like Load it sees every Save that returned before: whether a user has a second
+	// factor is read by it.
 	List(ctx context.Context, q Query) ([]Record, error)
 
 	// Save applies all changes or none; no changes are nil. nil means durable and

@@ -133,30 +133,24 @@ func (u *user) misses(factors []*factor) error {
 	return nil
 }
 
-// listFactors reads the factors of a user, oldest first, those that lapsed too.
+// listFactors reads the factors of a user, oldest first, those that lapsed too. A factor
+// that a short page hides is missed by the user's record.
 func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, error) {
 	var factors []*factor
-	query := Query{Kind: kindFactor, UserID: userID, Limit: 100}
-	for {
-		records, err := s.store.List(ctx, query)
+	for rec, err := range s.list(ctx, Query{Kind: kindFactor, UserID: userID, Limit: 100}, shortIsLast) {
 		if err != nil {
-			return nil, fmt.Errorf("mfa: listing factors: %w", err)
+			return nil, err
 		}
-		for _, rec := range records {
-			f := new(factor)
-			if err := s.keys.opened(rec, kindFactor, f); err != nil {
-				return nil, err
-			}
-			if f.UserID != userID {
-				return nil, integrityError(&rec, "the store listed it for another user")
-			}
-			factors = append(factors, f)
-			query.After = f.ID
+		f := new(factor)
+		if err := s.keys.opened(rec, kindFactor, f); err != nil {
+			return nil, err
 		}
-		if len(records) < query.Limit {
-			return factors, nil
+		if f.UserID != userID {
+			return nil, integrityError(&rec, "the store listed it for another user")
 		}
+		factors = append(factors, f)
 	}
+	return factors, nil
 }
 
 // sameApp is the verified factor of the user that has the secret of this one, nil if

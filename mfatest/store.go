@@ -247,7 +247,7 @@ var checks = []check{
 		p.ids("one named twice", p.load("b", "b"), "b")
 		p.ids("no ids", p.load())
 	}},
-	{"ancestors", "Load gives the ancestors of each record too: its parent, the parent's parent, and so on; each once, those that exist.", func(p *probe) {
+	{"ancestors", "Load gives the parent of each record too, and the parent of that; each once, those that exist.", func(p *probe) {
 		user, factor, one, two := record("user"), record("factor"), record("one"), record("two")
 		factor.Parent, one.Parent, two.Parent = user.ID, factor.ID, factor.ID
 		orphan := record("orphan")
@@ -573,6 +573,26 @@ var checks = []check{
 			p.ids("all pages", got, want...)
 			p.ids("after an id that is not there", p.list(mfa.Query{Kind: "factor", UserID: user, After: "id-03x", Limit: 2}), "id-04", "id-05")
 			p.ids("after the last", p.list(mfa.Query{Kind: "factor", UserID: user, After: "id-24", Limit: 2}))
+		}
+	}},
+	{"list whole pages", "List gives fewer records than Limit only if there are no more.", func(p *probe) {
+		const n, batch = 150, 15
+		var want []string
+		for i := range n / batch {
+			var changes []mfa.Change
+			for j := range batch {
+				want = append(want, fmt.Sprintf("id-%02d-%02d", i, j))
+				changes = append(changes, put(record(want[len(want)-1])))
+			}
+			p.save(changes...)
+		}
+		for _, user := range []string{"user", ""} {
+			page := p.list(mfa.Query{Kind: "factor", UserID: user, Limit: 100})
+			if len(page) < 100 {
+				p.fail("of %d records a page of 100 has %d", n, len(page))
+			}
+			p.ids("the first page", page, want[:100]...)
+			p.ids("the second page", p.list(mfa.Query{Kind: "factor", UserID: user, After: want[99], Limit: 100}), want[100:]...)
 		}
 	}},
 	{"list by kind and user", "List gives records of the kind alone, and of the user alone if one is named; nothing found is no error.", func(p *probe) {

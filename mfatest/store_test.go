@@ -49,6 +49,7 @@ func TestSuiteCatches(t *testing.T) {
 		"ignores the version":        "stale version",
 		"keeps the caller's State":   "aliases",
 		"knows parents only":         "ancestors",
+		"lists 50 at most":           "list whole pages",
 		"lists all kinds":            "list by kind and user",
 		"lists all users":            "list by kind and user",
 		"lists from After on":        "list in pages",
@@ -163,6 +164,9 @@ func (s *mapStore) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) 
 	slices.SortFunc(found, func(a, b mfa.Record) int { return strings.Compare(a.ID, b.ID) })
 	if s.is("lists without order") {
 		slices.Reverse(found)
+	}
+	if s.is("lists 50 at most") {
+		found = found[:min(len(found), 50)]
 	}
 	return found[:min(len(found), q.Limit)], nil
 }

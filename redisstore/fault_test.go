@@ -312,6 +312,100 @@ func TestServers(t *testing.T) {
 	}
 }
 
+// needed are the rights of an ACL that the package documents.
+func needed(t *testing.T) []any {
+	t.Helper()
+	source, err := os.ReadFile("store.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, line, _ := strings.Cut(string(source), "//	ACL SETUSER mfa ")
+	line, _, _ = strings.Cut(line, "\n")
+	var rights []any
+	for right := range strings.FieldsSeq(line) {
+		rights = append(rights, right)
+	}
+	if len(rights) < 10 {
+		t.Fatalf("the package documents %q", rights)
+	}
+	return rights
+}
+
+// TestACL: a user with the documented rights runs the store; without one of them New
+// names it, and leaves nothing behind. INFO is not needed.
+func TestACL(t *testing.T) {
+	admin := start(t)
+	rights := needed(t)
+	as := func(rights []any, version int) (*redisstore.Store, string, error) {
+		if err := admin.Do(t.Context(), append([]any{"acl", "setuser", "mfa", "reset"}, rights...)...).Err(); err != nil {
+			t.Fatal(err)
+		}
+		options := *admin.Options()
+		options.Username, options.Password, options.Protocol = "mfa", "password", version
+		var log bytes.Buffer
+		store, err := redisstore.New(t.Context(), redisstore.Config{Client: connect(t, &options), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		return store, log.String(), err
+	}
+	store, log, err := as(rights, 3)
+	if err != nil || log != "" {
+		t.Fatalf("with the documented rights: error %v, log %s", err, log)
+	}
+	save(t, store, challenge("a", 0), challenge("b", 0))
+	save(t, store, challenge("a", 1), mfa.Change{Record: mfa.Record{ID: "b", Version: 1}, Delete: true})
+	if ids := list(t, store, "challenge"); len(ids) != 1 {
+		t.Errorf("listed %q", ids)
+	}
+	if n, err := store.Purge(t.Context(), time.Now()); err != nil || n != 1 {
+		t.Errorf("purged %d, %v", n, err)
+	}
+	for i, right := range rights {
+		command, ok := strings.CutPrefix(fmt.Sprint(right), "+")
+		if !ok {
+			continue
+		}
+		for _, protocol := range []int{2, 3} {
+			switch _, log, err := as(slices.Delete(slices.Clone(rights), i, i+1), protocol); {
+			case command == "info" && (err != nil || !strings.Contains(log, "may not run INFO")):
+				t.Errorf("without INFO: error %v, log %s", err, log)
+			case command == "eval" && err == nil: // the script is known by now
+			case command != "info" && (err == nil || !strings.Contains(strings.ToLower(err.Error()), "'"+command+"'") && !strings.Contains(err.Error(), strings.ToUpper(command)+":")):
+				t.Errorf("without %s: error %v, want one that names it", command, err)
+			case command != "info" && !strings.Contains(err.Error(), "+zrangebylex"):
+				t.Errorf("without %s: error %v does not say what is needed", command, err)
+			}
+		}
+	}
+	if left := keys(t, admin, ""); len(left) > 0 {
+		t.Errorf("keys left: %q", left)
+	}
+}
+
+// TestPassingTrouble: a server that takes no writes for now is one to start with, and a
+// replica is not.
+func TestPassingTrouble(t *testing.T) {
+	client := start(t)
+	open := func() error { return second(redisstore.New(t.Context(), redisstore.Config{Client: client})) }
+	for _, config := range [][2]string{{"maxmemory", "1"}, {"min-replicas-to-write", "1"}} {
+		if err := client.ConfigSet(t.Context(), config[0], config[1]).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := open(); err != nil {
+			t.Errorf("%s: error %v", config[0], err)
+		}
+		if err := client.ConfigSet(t.Context(), config[0], "0").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Do(t.Context(), "replicaof", "127.0.0.1", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := open(); err == nil || !strings.Contains(err.Error(), "replica") {
+		t.Errorf("a replica: error %v", err)
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
 // TestRefusedWrites: a server that is full, or a replica, takes no part of a Save.
 func TestRefusedWrites(t *testing.T) {
 	client := start(t)

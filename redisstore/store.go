@@ -11,6 +11,20 @@
 // when they were written, so the server's clock does not matter. Factors never do. Call
 // [mfa.Service.Purge] all the same, for enrolments that were never confirmed.
 //
+// # Servers
+//
+// The suite of package mfatest passes on Redis 7.0, and on a Valkey that was built from
+// its main branch of October 2024, after version 8.0. KeyDB 6 is refused as
+// too old. A server whose scripts must declare their keys, as those of Dragonfly must,
+// refuses the scripts, and New says so.
+//
+// A user of an ACL needs this, where "mfa:" is [Config.Prefix]:
+//
+//	ACL SETUSER mfa on >password ~mfa:* +info +eval +evalsha +hmget +hset +del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex
+//
+// Without INFO, New learns the version from HELLO, and cannot see whether the server
+// evicts keys.
+//
 // # Durability
 //
 // What Redis forgets, the second factor forgets: with a lost write a used code is
@@ -36,6 +50,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,16 +75,19 @@ type Config struct {
 	// lets a deadline end a call; without it ReadTimeout does. Required.
 	Client *redis.Client
 
-	// Prefix begins every key. Defaults to "mfa:".
+	// Prefix begins every key. Defaults to "mfa:". Services with other keys must have
+	// another prefix: see mfa.Config.Keys.
 	Prefix string
 
 	// Logger gets the warning of New. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// New returns a store, after it has asked the server what it is. A cluster is refused,
-// because a Save changes several keys at once, and so is a server older than version 7,
-// where a script could fail half way. A server that may evict keys is a warning.
+// New returns a store, after it has asked the server what it is and tried what the store
+// does. A cluster is refused, because a Save changes several keys at once, and so is a
+// server older than version 7, where a script could fail half way; likewise a replica, and
+// a user who may not run a command that the scripts need. A server that may evict keys
+// is a warning.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Client == nil {
 		return nil, errors.New("redisstore: Config.Client is required")
@@ -80,9 +98,49 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	text, err := cfg.Client.Info(ctx).Result()
+	about, err := ask(ctx, cfg.Client)
 	if err != nil {
-		return nil, fmt.Errorf("redisstore: asking the server with INFO: %w", err)
+		return nil, err
+	}
+	if major, _, _ := strings.Cut(about.version, "."); about.cluster {
+		return nil, errors.New("redisstore: the server is part of a cluster, which cannot change the keys of several records at once: use a server of its own, with replicas if you like")
+	} else if n, err := strconv.Atoi(major); err != nil || n < 7 {
+		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed", about.version)
+	}
+	s := &Store{client: cfg.Client, prefix: cfg.Prefix}
+	if err := s.permitted(ctx); err != nil {
+		return nil, err
+	}
+	switch {
+	case about.evicts == "":
+		cfg.Logger.WarnContext(ctx, "redisstore: the user may not run INFO, so that nobody knows whether the server may evict keys, and with them failure counts, used codes or factors: see to it that maxmemory-policy is noeviction")
+	case about.evicts != "noeviction":
+		cfg.Logger.WarnContext(ctx, "redisstore: the server may evict keys, and with them failure counts, used codes or factors: set maxmemory-policy to noeviction", "maxmemory_policy", about.evicts)
+	}
+	return s, nil
+}
+
+// about is what a server says of itself.
+type about struct {
+	version string
+	cluster bool
+	evicts  string // its maxmemory-policy; "" if it does not say
+}
+
+// ask asks with INFO and, where the user may not run that, with HELLO, which everybody
+// may.
+func ask(ctx context.Context, client *redis.Client) (about, error) {
+	text, err := client.Info(ctx).Result()
+	if redis.HasErrorPrefix(err, "NOPERM") {
+		reply, err := client.Do(ctx, "hello").Result()
+		if err != nil {
+			return about{}, fmt.Errorf("redisstore: asking the server with HELLO, since the user may not run INFO: %w", err)
+		}
+		hello := pairs(reply)
+		return about{version: hello["version"], cluster: hello["mode"] == "cluster"}, nil
+	}
+	if err != nil {
+		return about{}, fmt.Errorf("redisstore: asking the server with INFO: %w", err)
 	}
 	info := map[string]string{}
 	for line := range strings.Lines(text) {
@@ -90,17 +148,46 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 			info[name] = value
 		}
 	}
-	version := info["redis_version"]
-	if major, _, _ := strings.Cut(version, "."); info["cluster_enabled"] == "1" {
-		return nil, errors.New("redisstore: the server is part of a cluster, which cannot change the keys of several records at once: use a server of its own, with replicas if you like")
-	} else if n, err := strconv.Atoi(major); err != nil || n < 7 {
-		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed", version)
-	}
-	if policy := info["maxmemory_policy"]; policy != "noeviction" {
-		cfg.Logger.WarnContext(ctx, "redisstore: the server may evict keys, and with them failure counts, used codes or factors: set maxmemory-policy to noeviction", "maxmemory_policy", policy)
-	}
-	return &Store{client: cfg.Client, prefix: cfg.Prefix}, nil
+	return about{version: info["redis_version"], cluster: info["cluster_enabled"] == "1", evicts: info["maxmemory_policy"]}, nil
 }
+
+// pairs reads the texts of a map, which is a list in version 2 of the protocol.
+func pairs(reply any) map[string]string {
+	found := map[string]string{}
+	switch reply := reply.(type) {
+	case map[any]any:
+		for name, value := range reply {
+			found[fmt.Sprint(name)] = fmt.Sprint(value)
+		}
+	case []any:
+		for pair := range slices.Chunk(reply, 2) {
+			found[fmt.Sprint(pair[0])] = fmt.Sprint(pair[len(pair)-1])
+		}
+	}
+	return found
+}
+
+// permitted tries what the scripts do. What will pass by itself, such as a disk that is
+// full, is no reason not to start.
+func (s *Store) permitted(ctx context.Context) error {
+	reply, err := s.run(ctx, "trying what the store does", permittedScript, []any{s.prefix})
+	switch {
+	case redis.HasErrorPrefix(err, "MISCONF"), redis.HasErrorPrefix(err, "NOREPLICAS"):
+		return nil
+	case redis.HasErrorPrefix(err, "READONLY"):
+		return fmt.Errorf("redisstore: the server is a replica, which takes no writes: %w", err)
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("%w: the user needs %s", err, commands)
+	case err != nil:
+		return err
+	case reply != "":
+		return fmt.Errorf("redisstore: the scripts may not run %v: the user needs %s on %s*", reply, commands, s.prefix)
+	}
+	return nil
+}
+
+// commands are those that a user needs, as an ACL has them.
+const commands = "+eval +evalsha +hmget +hset +del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex"
 
 // The scripts. Their first line has the server refuse one that writes before it starts
 // if it is a replica, out of memory or cannot persist.
@@ -115,11 +202,15 @@ var (
 	saveText string
 	//go:embed purge.lua
 	purgeText string
+	//go:embed permitted.lua
+	permittedText string
 
 	loadScript  = newScript("#!lua flags=no-writes", loadText)
 	listScript  = newScript("#!lua flags=no-writes", listText)
 	saveScript  = newScript("#!lua", saveText)
 	purgeScript = newScript("#!lua flags=allow-oom", purgeText)
+
+	permittedScript = newScript("#!lua flags=allow-oom", permittedText)
 )
 
 type script struct{ source, hash string }
@@ -132,7 +223,7 @@ func newScript(header, text string) script {
 // keepLapsed is how long challenges are kept after they expired.
 const keepLapsed = 24 * time.Hour
 
-// Load returns the records with these ids and their ancestors. A key that cannot be a
+// Load returns the records with these ids, their parents and so on. A key that cannot be a
 // record is [mfa.ErrIntegrity].
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {

@@ -43,25 +43,17 @@ func versions(t *testing.T, store mfa.Store, ids ...string) map[string]int64 {
 	return found
 }
 
-// another opens the same tables once more, with other parameters.
-func another(t *testing.T, d database, cfg sqlstore.Config, params string) *sqlstore.Store {
+// sameDSN is the DSN of the same database, with other parameters.
+func (d database) sameDSN(t *testing.T, cfg sqlstore.Config, params string) string {
 	t.Helper()
-	dsn := ""
-	if d.dialect == sqlstore.SQLite {
-		var file string
-		if err := cfg.DB.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
-			t.Fatal(err)
-		}
-		dsn = "file:" + file + "?_pragma=busy_timeout(10000)" + params
-	} else {
-		dsn = d.dsn(d.at(), params)
+	if d.dialect != sqlstore.SQLite {
+		return d.dsn(d.at(), params)
 	}
-	cfg.DB = open(t, d.driver, dsn)
-	store, err := sqlstore.New(t.Context(), cfg)
-	if err != nil {
+	var file string
+	if err := cfg.DB.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
 		t.Fatal(err)
 	}
-	return store
+	return "file:" + file + "?_pragma=busy_timeout(10000)" + params
 }
 
 // TestCallerTransaction: what was saved stays when the caller's own transaction on the
@@ -114,17 +106,33 @@ func TestLoadLooksUp(t *testing.T) {
 	}
 }
 
-// TestReadOnly: a database that takes no writes is an error of its own, and no
-// conflict, and reading works on.
+// TestReadOnly: New and Migrate refuse a database that takes no writes. One that takes
+// none later is an error of its own, and no conflict, and reading works on.
 func TestReadOnly(t *testing.T) {
-	params := map[string]string{
-		"PostgreSQL": "&default_transaction_read_only=on", "MySQL": "&tx_read_only=1", "SQLite": "&_pragma=query_only(1)",
-	}
 	each(t, func(t *testing.T, d database) {
 		t.Helper()
+		params, later := readOnly(d)
 		cfg := d.config(t, "")
 		save(t, newStore(t, cfg), put("a", 0))
-		store := another(t, d, cfg, params[d.name])
+		for _, params := range params {
+			cfg := cfg
+			cfg.DB = open(t, d.driver, d.sameDSN(t, cfg, params))
+			errs := []error{second(sqlstore.New(t.Context(), cfg))}
+			if params != "&mode=ro" { // of which Migrate sees nothing as long as it has nothing to do
+				errs = append(errs, sqlstore.Migrate(t.Context(), cfg))
+			}
+			for _, err := range errs {
+				if err == nil || !strings.Contains(err.Error(), "read") && !strings.Contains(err.Error(), "query_only") {
+					t.Errorf("with %s: error %v, want one that says why", params, err)
+				}
+			}
+		}
+
+		cfg.DB.SetMaxOpenConns(1)
+		store := newStore(t, cfg)
+		if _, err := cfg.DB.ExecContext(t.Context(), later); err != nil {
+			t.Fatal(err)
+		}
 		for _, changes := range [][]mfa.Change{{put("b", 0)}, {put("a", 1)}, {put("a", 1), put("b", 0)}} {
 			err := store.Save(t.Context(), changes...)
 			if err == nil || errors.Is(err, mfa.ErrConflict) || !strings.HasPrefix(err.Error(), "sqlstore: saving: ") || !strings.Contains(strings.ToLower(err.Error()), "read") {
@@ -138,6 +146,19 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("records %v", got)
 		}
 	})
+}
+
+// readOnly is how a connection is told, by parameters of its DSN and by a statement,
+// that it must not write.
+func readOnly(d database) (params []string, statement string) {
+	switch d.dialect {
+	case sqlstore.PostgreSQL:
+		return []string{"&default_transaction_read_only=on"}, "SET default_transaction_read_only = on"
+	case sqlstore.MySQL:
+		return []string{"&tx_read_only=1"}, "SET SESSION TRANSACTION READ ONLY"
+	case sqlstore.SQLite:
+	}
+	return []string{"&_pragma=query_only(1)", "&mode=ro"}, "PRAGMA query_only = 1"
 }
 
 // TestFullDisk: what does not fit is not written at all.

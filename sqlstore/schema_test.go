@@ -3,6 +3,7 @@ package sqlstore_test
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -142,7 +143,7 @@ func TestConfig(t *testing.T) {
 		"Config.Table":           func(c *sqlstore.Config) { c.Table = "a; DROP TABLE b" },
 		"Config.Schema is":       func(c *sqlstore.Config) { c.Dialect, c.Schema = sqlstore.PostgreSQL, `a"b` },
 		"SQLite has no schemas":  func(c *sqlstore.Config) { c.Schema = "main" },
-		"SQLite has no busy_tim": func(c *sqlstore.Config) { c.DB = open(t, "sqlite", ":memory:") },
+		"SQLite has no busy_tim": func(c *sqlstore.Config) { c.DB = open(t, "sqlite", filepath.Join(t.TempDir(), "mfa.db")) },
 	} {
 		c := cfg
 		broken(&c)

@@ -10,6 +10,31 @@
 // The driver and its DSN are yours. All records live in one table, whose columns
 // are there for people to read; what decides is sealed in one of them.
 //
+// # Settings
+//
+// [New] and [Migrate] look at the connections that they are given, and refuse these:
+//
+//   - PostgreSQL behind a pooler that gives each transaction another connection, as
+//     PgBouncer does with pool_mode=transaction, if the driver relies on statements that
+//     it prepared before. pgx does by default. Right with pgx, as a parameter of the DSN:
+//     default_query_exec_mode=exec, cache_describe or simple_protocol. Wrong:
+//     describe_exec, and cache_statement, the default, unless PgBouncer is of version
+//     1.21 or newer and has max_prepared_statements above 0. Right with lib/pq:
+//     binary_parameters=yes. With pool_mode=session all are right. A pool of one
+//     connection (SetMaxOpenConns(1)) is not looked at.
+//   - PostgreSQL in recovery, as a hot standby is, or with
+//     default_transaction_read_only=on. Right for several hosts:
+//     target_session_attrs=read-write.
+//   - MySQL with autocommit=0, where a Save is undone when its connection closes.
+//     autocommit=1 in the DSN helps where the server is set to 0.
+//   - MySQL with read_only, super_read_only, innodb_read_only or transaction_read_only,
+//     as a replica has, also if the user may write there.
+//   - SQLite without a busy_timeout on each connection. db.Exec("PRAGMA ...") sets it
+//     on one; a parameter of the DSN on all, with modernc.org/sqlite
+//     "_pragma=busy_timeout(5000)".
+//   - SQLite in memory, in a temporary file, with query_only=1, or (New alone) opened for
+//     reading.
+//
 // # Round trips
 //
 // On PostgreSQL each method is one statement and one round trip, with a driver that
@@ -33,6 +58,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"regexp"
@@ -68,7 +94,7 @@ type Config struct {
 
 	// Table is the name of the table: a letter or '_', then letters, digits and '_', 40
 	// at most. Defaults to "mfa_records". Beside it lies one of the same name and
-	// "_version".
+	// "_version". Services with other keys must have another table: see mfa.Config.Keys.
 	Table string
 }
 
@@ -84,8 +110,9 @@ const (
 
 // New returns a store over the table that [Migrate], or a migration tool of yours,
 // has made. Its error matches [ErrSchema] when the table is not there, or is of
-// another version than this package, and says so. SQLite without a busy_timeout is
-// refused.
+// another version than this package, and says so. Connections that would fail later,
+// or would lose what they say is saved, are refused with what to do: see "Settings" of
+// the package.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	t, err := cfg.tables()
 	if err != nil {
@@ -100,7 +127,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 // columns are those of the table, in the order of [row].
 const columns = "id, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state"
 
-// Load returns the records with these ids and their ancestors. A row that cannot be a
+// Load returns the records with these ids, their parents and so on. A row that cannot be a
 // record is [mfa.ErrIntegrity].
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {
@@ -162,19 +189,60 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		case len(changes) == 1:
 			return s.saveOne(ctx, s.db, changes[0])
 		}
-		tx, err := s.db.BeginTx(ctx, nil)
-		if err != nil {
-			return err
-		}
-		for _, c := range changes {
-			if err := s.saveOne(ctx, tx, c); err != nil {
-				_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
-				return err
-			}
-		}
-		return tx.Commit()
+		return s.saveAll(ctx, changes)
 	})
 }
+
+// saveAll is a transaction of MySQL or SQLite.
+func (s *Store) saveAll(ctx context.Context, changes []mfa.Change) error {
+	if s.dialect == SQLite {
+		return s.saveAllSQLite(ctx, changes)
+	}
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if err := s.saveOne(ctx, tx, c); err != nil {
+			_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// saveAllSQLite begins and ends its transaction by hand. BEGIN IMMEDIATE waits for its
+// turn before it reads anything, whatever the DSN says. And a COMMIT that found the
+// database busy leaves the transaction open, with its locks, which database/sql would
+// give back to the pool as it is.
+func (s *Store) saveAllSQLite(ctx context.Context, changes []mfa.Change) (err error) {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	defer func() {
+		if err == nil {
+			return
+		}
+		if _, failed := conn.ExecContext(context.WithoutCancel(ctx), "ROLLBACK"); failed != nil {
+			discard(conn)
+		}
+	}()
+	for _, c := range changes {
+		if err := s.saveOne(ctx, conn, c); err != nil {
+			return err
+		}
+	}
+	_, err = conn.ExecContext(ctx, "COMMIT")
+	return err
+}
+
+// discard closes a connection for good, which undoes what was begun on it.
+func discard(conn *sql.Conn) { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }
 
 // saveAtOnce is one statement of PostgreSQL. It locks the rows that are to change,
 // each at its version, and goes on only if it got all of them: a row that another
@@ -457,7 +525,7 @@ func (s *Store) again(ctx context.Context, doing string, call func() error) erro
 			<-rest.Done()
 			cancel()
 		}
-		if err = call(); !undone(err) {
+		if err = call(); !s.undone(err) {
 			break
 		}
 	}
@@ -472,16 +540,30 @@ func (s *Store) again(ctx context.Context, doing string, call func() error) erro
 	return fmt.Errorf("sqlstore: %s: %w", doing, err)
 }
 
-// undone says whether an error proves that nothing was written, and that the same
+// undone reports whether an error proves that nothing was written, and that the same
 // call may succeed.
-func undone(err error) bool {
+func (s *Store) undone(err error) bool {
 	switch code(err) {
 	case "40001", "40P01": // serialization failure, deadlock
 		return true
 	case "1213", "1020": // the same, of MySQL and of MariaDB
 		return true
 	}
-	return false
+	return s.dialect == SQLite && busy(err)
+}
+
+// busy reports whether SQLite did not get a lock that another connection has, within
+// busy_timeout or where waiting would be a deadlock. Some drivers have a method for its
+// code, whose low byte is 5 (SQLITE_BUSY) or 6 (SQLITE_LOCKED), others have its text
+// alone.
+func busy(err error) bool {
+	if e, ok := errors.AsType[interface {
+		error
+		Code() int
+	}](err); ok {
+		return e.Code()&0xff == 5 || e.Code()&0xff == 6
+	}
+	return err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
 }
 
 // duplicate turns the error of an insert into a conflict if the id exists.

@@ -49,10 +49,10 @@ func Open(path string) (*Store, error) {
 // Close closes the file.
 func (s *Store) Close() error { return s.db.Close() }
 
-// Load also returns the parent of each record, its parent, and so on, so that Verify
-// gets a challenge, its factor and their user in one round trip. In SQL this is one
-// recursive query, or a join or two. Each record comes once; what is not there is
-// left out and is no error.
+// Load also returns the parent of each record and the parent of that, so that Verify
+// gets a challenge, its factor and their user in one round trip. In SQL these are two
+// joins, or a recursive query. Each record comes once; what is not there is left out
+// and is no error.
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if err := ctx.Err(); err != nil { // every method honours its context
 		return nil, err

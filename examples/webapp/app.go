@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"html/template"
 	"log/slog"
-	"net"
 	"net/http"
 	"strings"
 	"time"
@@ -93,6 +92,7 @@ func (a *app) newRoutes() *http.ServeMux {
 	mux.Handle("POST /account/phone", a.member(a.unlessLost(a.enrollPhone)))
 	mux.Handle("POST /account/recovery", a.member(a.unlessLost(a.enrollRecovery)))
 	mux.Handle("POST /account/remove", a.member(a.removeFactor))
+	mux.Handle("POST /account/off", a.member(a.turnOff))
 	mux.Handle("POST /account/devices", a.member(a.revokeDevice))
 	mux.Handle("GET /account/email", a.member(a.showEmail))
 	mux.Handle("POST /account/email", a.member(a.changeEmail))
@@ -126,20 +126,13 @@ func (a *app) headers(next http.Handler) http.Handler {
 		if a.secure() {
 			h.Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		if _, host, _ := strings.Cut(a.url, "://"); r.Host != host { // a name that others made point here, or localhost
-			http.Redirect(w, r, a.url, http.StatusSeeOther)
+		r, ok := a.arrived(w, r)
+		if !ok {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 		next.ServeHTTP(w, r.WithContext(mfa.WithSource(r.Context(), address(r))))
 	})
-}
-
-// address is where a request comes from. Behind a proxy all come from the proxy: take what
-// it says then, from a header that it sets and that nobody else can.
-func address(r *http.Request) string {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	return host
 }
 
 // page is a handler whose error is ours, and not the person's.

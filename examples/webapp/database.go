@@ -26,7 +26,8 @@ type database struct{ *sql.DB }
 // factors: the ids of the second factors, separated by spaces. They say that a code is to
 // be asked for even if the factors themselves were lost.
 //
-// epoch: how often the password was set. A session of an earlier one is over.
+// epoch: how often the password was set, and the list of factors changed. A session of an
+// earlier one is over.
 const schema = `
 CREATE TABLE IF NOT EXISTS users (
 	id TEXT PRIMARY KEY, email TEXT NOT NULL UNIQUE, password TEXT NOT NULL,
@@ -37,6 +38,9 @@ CREATE TABLE IF NOT EXISTS links (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS sessions (
 	token TEXT PRIMARY KEY, data BLOB NOT NULL, expires INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS answers (
+	hash BLOB PRIMARY KEY, user TEXT NOT NULL, question TEXT NOT NULL, expires INTEGER NOT NULL
 ) STRICT;`
 
 func openDatabase(ctx context.Context, o options) (database, error) {
@@ -100,16 +104,20 @@ func (db database) setEmail(ctx context.Context, userID, email string) (free boo
 // keepFactors writes down which second factors the user has. It never takes one off the
 // list because it is not among factors, or who empties the store of the factors could log
 // in with a password alone: only gone goes, which was taken away on purpose.
-func (db database) keepFactors(ctx context.Context, userID string, factors []mfa.Factor, gone ...string) error {
+//
+// A change of the list ends the user's sessions, bar that of the user that it returns: they
+// may be of somebody who was there first.
+func (db database) keepFactors(ctx context.Context, u user, factors []mfa.Factor, gone ...string) (user, error) {
 	ctx = context.WithoutCancel(ctx) // what it writes down has been done
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
-		return err
+		return u, err
 	}
 	defer func() { _ = tx.Rollback() }() // none after Commit
 	var list string
-	if err := tx.QueryRowContext(ctx, "SELECT factors FROM users WHERE id = ?", userID).Scan(&list); err != nil {
-		return err
+	var epoch int
+	if err := tx.QueryRowContext(ctx, "SELECT factors, epoch FROM users WHERE id = ?", u.ID).Scan(&list, &epoch); err != nil {
+		return u, err
 	}
 	ids := strings.Fields(list)
 	for _, f := range factors {
@@ -119,21 +127,39 @@ func (db database) keepFactors(ctx context.Context, userID string, factors []mfa
 	}
 	slices.Sort(ids)
 	ids = slices.DeleteFunc(slices.Compact(ids), func(id string) bool { return slices.Contains(gone, id) })
-	if _, err := tx.ExecContext(ctx, "UPDATE users SET factors = ? WHERE id = ?", strings.Join(ids, " "), userID); err != nil {
-		return err
+	if slices.Equal(ids, strings.Fields(list)) {
+		return u, nil
 	}
-	return tx.Commit()
+	if _, err := tx.ExecContext(ctx, "UPDATE users SET factors = ?, epoch = epoch + 1 WHERE id = ?", strings.Join(ids, " "), u.ID); err != nil {
+		return u, err
+	}
+	if u.Epoch == epoch { // and the password was not set meanwhile
+		u.Epoch++
+	}
+	return u, tx.Commit()
 }
 
 // A link is what a mail brings: to choose a password or, of a user, to take on an address.
 type link struct{ Email, UserID string }
 
-// newLink returns the token of a link. The database keeps its hash alone.
+// newLink returns the token of a link. The database keeps its hash alone. Earlier links for
+// the same purpose are worthless from then on: a user's, or those to choose the password of
+// an address.
 func (db database) newLink(ctx context.Context, l link, expires time.Time) (token string, err error) {
 	token = rand.Text()
 	hash := sha256.Sum256([]byte(token))
-	_, err = db.ExecContext(ctx, "INSERT INTO links (hash, email, user, expires) VALUES (?, ?, ?, ?)", hash[:], l.Email, l.UserID, expires.Unix())
-	return token, err
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = tx.Rollback() }() // none after Commit
+	if _, err = tx.ExecContext(ctx, "DELETE FROM links WHERE user = ? AND (user <> '' OR email = ?)", l.UserID, l.Email); err != nil {
+		return "", err
+	}
+	if _, err = tx.ExecContext(ctx, "INSERT INTO links (hash, email, user, expires) VALUES (?, ?, ?, ?)", hash[:], l.Email, l.UserID, expires.Unix()); err != nil {
+		return "", err
+	}
+	return token, tx.Commit()
 }
 
 // link finds a link that was not used and did not expire.
@@ -161,5 +187,6 @@ func (db database) useLink(ctx context.Context, token string) (ok bool, err erro
 func (db database) clean(ctx context.Context, now time.Time) error {
 	_, err := db.ExecContext(ctx, "DELETE FROM links WHERE expires <= ?", now.Unix())
 	_, err2 := db.ExecContext(ctx, "DELETE FROM sessions WHERE expires <= ?", time.Now().Unix())
-	return errors.Join(err, err2)
+	_, err3 := db.ExecContext(ctx, "DELETE FROM answers WHERE expires <= ?", now.UnixMilli())
+	return errors.Join(err, err2, err3)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
 	"github.com/authfactor/mfa/sqlstore"
 )
 
@@ -117,6 +118,38 @@ func (s *site) service(t *testing.T) (*mfa.Service, database) {
 		t.Fatal(err)
 	}
 	return svc, db
+}
+
+// member is somebody with an app and recovery codes.
+func (s *site) member(t *testing.T, email string) (uri string, codes []string) {
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	svc, db := s.service(t)
+	id, err := db.setPassword(t.Context(), email, hashed())
+	must(err)
+	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, TOTP: &mfa.TOTPParams{Issuer: "Webapp", User: email}})
+	must(err)
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: id, Confirm: true, Action: enroll})
+	must(err)
+	v, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: id, Action: enroll, Code: s.next(enr.TOTP.URI())})
+	must(err)
+	list, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, RecoveryCodes: true, Proof: v.Receipt()})
+	must(err)
+	_, err = db.keepFactors(t.Context(), user{ID: id}, []mfa.Factor{v.Factor, list.Factor})
+	must(err)
+	return enr.TOTP.URI(), list.RecoveryCodes.Codes()
+}
+
+// next is what an app shows; the clock goes on before, because each code is accepted once.
+func (s *site) next(uri string) string {
+	s.clock.Advance(30 * time.Second)
+	return mfatest.Code(uri, s.clock.Now())
 }
 
 // row is what the application itself has of a user.

@@ -45,7 +45,9 @@ func TestSameAnswer(t *testing.T) {
 	for path, form := range map[string]url.Values{"/login": {"password": {"a wrong password"}}, "/start": {}} {
 		var answers [2]string
 		fastest := [2]time.Duration{time.Hour, time.Hour}
-		for range 5 {
+		// What is computed takes its time in each round, and what else the machine does only in
+		// some: the fastest of enough rounds shows it.
+		for round := 0; round < 5 || round < 100 && differ(fastest); round++ {
 			s.clock.Advance(tryPeriod)
 			for i, email := range []string{"ann@example.com", "bob@example.com"} {
 				form.Set("email", email)
@@ -58,10 +60,14 @@ func TestSameAnswer(t *testing.T) {
 		if answers[0] != answers[1] {
 			t.Errorf("%s answers differently:\n%s\n%s", path, answers[0], answers[1])
 		}
-		if fastest[0] > 3*fastest[1] || fastest[1] > 3*fastest[0] {
+		if differ(fastest) {
 			t.Errorf("%s takes %v for who is known, and %v for who is not", path, fastest[0], fastest[1])
 		}
 	}
+}
+
+func differ(times [2]time.Duration) bool {
+	return times[0] > 3*times[1] || times[1] > 3*times[0]
 }
 
 // TestTries: thirty wrong passwords from one address, and a wait; the right one is not
@@ -103,7 +109,7 @@ func TestMailbox(t *testing.T) {
 func TestHeaders(t *testing.T) {
 	for _, url := range []string{"http://127.0.0.1:8081", "https://app.example.com"} {
 		a, err := newApp(t.Context(), options{
-			url: url, db: filepath.Join(t.TempDir(), "webapp.db"), regions: "US",
+			url: url, clientIP: "X-Real-IP", db: filepath.Join(t.TempDir(), "webapp.db"), regions: "US",
 			getenv: func(string) string { return "" }, stderr: io.Discard, now: new(mfatest.Clock).Now,
 		})
 		if err != nil {
@@ -115,6 +121,7 @@ func TestHeaders(t *testing.T) {
 		}
 		r := httptest.NewRequest(http.MethodPost, url+"/login", strings.NewReader("email=ann@example.com&password="+strings.ReplaceAll(password, " ", "+")))
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Real-IP", "203.0.113.1")
 		w := httptest.NewRecorder()
 		a.handler().ServeHTTP(w, r)
 		cookie := w.Result().Cookies()[0]
@@ -131,8 +138,8 @@ func TestHeaders(t *testing.T) {
 		}
 		w = httptest.NewRecorder()
 		a.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://rebound.example/dev/inbox", nil))
-		if w.Code != http.StatusSeeOther {
-			t.Errorf("under another name: status %d", w.Code)
+		if want := map[bool]int{false: http.StatusSeeOther, true: http.StatusMisdirectedRequest}[secure]; w.Code != want {
+			t.Errorf("under another name: status %d, want %d", w.Code, want)
 		}
 	}
 }
@@ -141,9 +148,17 @@ func TestHeaders(t *testing.T) {
 // start; and the inbox is there with -dev alone.
 func TestOptions(t *testing.T) {
 	for name, o := range map[string]options{
-		"plain HTTP":     {url: "http://app.example.com"},
-		"inbox for all":  {url: "https://app.example.com", dev: true},
-		"not an address": {url: "app.example.com"},
+		"plain HTTP":       {url: "http://app.example.com"},
+		"inbox for all":    {url: "https://app.example.com", dev: true},
+		"not an address":   {url: "app.example.com"},
+		"no header":        {url: "https://app.example.com"},
+		"a list of names":  {url: "https://app.example.com", clientIP: "Forwarded"},
+		"no header's name": {url: "https://app.example.com", clientIP: "X Real IP"},
+		"port left out":    {url: "https://app.example.com:443", clientIP: "X-Real-IP"},
+		"upper case":       {url: "https://App.example.com", clientIP: "X-Real-IP"},
+		"other letters":    {url: "https://bücher.example", clientIP: "X-Real-IP"},
+		"a password":       {url: "https://ann:secret@app.example.com", clientIP: "X-Real-IP"},
+		"a query":          {url: "https://app.example.com?a=b", clientIP: "X-Real-IP"},
 	} {
 		o.addr, o.db, o.stderr = "127.0.0.1:0", filepath.Join(t.TempDir(), "webapp.db"), io.Discard
 		o.getenv, o.now, o.ready = func(string) string { return "" }, time.Now, func(string) {}

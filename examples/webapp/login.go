@@ -141,16 +141,20 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 	case err != nil:
 		return err
 	case !needed:
-		return a.enter(w, r, u)
+		return a.enter(w, r, u, "")
 	case len(factors) == 0:
 		return a.showLost(w, r)
 	case a.trusted(w, r, u):
-		return a.enter(w, r, u)
+		return a.enter(w, r, u, "")
+	}
+	q := question{For: forLogin, UserID: u.ID, Epoch: u.Epoch, What: "log in"}
+	if before, ok := a.asked(r); ok {
+		q.goesOn(before)
 	}
 	if err := a.renew(r); err != nil {
 		return err
 	}
-	return a.ask(w, r, question{For: forLogin, UserID: u.ID, Epoch: u.Epoch, What: "log in"}, factors[0])
+	return a.ask(w, r, q, factors[0])
 }
 
 // showLost is for who needs a second factor and has none that answers.
@@ -175,7 +179,10 @@ func (a *app) secondFactors(r *http.Request, u user) (factors []mfa.Factor, need
 }
 
 // logout also makes the cookie worthless.
-func (a *app) logout(w http.ResponseWriter, r *http.Request, _ user) error {
+func (a *app) logout(w http.ResponseWriter, r *http.Request, u user) error {
+	if err := a.db.forgetAnswers(r.Context(), u.ID); err != nil {
+		return err
+	}
 	if err := a.sessions.Destroy(r.Context()); err != nil {
 		return err
 	}

@@ -15,17 +15,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"os/signal"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -35,6 +32,7 @@ func main() {
 	o := options{getenv: os.Getenv, stderr: os.Stderr, now: time.Now, ready: func(string) {}}
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`address` to listen on, for plain HTTP")
 	flag.StringVar(&o.url, "url", "", "`address` that browsers see, such as https://app.example.com (default: that of -addr)")
+	flag.StringVar(&o.clientIP, "client-ip-header", "", clientIPHelp)
 	flag.StringVar(&o.db, "db", "webapp.db", "`path` of the SQLite database; the key is beside it")
 	flag.StringVar(&o.regions, "regions", "US", "`regions` whose phone numbers are taken, as ISO 3166 codes separated by commas")
 	flag.BoolVar(&o.dev, "dev", false, "show all mails and text messages at /dev/inbox, to whoever asks")
@@ -50,6 +48,7 @@ func main() {
 // options are what the flags say, and what tests bring of their own.
 type options struct {
 	addr, url, db, regions string
+	clientIP               string // the header with the client's address
 	dev                    bool
 	getenv                 func(string) string
 	stderr                 io.Writer
@@ -92,28 +91,6 @@ func run(ctx context.Context, o options) error {
 	_, _ = fmt.Fprintf(o.stderr, "Listening on %s\n", o.url)
 	o.ready(o.url)
 	return serve(ctx, ln, srv)
-}
-
-// check refuses what would send passwords and codes in the clear, or show them.
-func (o options) check() error {
-	u, err := url.Parse(o.url)
-	switch {
-	case err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https":
-		return errors.New("-url is no address such as https://app.example.com")
-	case u.Scheme == "http" && !loopback(u.Hostname()):
-		return errors.New("-url must be https://…, unless it is of this machine alone: put something that speaks TLS in front")
-	case o.dev && !loopback(u.Hostname()):
-		return errors.New("-dev shows everybody's codes, and is for this machine alone")
-	}
-	return nil
-}
-
-// secure says whether browsers come over TLS.
-func (o options) secure() bool { return strings.HasPrefix(o.url, "https:") }
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func serve(ctx context.Context, ln net.Listener, srv *http.Server) error {

@@ -7,15 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/makiuchi-d/gozxing/qrcode/decoder"
 
-	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/qrtest"
-	"github.com/authfactor/mfa/mfatest"
-	"github.com/authfactor/mfa/proof"
 )
 
 // scan reads the QR code off the screen, as an app does.
@@ -37,12 +33,8 @@ func (p *person) scan() {
 	}
 }
 
-// code is what the person's app shows; the clock goes on before, because each is accepted
-// once.
-func (p *person) code() string {
-	p.site.clock.Advance(30 * time.Second)
-	return mfatest.Code(p.uri, p.site.clock.Now())
-}
+// code is what the person's app shows.
+func (p *person) code() string { return p.site.next(p.uri) }
 
 // signUp makes the account, and logs in.
 func (p *person) signUp() {
@@ -106,20 +98,7 @@ func (p *person) logout() {
 func withApp(t *testing.T, s *site, email string) *person {
 	t.Helper()
 	p := s.person(t, email)
-	svc, db := s.service(t)
-	id, err := db.setPassword(t.Context(), email, hashed())
-	p.must(err)
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, TOTP: &mfa.TOTPParams{Issuer: "Webapp", User: email}})
-	p.must(err)
-	p.uri = enr.TOTP.URI()
-	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: id, Confirm: true, Action: enroll})
-	p.must(err)
-	v, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: id, Action: enroll, Code: p.code()})
-	p.must(err)
-	codes, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, RecoveryCodes: true, Proof: v.Receipt()})
-	p.must(err)
-	p.must(db.keepFactors(t.Context(), id, []mfa.Factor{v.Factor, codes.Factor}))
+	p.uri, p.codes = s.member(t, email)
 	return p
 }
 

@@ -9,12 +9,16 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/proof"
 )
 
 // What a session holds. Without memberKey nobody is logged in, whatever else is there.
 const (
-	memberKey   = "member"   // the id of who is logged in: set by enter alone
-	epochKey    = "epoch"    // of the password with which they logged in
+	memberKey   = "member"   // the id of who is logged in: set by begin alone
+	epochKey    = "epoch"    // of the password and the factors with which they logged in
+	lostKey     = "lost"     // a lost, of who logged in with a recovery code
 	questionKey = "question" // the code that is awaited
 	noticeKey   = "notice"   // what the next page tells
 	problemKey  = "problem"  // what was wrong with the form of the page before
@@ -22,6 +26,7 @@ const (
 
 func newSessions(db database, secure bool) *scs.SessionManager {
 	gob.Register(question{})
+	gob.Register(lost{})
 	s := scs.New()
 	s.Store = sessionTable{db}
 	s.HashTokenInStore = true // who reads the database has no sessions
@@ -44,14 +49,49 @@ func cookieName(name string, secure bool) string {
 	return name
 }
 
-// enter logs a user in. Nothing else does.
-func (a *app) enter(w http.ResponseWriter, r *http.Request, u user) error {
+// A lost is what a login by recovery code leaves: a receipt that adds one factor. The phone
+// is likely to be lost, and so is what would have to approve the next one. Whoever has the
+// session meanwhile can use it.
+type lost struct {
+	Receipt string
+	Until   time.Time
+}
+
+// lost is that of the session, ok while it is good.
+func (a *app) lost(r *http.Request) (l lost, ok bool) {
+	l, ok = a.sessions.Get(r.Context(), lostKey).(lost)
+	return l, ok && a.now().Before(l.Until)
+}
+
+// enter logs a user in, who may have a receipt for who lost their phone.
+func (a *app) enter(w http.ResponseWriter, r *http.Request, u user, receipt string) error {
+	if err := a.begin(r, u); err != nil {
+		return err
+	}
+	if receipt != "" {
+		a.sessions.Put(r.Context(), lostKey, lost{receipt, a.now().Add(proof.MaxAge - time.Second)}) // receipts are cut to seconds
+	}
+	return a.redirect(w, r, "/account", "")
+}
+
+// begin makes the session that of a member. Nothing else does.
+func (a *app) begin(r *http.Request, u user) error {
 	if err := a.renew(r); err != nil {
 		return err
 	}
 	a.sessions.Put(r.Context(), memberKey, u.ID)
 	a.sessions.Put(r.Context(), epochKey, u.Epoch)
-	return a.redirect(w, r, "/account", "")
+	return nil
+}
+
+// keepFactors writes down which factors the user has. If that changes, this session goes
+// on, and the others end.
+func (a *app) keepFactors(r *http.Request, u user, factors []mfa.Factor, gone ...string) (user, error) {
+	u, err := a.db.keepFactors(r.Context(), u, factors, gone...)
+	if err == nil && a.sessions.GetString(r.Context(), memberKey) == u.ID {
+		a.sessions.Put(r.Context(), epochKey, u.Epoch)
+	}
+	return u, err
 }
 
 // renew empties the session and gives it a new id, so that nobody shares in it who knew, or

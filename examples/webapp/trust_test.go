@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,10 +80,43 @@ func TestCopiedDevice(t *testing.T) {
 	thief.open("/login")
 	thief.setCookie("device", ann.cookie("device"))
 	thief.login()
-	thief.sees("Your account") // with password and cookie
+	thief.sees("Your account")        // with password and cookie
+	s.clock.Advance(30 * time.Second) // two tabs of hers would have come by then
 	ann.login()
 	ann.sees("Type your code")
 	if told := s.last(t, ann.email); !strings.Contains(told, "is not trusted any more") {
+		t.Errorf("she was told: %s", told)
+	}
+}
+
+// TestTrustTwice: two logins at once with one cookie, or a second click on a slow network,
+// are no thief.
+func TestTrustTwice(t *testing.T) {
+	t.Parallel()
+	s := slow(t, "/login", "device")
+	ann := trusting(t, s)
+	ann.logout()
+	ann.open("/login")
+	ann.fill("email", ann.email)
+	ann.fill("password", password)
+	ann.clickTwice("/login")
+
+	first := s.visitor(t)
+	first.cookies["device"] = ann.cookie("device")
+	second := first.copied()
+	var both sync.WaitGroup
+	for _, v := range []*visitor{first, second} {
+		both.Go(func() {
+			if v.login(ann.email); !v.in() {
+				t.Error("a code is asked for")
+			}
+		})
+	}
+	both.Wait()
+	ann.logout()
+	ann.login()
+	ann.sees("Your account")
+	if told := strings.Join(s.letters(ann.email), "\n"); strings.Contains(told, "copied") {
 		t.Errorf("she was told: %s", told)
 	}
 }

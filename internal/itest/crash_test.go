@@ -112,25 +112,34 @@ func startPostgreSQL(t *testing.T) *postgreSQL {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	pg := &postgreSQL{bin: filepath.Dir(found[len(found)-1]), dir: dir}
-	if os.Geteuid() == 0 {
-		for _, name := range []string{"postgres", "nobody"} {
-			if u, err := user.Lookup(name); err == nil && pg.as == nil {
-				uid, _ := strconv.Atoi(u.Uid)
-				gid, _ := strconv.Atoi(u.Gid)
-				pg.as = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-				if err := os.Chown(dir, uid, gid); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
+	pg := &postgreSQL{bin: filepath.Dir(found[len(found)-1]), dir: dir, as: ordinary(t, dir)}
 	if out, err := pg.command("initdb", "-D", dir+"/data", "-U", "mfa", "-A", "trust", "--no-sync", "-E", "UTF8").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	pg.start(t)
 	t.Cleanup(func() { pg.kill(t) })
 	return pg
+}
+
+// ordinary is a user for servers that refuse root, who is given the folder. It is nil
+// unless root runs the test.
+func ordinary(t *testing.T, dir string) *syscall.Credential {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		if u, err := user.Lookup(name); err == nil {
+			uid, _ := strconv.Atoi(u.Uid)
+			gid, _ := strconv.Atoi(u.Gid)
+			if err := os.Chown(dir, uid, gid); err != nil {
+				t.Fatal(err)
+			}
+			return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		}
+	}
+	t.Fatal("there is no user for a server that refuses root")
+	return nil
 }
 
 func (pg *postgreSQL) command(name string, args ...string) *exec.Cmd {

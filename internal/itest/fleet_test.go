@@ -403,28 +403,33 @@ func (f *fleet) checkCounts(t *testing.T, exactly bool) {
 func TestProcesses(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
-			const rounds, n = 8, 20
 			p, _ := s.place(t)
-			f := newFleet(t, p, 4, n)
-			for range rounds {
-				f.round(t, func() {})
-				if got := f.check(t); got != n {
-					t.Errorf("%d of %d codes were accepted", got, n)
-				}
-			}
-			f.checkCounts(t, true)
-			calls := 0
-			for _, n := range f.told {
-				calls += n
-			}
-			t.Logf("%d notes: %v", calls, f.told)
-			if len(f.unknown) > 0 {
-				t.Errorf("%d errors of the store, such as %s", len(f.unknown), f.unknown[0])
-			}
-			if calls < 3000 {
-				t.Errorf("only %d calls", calls)
-			}
+			processes(t, p)
 		})
+	}
+}
+
+func processes(t *testing.T, p place) {
+	t.Helper()
+	const rounds, n = 8, 20
+	f := newFleet(t, p, 4, n)
+	for range rounds {
+		f.round(t, func() {})
+		if got := f.check(t); got != n {
+			t.Errorf("%d of %d codes were accepted", got, n)
+		}
+	}
+	f.checkCounts(t, true)
+	calls := 0
+	for _, n := range f.told {
+		calls += n
+	}
+	t.Logf("%d notes: %v", calls, f.told)
+	if len(f.unknown) > 0 {
+		t.Errorf("%d errors of the store, such as %s", len(f.unknown), f.unknown[0])
+	}
+	if calls < 3000 {
+		t.Errorf("only %d calls", calls)
 	}
 }
 

@@ -1,0 +1,236 @@
+package sqlstore
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// checkDB finds what would go wrong under load alone, or without a word.
+func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
+	if db == nil {
+		return errors.New("sqlstore: Config.DB is required")
+	}
+	n := 2
+	if t.dialect == SQLite {
+		n = 4 // of which one may have been set up by hand, or two
+	}
+	conns, err := several(ctx, db, n)
+	if err != nil {
+		return fmt.Errorf("sqlstore: connecting: %w", err)
+	}
+	defer func() {
+		for _, conn := range conns {
+			_ = conn.Close()
+		}
+	}()
+	switch t.dialect {
+	case PostgreSQL:
+		return checkPostgreSQL(ctx, conns)
+	case MySQL:
+		return checkMySQL(ctx, conns)
+	case SQLite:
+	}
+	return checkSQLite(ctx, conns)
+}
+
+// several takes n connections out of the pool, or as many as there may be. It does not
+// wait long for more than the first, since others may hold theirs and wait as well.
+func several(ctx context.Context, db *sql.DB, n int) ([]*sql.Conn, error) {
+	first, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	conns := []*sql.Conn{first}
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for len(conns) < n {
+		if s := db.Stats(); s.MaxOpenConnections > 0 && s.InUse >= s.MaxOpenConnections {
+			break
+		}
+		conn, err := db.Conn(short)
+		if err != nil {
+			break
+		}
+		conns = append(conns, conn)
+	}
+	return conns, nil
+}
+
+// checkSQLite refuses a database that is gone with its connection, and connections on
+// which one of two calls at once would fail.
+func checkSQLite(ctx context.Context, conns []*sql.Conn) error {
+	var number int
+	var name, file string
+	if err := conns[0].QueryRowContext(ctx, "PRAGMA database_list").Scan(&number, &name, &file); err != nil {
+		return fmt.Errorf("sqlstore: asking SQLite for its file: %w", err)
+	}
+	if file == "" {
+		return errors.New(`sqlstore: the SQLite database is in memory or temporary (":memory:", mode=memory, or no file name), so that each connection has another one, and all is lost with it: use a file, or mfa.MemoryStore in tests`)
+	}
+	for _, conn := range conns {
+		var timeout int
+		var readOnly bool
+		if err := conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&timeout); err != nil {
+			return fmt.Errorf("sqlstore: reading busy_timeout: %w", err)
+		}
+		if timeout == 0 {
+			return errors.New(`sqlstore: SQLite has no busy_timeout on some connection of the pool, so that of two calls at once one would fail: a PRAGMA sets it for one connection alone; for modernc.org/sqlite add "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" to the DSN`)
+		}
+		if err := conn.QueryRowContext(ctx, "PRAGMA query_only").Scan(&readOnly); err != nil {
+			return fmt.Errorf("sqlstore: reading query_only: %w", err)
+		}
+		if readOnly {
+			return errors.New("sqlstore: SQLite has query_only=1, so that nothing can be saved: take it out of the DSN")
+		}
+	}
+	return nil
+}
+
+// checkMySQL refuses a server that takes no writes, and connections that do not commit.
+func checkMySQL(ctx context.Context, conns []*sql.Conn) error {
+	for _, conn := range conns {
+		set, err := variables(ctx, conn)
+		if err != nil {
+			return fmt.Errorf("sqlstore: reading the variables of MySQL: %w", err)
+		}
+		// Not only would a Save be undone at the end of its connection: each connection
+		// would also go on to read what it read first.
+		if set["autocommit"] {
+			return errors.New("sqlstore: MySQL has autocommit=0 on this connection, so that nothing would be committed: take it out of the DSN, or, where the server sets it, add autocommit=1 to the DSN")
+		}
+		for _, name := range []string{"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"} {
+			if set[name] {
+				return fmt.Errorf("sqlstore: MySQL has %s=1, so that nothing can be saved: connect to the server that takes writes, not to a replica", name)
+			}
+		}
+	}
+	return nil
+}
+
+// variables are those of a session that stand in a store's way. SHOW passes over
+// names that a server does not have.
+func variables(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
+	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('autocommit', 'read_only', 'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only')")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	set := map[string]bool{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		off := strings.EqualFold(value, "OFF") || value == "0"
+		set[strings.ToLower(name)] = off == strings.EqualFold(name, "autocommit")
+	}
+	return set, rows.Err()
+}
+
+// checkPostgreSQL refuses a server that takes no writes, and a pooler that breaks the
+// driver's statements.
+func checkPostgreSQL(ctx context.Context, conns []*sql.Conn) error {
+	for _, conn := range conns {
+		var recovery, readOnly bool
+		err := conn.QueryRowContext(ctx, "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool").Scan(&recovery, &readOnly)
+		switch {
+		case err != nil:
+			return broken(err, "asking PostgreSQL whether it takes writes")
+		case recovery:
+			return errors.New("sqlstore: PostgreSQL is in recovery (a standby), so that nothing can be saved: connect to the primary, for several hosts with target_session_attrs=read-write")
+		case readOnly:
+			return errors.New("sqlstore: PostgreSQL has default_transaction_read_only=on for this connection, so that nothing can be saved: set it to off, in the DSN if it is the database's or the role's")
+		}
+	}
+	return checkPooler(ctx, conns)
+}
+
+// errPooler is what to do about a pooler.
+var errPooler = errors.New("sqlstore: a pooler gives each transaction another connection to PostgreSQL, as PgBouncer does with pool_mode=transaction, and statements that the driver prepared on one are not there on the next: for pgx add default_query_exec_mode=exec to the DSN (or cache_describe, or simple_protocol), for lib/pq binary_parameters=yes")
+
+// broken is an error of a statement of checkPostgreSQL.
+func broken(err error, doing string) error {
+	switch code(err) {
+	case "26000", "42P05": // there is no such prepared statement, there is one of this name
+		return fmt.Errorf("%w: %w", errPooler, err)
+	}
+	return fmt.Errorf("sqlstore: %s: %w", doing, err)
+}
+
+// checkPooler finds out by trying. A driver that prepares a statement in one round trip
+// and executes it in the next needs both to reach one server process. Behind a pooler of
+// transactions they do while the pool is idle, and not under load. So one connection
+// is made to meet another server process, since a transaction on the other connection
+// occupies the one that it had. It may need more than one try where other clients use
+// the pool meanwhile.
+func checkPooler(ctx context.Context, conns []*sql.Conn) error {
+	one := conns[0]
+	seen, err := probe(ctx, one, rand.Text())
+	if err != nil {
+		return err
+	}
+	if !seen.prepared || len(conns) < 2 {
+		return nil
+	}
+	for range 3 {
+		if err := probeBeside(ctx, one, conns[1], seen.statement); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func probeBeside(ctx context.Context, one, other *sql.Conn, statement string) error {
+	before, err := probe(ctx, one, statement)
+	if err != nil {
+		return err
+	}
+	tx, err := other.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("sqlstore: beginning a transaction: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	held, err := probe(ctx, tx, statement)
+	if err != nil {
+		return err
+	}
+	after := before
+	if held.process != before.process { // or a pool of one would keep it waiting for itself
+		if after, err = probe(ctx, one, statement); err != nil {
+			return err
+		}
+	}
+	// The statement was found on another process. A pooler takes care of statements that
+	// have a name, and never of those without, which the next one overwrites.
+	if pooled := held.process == before.process || after.process != before.process; pooled && !before.named {
+		return errPooler
+	}
+	return nil
+}
+
+// A probed statement tells of itself.
+type probed struct {
+	statement string
+	process   int  // which executed it
+	prepared  bool // in an earlier transaction
+	named     bool // so that it could be executed again
+}
+
+func probe(ctx context.Context, on interface {
+	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
+}, statement string) (probed, error) {
+	p := probed{statement: statement}
+	// A literal 'now' is turned into a time when the statement is parsed, and now() is
+	// the time of the transaction that executes it.
+	err := on.QueryRowContext(ctx, "SELECT pg_backend_pid(), now() <> timestamptz 'now', EXISTS (SELECT FROM pg_prepared_statements WHERE statement LIKE $1::text) /* "+statement+" */", "%"+statement+"%").
+		Scan(&p.process, &p.prepared, &p.named)
+	if err != nil {
+		return p, broken(err, "asking PostgreSQL about its connections")
+	}
+	return p, nil
+}
