@@ -79,7 +79,7 @@ var mutants = []mutant{
 	{"tell although the commit failed", "mfa.go", "case err != nil:\n\t\t\treturn none, err\n\t\t}\n\t\tfor", "case err != nil && false:\n\t\t\treturn none, err\n\t\t}\n\t\tfor"},
 	{"tell although the race was lost", "mfa.go", "case errors.Is(err, ErrConflict):\n\t\t\tlost++\n\t\t\tcontinue", "case errors.Is(err, ErrConflict):"},
 	{"commit under the caller's context", "mfa.go", "context.WithTimeout(context.WithoutCancel(ctx), timeout)", "context.WithTimeout(ctx, timeout)"},
-	{"more races", "mfa.go", "for range maxRaces {", "for range 2 * maxRaces {"},
+	{"one more race", "mfa.go", "for range maxRaces {", "for range maxRaces + 1 {"},
 	{"no pause after a lost race", "mfa.go", "if lost == 0 {\n\t\treturn nil", "if lost >= 0 {\n\t\treturn nil"},
 	{"the same pause for everybody", "mfa.go", "d, err := rand.Int(rand.Reader, longest)", "d, err := new(big.Int).Sub(longest, big.NewInt(1)), error(nil)\n\t_ = rand.Reader"},
 	{"pauses that do not grow", "mfa.go", "big.NewInt(int64(racePause) << (lost - 1))", "big.NewInt(int64(racePause))"},
