@@ -21,7 +21,7 @@ func (p *person) scan() {
 	if err != nil {
 		p.Fatal(err)
 	}
-	p.uri, err = qrtest.Read(img, func(modules [][]bool) (string, error) {
+	p.uri, err = qrtest.Read(p.Context(), img, func(modules [][]bool) (string, error) {
 		result, err := decoder.NewDecoder().DecodeBoolMapWithoutHint(modules)
 		if err != nil {
 			return "", err

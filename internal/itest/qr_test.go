@@ -136,7 +136,7 @@ func TestScanRefuses(t *testing.T) {
 		"half a module":       {func(g *image.Gray) image.Image { return paint(g, image.Rect(side/2, side/2, side/2+2, side/2+1), 128) }, "level"},
 		"a mark beside it":    {func(g *image.Gray) image.Image { return paint(g, image.Rect(0, 0, 2, 2), 0) }, ""},
 	} {
-		text, err := qrtest.Read(tt.change(gray(img)), decode)
+		text, err := qrtest.Read(t.Context(), tt.change(gray(img)), decode)
 		if err == nil {
 			t.Errorf("%s: read as %q", name, text)
 		} else if !strings.Contains(err.Error(), tt.want) {
@@ -146,10 +146,10 @@ func TestScanRefuses(t *testing.T) {
 	if got := scan(t, gray(img)); got != enr.TOTP.URI() {
 		t.Errorf("unchanged: %q", got)
 	}
-	if _, err := qrtest.Zbar(img); errors.Is(err, exec.ErrNotFound) {
+	if _, err := qrtest.Zbar(t.Context(), img); errors.Is(err, exec.ErrNotFound) {
 		return
 	}
-	if _, err := qrtest.Read(img, func([][]bool) (string, error) { return "what zbarimg does not read", nil }); err == nil {
+	if _, err := qrtest.Read(t.Context(), img, func([][]bool) (string, error) { return "what zbarimg does not read", nil }); err == nil {
 		t.Error("zbarimg was not asked")
 	}
 }
@@ -170,7 +170,7 @@ func drawn(t *testing.T, enr mfa.Enrollment) image.Image {
 
 func scan(t *testing.T, img image.Image) string {
 	t.Helper()
-	text, err := qrtest.Read(img, decode)
+	text, err := qrtest.Read(t.Context(), img, decode)
 	if err != nil {
 		t.Fatal(err)
 	}

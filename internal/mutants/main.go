@@ -133,7 +133,7 @@ func writeKillers(killer map[string]string) error {
 		}
 	}
 	slices.Sort(lines)
-	return os.WriteFile("internal/mutants/killers.txt", []byte(strings.Join(lines, "")), 0o644) //nolint:gosec // it is committed
+	return os.WriteFile("internal/mutants/killers.txt", []byte(strings.Join(lines, "")), 0o644)
 }
 
 // try tells which test fails with the mutant, or that they take longer than the limit. The

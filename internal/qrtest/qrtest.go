@@ -6,6 +6,7 @@ package qrtest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -25,7 +26,7 @@ const (
 // the modules by row and column, dark ones as true. zbarimg, an independent scanner,
 // must read the same. Where it is not installed the picture is not shown to it, which is
 // an error if MFA_TEST_SERVERS is "required".
-func Read(img image.Image, decode func([][]bool) (string, error)) (string, error) {
+func Read(ctx context.Context, img image.Image, decode func([][]bool) (string, error)) (string, error) {
 	modules, err := Modules(img)
 	if err != nil {
 		return "", err
@@ -34,7 +35,7 @@ func Read(img image.Image, decode func([][]bool) (string, error)) (string, error
 	if err != nil {
 		return "", err
 	}
-	scanned, err := Zbar(img)
+	scanned, err := Zbar(ctx, img)
 	switch {
 	case errors.Is(err, exec.ErrNotFound) && os.Getenv("MFA_TEST_SERVERS") != "required":
 		return text, nil
@@ -190,7 +191,7 @@ func abs(n int) int { return max(n, -n) }
 
 // Zbar returns what zbarimg reads. The error is exec.ErrNotFound where that is not
 // installed.
-func Zbar(img image.Image) (string, error) {
+func Zbar(ctx context.Context, img image.Image) (string, error) {
 	path, err := exec.LookPath("zbarimg")
 	if err != nil {
 		return "", err
@@ -208,7 +209,7 @@ func Zbar(img image.Image) (string, error) {
 	if err := os.WriteFile(name, file.Bytes(), 0o600); err != nil {
 		return "", err
 	}
-	cmd := exec.Command(path, "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", name) //nolint:gosec // zbarimg of the PATH, and a file of our own
+	cmd := exec.CommandContext(ctx, path, "--quiet", "--raw", "-Sdisable", "-Sqrcode.enable", name) //nolint:gosec // zbarimg of the PATH, and a file of our own
 	cmd.Stderr = &complaint
 	out, err := cmd.Output()
 	if err != nil {
