@@ -501,7 +501,7 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 	if err := s.openLane(ctx, records, v, p.Device); err != nil {
 		return nil, err
 	}
-	if p.TrustDevice != "" && v.device == nil && len(v.user.devices) >= maxDevices {
+	if p.TrustDevice != "" && v.factor.verified && v.device == nil && len(v.user.devices) >= maxDevices {
 		if v.devices, err = s.readDevices(ctx, v.user.devices[0]); err != nil {
 			return nil, err
 		}
@@ -521,7 +521,15 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane(now)
 	wait := lane.wait(now)
 	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
-	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
+	code, isCode := canonicalCode(in.Code)
+	if f.Type == TypeRecoveryCodes {
+		code, isCode = canonicalRecovery(in.Code)
+	}
+	asked := in.Code
+	if isCode { // of which another spelling is the same request
+		asked = code
+	}
+	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, asked)
 	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
 	case f.lapsed(now):
@@ -553,11 +561,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
 	}
-	code, ok := canonicalCode(in.Code)
-	if f.Type == TypeRecoveryCodes {
-		code, ok = canonicalRecovery(in.Code)
-	}
-	if !ok {
+	if !isCode {
 		left := p.MaxAttempts - int(ch.failures)
 		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
 	}

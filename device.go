@@ -117,9 +117,10 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 // RevokeDevice ends the trust in a device, or in all devices of a user, as when the password
 // was changed. A device that is not there is [ErrNotFound]; all of none is no error.
 func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadDevices(ctx, p.UserID) }
+	load := func(ctx context.Context) (*view, error) { return s.loadDevicesUser(ctx, p.UserID) }
 	_, err := transact(ctx, s, "", load, func(now time.Time, v *view) (struct{}, outcome) {
-		// By what the user's record lists: a row that is lost may come back.
+		// By what the user's record lists: a row that is lost may come back, and one that
+		// does not open must not stand in the way.
 		going := slices.DeleteFunc(slices.Clone(v.user.devices), func(id string) bool { return p.DeviceID != "" && id != p.DeviceID })
 		if len(going) == 0 && p.DeviceID != "" {
 			return struct{}{}, outcome{err: errDeviceNotFound()}
@@ -325,6 +326,15 @@ func (s *Service) openLane(ctx context.Context, records loaded, v *view, token s
 
 // loadDevices reads the record of a user and the devices that it lists.
 func (s *Service) loadDevices(ctx context.Context, userID string) (*view, error) {
+	v, err := s.loadDevicesUser(ctx, userID)
+	if err == nil && len(v.user.devices) > 0 {
+		v.devices, err = s.readDevices(ctx, v.user.devices...)
+	}
+	return v, err
+}
+
+// loadDevicesUser reads the record of a user, which lists their devices.
+func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*view, error) {
 	if userID == "" || userID == AnyUser {
 		return nil, errParameter("Devices are those of one user.")
 	}
@@ -336,15 +346,8 @@ func (s *Service) loadDevices(ctx context.Context, userID string) (*view, error)
 		return nil, err
 	}
 	v := &view{user: new(user)}
-	rec, ok := records.find(userRecordID(userID))
-	if !ok {
-		return v, nil
-	}
-	if err := s.keys.opened(rec, kindUser, v.user); err != nil {
-		return nil, err
-	}
-	if len(v.user.devices) > 0 {
-		v.devices, err = s.readDevices(ctx, v.user.devices...)
+	if rec, ok := records.find(userRecordID(userID)); ok {
+		err = s.keys.opened(rec, kindUser, v.user)
 	}
 	return v, err
 }

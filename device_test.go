@@ -800,3 +800,51 @@ func TestTrustedDeviceApprovesNothing(t *testing.T) {
 	_, err = r.Spend(t.Context(), proof.Claim{Receipt: d.Token(), UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid)
 }
+
+// TestRotationIsNoBudget: a change of keys keeps all messages of the day that decide
+// something, those of devices too: ten to a number, and three more.
+func TestRotationIsNoBudget(t *testing.T) {
+	r := newRig(t)
+	before, after := mfa.NewKey(), mfa.NewKey()
+	r.with(before)
+	factors := []enrolled{r.phone(ann, phone), r.phone("user_bob", phone)}
+	r.clock.Advance(24 * time.Hour)
+	sent := 0
+	var tokens []string
+	for _, f := range factors {
+		ch := r.patientChallenge(f)
+		sent++
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: "Firefox",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, v.Device.Token())
+		r.clock.Advance(15 * time.Minute)
+	}
+	for i := range 8 {
+		r.login(factors[i%2])
+		sent++
+		r.clock.Advance(20 * time.Minute)
+	}
+	send := func(i int) error {
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, Device: tokens[i]})
+		r.clock.Advance(16 * time.Minute)
+		if err == nil {
+			sent++
+		}
+		return err
+	}
+	for range 3 {
+		if err := send(0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustBe(t, send(1), mfa.ErrThrottled)
+	r.with(after, before)
+	mustBe(t, send(1), mfa.ErrThrottled)
+	if sent != 13 {
+		t.Errorf("%d messages in a day", sent)
+	}
+}

@@ -38,6 +38,8 @@ var (
 	// factor. On a browser with a device's token the owner may still answer: see
 	// [ChallengeParams.Device]. Otherwise only [Service.Reset] helps, or an operator's [Service.Unenroll] and a new
 	// enrolment, for a person who proved who they are (NIST SP 800-63B-4 section 3.2.2).
+	// While a factor of TypeSMS or TypeGenericOTP is not confirmed, the wrong codes belong to
+	// the number or the user: a new enrolment does not help, and Reset or 30 days do.
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
@@ -77,7 +79,8 @@ var (
 	ErrPhoneNumberNotAllowed = errors.New("mfa: phone number not allowed")
 
 	// ErrIdempotencyKey says that the idempotency key was used for another request.
-	// Nothing was stored, sent, compared or counted.
+	// Nothing was sent, compared or counted. A key with which a code was accepted is
+	// forgotten when another code is given with it.
 	ErrIdempotencyKey = errors.New("mfa: idempotency key used for another request")
 
 	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
@@ -98,8 +101,9 @@ var (
 	// ErrStoreFull is what [MemoryStore] returns from Save at MaxRecords.
 	ErrStoreFull = errors.New("mfa: store full")
 
-	// ErrIntegrity says that a stored record was not written by this library with
-	// one of these keys, or was changed since.
+	// ErrIntegrity means that a stored record was not written by this library with
+	// one of these keys, or was changed since, or that another record says that it must be
+	// there, or must not, and it is not so.
 	ErrIntegrity = errors.New("mfa: integrity")
 
 	// ErrClock says that Config.Now gave a time before 1970 or after 9999.

@@ -453,7 +453,7 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	v, err := agreed(func() (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) })
+	v, err := agreed(p.FactorID, func() (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) })
 	if err != nil {
 		return Factor{}, err
 	}
@@ -480,7 +480,7 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	if err != nil {
 		return nil, err
 	}
-	v, err := agreed(func() (*view, error) { return s.loadUser(ctx, userID) })
+	v, err := agreed("", func() (*view, error) { return s.loadUser(ctx, userID) })
 	if err != nil {
 		return nil, err
 	}

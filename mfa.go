@@ -232,7 +232,7 @@ func transact[T any](ctx context.Context, s *Service, id string,
 		if err := pause(ctx, lost); err != nil {
 			return none, err
 		}
-		v, err := agreed(func() (*view, error) { return load(ctx) })
+		v, err := agreed(id, func() (*view, error) { return load(ctx) })
 		if err != nil {
 			return none, err
 		}

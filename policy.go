@@ -207,6 +207,8 @@ type guesses struct {
 	bucket   time.Time // when the leaky bucket will be empty
 	disabled bool
 	told     int64 // how many thirds full the owner was told that the bucket is, since it was empty
+
+	forgotten time.Time // when forget last emptied a bucket of a clock that was ahead
 }
 
 // fail counts one wrong code. The limit is how many in a row disable, 0 for none. It says
@@ -233,34 +235,46 @@ func (g *guesses) succeed(now time.Time) {
 }
 
 // forget empties a bucket of a clock that was ahead: with what is added to it, it would
-// begin a wait for times that never were. Whoever guesses has one bucket more by it, and
-// no more failures in a row.
+// begin a wait for times that never were. It does so once in the time that a full bucket
+// takes to drain, and otherwise cuts what is above a full one: between two processes
+// whose clocks differ for long, each call would empty it for the next. So whoever
+// guesses has one bucket more by it, and no more failures in a row.
 func (g *guesses) forget(now time.Time) {
-	if g.ahead(now) {
-		g.last, g.bucket, g.told = time.Time{}, time.Time{}, 0
+	if !g.ahead(now) {
+		return
 	}
+	g.last = time.Time{}
+	if g.mayForget(now) {
+		g.bucket, g.told, g.forgotten = time.Time{}, 0, now
+	} else if full := now.Add((bucketSize - 1) * bucketDrain); g.bucket.After(full) {
+		g.bucket = full
+	}
+}
+
+func (g *guesses) mayForget(now time.Time) bool {
+	return !g.forgotten.After(now.Add(-bucketSize * bucketDrain))
 }
 
 // forgive forgets wrong codes of a number or a user once the bucket has drained: guessing
-// must not keep a number from being enrolled for ever. A bucket of a clock that was
-// ahead would not drain before that time has come.
+// must not keep a number from being enrolled for ever.
 func (g *guesses) forgive(now time.Time) {
-	if !g.bucket.After(now) || g.ahead(now) {
-		*g = guesses{}
+	g.forget(now)
+	if !g.bucket.After(now) {
+		*g = guesses{forgotten: g.forgotten}
 	}
 }
 
-// ahead says whether a clock that was ahead noted the last wrong code.
+// ahead reports whether a clock that was ahead noted the last wrong code.
 func (g *guesses) ahead(now time.Time) bool { return g.last.After(now.Add(maxSkew)) }
 
 // wait is how long no code is compared, 0 for not at all. What a clock that was ahead
-// noted begins no wait: it would not end before that time comes.
+// noted begins no wait that would not end before that time comes.
 func (g *guesses) wait(now time.Time) time.Duration {
-	if g.ahead(now) {
+	if g.ahead(now) && g.mayForget(now) {
 		return 0
 	}
 	var wait time.Duration
-	if n := g.failures - freeFailures; n > 0 {
+	if n := g.failures - freeFailures; n > 0 && !g.ahead(now) {
 		pause := backoff[min(n, int64(len(backoff)))-1]
 		wait = min(g.last.Add(pause).Sub(now), pause)
 	}

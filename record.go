@@ -351,6 +351,7 @@ func (c *codec) guesses(g *guesses) {
 	c.time(&g.bucket)
 	c.bool(&g.disabled)
 	c.int(&g.told)
+	c.time(&g.forgotten)
 }
 
 func (c *codec) sends(s *sends) {

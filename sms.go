@@ -159,7 +159,7 @@ func (s *Service) loadNumber(ctx context.Context, v *view) error {
 func (n *number) merge(old *number) {
 	n.sends.times = slices.Concat(n.sends.times, old.sends.times)
 	slices.SortFunc(n.sends.times, time.Time.Compare)
-	n.sends.times = n.sends.times[max(0, len(n.sends.times)-sendQuota.day):] // older ones decide nothing
+	n.sends.times = n.sends.times[max(0, len(n.sends.times)-sendQuota.day-deviceSends):] // older ones decide nothing
 	n.sends.since = later(n.sends.since, old.sends.since)
 	n.sends.forgiven = later(n.sends.forgiven, old.sends.forgiven)
 	n.shares = slices.Concat(n.shares, old.shares)
@@ -170,6 +170,7 @@ func (n *number) merge(old *number) {
 	n.guesses.bucket = later(n.guesses.bucket, old.guesses.bucket)
 	n.guesses.disabled = n.guesses.disabled || old.guesses.disabled
 	n.guesses.told = max(n.guesses.told, old.guesses.told)
+	n.guesses.forgotten = later(n.guesses.forgotten, old.guesses.forgotten)
 }
 
 // share is how long no message may be sent for a user while their factor is not

@@ -37,7 +37,7 @@ type Store interface {
 	// factor is read by it.
 	List(ctx context.Context, q Query) ([]Record, error)
 
-	// Save applies all changes or none; no changes are nil. nil means durable and
+	// Save applies all changes or none, at one moment for all readers; no changes are nil. nil means durable and
 	// visible to every process, so Save never joins a transaction of the caller. When
 	// any stored version is not the one that a change was based on, a record is gone,
 	// or the id of an insert exists, Save writes nothing and its error matches

@@ -28,17 +28,20 @@ func contradict(userVersion int64, id string, version int64, what string) error 
 
 // agreed reads until the records agree, or contradict each other twice in the same
 // way: records that are not read at one moment may contradict each other while
-// somebody writes them.
-func agreed[T any](read func() (T, error)) (T, error) {
+// somebody writes them. A Save is seen at one moment, so the next reading has all of it.
+// id is what a caller is told about for whom others wrote all the time.
+func agreed[T any](id string, read func() (T, error)) (T, error) {
+	var none T
 	seen := ""
-	for n := 1; ; n++ {
+	for range maxRaces {
 		v, err := read()
 		c, contradicts := errors.AsType[*contradiction](err)
-		if !contradicts || c.seen == seen || n == maxRaces {
+		if !contradicts || c.seen == seen {
 			return v, err
 		}
 		seen = c.seen
 	}
+	return none, errThrottled(id, raceWait)
 }
 
 // agrees compares what the record of a user says of a factor with the factor's own.

@@ -408,6 +408,87 @@ func TestRevokeLostDevice(t *testing.T) {
 	}
 }
 
+// TestRevokeDamagedDevice: a device whose row does not open stands in the way of no
+// revocation.
+func TestRevokeDamagedDevice(t *testing.T) {
+	for name, id := range map[string]func(good mfa.TrustedDevice) string{
+		"all":                   func(mfa.TrustedDevice) string { return "" },
+		"the one that is whole": func(good mfa.TrustedDevice) string { return good.ID },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			f := r.totp(ann)
+			good, bad := r.trust(f, "good"), r.trust(f, "bad")
+			row := r.records()[slices.IndexFunc(r.records(), withID(bad.ID))]
+			row.State = slices.Clone(row.State)
+			row.State[len(row.State)-1] ^= 1
+			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
+				t.Fatal(err)
+			}
+			if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: id(good)}); err != nil {
+				t.Error(err)
+			}
+			_, err := r.use(good.Token())
+			mustBe(t, err, mfa.ErrDeviceNotTrusted)
+		})
+	}
+}
+
+// TestWritesAllTheTime: a reading that somebody writes into each time is no lost row.
+func TestWritesAllTheTime(t *testing.T) {
+	r := newRig(t)
+	other := r.another()
+	writing := false
+	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+		if c.Method != "List" || writing {
+			return nil
+		}
+		writing = true
+		defer func() { writing = false }()
+		_, err := other.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+		return err
+	}
+	_, err := r.Factors(t.Context(), ann)
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestRepeatInAnotherSpelling: the same code, spelt otherwise, is the same request.
+func TestRepeatInAnotherSpelling(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, code := r.challenge(f), r.right(f)
+	for _, typed := range []string{code, code[:3] + " " + code[3:], code} {
+		if _, err := r.answerWith("a key", ch, f, typed); err != nil {
+			t.Errorf("%q: %v", typed, err)
+		}
+	}
+}
+
+// TestConfirmingEvictsNothing: a confirmation ends the trust in all devices, so that it
+// reads none of them to make room.
+func TestConfirmingEvictsNothing(t *testing.T) {
+	r := newRig(t)
+	old := r.totp(ann)
+	for range 5 {
+		r.trust(old, "Firefox")
+	}
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Replaces: old.ID, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := enrolled{Factor: enr.Factor}
+	ch := r.challengeToConfirm(f)
+	got := r.calls(func() {
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: "Chrome"})
+	})
+	if err != nil || got != "Load Load Load Save" {
+		t.Errorf("%v; %q", err, got)
+	}
+	if got := r.devices(); !slices.Equal(got, []string{"Chrome"}) {
+		t.Errorf("devices %v", got)
+	}
+}
+
 // TestSameSecret: an app whose secret the user has in a verified factor is that factor:
 // one code is not accepted by two of one secret, and enrolling is no way around a
 // factor that was disabled.

@@ -1,0 +1,80 @@
+package mfa_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// behind is a service over the same store whose clock is behind.
+func (r *rig) behind(by time.Duration) *mfa.Service {
+	r.t.Helper()
+	now := r.cfg.Now
+	defer func() { r.cfg.Now = now }()
+	r.cfg.Now = func() time.Time { return now().Add(-by) }
+	return r.another()
+}
+
+// TestClocksThatDifferForLong: two processes whose clocks differ by more than an hour give
+// a guesser one bucket more, and not one with each call, however often the owner logs in.
+func TestClocksThatDifferForLong(t *testing.T) {
+	for _, by := range []time.Duration{2 * time.Hour, 40 * 24 * time.Hour} {
+		r := newRig(t)
+		f := r.totp(ann)
+		services := []*mfa.Service{r.Service, r.behind(by)}
+		counted := 0
+		for range 20 {
+			for i := range 28 {
+				svc := services[i%2]
+				ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+				if err == nil {
+					_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f)})
+				}
+				if errors.Is(err, mfa.ErrInvalidCode) {
+					counted++
+				}
+			}
+			if ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err == nil {
+				_, _ = r.answer(ch, f, r.right(f)) // the owner, where they get in
+			}
+			r.clock.Advance(3 * time.Minute)
+		}
+		if counted > 101 {
+			t.Errorf("%s: %d wrong codes were compared in an hour, want at most two buckets", by, counted)
+		}
+	}
+}
+
+// TestClocksThatDifferUnconfirmed: nor do such clocks forget the failures in a row of what
+// is not confirmed.
+func TestClocksThatDifferUnconfirmed(t *testing.T) {
+	r := newRig(t)
+	services := []*mfa.Service{r.Service, r.behind(2 * time.Hour)}
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counted := 0
+	for i := range 400 {
+		svc := services[i%2]
+		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true})
+		if err == nil {
+			_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: notCode(ch.Code())})
+		}
+		if errors.Is(err, mfa.ErrInvalidCode) {
+			counted++
+		}
+	}
+	if counted > 60 {
+		t.Errorf("%d wrong codes were compared at one moment, want at most 60", counted)
+	}
+}
+
+func notCode(code string) string {
+	if code == "000000" {
+		return "000001"
+	}
+	return "000000"
+}
