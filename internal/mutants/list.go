@@ -210,7 +210,7 @@ var mutants = []mutant{
 	{"typed: plus anywhere", "typed.go", "strings.LastIndexByte(number, '+') <= 0", "true"},
 	{"typed: a number in other digits", "typed.go", "\t\tif '0' <= r && r <= '9' || r == '+' {", "\t\tif d := digit(r); d != 0 {\n\t\t\treturn d\n\t\t}\n\t\tif r == '+' {"},
 	{"typed: joiners anywhere", "typed.go", "if size == 0 || !visible(before) || !visible(after) {", "if false {"},
-	{"typed: a joiner at the end", "typed.go", "if size == 0 || !visible", "if !visible"},
+	{"typed: a joiner at the end", "typed.go", "if size == 0 || !visible", "if size < 0 || !visible"},
 	{"typed: a joiner before a space", "typed.go", "!visible(before) || !visible(after)", "!visible(before)"},
 	{"typed: spaces are visible", "typed.go", "return !unicode.IsSpace(r) && !controls(r)", "return !controls(r)"},
 	{"typed: no joiners", "typed.go", "if r == joiner || r == nonJoiner {", "if false {"},
