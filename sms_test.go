@@ -306,13 +306,19 @@ func TestFirstLoginAfterConfirming(t *testing.T) {
 	mustBe(t, err, mfa.ErrThrottled)
 }
 
-// TestUserQuota: several numbers of one user share the user's cool-down.
+// TestUserQuota: several numbers of one user share the user's cool-down, after a right
+// code too.
 func TestUserQuota(t *testing.T) {
 	r := newRig(t)
 	first := r.phone(ann, phone)
 	second := r.phone(ann, "+15005550007")
-	r.challenge(first)
+	ch := r.challenge(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+	if _, err := r.answer(ch, first, r.right(first)); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
 }
 
