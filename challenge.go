@@ -129,7 +129,7 @@ type VerifyParams struct {
 	Device string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
-	// again: within a minute after it succeeded, with the same code, on this challenge
+	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
 	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
 	IdempotencyKey string
@@ -521,15 +521,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane(now)
 	wait := lane.wait(now)
 	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
-	code, isCode := canonicalCode(in.Code)
-	if f.Type == TypeRecoveryCodes {
-		code, isCode = canonicalRecovery(in.Code)
-	}
-	asked := in.Code
-	if isCode { // of which another spelling is the same request
-		asked = code
-	}
-	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, asked)
+	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
 	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
 	case f.lapsed(now):
@@ -561,7 +553,11 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		e.RetryAfter = wait
 		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
 	}
-	if !isCode {
+	code, ok := canonicalCode(in.Code)
+	if f.Type == TypeRecoveryCodes {
+		code, ok = canonicalRecovery(in.Code)
+	}
+	if !ok {
 		left := p.MaxAttempts - int(ch.failures)
 		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
 	}

@@ -452,18 +452,6 @@ func TestWritesAllTheTime(t *testing.T) {
 	mustBe(t, err, mfa.ErrThrottled)
 }
 
-// TestRepeatInAnotherSpelling: the same code, spelt otherwise, is the same request.
-func TestRepeatInAnotherSpelling(t *testing.T) {
-	r := newRig(t)
-	f := r.totp(ann)
-	ch, code := r.challenge(f), r.right(f)
-	for _, typed := range []string{code, code[:3] + " " + code[3:], code} {
-		if _, err := r.answerWith("a key", ch, f, typed); err != nil {
-			t.Errorf("%q: %v", typed, err)
-		}
-	}
-}
-
 // TestConfirmingEvictsNothing: a confirmation ends the trust in all devices, so that it
 // reads none of them to make room.
 func TestConfirmingEvictsNothing(t *testing.T) {

@@ -251,7 +251,6 @@ var mutants = []mutant{
 	{"shares of a number are forgotten", "challenge.go", "n.shares = append(n.shares, share{now, users[0]})", "_ = users"},
 	{"a new key is a new share", "sms.go", "if slices.Contains(user, s.user) {", "if user[0] == s.user {"},
 	{"messages of devices are lost in a merge", "sms.go", "sendQuota.day-deviceSends):]", "sendQuota.day):]"},
-	{"another spelling is another request", "challenge.go", "\t\tasked = code\n", "\t\t_ = asked\n"},
 	{"a confirmation makes room for a device", "challenge.go", "if p.TrustDevice != \"\" && v.factor.verified && v.device == nil", "if p.TrustDevice != \"\" && v.device == nil"},
 	{"a row that does not open keeps devices trusted", "device.go", "return s.loadDevicesUser(ctx, p.UserID) }", "return s.loadDevices(ctx, p.UserID) }"},
 	{"shares are lost in a merge", "sms.go", "n.shares = slices.Concat(n.shares, old.shares)", "_ = old"},
