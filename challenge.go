@@ -562,8 +562,11 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
 	}
 
-	if old := v.replaced; old != nil && f.Type == TypeTOTP && string(old.secret) == string(f.secret) {
-		f.nextStep = max(f.nextStep, old.nextStep) // the same app, brought along: its codes are used as well
+	if f.Type == TypeTOTP && !f.verified && u != nil { // it may be an app that the user had before
+		f.nextStep = max(f.nextStep, u.nextStep(f.secret))
+		if old := v.replaced; old != nil && string(old.secret) == string(f.secret) {
+			f.nextStep = max(f.nextStep, old.nextStep)
+		}
 	}
 	first, codes := int64(0), []string{ch.code}
 	switch f.Type {

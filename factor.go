@@ -2,6 +2,7 @@ package mfa
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -694,9 +695,30 @@ func (f *factor) setStatus(now time.Time) {
 	}
 }
 
-// drop takes a factor off the user's list.
+// drop takes a factor off the user's list, and remembers the used codes of an app.
 func (u *user) drop(f *factor) {
 	u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
+	if f.nextStep > 0 {
+		u.gone = append(u.gone, goneApp{secretHash(f.secret), f.nextStep})
+		u.gone = u.gone[max(0, len(u.gone)-maxGoneApps):]
+	}
+}
+
+// nextStep is the oldest step of a secret whose code can be accepted, as far as the
+// apps know that the user had before.
+func (u *user) nextStep(secret []byte) int64 {
+	next := int64(0)
+	for _, app := range u.gone {
+		if app.hash == secretHash(secret) {
+			next = max(next, app.nextStep)
+		}
+	}
+	return next
+}
+
+func secretHash(secret []byte) string {
+	sum := sha256.Sum256(secret)
+	return string(sum[:16])
 }
 
 // touch sets the times of a user's record before it is saved. It never expires

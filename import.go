@@ -116,7 +116,7 @@ func decideImport(now time.Time, v *view, f *factor, p ImportParams) (Factor, ou
 		same.nextStep = next
 		return same.public(), outcome{save: []stored{same}}
 	}
-	f.nextStep = next
+	f.nextStep = max(next, v.user.nextStep(f.secret))
 	told, out := decideEnroll(now, v, f)
 	if out.err == nil {
 		out.events[0].Kind = EventImported

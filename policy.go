@@ -53,6 +53,7 @@ const (
 
 	clockSkew = 5 * time.Second // that processes' clocks may differ by
 
+	maxGoneApps    = 4 // whose used codes a user's record remembers
 	maxDevices     = 5 // trusted, per user
 	deviceSeed     = 32
 	deviceTrusted  = 30 * 24 * time.Hour // no code is asked for

@@ -171,7 +171,16 @@ type user struct {
 
 	guesses guesses // wrong codes for what the application delivers codes by, while it is unverified
 
+	gone []goneApp // the last apps that were taken away
+
 	later []byte
+}
+
+// A goneApp is an app that was taken away. If its secret is enrolled again, its used
+// codes stay used.
+type goneApp struct {
+	hash     string // of the secret
+	nextStep int64
 }
 
 // A membership is a factor as its user's record remembers it.
@@ -201,6 +210,15 @@ func (u *user) fields(c *codec) {
 	c.strings(&u.devices, maxDevices)
 	c.bytes(&u.set)
 	c.guesses(&u.guesses)
+	n = int64(len(u.gone))
+	c.int(&n)
+	if c.reading {
+		u.gone = make([]goneApp, c.size(n, maxGoneApps))
+	}
+	for i := range u.gone {
+		c.string(&u.gone[i].hash)
+		c.int(&u.gone[i].nextStep)
+	}
 	c.rest(&u.later)
 }
 

@@ -530,6 +530,63 @@ func TestSameSecret(t *testing.T) {
 	}
 }
 
+// TestUsedCodesOfAnAppThatWasGone: an app that is taken away and enrolled again, by its
+// secret, keeps its used codes.
+func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
+	for _, pending := range []bool{false, true} {
+		r := newRig(t)
+		f := r.totp(ann)
+		var again mfa.Enrollment
+		enroll := func(replaces string) {
+			var err error
+			again, err = r.Enroll(t.Context(), mfa.EnrollParams{
+				UserID: ann, Replaces: replaces, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.secret},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if pending {
+			enroll(f.ID)
+		}
+		code := r.right(f)
+		if _, err := r.answer(r.challenge(f), f, code); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+			t.Fatal(err)
+		}
+		if !pending {
+			enroll("")
+		}
+		ch := r.challengeToConfirm(enrolled{again.Factor, f.secret})
+		_, err := r.answer(ch, f, code)
+		mustBe(t, err, mfa.ErrInvalidCode)
+		r.clock.Advance(30 * time.Second)
+		if _, err := r.answer(ch, f, r.right(f)); err != nil {
+			t.Errorf("the next code: %v", err)
+		}
+	}
+}
+
+// TestUsedCodesOfAnImportThatWasGone: nor does an import take a code that was used here,
+// whatever the other system knows.
+func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
+	r := newRig(t)
+	p := mfa.ImportParams{LastUsed: r.clock.Now().Add(-time.Hour)}
+	f := r.imports(p)
+	code := r.right(f)
+	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+		t.Fatal(err)
+	}
+	f = r.imports(p)
+	_, err := r.answer(r.challenge(f), f, code)
+	mustBe(t, err, mfa.ErrInvalidCode)
+}
+
 // TestReceiptNamesWhatGoes: a receipt for enrolling takes no factor away; for that it
 // names the factor.
 func TestReceiptNamesWhatGoes(t *testing.T) {
