@@ -109,7 +109,7 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /style.css", serveStyle)
 	// Forms carry no token against forgery: browsers say themselves where a request comes
 	// from, and those from elsewhere are refused here.
-	mux.Handle("/", http.NewCrossOriginProtection().Handler(a.sessions.LoadAndSave(a.routes)))
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(loads(a.sessions.LoadAndSave(a.routes))))
 	return a.headers(mux)
 }
 

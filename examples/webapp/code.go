@@ -166,6 +166,12 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 	if err := a.sessions.RenewToken(r.Context()); err != nil { // it is worth more than before
 		return err
 	}
+	if loadedBy(r.Context()).ended { // who logged out meanwhile
+		if err := a.renew(r); err != nil {
+			return err
+		}
+		return a.redirect(w, r, "/login", "You are logged out.")
+	}
 	if q.For == forConfirm {
 		return a.confirmed(w, r, u, v)
 	}
