@@ -30,6 +30,8 @@ type app struct {
 	post     *post
 	sessions *scs.SessionManager
 	tries    tries
+	codes    turns // of who submits an answer
+	enrolls  turns // of a session that enrolls; taken after the other
 	pages    map[string]*template.Template
 	routes   *http.ServeMux
 }

@@ -110,3 +110,70 @@ func TestLogoutEndsApproval(t *testing.T) {
 		t.Errorf("%d letters", n)
 	}
 }
+
+// TestLogoutEndsRepeat: a second submit that is under way when the owner logs out logs
+// nobody in.
+func TestLogoutEndsRepeat(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	uri, _ := s.member(t, "ann@example.com")
+	v := s.visitor(t)
+	v.login("ann@example.com")
+	form, thief := v.form(s.next(uri)), v.copied()
+	finish := thief.underway("/login", url.Values{"email": {"ann@example.com"}}) // which brings its session back
+	slow := thief.copied()
+	repeat := slow.underway("/code", form)
+	if v.post("/code", form); !v.in() {
+		t.Fatal("not in")
+	}
+	v.post("/logout", nil)
+	if repeat(); slow.in() {
+		t.Error("in after logging out, by a repeat that was under way")
+	}
+	finish()
+	if thief.post("/code", form); thief.in() {
+		t.Error("in after logging out, by a repeat")
+	}
+}
+
+// TestChangeTwice: what changes the factors is done once, and the second submit ends logged
+// in. Who did not see the recovery codes is told.
+func TestChangeTwice(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	twice := func(what string, v *visitor, code, notice string) {
+		t.Helper()
+		form := v.form(code)
+		later, atOnce, wrong := v.copied(), v.copied(), v.copied()
+		finish := atOnce.underway("/code", form)
+		v.post("/code", form)
+		later.post("/code", form)
+		finish()
+		for how, again := range map[string]*visitor{"later": later, "at once": atOnce} {
+			if page := again.get("/account"); page.status != http.StatusOK || !strings.Contains(page.body, "was done once") || !strings.Contains(page.body, notice) {
+				t.Errorf("%s, %s: status %d\n%s", what, how, page.status, page.body)
+			}
+		}
+		v.cookies = later.cookies
+		form.Set("code", "000000")
+		if wrong.post("/code", form); wrong.in() {
+			t.Errorf("%s: in by another code", what)
+		}
+	}
+	_, db := s.service(t)
+	if _, err := db.setPassword(t.Context(), "bob@example.com", hashed()); err != nil {
+		t.Fatal(err)
+	}
+	bob := s.visitor(t)
+	bob.login("bob@example.com")
+	bob.post("/account/phone", url.Values{"phone": {phone}})
+	twice("the first factor", bob, s.code(t, phone), "New recovery codes were made a moment ago")
+
+	uri, _ := s.member(t, "ann@example.com")
+	ann := s.visitor(t)
+	ann.enter("ann@example.com", uri)
+	ann.post("/account/recovery", nil)
+	twice("recovery codes", ann, s.next(uri), "New recovery codes were made a moment ago")
+	ann.post("/account/off", nil)
+	twice("off", ann, s.next(uri), "do it again")
+}

@@ -67,13 +67,14 @@ func (a *app) lost(r *http.Request) (l lost, ok bool) {
 	return l, ok && a.now().Before(l.Until)
 }
 
-// enter logs a user in, who may have a receipt for who lost their phone.
-func (a *app) enter(w http.ResponseWriter, r *http.Request, u user, receipt string) error {
+// enter logs a user in, who may have a receipt for who lost their phone, of a code that was
+// right at that time.
+func (a *app) enter(w http.ResponseWriter, r *http.Request, u user, receipt string, at time.Time) error {
 	if err := a.begin(r, u); err != nil {
 		return err
 	}
 	if receipt != "" {
-		a.sessions.Put(r.Context(), lostKey, lost{receipt, a.now().Add(proof.MaxAge - time.Second)}) // receipts are cut to seconds
+		a.sessions.Put(r.Context(), lostKey, lost{receipt, at.Add(proof.MaxAge - time.Second)}) // receipts are cut to seconds
 	}
 	return a.redirect(w, r, "/account", "")
 }
@@ -96,6 +97,20 @@ func (a *app) keepFactors(r *http.Request, u user, factors []mfa.Factor, gone ..
 		a.sessions.Put(r.Context(), epochKey, u.Epoch)
 	}
 	return u, err
+}
+
+// catchUp takes over what another request of the same session has asked meanwhile, and the
+// receipt that it has spent.
+func (a *app) catchUp(r *http.Request) error {
+	values, err := sessionTable{a.db}.newest(r.Context())
+	for _, key := range []string{questionKey, lostKey} {
+		if value, ok := values[key]; ok {
+			a.sessions.Put(r.Context(), key, value)
+		} else if values != nil {
+			a.sessions.Remove(r.Context(), key)
+		}
+	}
+	return err
 }
 
 // renew empties the session and gives it a new id, so that nobody shares in it who knew, or

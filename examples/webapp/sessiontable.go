@@ -125,6 +125,20 @@ func merged(before, now, mine []byte) ([]byte, error) {
 	return codec.Encode(deadline, values)
 }
 
+// newest is what the session that was loaded holds by now, nil if it is the same or gone.
+func (s sessionTable) newest(ctx context.Context) (values map[string]any, err error) {
+	l, now := loadedBy(ctx), []byte(nil)
+	err = s.db.QueryRowContext(ctx, "SELECT data FROM sessions WHERE token = ?", l.token).Scan(&now)
+	switch {
+	case errors.Is(err, sql.ErrNoRows) || err == nil && bytes.Equal(now, l.data):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	_, values, err = scs.GobCodec{}.Decode(now)
+	return values, err
+}
+
 // Delete implements scs.Store.
 func (s sessionTable) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
 
