@@ -56,6 +56,12 @@ func (db database) forgetAnswers(ctx context.Context, userID string) error {
 	return err
 }
 
+// forgetAnswer is for a repeat with another code: nobody tries out codes with it.
+func (db database) forgetAnswer(ctx context.Context, id []byte) error {
+	_, err := db.ExecContext(context.WithoutCancel(ctx), "UPDATE answers SET question = '' WHERE hash = ?", id)
+	return err
+}
+
 // answered finds a question that was answered a moment ago.
 func (db database) answered(ctx context.Context, id []byte, now time.Time) (q question, ok bool, err error) {
 	var text []byte

@@ -140,6 +140,9 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 	case q.Answered && q.For != forLogin && errors.Is(err, mfa.ErrNotFound) && q.Key == key: // its factor is what was taken away
 		return a.twice(w, r, u, q)
 	case err != nil && q.Answered: // by another code, or too long ago
+		if err := a.db.forgetAnswer(r.Context(), a.answerID(r, q.ID)); err != nil {
+			return err
+		}
 		return a.over(w, r, "That code was used before. Please log in again.")
 	case err != nil:
 		return a.goOn(w, r, &q, err)

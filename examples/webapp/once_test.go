@@ -91,6 +91,29 @@ func TestEndedStaysEnded(t *testing.T) {
 	}
 }
 
+// TestSlowerKeepsFaster: what one request took out of the session, another that was under
+// way does not bring back; and what that one writes is there.
+func TestSlowerKeepsFaster(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	uri, _ := s.member(t, "ann@example.com")
+	v := s.visitor(t)
+	v.enter("ann@example.com", uri)
+	v.post("/account/devices", nil)
+	finish := v.copied().underway("/account/app", url.Values{"name": {"New"}})
+	const notice = "That browser will be asked for a code again"
+	if page := v.get("/account"); !strings.Contains(page.body, notice) {
+		t.Fatalf("status %d\n%s", page.status, page.body)
+	}
+	finish()
+	if page := v.get("/account"); page.status != http.StatusOK || strings.Contains(page.body, notice) {
+		t.Errorf("status %d\n%s", page.status, page.body)
+	}
+	if page := v.get("/code"); !strings.Contains(page.body, "To add a second factor, type") {
+		t.Errorf("status %d\n%s", page.status, page.body)
+	}
+}
+
 // TestLogoutEndsApproval: a code that is on its way when the owner logs out approves
 // nothing, and logs nobody in.
 func TestLogoutEndsApproval(t *testing.T) {
@@ -156,8 +179,14 @@ func TestChangeTwice(t *testing.T) {
 		}
 		v.cookies = later.cookies
 		form.Set("code", "000000")
+		cookie := wrong.cookies["session"]
 		if wrong.post("/code", form); wrong.in() {
 			t.Errorf("%s: in by another code", what)
+		}
+		wrong.cookies["session"] = cookie
+		form.Set("code", code)
+		if wrong.post("/code", form); wrong.in() {
+			t.Errorf("%s: in by the second try", what)
 		}
 	}
 	_, db := s.service(t)
