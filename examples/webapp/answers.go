@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -41,16 +43,29 @@ func (db database) answer(ctx context.Context, id []byte, q question, expires ti
 	return n == 1, err
 }
 
-// forgetAnswers is for who logs out, and is not to be logged in by what was sent before.
+// keepEpoch is for an answer that changed the factors: its repeat is not one of before.
+func (db database) keepEpoch(ctx context.Context, id []byte, epoch int) error {
+	_, err := db.ExecContext(context.WithoutCancel(ctx), "UPDATE answers SET question = json_set(question, '$.Epoch', ?) WHERE hash = ? AND question <> ''", epoch, id)
+	return err
+}
+
+// forgetAnswers is for who logs out, and is not to be logged in by what was sent before. The
+// rows stay until they expire: a repeat that is on its way is not to be a first answer.
 func (db database) forgetAnswers(ctx context.Context, userID string) error {
-	_, err := db.ExecContext(context.WithoutCancel(ctx), "DELETE FROM answers WHERE user = ?", userID)
+	_, err := db.ExecContext(context.WithoutCancel(ctx), "UPDATE answers SET question = '' WHERE user = ?", userID)
+	return err
+}
+
+// forgetAnswer is for a repeat with another code: nobody tries out codes with it.
+func (db database) forgetAnswer(ctx context.Context, id []byte) error {
+	_, err := db.ExecContext(context.WithoutCancel(ctx), "UPDATE answers SET question = '' WHERE hash = ?", id)
 	return err
 }
 
 // answered finds a question that was answered a moment ago.
 func (db database) answered(ctx context.Context, id []byte, now time.Time) (q question, ok bool, err error) {
 	var text []byte
-	err = db.QueryRowContext(ctx, "SELECT question FROM answers WHERE hash = ? AND expires > ?", id, now.UnixMilli()).Scan(&text)
+	err = db.QueryRowContext(ctx, "SELECT question FROM answers WHERE hash = ? AND question <> '' AND expires > ?", id, now.UnixMilli()).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return question{}, false, nil
 	}
@@ -58,4 +73,15 @@ func (db database) answered(ctx context.Context, id []byte, now time.Time) (q qu
 		err = json.Unmarshal(text, &q)
 	}
 	return q, err == nil, err
+}
+
+// turns lets those with the same id go one after the other, within this process: of two
+// submits at once, the second finds what the first did. Rarely, strangers share a turn.
+type turns [1024]sync.Mutex
+
+func (t *turns) take(id []byte) (done func()) {
+	sum := sha256.Sum256(id)
+	turn := &t[int(binary.BigEndian.Uint16(sum[:]))%len(t)]
+	turn.Lock()
+	return turn.Unlock
 }

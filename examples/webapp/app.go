@@ -30,6 +30,8 @@ type app struct {
 	post     *post
 	sessions *scs.SessionManager
 	tries    tries
+	codes    turns // of who submits an answer
+	enrolls  turns // of a session that enrolls; taken after the other
 	pages    map[string]*template.Template
 	routes   *http.ServeMux
 }
@@ -109,7 +111,7 @@ func (a *app) handler() http.Handler {
 	mux.HandleFunc("GET /style.css", serveStyle)
 	// Forms carry no token against forgery: browsers say themselves where a request comes
 	// from, and those from elsewhere are refused here.
-	mux.Handle("/", http.NewCrossOriginProtection().Handler(a.sessions.LoadAndSave(a.routes)))
+	mux.Handle("/", http.NewCrossOriginProtection().Handler(loads(a.sessions.LoadAndSave(a.routes))))
 	return a.headers(mux)
 }
 

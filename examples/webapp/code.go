@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -38,13 +39,19 @@ func (a *app) answering(handle func(http.ResponseWriter, *http.Request, user, qu
 	return a.page(func(w http.ResponseWriter, r *http.Request) error {
 		q, ok := a.asked(r)
 		ok = ok && (q.For == forLogin || q.UserID == a.sessions.GetString(r.Context(), memberKey))
-		if r.Method == http.MethodPost && (!ok || q.ID != r.PostFormValue("question")) {
-			before, answered, err := a.db.answered(r.Context(), a.answerID(r, r.PostFormValue("question")), a.now())
-			switch {
-			case err != nil:
+		if r.Method == http.MethodPost && r.URL.Path == "/code" {
+			id := a.answerID(r, r.PostFormValue("question")) // reads the form before the turn
+			defer a.codes.take(id)()
+			before, answered, err := a.db.answered(r.Context(), id, a.now())
+			if err != nil {
 				return err
-			case answered && r.URL.Path == "/code":
+			}
+			if answered {
 				q, ok = before, true
+			}
+		}
+		if r.Method == http.MethodPost && (!ok || q.ID != r.PostFormValue("question")) {
+			switch {
 			case ok:
 				a.sessions.Put(r.Context(), problemKey, stale+"This is what we ask now:")
 				return a.redirect(w, r, "/code", "")
@@ -128,12 +135,15 @@ func (a *app) otherFactor(w http.ResponseWriter, r *http.Request, u user, q ques
 // code looks at what was typed.
 func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) error {
 	v, err := a.verify(r, &q)
+	key := q.key(r.PostFormValue("code"))
 	switch {
+	case q.Answered && q.For != forLogin && errors.Is(err, mfa.ErrNotFound) && q.Key == key: // its factor is what was taken away
+		return a.twice(w, r, u, q)
 	case err != nil && q.Answered: // by another code, or too long ago
-		if err := a.renew(r); err != nil {
+		if err := a.db.forgetAnswer(r.Context(), a.answerID(r, q.ID)); err != nil {
 			return err
 		}
-		return a.redirect(w, r, "/login", "That code was used before. Please log in again.")
+		return a.over(w, r, "That code was used before. Please log in again.")
 	case err != nil:
 		return a.goOn(w, r, &q, err)
 	}
@@ -149,27 +159,56 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 			return err
 		}
 	}
-	q.Epoch = u.Epoch
-	first, err := a.db.answer(r.Context(), a.answerID(r, q.ID), q, a.now().Add(answerAge))
+	q.Epoch, q.Key = u.Epoch, key
+	if !q.Answered {
+		q.At, q.Recovery = a.now(), q.For == forConfirm && v.Receipt() != "" || q.Path == "/account/recovery"
+	}
+	id := a.answerID(r, q.ID)
+	first, err := a.db.answer(r.Context(), id, q, a.now().Add(answerAge))
 	switch {
 	case err != nil:
 		return err
+	case !first && !q.Answered: // forgotten: see forgetAnswers
+		return a.over(w, r, "You are logged out.")
 	case q.For == forLogin:
-		return a.enter(w, r, u, v.Receipt()) // if the password was set just now, not for long
-	case !first:
-		if err := a.begin(r, u); err != nil {
-			return err
-		}
-		return a.redirect(w, r, "/account", "That was sent twice, and was done once. If you do not see it here, please do it again.")
+		return a.enter(w, r, u, v.Receipt(), q.At) // if the password was set just now, not for long
+	case q.Answered:
+		return a.twice(w, r, u, q)
 	}
 	a.sessions.Remove(r.Context(), questionKey)
 	if err := a.sessions.RenewToken(r.Context()); err != nil { // it is worth more than before
 		return err
 	}
-	if q.For == forConfirm {
-		return a.confirmed(w, r, u, v)
+	if loadedBy(r.Context()).ended {
+		return a.over(w, r, "You are logged out.")
 	}
-	return a.again(w, r, q, v.Receipt())
+	if q.For == forConfirm {
+		err = a.confirmed(w, r, u, v)
+	} else {
+		err = a.again(w, r, q, v.Receipt())
+	}
+	return errors.Join(err, a.db.keepEpoch(r.Context(), id, a.sessions.GetInt(r.Context(), epochKey)))
+}
+
+// over ends the session.
+func (a *app) over(w http.ResponseWriter, r *http.Request, why string) error {
+	if err := a.renew(r); err != nil {
+		return err
+	}
+	return a.redirect(w, r, "/login", why)
+}
+
+// twice logs in who submitted the same code again. The browser may not have heard of the
+// session that the first one made.
+func (a *app) twice(w http.ResponseWriter, r *http.Request, u user, q question) error {
+	if err := a.begin(r, u); err != nil {
+		return err
+	}
+	notice := "That was sent twice, and was done once. If you do not see it here, please do it again."
+	if q.Recovery {
+		notice = "That was sent twice, and was done once. New recovery codes were made a moment ago, and those of before do not work any more. If you did not see the new ones, make new ones again."
+	}
+	return a.redirect(w, r, "/account", notice)
 }
 
 // again makes the request that was approved. The receipt goes to it, and neither to the

@@ -33,24 +33,37 @@ func (a *app) enrollForm(w http.ResponseWriter, r *http.Request, err error) erro
 }
 
 // unlessLost is for a member whose factors are still there. Without them nobody asks for a
-// proof, and whoever has the session could enroll a factor of their own.
+// proof, and whoever has the session could enroll a factor of their own. Two clicks go one
+// after the other, and the second sees what the first one left in the session.
 func (a *app) unlessLost(handle func(http.ResponseWriter, *http.Request, user) error) func(http.ResponseWriter, *http.Request, user) error {
 	return func(w http.ResponseWriter, r *http.Request, u user) error {
+		_ = r.PostFormValue("name") // reads the form before the turn
+		defer a.enrolls.take([]byte(a.sessions.Token(r.Context())))()
+		if err := a.catchUp(r); err != nil {
+			return err
+		}
 		factors, needed, err := a.secondFactors(r, u)
 		switch {
 		case err != nil:
 			return err
-		case needed && len(factors) == 0:
-			return a.showLost(w, r)
+		case needed && len(factors) == 0 && !a.sent(r):
+			if _, ok := a.lost(r); !ok { // or it was the last recovery code that let them in
+				return a.showLost(w, r)
+			}
 		}
 		return handle(w, r, u)
 	}
 }
 
+// confirming reports whether a factor was enrolled and is to be confirmed.
+func (a *app) confirming(r *http.Request) bool {
+	q, ok := a.asked(r)
+	return ok && q.For == forConfirm
+}
+
 // sent reports whether the same form was sent a moment ago: a second click is no second
 // enrolment, whose secret or message would end those of the first.
 func (a *app) sent(r *http.Request) bool {
-	_ = r.PostFormValue("name") // reads the form
 	q, ok := a.asked(r)
 	if !ok || q.For != forConfirm || q.Path != r.URL.Path || q.Form != r.PostForm.Encode() {
 		return false
@@ -122,8 +135,11 @@ func (a *app) proof(r *http.Request) string {
 // notEnrolled asks for a code if one is needed, or shows the form again.
 func (a *app) notEnrolled(w http.ResponseWriter, r *http.Request, u user, err error) error {
 	if errors.Is(err, mfa.ErrProofRequired) {
-		if receipt(r) == "" && a.proof(r) != "" { // spent a moment ago by the same form: its page is there
-			return a.redirect(w, r, "/code", "")
+		if receipt(r) == "" && a.proof(r) != "" { // it was spent, or is too old
+			if a.confirming(r) { // spent a moment ago by the same form: its page is there
+				return a.redirect(w, r, "/code", "")
+			}
+			a.sessions.Remove(r.Context(), lostKey)
 		}
 		action, what := proof.ActionOf(mfa.PurposeEnroll), "add a second factor"
 		if goes := r.PostFormValue("replaces"); goes != "" {

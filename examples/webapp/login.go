@@ -141,11 +141,11 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 	case err != nil:
 		return err
 	case !needed:
-		return a.enter(w, r, u, "")
+		return a.enter(w, r, u, "", a.now())
 	case len(factors) == 0:
 		return a.showLost(w, r)
 	case a.trusted(w, r, u):
-		return a.enter(w, r, u, "")
+		return a.enter(w, r, u, "", a.now())
 	}
 	q := question{For: forLogin, UserID: u.ID, Epoch: u.Epoch, What: "log in"}
 	if before, ok := a.asked(r); ok {

@@ -38,7 +38,11 @@ type question struct {
 	FactorType string
 	Open       map[string]open // challenges by their factors
 	Replaces   string          // what goes when the factor is confirmed
-	Answered   bool            // by a right code, less than a minute ago
+
+	Answered bool      // by a right code, less than a minute ago
+	At       time.Time // when it was
+	Key      string    // of that code
+	Recovery bool      // the answer makes new recovery codes
 
 	Action     proof.Action // what the code is a proof of
 	Path, Form string       // the request to be approved
@@ -63,8 +67,9 @@ func (q *question) challengeID(now time.Time) string {
 
 // goesOn takes over the open challenges of a question of before, of the same browser, if it
 // is the same one: whoever comes again types the code that was sent, and no record is made.
+// It is the same in words as well, since a message says what its code is for.
 func (q *question) goesOn(before question) {
-	if q.For == before.For && q.For != forConfirm && q.UserID == before.UserID && q.Epoch == before.Epoch && q.Action == before.Action && !before.Answered {
+	if q.For == before.For && q.For != forConfirm && q.UserID == before.UserID && q.Epoch == before.Epoch && q.Action == before.Action && q.What == before.What && !before.Answered {
 		q.Open = maps.Clone(before.Open)
 	}
 }

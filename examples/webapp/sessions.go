@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"database/sql"
 	"encoding/gob"
 	"errors"
 	"net/http"
@@ -33,6 +31,12 @@ func newSessions(db database, secure bool) *scs.SessionManager {
 	s.Lifetime = 12 * time.Hour
 	s.IdleTimeout = time.Hour
 	s.Cookie = cookieFlags(secure)
+	fail := s.ErrorFunc
+	s.ErrorFunc = func(w http.ResponseWriter, r *http.Request, err error) {
+		if !errors.Is(err, errEnded) { // then no cookie is set: the browser may have a newer one
+			fail(w, r, err)
+		}
+	}
 	return s
 }
 
@@ -63,13 +67,14 @@ func (a *app) lost(r *http.Request) (l lost, ok bool) {
 	return l, ok && a.now().Before(l.Until)
 }
 
-// enter logs a user in, who may have a receipt for who lost their phone.
-func (a *app) enter(w http.ResponseWriter, r *http.Request, u user, receipt string) error {
+// enter logs a user in, who may have a receipt for who lost their phone, of a code that was
+// right at that time.
+func (a *app) enter(w http.ResponseWriter, r *http.Request, u user, receipt string, at time.Time) error {
 	if err := a.begin(r, u); err != nil {
 		return err
 	}
 	if receipt != "" {
-		a.sessions.Put(r.Context(), lostKey, lost{receipt, a.now().Add(proof.MaxAge - time.Second)}) // receipts are cut to seconds
+		a.sessions.Put(r.Context(), lostKey, lost{receipt, at.Add(proof.MaxAge - time.Second)}) // receipts are cut to seconds
 	}
 	return a.redirect(w, r, "/account", "")
 }
@@ -94,6 +99,20 @@ func (a *app) keepFactors(r *http.Request, u user, factors []mfa.Factor, gone ..
 	return u, err
 }
 
+// catchUp takes over what another request of the same session has asked meanwhile, and the
+// receipt that it has spent.
+func (a *app) catchUp(r *http.Request) error {
+	values, err := sessionTable{a.db}.newest(r.Context())
+	for _, key := range []string{questionKey, lostKey} {
+		if value, ok := values[key]; ok {
+			a.sessions.Put(r.Context(), key, value)
+		} else if values != nil {
+			a.sessions.Remove(r.Context(), key)
+		}
+	}
+	return err
+}
+
 // renew empties the session and gives it a new id, so that nobody shares in it who knew, or
 // chose, the one of before.
 func (a *app) renew(r *http.Request) error {
@@ -111,42 +130,4 @@ func (a *app) whoIs(r *http.Request) (u user, ok bool, err error) {
 	}
 	u, ok, err = a.db.userBy(r.Context(), "id", id)
 	return u, ok && u.Epoch == a.sessions.GetInt(r.Context(), epochKey), err
-}
-
-// A sessionTable is the scs.Store over the database, so that a new start logs nobody out.
-// Times are those of scs, which has no clock to set.
-type sessionTable struct{ db database }
-
-// Find implements scs.Store.
-func (s sessionTable) Find(token string) ([]byte, bool, error) {
-	return s.FindCtx(context.Background(), token)
-}
-
-// FindCtx implements scs.CtxStore.
-func (s sessionTable) FindCtx(ctx context.Context, token string) (data []byte, ok bool, err error) {
-	err = s.db.QueryRowContext(ctx, "SELECT data FROM sessions WHERE token = ? AND expires > ?", token, time.Now().Unix()).Scan(&data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, false, nil
-	}
-	return data, err == nil, err
-}
-
-// Commit implements scs.Store.
-func (s sessionTable) Commit(token string, data []byte, expires time.Time) error {
-	return s.CommitCtx(context.Background(), token, data, expires)
-}
-
-// CommitCtx implements scs.CtxStore. What a request did is done, even if the browser hung up.
-func (s sessionTable) CommitCtx(ctx context.Context, token string, data []byte, expires time.Time) error {
-	_, err := s.db.ExecContext(context.WithoutCancel(ctx), "INSERT OR REPLACE INTO sessions (token, data, expires) VALUES (?, ?, ?)", token, data, expires.Unix())
-	return err
-}
-
-// Delete implements scs.Store.
-func (s sessionTable) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
-
-// DeleteCtx implements scs.CtxStore.
-func (s sessionTable) DeleteCtx(ctx context.Context, token string) error {
-	_, err := s.db.ExecContext(context.WithoutCancel(ctx), "DELETE FROM sessions WHERE token = ?", token)
-	return err
 }
