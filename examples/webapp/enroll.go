@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"html/template"
 	"net/http"
@@ -61,11 +63,18 @@ func (a *app) confirming(r *http.Request) bool {
 	return ok && q.For == forConfirm
 }
 
+// formID recognises the form again, and does not keep the number that is in it: there are
+// few enough to try them all, so the cookie is in the hash.
+func (a *app) formID(r *http.Request) string {
+	sum := sha256.Sum256([]byte(a.sessions.Token(r.Context()) + " " + r.PostForm.Encode()))
+	return hex.EncodeToString(sum[:])
+}
+
 // sent reports whether the same form was sent a moment ago: a second click is no second
 // enrolment, whose secret or message would end those of the first.
 func (a *app) sent(r *http.Request) bool {
 	q, ok := a.asked(r)
-	if !ok || q.For != forConfirm || q.Path != r.URL.Path || q.Form != r.PostForm.Encode() {
+	if !ok || q.For != forConfirm || q.Path != r.URL.Path || q.Form != a.formID(r) {
 		return false
 	}
 	_, shown := a.picture(r, q)
@@ -155,7 +164,7 @@ func (a *app) notEnrolled(w http.ResponseWriter, r *http.Request, u user, err er
 func (a *app) confirmation(r *http.Request, u user, f mfa.Factor) (question, error) {
 	q := question{
 		For: forConfirm, What: "add a second factor", UserID: u.ID, Epoch: u.Epoch, FactorID: f.ID, FactorType: f.Type,
-		Replaces: r.PostFormValue("replaces"), Path: r.URL.Path, Form: r.PostForm.Encode(),
+		Replaces: r.PostFormValue("replaces"), Path: r.URL.Path, Form: a.formID(r),
 	}
 	a.sessions.Remove(r.Context(), lostKey) // its receipt is spent
 	_, needed, err := a.secondFactors(r, u)

@@ -45,7 +45,7 @@ type question struct {
 	Recovery bool      // the answer makes new recovery codes
 
 	Action     proof.Action // what the code is a proof of
-	Path, Form string       // the request to be approved
+	Path, Form string       // the request to be approved; to confirm, where it was, and its formID
 
 	Picture []byte // sealed: what an app is to scan
 	Until   time.Time

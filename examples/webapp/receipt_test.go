@@ -165,3 +165,25 @@ func TestMessageSaysWhat(t *testing.T) {
 		t.Errorf("status %d\n%s", got.status, got.body)
 	}
 }
+
+// TestNumberIsNotKept: a second click is recognised without keeping the phone number that
+// was typed.
+func TestNumberIsNotKept(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	_, db := s.service(t)
+	if _, err := db.setPassword(t.Context(), "bob@example.com", hashed()); err != nil {
+		t.Fatal(err)
+	}
+	bob := s.visitor(t)
+	bob.login("bob@example.com")
+	form := url.Values{"phone": {phone}}
+	bob.post("/account/phone", form)
+	var rows string
+	if err := db.QueryRowContext(t.Context(), "SELECT group_concat(CAST(data AS TEXT)) FROM sessions").Scan(&rows); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(rows, "/account/phone") || strings.Contains(rows, strings.TrimPrefix(phone, "+")) {
+		t.Errorf("the sessions hold %q", rows)
+	}
+}
