@@ -205,3 +205,20 @@ func TestLogInAgain(t *testing.T) {
 	ann.answer(s.code(t, phone))
 	ann.sees("Your account")
 }
+
+// TestCodeIsBoundToSite: a message ends with the line by which phones and browsers fill
+// its code in on this site alone.
+func TestCodeIsBoundToSite(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	_, db := s.service(t)
+	if _, err := db.setPassword(t.Context(), "ann@example.com", hashed()); err != nil {
+		t.Fatal(err)
+	}
+	v := s.visitor(t)
+	v.login("ann@example.com")
+	page := v.post("/account/phone", url.Values{"phone": {phone}})
+	if want := "\n\n@127.0.0.1 #" + s.code(t, phone); !strings.Contains(s.stderr.String(), want) {
+		t.Errorf("no line %q in\n%s\n%s", want, s.stderr, page.body)
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -117,10 +118,20 @@ func (a *app) goOn(w http.ResponseWriter, r *http.Request, q *question, err erro
 	return a.redirect(w, r, "/code", "")
 }
 
+// hostname is the site's, without a port.
+func (a *app) hostname() string {
+	u, err := url.Parse(a.url)
+	if err != nil { // it was checked at the start
+		return "localhost"
+	}
+	return u.Hostname()
+}
+
 func (a *app) challenge(r *http.Request, q *question) error {
 	ch, err := a.mfa.Challenge(r.Context(), mfa.ChallengeParams{
 		FactorID: q.FactorID, UserID: q.UserID, Confirm: q.For == forConfirm, Action: q.action(), Device: a.device(r),
-		SMSTemplate: "Webapp: {{code}} is your code to " + q.What + ".",
+		// By the last line, phones and browsers fill the code in on this site alone.
+		SMSTemplate: "Webapp: {{code}} is your code to " + q.What + ".\n\n@" + a.hostname() + " #{{code}}",
 	})
 	switch {
 	case err == nil:
