@@ -42,6 +42,12 @@ func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
 // wait long for more than the first, since others may hold theirs and wait as well.
 func several(ctx context.Context, db *sql.DB, n int) ([]*sql.Conn, error) {
 	first, err := db.Conn(ctx)
+	for try := 0; busy(err) && try < maxTries; try++ { // others set SQLite's journal_mode at this moment
+		rest, cancel := context.WithTimeout(ctx, time.Millisecond<<try)
+		<-rest.Done()
+		cancel()
+		first, err = db.Conn(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
