@@ -156,7 +156,16 @@ func (c *codec) action(a *proof.Action) {
 	}
 	c.string(&a.Purpose)
 	c.string(&hash)
-	if c.reading && copy(a.Hash[:], hash) != len(hash) {
+	if !c.reading {
+		return
+	}
+	// There is a hash beside every purpose, and beside no other.
+	want := 0
+	if a.Purpose != "" {
+		want = len(a.Hash)
+	}
+	if len(hash) != want {
 		c.bad = true
 	}
+	copy(a.Hash[:], hash)
 }
