@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -99,74 +98,6 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 	}{"authentication_challenge", c.ID, jsonTime(c.CreatedAt), jsonTime(c.UpdatedAt), jsonTime(c.ExpiresAt), c.FactorID})
 }
 
-// VerifyParams is an answer to a challenge.
-type VerifyParams struct {
-	ChallengeID string // as Challenge gave it
-	UserID      string // the owner, "" for a factor without one, or AnyUser
-
-	// Code is what the person typed: six decimal digits of any script, with any white space,
-	// dashes and invisible format characters around and between them. For a recovery code
-	// case, full-width letters, and letters that look like digits are forgiven as well. What
-	// is not a code then, or has more than 64 characters, is answered as a wrong code, but
-	// not compared and not counted. All spellings of a code are that one code.
-	Code string
-
-	// Action is what the code is to approve, made anew from what is about to be done. If
-	// it is not the one that the challenge was made for, the error matches proof.ErrMismatch, and
-	// nothing is compared or counted: the request was changed meanwhile, or a challenge of
-	// one purpose was brought to the page of another. Defaults to none, for a login.
-	Action proof.Action
-
-	// TrustDevice is a name for the browser, such as "Firefox on Linux", of up to 64
-	// characters, if the person wants it to be trusted: for 30 days after this code it need not
-	// be asked for one (Service.UseDevice), and for 90 it has a lane of its own. The factor must have an
-	// owner, who has five devices at most: the oldest one gives way. The token is in the
-	// Verification's Device; a repeated answer has none. Defaults to none.
-	TrustDevice string
-
-	// Device is the Token of the browser's cookie, if it has one: see ChallengeParams.Device.
-	// With TrustDevice the same device goes on.
-	Device string
-
-	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
-	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
-	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
-	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
-	IdempotencyKey string
-}
-
-// A Verification is the answer of [Service.Verify]. The zero value is not
-// verified. Its JSON is the one of the WorkOS MFA API: the challenge and "valid".
-type Verification struct {
-	Challenge Challenge `json:"challenge"` // set when Valid is true, and with ErrInvalidCode
-	Valid     bool      `json:"valid"`     // true exactly if Verify's error is nil
-
-	// Factor is the one that answered: whose it is, and of what type. It is set when
-	// Valid is true.
-	Factor Factor `json:"-"`
-
-	// FirstUse says that this code confirmed the enrolment. Tell the person, by
-	// another channel, that a factor was added.
-	FirstUse bool `json:"-"`
-
-	// Device is the one that is trusted from now on, with the Token for its cookie; zero if
-	// TrustDevice was "".
-	Device TrustedDevice `json:"-"`
-
-	receipt *hidden[string]
-}
-
-// Receipt is the proof that the person approved the challenge's Action: good for 5
-// minutes from when the code was accepted, checked by package proof or by
-// [Service.Spend]. "" if the challenge was made for none, or the code was not accepted.
-// It does not print. Whoever has it can act in the person's place.
-func (v Verification) Receipt() string {
-	if v.receipt == nil {
-		return ""
-	}
-	return (*v.receipt)()
-}
-
 // Challenge asks a factor for a code; for an SMS factor a code is sent.
 //
 // The order of refusal: malformed parameters ([ErrInvalidParameter]); not there
@@ -190,94 +121,123 @@ func (v Verification) Receipt() string {
 // sender's own wrapped in it (its text is left out), the challenge is void, and the
 // message counts: the next one has to wait.
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
-	template, err := canonicalTemplate(p.SMSTemplate)
+	template, err := s.checkChallenge(p)
 	if err != nil {
 		return Challenge{}, err
 	}
-	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
-		return Challenge{}, err
+	load := func(ctx context.Context, now time.Time) (*challenging, error) {
+		return s.loadChallenging(ctx, now, p)
 	}
-	if p.Action != (proof.Action{}) && !p.Action.Valid() {
-		return Challenge{}, errParameter("The purpose of the action must be 1 to 64 printable ASCII characters.")
-	}
-	load := func(ctx context.Context) (*view, error) { return s.loadChallengeable(ctx, p) }
-	within := operator.ConfirmWithin(ctx)
 	sure := p.IdempotencyKey == ""
-	v, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (*view, outcome) {
-		out := s.decideChallenge(now, v, p, within)
+	d, err := transact(ctx, s, p.FactorID, load, func(d *challenging) (*challenging, outcome) {
+		out := d.decide()
 		if errors.Is(out.err, ErrThrottled) && !sure {
 			// The same request, made at once, may have charged the number after the factor
 			// was read that remembers it.
 			sure = true
-			return v, outcome{err: ErrConflict}
+			return d, outcome{again: true}
 		}
-		return v, out
+		return d, out
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return Challenge{}, err
-	}
-	ch := v.challenge
-	if v.earlier != nil {
-		ch = v.earlier
-	} else if v.factor.Type == TypeSMS {
-		if err := s.send(ctx, v, template); err != nil {
+	case d.earlier != nil:
+		return d.told(d.earlier), nil
+	case d.factor.traits.messages:
+		if err := s.send(ctx, d, template); err != nil {
 			return Challenge{}, err
 		}
 	}
-	told := ch.public()
-	if v.factor.Type == TypeGenericOTP {
-		told.code = new(hide(ch.code))
-	}
-	return told, nil
+	return d.told(d.challenge), nil
 }
 
-// loadChallengeable reads the factor and prepares a challenge of it, whose times
-// decideChallenge sets.
-func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*view, error) {
-	now, err := s.now()
-	if err != nil {
+// checkChallenge checks the parameters of Challenge that need no reading, and returns
+// the template in its canonical spelling.
+func (s *Service) checkChallenge(p ChallengeParams) (template string, err error) {
+	if template, err = canonicalTemplate(p.SMSTemplate); err != nil {
+		return "", err
+	}
+	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
+		return "", err
+	}
+	if p.Action != (proof.Action{}) && !p.Action.Valid() {
+		return "", errParameter("The purpose of the action must be 1 to 64 printable ASCII characters.")
+	}
+	return template, nil
+}
+
+// challenging is a factor that is to be challenged.
+type challenging struct {
+	held
+	in        ChallengeParams
+	confirm   bool       // the challenge may confirm the factor
+	challenge *challenge // the new one
+	counter   counter    // of wrong codes
+	phone     *phone     // that the message goes to; nil: the factor's type has no messages
+	users     []string   // what stands for the user in the record of the number
+	device    *device    // nil: the call names none that counts
+	request   *request   // nil: without an idempotency key
+	asked     request    // what earlier was asked for
+	earlier   *challenge // that the same request was answered with; nil: its key is free
+}
+
+// loadChallenging reads the factor and prepares a challenge of it.
+func (s *Service) loadChallenging(ctx context.Context, now time.Time, p ChallengeParams) (*challenging, error) {
+	d := &challenging{in: p, request: p.request()}
+	ids := d.request.challengeIDs(p.FactorID, now)
+	others := slices.Clone(ids)
+	if id, _, ok := parseDeviceToken(p.Device); ok {
+		others = append(others, id)
+	}
+	var records loaded
+	var err error
+	if d.held, records, err = s.hold(ctx, now, p.FactorID, p.UserID, others...); err != nil {
 		return nil, err
 	}
-	request := p.request()
-	ids := request.challengeIDs(p.FactorID, now)
-	v, records, err := s.loadFactorBeside(ctx, p.FactorID, p.UserID, toChallenge, ids...)
-	if err != nil {
-		return nil, err
-	}
-	ch := &challenge{}
-	if ch.ID, err = newID(challengePrefix, now); err != nil {
-		return nil, err
-	}
-	ch.Kind, ch.Parent, ch.Type, ch.Status, ch.action = kindChallenge, v.factor.ID, v.factor.Type, statusPending, p.Action
-	if v.factor.Type == TypeSMS {
-		if s.sms == nil {
-			return nil, errNoSMSSender()
-		}
-		if !s.phones.allowed(v.factor.phone) {
-			return nil, errPhoneNumberNotAllowed("")
-		}
-	}
-	if v.factor.Type == TypeSMS || v.factor.Type == TypeGenericOTP {
-		if ch.code, err = newCode(); err != nil {
+	if d.factor.traits.messages {
+		if err := s.checkLine(d.factor); err != nil {
 			return nil, err
 		}
+		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
+			return nil, err
+		}
+		d.users = s.keys.numberUsers(d.factor.number(), d.factor.UserID)
 	}
-	v.challenge = ch
-	if err := s.openLane(ctx, nil, v, p.Device); err != nil {
+	if d.challenge, err = s.newChallenge(now, d.factor, p); err != nil {
 		return nil, err
 	}
-	switch {
-	case request == nil:
-	case v.factor.keepsKeys():
-		var again bool
-		if v.request, again = v.factor.requested(request, now); again {
-			return v, s.loadEarlier(ctx, v)
-		}
-	default:
-		ch.ID, ch.asked = ids[0], request.asked
-		return v, s.openEarlier(records, v, ids, now)
+	k, err := s.openKnown(records, now, d.factor.UserID, p.Device)
+	if err != nil {
+		return nil, err
 	}
-	return v, nil
+	d.device = k.device
+	d.counter = chooseCounter(now, newShared(now, d.factor, d.user, d.phone, s.policy), d.device, d.user, d.factor, d.challenge)
+	if d.request != nil {
+		if d.factor.keepsKeys() {
+			err = s.loadEarlier(ctx, d)
+		} else {
+			d.challenge.ID, d.challenge.asked = ids[0], d.request.asked
+			err = s.openEarlier(records, d, ids)
+		}
+	}
+	within := operator.ConfirmWithin(ctx)
+	// Either way: clocks of several servers differ. What was answered once is answered again.
+	recent := within > 0 && (now.Sub(d.factor.CreatedAt).Abs() <= within || d.earlier != nil)
+	d.confirm = p.Confirm || recent
+	return d, err
+}
+
+// newChallenge makes the record of a challenge.
+func (s *Service) newChallenge(now time.Time, f *factor, p ChallengeParams) (*challenge, error) {
+	id, err := newID(challengePrefix, now)
+	if err != nil {
+		return nil, err
+	}
+	ch := &challenge{action: p.Action}
+	ch.ID, ch.Kind, ch.Parent, ch.Type, ch.Status = id, kindChallenge, f.ID, f.Type, statusPending
+	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(s.policy.ChallengeLifetime)
+	return ch, f.own.ask(ch)
 }
 
 // request is how the call is known again.
@@ -286,14 +246,18 @@ func (p ChallengeParams) request() *request {
 	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm, p.Action.Purpose, string(p.Action.Hash[:]))
 }
 
-// loadEarlier sets the view's earlier challenge. One that is gone, or whose message
-// failed, leaves its key free.
-func (s *Service) loadEarlier(ctx context.Context, v *view) error {
-	records, err := s.load(ctx, v.request.challengeID)
+// loadEarlier sets the earlier challenge by the keys that the factor remembers. One that
+// is gone, or whose message failed, leaves its key free.
+func (s *Service) loadEarlier(ctx context.Context, d *challenging) error {
+	asked, again := d.factor.requested(d.request, d.now)
+	if !again {
+		return nil
+	}
+	records, err := s.load(ctx, asked.challengeID)
 	if err != nil {
 		return err
 	}
-	rec, ok := records.find(v.request.challengeID)
+	rec, ok := records.find(asked.challengeID)
 	if !ok {
 		return nil
 	}
@@ -302,14 +266,14 @@ func (s *Service) loadEarlier(ctx context.Context, v *view) error {
 		return err
 	}
 	if earlier.Status != statusVoid {
-		v.earlier = earlier
+		d.earlier, d.asked = earlier, asked
 	}
 	return nil
 }
 
-// openEarlier sets the view's earlier challenge to one that its idempotency key gave its
-// id, of at most a day ago.
-func (s *Service) openEarlier(records loaded, v *view, ids []string, now time.Time) error {
+// openEarlier sets the earlier challenge to one that its idempotency key gave its id, of
+// at most a day ago.
+func (s *Service) openEarlier(records loaded, d *challenging, ids []string) error {
 	for _, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
@@ -319,94 +283,83 @@ func (s *Service) openEarlier(records loaded, v *view, ids []string, now time.Ti
 		if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
 			return err
 		}
-		if now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
-			v.earlier, v.request = earlier, request{asked: earlier.asked}
+		if d.now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
+			d.earlier, d.asked = earlier, request{asked: earlier.asked}
 		}
 	}
 	return nil
 }
 
-// decideChallenge says whether the factor may be challenged now, and charges the
-// message. A factor that was enrolled within this time is confirmed without in.Confirm.
-func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, within time.Duration) outcome {
-	ch, f, u, n := v.challenge, v.factor, v.user, v.number
-	lane := v.lane(now)
-	// Either way: clocks of several servers differ. What was answered once is answered again.
-	recent := within > 0 && (now.Sub(f.CreatedAt).Abs() <= within || v.earlier != nil)
-	confirm := in.Confirm || recent
-	switch {
-	case f.lapsed(now):
-		return outcome{err: errNotFound(kindFactor, f.ID)}
-	case ch.action != (proof.Action{}) && f.UserID == "":
-		return outcome{err: errParameter("An action is approved by a factor with an owner.")}
-	case !f.verified && u.hasVerified() && (!confirm || ch.action != (proof.Action{})):
-		return outcome{err: errFactorUnverified(f.ID)}
+// decide says what comes of the call, and charges the message.
+func (d *challenging) decide() outcome {
+	if out := firstRefusal(challengeRefusals, d); out != nil {
+		return *out
 	}
-	request := in.request()
-	switch {
-	case v.earlier != nil && !request.sameAsked(v.request):
-		return outcome{err: errIdempotencyKey(f.ID)}
-	case v.earlier != nil:
+	if d.earlier != nil {
 		return outcome{} // its answer was lost
-	case lane.disabled && !v.ownLane(now):
-		return outcome{err: errFactorDisabled(f.ID)}
 	}
-	wait, kind := lane.wait(now), EventThrottled
-	if v.ownLane(now) {
-		wait = 0
+	out := outcome{save: []stored{d.challenge}}
+	if d.phone == nil {
+		return out
 	}
-	out := outcome{save: []stored{ch}}
-	if request != nil && f.keepsKeys() {
-		f.remember(request, now, ch.ID)
-		out.save = append(out.save, f)
+	f, u, n, now := d.factor, d.user, d.phone, d.now
+	if d.request != nil {
+		f.remember(d.request, now, d.challenge.ID)
+		out.put(f)
 	}
-	if f.Type == TypeSMS {
-		quota := sendQuota
-		if !f.verified {
-			quota = unverifiedSendQuota
-		}
-		// The factor remembers its successes, so that Verify need not write here.
-		n.sends.since = later(n.sends.since, f.success)
-		unsent := n.sends.wait(now, quota)
-		if u != nil {
-			unsent = max(unsent, u.sends.wait(now, sendQuota))
-		}
-		if !f.verified {
-			users := s.keys.numberUsers(f.phone, f.UserID)
-			unsent = max(unsent, n.share(now, users))
-			n.shares = append(n.shares, share{now, users[0]})
-		}
-		if unsent > cooldown[0] && v.ownMessages(now, quota) { // longer than impatience makes it
-			unsent = 0
-			v.device.sends.charge(now)
-			out.save = append(out.save, v.device)
-		}
-		n.sends.charge(now)
-		n.touch(now)
-		out.saveNumber(v)
-		if u != nil {
-			u.sends.charge(now)
-			u.touch(now)
-			out.save = append(out.save, u)
-		}
-		if unsent > wait {
-			wait, kind = unsent, EventMessageRefused
-		}
+	if _, own := d.messageWait(); own {
+		d.device.sends.charge(now)
+		out.put(d.device)
 	}
-	if wait > 0 {
-		wait = f.told(wait)
-		e := f.event(kind)
-		e.RetryAfter = wait
-		return outcome{err: errThrottled(f.ID, wait), events: []Event{e}}
+	if !f.verified {
+		n.shares = append(n.shares, share{now, d.users[0]})
 	}
-	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(s.policy.ChallengeLifetime)
+	n.sends.charge(now)
+	out.savePhone(now, n)
+	if u != nil {
+		u.sends.charge(now)
+		u.touch(now)
+		out.put(u)
+	}
 	return out
+}
+
+// messageWait is how long no message may be sent, 0 for not at all, and whether it is
+// one of the device's own, beyond the quota of number and user.
+func (d *challenging) messageWait() (wait time.Duration, own bool) {
+	f, u, n, now := d.factor, d.user, d.phone, d.now
+	quota := sendQuota
+	if !f.verified {
+		quota = unverifiedSendQuota
+	}
+	// The factor remembers its successes, so that Verify need not write here.
+	n.sends.since = later(n.sends.since, f.success)
+	wait = n.sends.wait(now, quota)
+	if u != nil {
+		wait = max(wait, u.sends.wait(now, sendQuota))
+	}
+	if !f.verified {
+		wait = toTheMinute(max(wait, n.share(now, d.users)))
+	}
+	if wait > cooldown[0] && f.verified && d.device.takesMessage(now, quota, n.number, u) { // longer than impatience makes it
+		return 0, true
+	}
+	return wait, false
+}
+
+// told is what the caller is told of a challenge.
+func (d *challenging) told(ch *challenge) Challenge {
+	told := ch.public()
+	if d.factor.traits.handsOut {
+		told.code = new(hide(ch.code))
+	}
+	return told
 }
 
 // send sends the code of a committed challenge. Unless that succeeds, and also if
 // the sender panics, the challenge is void.
-func (s *Service) send(ctx context.Context, v *view, template string) error {
-	ch, f := v.challenge, v.factor
+func (s *Service) send(ctx context.Context, d *challenging, template string) error {
+	ch, f := d.challenge, d.factor
 	sent := false
 	defer func() {
 		e := f.eventOf(ch, EventMessageSent)
@@ -420,352 +373,12 @@ func (s *Service) send(ctx context.Context, v *view, template string) error {
 		}
 		s.emit(ctx, e)
 	}()
-	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.phone, Body: render(template, ch.code)})
+	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.number(), Body: render(template, ch.code)})
 	if err != nil {
 		return &sendError{challengeID: ch.ID, cause: hide(err)}
 	}
 	sent = true
 	return nil
-}
-
-// Verify answers a challenge with the code that the person typed. Its error is
-// nil only if the code was right, was never accepted before, and that is durable.
-//
-// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
-// not the user's ([ErrNotFound]); another action ([proof.ErrMismatch]);
-// [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
-// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorUnverified], for an
-// enrolment without proof whose owner has since used a recovery code; [ErrFactorDisabled];
-// [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
-// Verification carries the challenge, and the same challenge can be tried again.
-// A wrong code is counted on the challenge and on the factor (for one that is not
-// confirmed, of TypeSMS on the number, and of TypeGenericOTP on the user). Any other error comes from the store, and
-// the outcome, if it was committed, counts.
-func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
-	load := func(ctx context.Context) (*view, error) { return s.loadChallenge(ctx, p) }
-	var answered *view
-	told, err := transact(ctx, s, p.ChallengeID, load, func(now time.Time, v *view) (Verification, outcome) {
-		answered = v
-		return s.decide(now, v, p)
-	})
-	if err == nil && p.Action != (proof.Action{}) {
-		told.receipt = s.receipt(answered.challenge, answered.factor)
-	}
-	return told, err
-}
-
-// loadChallenge reads a challenge whose factor the user may reach.
-func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, error) {
-	if err := checkCaller(p.UserID); err != nil {
-		return nil, err
-	}
-	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
-		return nil, err
-	}
-	if !wellFormed(challengePrefix, p.ChallengeID) {
-		return nil, errNotFound(kindChallenge, p.ChallengeID)
-	}
-	if err := checkText("name of the device", p.TrustDevice, optional); err != nil {
-		return nil, err
-	}
-	ids := []string{p.ChallengeID}
-	if id, _, ok := parseDeviceToken(p.Device); ok {
-		ids = append(ids, id)
-	}
-	records, err := s.load(ctx, ids...)
-	if err != nil {
-		return nil, err
-	}
-	rec, ok := records.find(p.ChallengeID)
-	if !ok {
-		return nil, errNotFound(kindChallenge, p.ChallengeID)
-	}
-	v := &view{challenge: new(challenge)}
-	if err := s.keys.opened(rec, kindChallenge, v.challenge); err != nil {
-		return nil, err
-	}
-	if err := s.openFactor(records, v, v.challenge.Parent, p.UserID); err != nil {
-		return nil, err
-	}
-	if v.factor == nil {
-		return nil, errNotFound(kindChallenge, p.ChallengeID)
-	}
-	if p.TrustDevice != "" && v.factor.UserID == "" {
-		return nil, errParameter("A trusted device must have a user.")
-	}
-	if err := s.openUser(records, v); errors.Is(err, ErrNotFound) {
-		return nil, errNotFound(kindChallenge, p.ChallengeID)
-	} else if err != nil {
-		return nil, err
-	}
-	if err := s.openLane(ctx, records, v, p.Device); err != nil {
-		return nil, err
-	}
-	if p.TrustDevice != "" && v.factor.verified && v.device == nil && len(v.user.devices) >= maxDevices {
-		if v.devices, err = s.readDevices(ctx, v.user.devices[0]); err != nil {
-			return nil, err
-		}
-	}
-	if v.factor.failsOnNumber() {
-		if err := s.loadNumber(ctx, v); err != nil {
-			return nil, err
-		}
-	}
-	return v, s.loadOthers(ctx, v)
-}
-
-// decide says what an answer comes to. It is the whole of Verify but for reading
-// and writing: nothing here blocks, and nothing it says is told before it is
-// committed.
-func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification, outcome) {
-	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane(now)
-	wait := lane.wait(now)
-	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
-	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
-	again := request.sameKey(ch.request, now, keepVerify)
-	switch {
-	case f.lapsed(now):
-		return Verification{}, outcome{err: errNotFound(kindChallenge, ch.ID)}
-	case ch.action != in.Action:
-		return Verification{}, outcome{err: errOtherAction(ch.ID)}
-	case again && !request.sameAsked(ch.request):
-		out := outcome{err: errIdempotencyKey(ch.ID)}
-		if ch.Status == StatusVerified { // whoever guessed the key may not try codes under it
-			ch.answered(nil, now)
-			out.save = []stored{ch}
-		}
-		return Verification{}, out
-	case again && ch.Status == StatusVerified: // its answer was lost
-		return Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse}, outcome{}
-	case ch.Status == StatusVerified:
-		return Verification{}, outcome{err: errPreviouslyVerified(ch.ID)}
-	case !now.Before(ch.ExpiresAt), ch.CreatedAt.After(now.Add(maxLifetime)): // or of a clock that was ahead
-		return Verification{}, outcome{err: errExpired(ch.ID)}
-	case ch.Status != statusPending || ch.failures >= int64(p.MaxAttempts):
-		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
-	case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() || v.provable() && s.unproved(f)):
-		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
-	case lane.disabled && !ownLane:
-		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
-	case wait > 0 && !ownLane:
-		wait = f.told(wait)
-		e := f.eventOf(ch, EventThrottled)
-		e.RetryAfter = wait
-		return Verification{}, outcome{err: errThrottled(ch.ID, wait), events: []Event{e}}
-	}
-	code, ok := canonicalCode(in.Code)
-	if f.Type == TypeRecoveryCodes {
-		code, ok = canonicalRecovery(in.Code)
-	}
-	if !ok {
-		left := p.MaxAttempts - int(ch.failures)
-		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
-	}
-
-	if f.Type == TypeTOTP && !f.verified && u != nil { // it may be an app that the user had before
-		f.nextStep = max(f.nextStep, u.nextStep(f.secret))
-		if old := v.replaced; old != nil && string(old.secret) == string(f.secret) {
-			f.nextStep = max(f.nextStep, old.nextStep)
-		}
-	}
-	first, codes := int64(0), []string{ch.code}
-	switch f.Type {
-	case TypeTOTP:
-		var err error
-		if first, codes, err = totpCodes(f.secret, now, p); err != nil {
-			return Verification{}, outcome{err: err}
-		}
-	case TypeRecoveryCodes:
-		code, codes = recoveryHash(code), f.recovery
-	}
-	matched := match(code, codes)
-	step := first + int64(matched)
-	replayed := f.Type == TypeTOTP && matched >= 0 && step < f.nextStep
-
-	out := outcome{save: []stored{ch, f}}
-	ch.answered(request, now)
-	if matched < 0 || replayed {
-		return s.failed(now, v, out, ownLane, replayed)
-	}
-	switch f.Type {
-	case TypeTOTP:
-		f.nextStep = step + 1
-	case TypeRecoveryCodes:
-		f.recovery = slices.Delete(f.recovery, matched, matched+1)
-	}
-	return s.accepted(now, v, out, ownLane, in.TrustDevice)
-}
-
-// failed counts a wrong code: on the challenge, and on the factor, its number or the
-// device.
-func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed bool) (Verification, outcome) {
-	p, ch, f, lane := s.policy, v.challenge, v.factor, v.lane(now)
-	kinds := []string{EventFailed}
-	if replayed {
-		kinds = append(kinds, EventReplayed)
-	}
-	ch.failures++
-	failures, tell := int64(0), false
-	if ownLane {
-		failures = out.failOwn(now, v)
-	} else {
-		tell = lane.fail(now, f.maxFailures(p))
-		failures = lane.failures
-		if lane.disabled {
-			kinds = append(kinds, EventDisabled)
-		}
-	}
-	f.setStatus(now)
-	if v.number != nil {
-		v.number.touch(now)
-		out.saveNumber(v)
-	}
-	if f.failsOnUser() {
-		v.user.touch(now)
-		out.save = append(out.save, v.user)
-	}
-	left := p.MaxAttempts - int(ch.failures)
-	wait := f.told(lane.wait(now))
-	if v.ownLane(now) {
-		wait = 0 // on this device
-	} else if lane.disabled {
-		left, wait = 0, 0 // waiting does not help
-	} else if !now.Add(wait).Before(ch.ExpiresAt) {
-		left = 0
-	}
-	for _, kind := range kinds {
-		e := f.eventOf(ch, kind)
-		e.Failures, e.RetryAfter, e.filling = int(failures), wait, tell
-		out.events = append(out.events, e)
-	}
-	out.err = errInvalidCode(ch.ID, left, wait)
-	return Verification{Challenge: ch.public()}, out
-}
-
-// accepted is what a right code comes to.
-func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, trustDevice string) (Verification, outcome) {
-	ch, f, u, lane := v.challenge, v.factor, v.user, v.lane(now)
-	saveUser := u != nil && (f.needsUser() || trustDevice != "")
-	kinds := []string{EventVerified}
-	firstUse := !f.verified
-	if firstUse {
-		kinds = append(kinds, EventFirstUse)
-	}
-	if f.Type == TypeRecoveryCodes {
-		kinds = append(kinds, EventRecovered)
-	}
-	failures := int(lane.failures)
-	if failures >= suspicious {
-		kinds = append(kinds, EventSuccessAfterFailures)
-	}
-	ch.Status, ch.code, ch.verified = StatusVerified, "", now
-	ch.request.firstUse = len(ch.request.key) > 0 && firstUse
-	if ownLane {
-		v.device.failures = 0
-	} else {
-		lane.succeed(now)
-	}
-	f.verified, f.success = true, now
-	f.setStatus(now)
-	for _, kind := range kinds {
-		e := f.eventOf(ch, kind)
-		e.Failures = failures
-		out.events = append(out.events, e)
-	}
-	if v.number != nil {
-		v.number.sends.forgiven = ch.CreatedAt
-		v.number.touch(now)
-		out.saveNumber(v)
-	}
-	if firstUse && u != nil {
-		out.end(u, v.ending()...)
-	}
-	if saveUser {
-		u.verified(f)
-		if f.Type == TypeSMS {
-			u.sends.since = now
-			if firstUse {
-				u.sends.forgiven = ch.CreatedAt
-			}
-		}
-		u.touch(now)
-		out.save = append(out.save, u)
-	}
-	told := Verification{Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: firstUse}
-	if trustDevice != "" {
-		if err := s.trust(now, v, &out, trustDevice); err != nil {
-			return Verification{}, outcome{err: err}
-		}
-		told.Device = v.device.public(true)
-		e := f.eventOf(ch, EventDeviceTrusted)
-		e.DeviceID = v.device.ID
-		out.events = append(out.events, e)
-	}
-	if ownLane || trustDevice != "" {
-		out.save = append(out.save, v.device)
-	}
-	return told, out
-}
-
-// failOwn counts a wrong code in the lane of the device, which ends with too many.
-func (out *outcome) failOwn(now time.Time, v *view) (failures int64) {
-	d := v.device
-	d.guesses.charge(now)
-	d.failures++
-	if d.failures < deviceFailures {
-		out.save = append(out.save, d)
-		return d.failures
-	}
-	e := v.factor.eventOf(v.challenge, EventDeviceStolen)
-	e.DeviceID = d.ID
-	out.events = append(out.events, e)
-	out.revoke(now, v.user, d.ID)
-	v.device = nil
-	return d.failures
-}
-
-// match compares the code with every candidate and returns the place of the last
-// one that is equal, -1 for none. It is the only place that compares codes, and
-// takes the same time whatever they are.
-func match(code string, candidates []string) int {
-	matched := -1
-	for i, c := range candidates {
-		equal := subtle.ConstantTimeCompare([]byte(c), []byte(code))
-		matched = subtle.ConstantTimeSelect(equal, i, matched)
-	}
-	return matched
-}
-
-// lane is where wrong codes count: on the factor or, while the factor is not confirmed
-// and its enrolment could be repeated, on the number or the user.
-func (v *view) lane(now time.Time) *guesses {
-	switch {
-	case v.factor.failsOnNumber():
-		v.number.guesses.forgive(now)
-		return &v.number.guesses
-	case v.factor.failsOnUser() && v.user != nil:
-		v.user.guesses.forgive(now)
-		return &v.user.guesses
-	}
-	return &v.factor.guesses
-}
-
-func (u *user) hasVerified() bool {
-	return u != nil && slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified })
-}
-
-// hasApp says whether a factor is verified that is not a set of recovery codes.
-func (u *user) hasApp() bool {
-	return u != nil && slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified && m.kind != TypeRecoveryCodes })
-}
-
-// verified notes that the factor was confirmed.
-func (u *user) verified(f *factor) {
-	for i := range u.factors {
-		if u.factors[i].id == f.ID {
-			u.factors[i].verified = true
-		}
-	}
 }
 
 func (ch *challenge) public() Challenge {

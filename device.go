@@ -54,29 +54,30 @@ type DeviceParams struct {
 // one is still good for 30 seconds after it was replaced. It returns the current token
 // and changes nothing.
 func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice, error) {
-	load := func(ctx context.Context) (*view, error) {
-		id, _, _ := parseDeviceToken(p.Token)
-		if id == "" {
-			return new(view), nil
+	load := func(ctx context.Context, now time.Time) (*usingDevice, error) {
+		id, _, ok := parseDeviceToken(p.Token)
+		if !ok {
+			return nil, errDeviceNotTrusted()
 		}
 		records, err := s.load(ctx, id)
 		if err != nil {
 			return nil, err
 		}
-		return s.openDevice(records, id, p.UserID)
-	}
-	return transact(ctx, s, "", load, func(now time.Time, v *view) (TrustedDevice, outcome) {
-		d, u := v.device, v.user
-		if d == nil {
-			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
+		d, err := s.openDevice(records, now, id, p.UserID)
+		if err == nil && d == nil {
+			err = errDeviceNotTrusted()
 		}
+		return d, err
+	}
+	return transact(ctx, s, "", load, func(in *usingDevice) (TrustedDevice, outcome) {
+		d, now := in.device, in.now
 		state := d.check(p.Token, now)
 		switch state {
 		case tokenForged:
 			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
 		case tokenUsed:
 			out := outcome{err: errDeviceNotTrusted(), events: []Event{d.event(EventDeviceStolen)}}
-			out.revoke(now, u, d.ID)
+			out.revoke(now, in.user, d.ID)
 			return TrustedDevice{}, out
 		case tokenPrevious, tokenGood:
 		}
@@ -97,17 +98,21 @@ func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice,
 // tokens. One whose ExpiresAt is past has nothing but a lane of its own, until 60 days
 // later. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, error) {
-	v, err := s.loadDevices(ctx, userID)
-	if err != nil {
-		return nil, err
-	}
 	now, err := s.now()
 	if err != nil {
 		return nil, err
 	}
+	u, err := s.loadDevicesUser(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	known, err := s.readDevices(ctx, u.devices...)
+	if err != nil {
+		return nil, err
+	}
 	devices := []TrustedDevice{}
-	for _, d := range v.devices {
-		if v.user.counts(d, now) {
+	for _, d := range known {
+		if u.counts(d, now) {
 			devices = append(devices, d.public(false))
 		}
 	}
@@ -117,11 +122,18 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 // RevokeDevice ends the trust in a device, or in all devices of a user, as when the password
 // was changed. A device that is not there is [ErrNotFound]; all of none is no error.
 func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadDevicesUser(ctx, p.UserID) }
-	_, err := transact(ctx, s, "", load, func(now time.Time, v *view) (struct{}, outcome) {
+	type revoking struct {
+		now  time.Time
+		user *user
+	}
+	load := func(ctx context.Context, now time.Time) (revoking, error) {
+		u, err := s.loadDevicesUser(ctx, p.UserID)
+		return revoking{now, u}, err
+	}
+	_, err := transact(ctx, s, "", load, func(d revoking) (struct{}, outcome) {
 		// By what the user's record lists: a row that is lost may come back, and one that
 		// does not open must not stand in the way.
-		going := slices.DeleteFunc(slices.Clone(v.user.devices), func(id string) bool { return p.DeviceID != "" && id != p.DeviceID })
+		going := slices.DeleteFunc(slices.Clone(d.user.devices), func(id string) bool { return p.DeviceID != "" && id != p.DeviceID })
 		if len(going) == 0 && p.DeviceID != "" {
 			return struct{}{}, outcome{err: errDeviceNotFound()}
 		}
@@ -129,7 +141,7 @@ func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
 		for _, id := range going {
 			out.events = append(out.events, Event{Kind: EventDeviceRevoked, UserID: p.UserID, DeviceID: id})
 		}
-		out.revoke(now, v.user, going...)
+		out.revoke(d.now, d.user, going...)
 		return struct{}{}, out
 	})
 	return err
@@ -168,36 +180,36 @@ func (d *device) fields(c *codec) {
 	c.rest(&d.later)
 }
 
-// trust makes a device of a user, or goes on with one that they have.
-func (s *Service) trust(now time.Time, v *view, out *outcome, name string) error {
-	d := v.device
+// trust makes a device of a user, or goes on with the one that is known. Where the user
+// has too many, the oldest one gives way.
+func (out *outcome) trust(now time.Time, u *user, k known, name string) (*device, error) {
+	d := k.device
 	if d == nil {
 		d = &device{seed: make([]byte, deviceSeed)}
 		if _, err := rand.Read(d.seed); err != nil {
-			return err
+			return nil, err
 		}
 		id, err := newID(devicePrefix, now)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, v.user.ID, v.user.UserID, statusTrusted, now
+		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, u.ID, u.UserID, statusTrusted, now
 	}
-	if !v.previousToken {
+	if !k.byPrevious {
 		d.rotate(now)
 	}
 	d.failures = 0
 	d.name, d.UpdatedAt, d.trusted, d.ExpiresAt = name, now, now.Add(deviceTrusted), now.Add(deviceKnown)
-	u := v.user
 	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
 	u.devices = append(u.devices, d.ID)
 	if over := len(u.devices) - maxDevices; over > 0 {
 		u.devices = u.devices[over:]
-		for _, old := range v.devices {
+		for _, old := range k.oldest {
 			out.remove = append(out.remove, old)
 		}
 	}
-	v.device = d
-	return nil
+	out.put(d)
+	return d, nil
 }
 
 // A token is the device's id, the number of the token, and a MAC of both.
@@ -256,30 +268,35 @@ func parseDeviceToken(token string) (id string, n int64, ok bool) {
 	return id, n, true
 }
 
-// openDevice returns a view of a device and its user, empty unless the device is the
-// user's and counts.
-func (s *Service) openDevice(records loaded, id, userID string) (*view, error) {
-	none := new(view)
+// usingDevice is a device and its user, by whom it counts.
+type usingDevice struct {
+	now    time.Time
+	device *device
+	user   *user
+}
+
+// openDevice returns a device and its user, nil unless the device is the user's and
+// counts.
+func (s *Service) openDevice(records loaded, now time.Time, id, userID string) (*usingDevice, error) {
 	rec, ok := records.find(id)
 	if !ok || userID == "" {
-		return none, nil
+		return nil, nil //nolint:nilnil // it means that there is none, and nothing else
 	}
 	d, u := new(device), new(user)
 	if err := s.keys.opened(rec, kindDevice, d); err != nil {
-		return none, err
+		return nil, err
 	}
 	owner, ok := records.find(d.Parent)
 	if !ok || d.UserID != userID {
-		return none, nil
+		return nil, nil //nolint:nilnil // the same
 	}
 	if err := s.keys.opened(owner, kindUser, u); err != nil {
-		return none, err
+		return nil, err
 	}
-	now, err := s.now()
-	if err != nil || !u.counts(d, now) {
-		return none, err
+	if !u.counts(d, now) {
+		return nil, nil //nolint:nilnil // the same
 	}
-	return &view{device: d, user: u}, nil
+	return &usingDevice{now, d, u}, nil
 }
 
 // counts says whether a device is the user's still: listed, beside the same factors (a
@@ -289,52 +306,36 @@ func (u *user) counts(d *device, now time.Time) bool {
 		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+time.Hour))
 }
 
-// openLane sets the device of a call that brings a token, if the token is good and the
-// device the factor's owner's.
-func (s *Service) openLane(ctx context.Context, records loaded, v *view, token string) error {
-	id, _, ok := parseDeviceToken(token)
-	if !ok {
-		return nil
-	}
-	if records == nil {
-		var err error
-		if records, err = s.load(ctx, id); err != nil {
-			return err
-		}
-	}
-	found, err := s.openDevice(records, id, v.factor.UserID)
-	if err != nil || found.device == nil {
-		return err
-	}
-	now, err := s.now()
-	if err != nil {
-		return err
-	}
-	switch found.device.check(token, now) {
-	case tokenForged, tokenUsed:
-		return nil
-	case tokenPrevious:
-		v.previousToken = true
-	case tokenGood:
-	}
-	v.device = found.device
-	if v.user == nil {
-		v.user = found.user
-	}
-	return nil
+// known is the device of a call that brings a good token.
+type known struct {
+	device     *device   // nil: there is none, or it is not the owner's
+	byPrevious bool      // it was named by the token before the current one
+	oldest     []*device // of a full list, to give way to a new device
 }
 
-// loadDevices reads the record of a user and the devices that it lists.
-func (s *Service) loadDevices(ctx context.Context, userID string) (*view, error) {
-	v, err := s.loadDevicesUser(ctx, userID)
-	if err == nil && len(v.user.devices) > 0 {
-		v.devices, err = s.readDevices(ctx, v.user.devices...)
+// openKnown returns the device that a token names, if the token is good and the device
+// the factor's owner's.
+func (s *Service) openKnown(records loaded, now time.Time, owner, token string) (known, error) {
+	id, _, ok := parseDeviceToken(token)
+	if !ok {
+		return known{}, nil
 	}
-	return v, err
+	found, err := s.openDevice(records, now, id, owner)
+	if err != nil || found == nil {
+		return known{}, err
+	}
+	switch found.device.check(token, now) {
+	case tokenGood:
+		return known{device: found.device}, nil
+	case tokenPrevious:
+		return known{device: found.device, byPrevious: true}, nil
+	case tokenForged, tokenUsed:
+	}
+	return known{}, nil
 }
 
 // loadDevicesUser reads the record of a user, which lists their devices.
-func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*view, error) {
+func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*user, error) {
 	if userID == "" || userID == AnyUser {
 		return nil, errParameter("Devices are those of one user.")
 	}
@@ -345,15 +346,18 @@ func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*view, er
 	if err != nil {
 		return nil, err
 	}
-	v := &view{user: new(user)}
+	u := new(user)
 	if rec, ok := records.find(userRecordID(userID)); ok {
-		err = s.keys.opened(rec, kindUser, v.user)
+		err = s.keys.opened(rec, kindUser, u)
 	}
-	return v, err
+	return u, err
 }
 
 // readDevices reads devices; those that were purged are left out.
 func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
 	records, err := s.load(ctx, ids...)
 	if err != nil {
 		return nil, err
@@ -384,19 +388,20 @@ func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 	out.save = append(out.save, u)
 }
 
-// ownLane says whether the lane of the call's device takes a guess now. Wrong codes for a
-// number that is not confirmed count on the number alone.
-func (v *view) ownLane(now time.Time) bool {
-	return v.device != nil && v.factor.verified && v.device.guesses.inDay(now) < deviceGuesses
+// takesGuess reports whether the lane of a device takes a wrong code now. A device that
+// the user's record does not list any more takes none, and no device, nil, takes none.
+func (d *device) takesGuess(now time.Time, u *user) bool {
+	return d != nil && slices.Contains(u.devices, d.ID) && d.guesses.inDay(now) < deviceGuesses
 }
 
-// ownMessages says whether it takes a message now, beyond the quota of number and user.
-func (v *view) ownMessages(now time.Time, q quota) bool {
-	if v.device == nil || !v.factor.verified || v.device.sends.wait(now, quota{deviceSends, deviceSends}) > 0 {
+// takesMessage reports whether the lane of a device takes a message now, beyond the
+// quota of number and user. No device, nil, takes none.
+func (d *device) takesMessage(now time.Time, q quota, n *number, u *user) bool {
+	if d == nil || d.sends.wait(now, quota{deviceSends, deviceSends}) > 0 {
 		return false
 	}
 	beyond := func(q quota) quota { return quota{q.hour + deviceSends, q.day + deviceSends} }
-	return v.number.sends.full(now, beyond(q)) == 0 && (v.user == nil || v.user.sends.full(now, beyond(sendQuota)) == 0)
+	return n.sends.full(now, beyond(q)) == 0 && u.sends.full(now, beyond(sendQuota)) == 0
 }
 
 func (d *device) public(withToken bool) TrustedDevice {

@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,15 +13,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfactor/mfa/proof"
-)
-
-// The types of factors, in [Factor.Type].
-const (
-	TypeTOTP       = "totp"        // an authenticator app (RFC 6238)
-	TypeSMS        = "sms"         // a phone number that receives text messages
-	TypeGenericOTP = "generic_otp" // codes that the application delivers itself
-
-	TypeRecoveryCodes = "recovery_codes" // a list on paper, for who has nothing else at hand
 )
 
 // The states of a factor, in [Factor.Status]. A person who has a factor in another
@@ -86,40 +76,6 @@ type EnrollParams struct {
 	RecoveryCodes bool
 }
 
-// TOTPParams enrolls an authenticator app. Issuer and User are what the app
-// shows: up to 64 characters each, of any script, without control and format
-// characters (but U+200C and U+200D between two visible ones). The longest otpauth
-// URI has 2,541 bytes. One of more than 512 bytes makes a QR code of many modules: show
-// it at its own size, up to 692 pixels wide. A short label is easier to scan.
-type TOTPParams struct {
-	// Issuer is the application, such as "Foo Corp". Required. A ':' is left out of the
-	// label of the URI, which it would divide; the issuer parameter has it.
-	Issuer string
-
-	// User is the account, such as "alan.turing@foo-corp.com", without ':'. Required. It is
-	// a label: shorten it if need be.
-	User string
-
-	// Secret brings along the secret of an existing enrolment, in base32 (case,
-	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226
-	// section 4 R6), used with SHA-1, 6 digits and 30 seconds. If a verified factor of
-	// the user has this secret, it is the same app: Enroll writes nothing and
-	// returns that factor, whose used codes stay used.
-	// Defaults to a new secret of 20 bytes.
-	Secret string
-}
-
-// SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
-type SMSParams struct {
-	// PhoneNumber in international form, such as "+1 500 555 0006", or in the
-	// national form of Config.DefaultRegion: ASCII digits, and a '+' in front. White space,
-	// dashes, slashes, dots, brackets and invisible format characters around and between
-	// them are forgiven, up to 64 characters in all. It is kept in E.164, in the one form
-	// that works: +52 1 55 1234 5678, as numbers in Mexico were once written, is
-	// +525512345678.
-	PhoneNumber string
-}
-
 // An Enrollment is the answer of [Service.Enroll].
 type Enrollment struct {
 	Factor Factor          // unverified yet, unless it is a set of recovery codes
@@ -127,26 +83,6 @@ type Enrollment struct {
 
 	RecoveryCodes *RecoveryCodesEnrollment `json:",omitempty"` // set for recovery codes, nil otherwise
 }
-
-// A TOTPEnrollment holds what the person's app needs. It cannot be read again
-// later, and does not print: its JSON is {}. An API for a browser puts what the
-// three methods return into an answer of its own, with Cache-Control: no-store.
-type TOTPEnrollment struct {
-	shown hidden[totpSecrets]
-}
-
-type totpSecrets struct{ secret, uri, qrCode string }
-
-// Secret is the shared secret in base32, for typing it in: 32 characters unless
-// it was brought along.
-func (e *TOTPEnrollment) Secret() string { return e.shown().secret }
-
-// URI is the otpauth URI that the QR code holds.
-func (e *TOTPEnrollment) URI() string { return e.shown().uri }
-
-// QRCode is a PNG image as a data URI, with the quiet zone that scanners need.
-// In html/template, wrap it: template.URL(enr.TOTP.QRCode()).
-func (e *TOTPEnrollment) QRCode() string { return e.shown().qrCode }
 
 // A Factor is what may be shown of an authentication factor. It prints with its
 // phone number masked, under every verb; its JSON is the one of the WorkOS MFA
@@ -170,7 +106,10 @@ type Factor struct {
 
 // Restricted says whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
 // factor: true for SMS. Offer an unrestricted one beside it, and say why.
-func (f Factor) Restricted() bool { return f.Type == TypeSMS }
+func (f Factor) Restricted() bool {
+	m := methodOf(f.Type)
+	return m != nil && m.traits().restricted
+}
 
 // PhoneNumber is the number of an SMS factor in E.164, such as "+15005550006";
 // "" for other types.
@@ -231,13 +170,13 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		Object: "authentication_factor", ID: f.ID, CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
 		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
 	}
-	if f.Type == TypeTOTP {
+	if f.TOTPIssuer != "" {
 		out.TOTP = &totp{f.TOTPIssuer, f.TOTPUser}
 	}
 	if f.phone != nil {
 		out.SMS = &sms{*f.phone}
 	}
-	if f.Type == TypeRecoveryCodes {
+	if m := methodOf(f.Type); m != nil && m.traits().backup {
 		out.Left = &f.RecoveryCodesLeft
 	}
 	return json.Marshal(out)
@@ -266,173 +205,170 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 	if err != nil {
 		return Enrollment{}, err
 	}
-	f, err := s.newFactor(now, p)
+	f, enr, err := s.newFactor(now, p)
 	if err != nil {
 		return Enrollment{}, err
 	}
-	enr := Enrollment{}
-	if p.TOTP != nil {
-		if enr.TOTP, err = s.totpEnrollment(f); err != nil {
-			return Enrollment{}, err
-		}
+	action := proof.ActionOf(PurposeEnroll)
+	if p.Replaces != "" {
+		action = proof.ActionOf(PurposeEnroll, p.Replaces)
 	}
-	if p.RecoveryCodes {
-		if enr.RecoveryCodes, err = newRecoveryCodes(f); err != nil {
-			return Enrollment{}, err
+	load := func(ctx context.Context, now time.Time) (*enrolling, error) {
+		of, err := s.loadPerson(ctx, now, p.UserID)
+		if err != nil {
+			return nil, err
 		}
-	}
-	load := func(ctx context.Context) (*view, error) {
+		d := &enrolling{person: of, factor: f}
 		f.proved = p.ByOperator
-		v, err := s.loadUser(ctx, p.UserID)
-		if err != nil || p.ByOperator || !slices.ContainsFunc(v.factors, (*factor).provable) {
-			return v, err
+		if !p.ByOperator && of.proves() {
+			f.proved = true
+			d.proof, err = s.loadProof(ctx, now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
 		}
-		f.proved = true
-		action := proof.ActionOf(PurposeEnroll)
-		if p.Replaces != "" {
-			action = proof.ActionOf(PurposeEnroll, p.Replaces)
-		}
-		return v, s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
+		return d, err
 	}
-	enr.Factor, err = transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
-		return decideEnroll(now, v, f)
-	})
+	enr.Factor, err = transact(ctx, s, "", load, decideEnroll)
 	if err != nil {
 		return Enrollment{}, err
 	}
 	return enr, nil
 }
 
-// newFactor checks the parameters and makes the record.
-func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
-	types := 0
-	for _, given := range []bool{p.TOTP != nil, p.SMS != nil, p.GenericOTP, p.RecoveryCodes} {
-		if given {
-			types++
-		}
+// newFactor checks the parameters and makes the record, and what the person is shown.
+func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, Enrollment, error) {
+	var enr Enrollment
+	m, err := askedMethod(p)
+	if err != nil {
+		return nil, enr, err
 	}
-	if types != 1 {
-		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP and RecoveryCodes must be given.")
+	if err := checkOwner(p, m.traits()); err != nil {
+		return nil, enr, err
 	}
+	own, err := m.enroll(s, p, &enr)
+	if err != nil {
+		return nil, Enrollment{}, err
+	}
+	f, err := newRecord(now, p, m.traits(), own)
+	return f, enr, err
+}
+
+// checkOwner checks the parameters that all types have.
+func checkOwner(p EnrollParams, t traits) error {
 	if p.UserID == AnyUser {
-		return nil, errParameter("AnyUser cannot own a factor.")
+		return errParameter("AnyUser cannot own a factor.")
 	}
 	if err := checkUserID(p.UserID); err != nil {
-		return nil, err
+		return err
 	}
 	if err := checkText("name", p.Name, optional); err != nil {
-		return nil, err
+		return err
 	}
-	if p.Replaces != "" && (p.UserID == "" || p.RecoveryCodes) {
-		return nil, errParameter("Replaces must have a user, and is not for recovery codes.")
+	if p.Replaces != "" && (p.UserID == "" || t.oneSet) {
+		return errParameter("Replaces must have a user, and is not for recovery codes.")
 	}
-	f := &factor{name: p.Name, replaces: p.Replaces}
-	switch {
-	case p.TOTP != nil:
-		f.Type = TypeTOTP
-		if err := checkText("TOTP issuer", p.TOTP.Issuer, ofIssuer); err != nil {
-			return nil, err
-		}
-		if err := checkText("TOTP user", p.TOTP.User, ofUser); err != nil {
-			return nil, err
-		}
-		secret, err := totpSecret(p.TOTP.Secret)
-		if err != nil {
-			return nil, err
-		}
-		f.issuer, f.account, f.secret = p.TOTP.Issuer, p.TOTP.User, secret
-	case p.GenericOTP:
-		f.Type = TypeGenericOTP
-	case p.RecoveryCodes:
-		f.Type = TypeRecoveryCodes
-		if p.UserID == "" {
-			return nil, errParameter("Recovery codes must have a user.")
-		}
-	default:
-		f.Type = TypeSMS
-		if s.sms == nil {
-			return nil, errNoSMSSender()
-		}
-		phone, err := s.phones.normalize(p.SMS.PhoneNumber)
-		if err != nil {
-			return nil, err
-		}
-		f.phone = phone
+	if t.needsOwner && p.UserID == "" {
+		return errParameter("Recovery codes must have a user.")
 	}
+	return nil
+}
+
+// newRecord makes the record of a factor.
+func newRecord(now time.Time, p EnrollParams, t traits, own possession) (*factor, error) {
 	id, err := newID(factorPrefix, now)
 	if err != nil {
 		return nil, err
 	}
-	f.ID, f.Kind, f.UserID, f.Status = id, kindFactor, p.UserID, StatusUnverified
+	f := &factor{traits: t, own: own, name: p.Name, replaces: p.Replaces}
+	f.ID, f.Kind, f.Type, f.UserID, f.Status = id, kindFactor, t.kind, p.UserID, StatusUnverified
 	f.CreatedAt, f.UpdatedAt, f.ExpiresAt = now, now, now.Add(unverifiedLapse)
-	if p.RecoveryCodes {
-		f.verified = true
-		f.setStatus(now)
-	}
 	if p.UserID != "" {
 		f.Parent = userRecordID(p.UserID)
 	}
+	if t.confirmed {
+		f.confirm(now)
+	}
 	return f, nil
+}
+
+// enrolling is a factor that is to be added.
+type enrolling struct {
+	*person
+	factor *factor
+	proof  *challenge // whose receipt is spent; nil: none is required
 }
 
 // decideEnroll adds the factor to its user's record, in the place of one of the
 // same type that was never confirmed; one that is verified from the start, only if it
 // is the same app, or the user's first. Factors that lapsed or are gone make room.
-func decideEnroll(now time.Time, v *view, f *factor) (Factor, outcome) {
+func decideEnroll(d *enrolling) (Factor, outcome) {
+	f, u := d.factor, d.user
 	out := outcome{save: []stored{f}, events: []Event{f.event(EventEnrolled)}}
-	if v.user == nil {
+	if u == nil {
 		return f.public(), out
 	}
-	u := v.user
-	if same := v.sameApp(f); same != nil && same.ID != f.replaces {
+	if same := d.sameApp(f); same != nil && same.ID != f.replaces {
 		if f.replaces != "" {
 			return Factor{}, outcome{err: errParameter("The user has this app already, as another factor than the one that Replaces names.")}
 		}
 		return same.public(), outcome{} // with its used codes
 	}
-	imported := f.verified && f.Type != TypeRecoveryCodes
-	first := imported && !slices.ContainsFunc(v.factors, (*factor).provable)
 	u.factors = nil
-	for _, other := range v.factors {
-		switch {
-		case first && !other.lapsed(now):
-			out.remove = append(out.remove, other)
-			out.events = append(out.events, other.event(EventReplaced))
-		case other.verified && f.Type == TypeRecoveryCodes && other.Type == f.Type:
-			out.remove = append(out.remove, other)
-			out.events = append(out.events, other.event(EventReplaced))
-		case other.verified:
+	for _, other := range d.factors {
+		switch gone, told := d.gone(other); {
+		case !gone:
 			u.factors = append(u.factors, other.membership())
-		case other.lapsed(now):
-			out.remove = append(out.remove, other)
-		case other.Type == f.Type && (!f.verified || string(other.secret) == string(f.secret)):
-			out.remove = append(out.remove, other)
+		case told:
 			out.events = append(out.events, other.event(EventReplaced))
+			fallthrough
 		default:
-			u.factors = append(u.factors, other.membership())
+			out.remove = append(out.remove, other)
 		}
 	}
-	replaceable := func(id string) bool {
-		return slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == id && m.verified && m.kind != TypeRecoveryCodes })
-	}
-	if f.replaces != "" && !replaceable(f.replaces) {
+	if f.replaces != "" && !u.replaceable(f.replaces) {
 		return Factor{}, outcome{err: errNotFound(kindFactor, f.replaces)}
 	}
-	// Those that others are to replace go in the end, each once.
-	going := map[string]bool{}
-	for _, other := range append(slices.Clone(v.factors), f) {
-		if !other.verified && replaceable(other.replaces) && !slices.ContainsFunc(out.remove, func(r stored) bool { return r.columns().ID == other.ID }) {
-			going[other.replaces] = true
-		}
-	}
-	if len(u.factors)-len(going) >= maxFactors || len(u.factors) >= maxMembers {
+	if len(u.factors)-d.going(out) >= maxFactors || len(u.factors) >= maxMembers {
 		return Factor{}, outcome{err: errTooManyFactors()}
 	}
 	u.factors = append(u.factors, f.membership())
-	u.touch(now)
-	out.save = append(out.save, u)
-	out.spend(v.proof)
+	u.touch(d.now)
+	out.put(u)
+	out.spend(d.proof)
 	return f.public(), out
+}
+
+// gone reports whether another factor goes with the enrolment, and whether that is an
+// event.
+func (d *enrolling) gone(other *factor) (gone, told bool) {
+	f := d.factor
+	imported := f.verified && !f.traits.confirmed
+	switch {
+	case imported && !d.proves() && !other.lapsed(d.now): // it is the user's first
+		return true, true
+	case other.verified:
+		newSet := f.traits.oneSet && other.Type == f.Type
+		return newSet, newSet
+	case other.lapsed(d.now):
+		return true, false
+	}
+	same := other.Type == f.Type && (!f.verified || sameApp(f, other))
+	return same, same
+}
+
+// replaceable reports whether a factor can be named by EnrollParams.Replaces.
+func (u *user) replaceable(id string) bool {
+	return slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == id && m.verified && !m.backup })
+}
+
+// going is how many factors go when those that are not confirmed are, each once.
+func (d *enrolling) going(out outcome) int {
+	going := map[string]bool{}
+	for _, other := range append(slices.Clone(d.factors), d.factor) {
+		removed := slices.ContainsFunc(out.remove, func(r stored) bool { return r.columns().ID == other.ID })
+		if !other.verified && !removed && d.user.replaceable(other.replaces) {
+			going[other.replaces] = true
+		}
+	}
+	return len(going)
 }
 
 // FactorParams names a factor.
@@ -454,14 +390,17 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	v, err := agreed(p.FactorID, func() (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withUser) })
+	h, err := agreed(p.FactorID, func() (held, error) {
+		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+		return h, err
+	})
 	if err != nil {
 		return Factor{}, err
 	}
-	if v.factor.lapsed(now) {
+	if h.factor.lapsed(now) {
 		return Factor{}, errNotFound(kindFactor, p.FactorID)
 	}
-	return v.factor.public(), nil
+	return h.factor.public(), nil
 }
 
 // Factors returns the factors of a user, oldest first, unverified and disabled ones
@@ -481,12 +420,12 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	if err != nil {
 		return nil, err
 	}
-	v, err := agreed("", func() (*view, error) { return s.loadUser(ctx, userID) })
+	of, err := agreed("", func() (*person, error) { return s.loadPerson(ctx, now, userID) })
 	if err != nil {
 		return nil, err
 	}
 	factors := []Factor{}
-	for _, f := range v.factors {
+	for _, f := range of.factors {
 		if !f.lapsed(now) {
 			factors = append(factors, f.public())
 		}
@@ -499,29 +438,34 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 // wants [FactorParams.Proof]: whoever has the password alone must not. An operator, as AnyUser,
 // does not.
 func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
-	load := func(ctx context.Context) (*view, error) {
-		how := withUser
-		if p.UserID == AnyUser {
-			how = whatIsLeft // the way out when records are lost
-		}
-		v, err := s.loadFactor(ctx, p.FactorID, p.UserID, how)
-		if err == nil && v.factor.verified && p.UserID != AnyUser && p.UserID != "" {
-			err = s.loadProof(ctx, v, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
-		}
-		return v, err
+	type unenrolling struct {
+		held
+		proof *challenge // nil: none is required
 	}
-	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
-		f, u := v.factor, v.user
-		if f.lapsed(now) {
+	load := func(ctx context.Context, now time.Time) (*unenrolling, error) {
+		if p.UserID == AnyUser {
+			h, err := s.holdWhatIsLeft(ctx, now, p.FactorID)
+			return &unenrolling{held: h}, err
+		}
+		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+		d := &unenrolling{held: h}
+		if err == nil && h.factor.verified && p.UserID != "" {
+			d.proof, err = s.loadProof(ctx, now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+		}
+		return d, err
+	}
+	_, err := transact(ctx, s, p.FactorID, load, func(d *unenrolling) (struct{}, outcome) {
+		f, u := d.factor, d.user
+		if f.lapsed(d.now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
 		out := outcome{remove: []stored{f}, events: []Event{f.event(EventUnenrolled)}}
 		if u != nil {
 			u.drop(f)
-			u.touch(now)
-			out.save = append(out.save, u)
+			u.touch(d.now)
+			out.put(u)
 		}
-		out.spend(v.proof)
+		out.spend(d.proof)
 		return struct{}{}, out
 	})
 	return err
@@ -533,152 +477,147 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 // clears the failures that count elsewhere: of TypeSMS those of the number, of
 // TypeGenericOTP those of the user.
 func (s *Service) Reset(ctx context.Context, p FactorParams) error {
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, p.FactorID, p.UserID, withCount) }
-	_, err := transact(ctx, s, p.FactorID, load, func(now time.Time, v *view) (struct{}, outcome) {
-		f, n, u := v.factor, v.number, v.user
-		if f.lapsed(now) {
+	type resetting struct {
+		held
+		counter *shared
+	}
+	load := func(ctx context.Context, now time.Time) (*resetting, error) {
+		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+		if err != nil {
+			return nil, err
+		}
+		n, err := s.loadCountingPhone(ctx, h.factor)
+		if err != nil {
+			return nil, err
+		}
+		return &resetting{h, newShared(now, h.factor, h.user, n, s.policy)}, nil
+	}
+	_, err := transact(ctx, s, p.FactorID, load, func(d *resetting) (struct{}, outcome) {
+		f := d.factor
+		if f.lapsed(d.now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
+		out := outcome{save: []stored{f}}
 		f.guesses = guesses{}
-		f.setStatus(now)
-		out := outcome{save: []stored{f}, events: []Event{f.event(EventReset)}}
-		if n != nil {
-			n.guesses = guesses{}
-			n.touch(now)
-			out.saveNumber(v)
-		}
-		if u != nil {
-			u.guesses = guesses{}
-			u.touch(now)
-			out.save = append(out.save, u)
-		}
+		d.counter.reset(d.now, &out)
+		f.setStatus(d.now)
+		out.events = append(out.events, f.event(EventReset))
 		return struct{}{}, out
 	})
 	return err
 }
 
-// How much of a view to load beside a factor.
-type loading int
-
-const (
-	withUser    loading = iota // its user's record, which must agree with it
-	toChallenge                // the same, and the number of an SMS factor
-	whatIsLeft                 // its user's record if it is there: for operators
-	withCount                  // the number or the user, while it is that which counts failures
-	toReseal                   // the number of an SMS factor alone
-)
-
-// loadFactor reads a factor that the user may reach, and what belongs to it.
-func (s *Service) loadFactor(ctx context.Context, id, userID string, how loading) (*view, error) {
-	v, _, err := s.loadFactorBeside(ctx, id, userID, how)
-	return v, err
+// A held factor is one that the caller may reach.
+type held struct {
+	now    time.Time
+	factor *factor
+	user   *user // its owner's record, which agrees with it; nil: it has no owner
 }
 
-// loadFactorBeside is loadFactor, with the records of other ids in the same read.
-func (s *Service) loadFactorBeside(ctx context.Context, id, userID string, how loading, others ...string) (*view, loaded, error) {
+// hold reads a factor that the user may reach, and the records of other ids in the same
+// read.
+func (s *Service) hold(ctx context.Context, now time.Time, id, userID string, others ...string) (held, loaded, error) {
+	h := held{now: now}
+	records, err := s.loadFactor(ctx, id, userID, others...)
+	if err != nil {
+		return h, nil, err
+	}
+	if h.factor, err = s.openFactor(records, id, userID); err != nil {
+		return h, nil, err
+	}
+	h.user, err = s.openUser(records, now, h.factor)
+	return h, records, err
+}
+
+// holdWhatIsLeft reads a factor for an operator, with its user's record if that is
+// there: the way out when records are lost.
+func (s *Service) holdWhatIsLeft(ctx context.Context, now time.Time, id string) (held, error) {
+	h := held{now: now}
+	records, err := s.loadFactor(ctx, id, AnyUser)
+	if err != nil {
+		return h, err
+	}
+	if h.factor, err = s.openFactor(records, id, AnyUser); err != nil {
+		return h, err
+	}
+	if rec, ok := records.find(h.factor.Parent); ok {
+		h.user = new(user)
+		err = s.keys.opened(rec, kindUser, h.user)
+	}
+	return h, err
+}
+
+// loadFactor reads the record of a factor, and those of other ids.
+func (s *Service) loadFactor(ctx context.Context, id, userID string, others ...string) (loaded, error) {
 	if err := checkCaller(userID); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if !wellFormed(factorPrefix, id) {
-		return nil, nil, errNotFound(kindFactor, id)
+		return nil, errNotFound(kindFactor, id)
 	}
-	records, err := s.load(ctx, append([]string{id}, others...)...)
-	if err != nil {
-		return nil, nil, err
-	}
-	v := new(view)
-	if err := s.openFactor(records, v, id, userID); err != nil {
-		return nil, nil, err
-	}
-	if v.factor == nil {
-		return nil, nil, errNotFound(kindFactor, id)
-	}
-	f := v.factor
-	switch {
-	case how == withUser, how == toChallenge, how == withCount && f.failsOnUser():
-		if err := s.openUser(records, v); err != nil {
-			return nil, nil, err
-		}
-	case how == whatIsLeft:
-		if rec, ok := records.find(f.Parent); ok {
-			v.user = new(user)
-			if err := s.keys.opened(rec, kindUser, v.user); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	if how == withCount && f.failsOnNumber() || (how == toChallenge || how == toReseal) && f.Type == TypeSMS {
-		if err := s.loadNumber(ctx, v); err != nil {
-			return nil, nil, err
-		}
-	}
-	return v, records, nil
+	return s.load(ctx, append([]string{id}, others...)...)
 }
 
-// openFactor sets the view's factor unless it is not there or not the user's.
-func (s *Service) openFactor(records loaded, v *view, id, userID string) error {
+// openFactor returns a factor that was read. One that is not there, or not the user's,
+// is ErrNotFound.
+func (s *Service) openFactor(records loaded, id, userID string) (*factor, error) {
 	rec, ok := records.find(id)
 	if !ok {
-		return nil
+		return nil, errNotFound(kindFactor, id)
 	}
 	f := new(factor)
 	if err := s.keys.opened(rec, kindFactor, f); err != nil {
-		return err
+		return nil, err
 	}
-	if userID == AnyUser || userID == f.UserID {
-		v.factor = f
+	if userID != AnyUser && userID != f.UserID {
+		return nil, errNotFound(kindFactor, id)
 	}
-	return nil
+	return f, nil
+}
+
+// loadCountingPhone reads the budget of the factor's number, nil unless wrong codes
+// count there.
+func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*phone, error) {
+	if !f.countsOnNumber() {
+		return nil, nil //nolint:nilnil // it means that they count elsewhere, and nothing else
+	}
+	return s.loadPhone(ctx, f)
 }
 
 func (f *factor) public() Factor {
 	out := Factor{
 		ID: f.ID, UserID: f.UserID, Name: f.name, Type: f.Type, Status: f.Status,
-		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt, TOTPIssuer: f.issuer, TOTPUser: f.account,
+		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
 	}
-	if f.Type == TypeSMS {
-		out.phone = new(f.phone)
-	}
-	out.RecoveryCodesLeft = len(f.recovery)
+	f.own.describe(&out)
 	return out
 }
 
 func (f *factor) membership() membership {
-	return membership{id: f.ID, kind: f.Type, verified: f.verified, lapses: f.ExpiresAt}
+	return membership{id: f.ID, backup: f.traits.backup, verified: f.verified, lapses: f.ExpiresAt}
 }
 
-// lapsed says whether the factor was not confirmed in time: it is gone then.
+// lapsed reports whether the factor was not confirmed in time: it is gone then.
 func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(f.ExpiresAt) }
 
-// failsOnNumber says whether wrong codes count on the number: an enrolment that
-// can be repeated must not be a new budget.
-func (f *factor) failsOnNumber() bool { return f.Type == TypeSMS && !f.verified }
+// proves reports whether a receipt of the factor can be required.
+func (f *factor) proves() bool { return f.verified && f.own.proves() }
 
-// told is a wait as whoever asks may know it. Of a number that is not confirmed it may come
-// of what others did, and tells when they did it to the minute only.
-func (f *factor) told(wait time.Duration) time.Duration {
-	if f.failsOnNumber() {
-		return (wait + time.Minute - 1).Truncate(time.Minute)
-	}
-	return wait
+// countsOnNumber reports whether wrong codes count on the number: an enrolment that can
+// be repeated must not be a new budget.
+func (f *factor) countsOnNumber() bool { return !f.verified && f.traits.unconfirmed == onNumber }
+
+// countsOnUser reports whether wrong codes count on the user, for the same reason. (An
+// app's next enrolment has a new secret, which whoever enrolls it is shown.)
+func (f *factor) countsOnUser() bool {
+	return !f.verified && f.traits.unconfirmed == onUser && f.UserID != ""
 }
 
-// failsOnUser says whether wrong codes count on the user, for the same reason. (An app's
-// next enrolment has a new secret, which whoever enrolls it is shown.)
-func (f *factor) failsOnUser() bool {
-	return f.Type == TypeGenericOTP && !f.verified && f.UserID != ""
+// confirm makes the factor one that logs in.
+func (f *factor) confirm(now time.Time) {
+	f.verified = true
+	f.setStatus(now)
 }
-
-// maxFailures is how many wrong codes in a row disable the factor, 0 for none.
-func (f *factor) maxFailures(p Policy) int {
-	if f.Type == TypeRecoveryCodes {
-		return 0 // 120 bits are not guessed
-	}
-	return p.MaxFailures
-}
-
-// needsUser says whether a challenge or its verification involves the user's record.
-func (f *factor) needsUser() bool { return !f.verified || f.Type == TypeSMS }
 
 // setStatus derives Status; UpdatedAt moves with it.
 func (f *factor) setStatus(now time.Time) {
@@ -692,53 +631,6 @@ func (f *factor) setStatus(now time.Time) {
 	}
 	if f.Status != status {
 		f.Status, f.UpdatedAt = status, now
-	}
-}
-
-// drop takes a factor off the user's list, and remembers the used codes of an app.
-func (u *user) drop(f *factor) {
-	u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
-	if f.nextStep > 0 {
-		u.gone = append(u.gone, goneApp{secretHash(f.secret), f.nextStep})
-		u.gone = u.gone[max(0, len(u.gone)-maxGoneApps):]
-	}
-}
-
-// nextStep is the oldest step of a secret whose code can be accepted, as far as the
-// apps know that the user had before.
-func (u *user) nextStep(secret []byte) int64 {
-	next := int64(0)
-	for _, app := range u.gone {
-		if app.hash == secretHash(secret) {
-			next = max(next, app.nextStep)
-		}
-	}
-	return next
-}
-
-func secretHash(secret []byte) string {
-	sum := sha256.Sum256(secret)
-	return string(sum[:16])
-}
-
-// touch sets the times of a user's record before it is saved. It never expires
-// while a verified factor counts against the cap.
-func (u *user) touch(now time.Time) {
-	if u.Version == 0 {
-		u.CreatedAt = now
-	}
-	u.UpdatedAt = now
-	if set := u.fingerprint(); string(set) != string(u.set) {
-		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
-	}
-	u.sends.forget(now)
-	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
-	for _, m := range u.factors {
-		if m.verified {
-			u.ExpiresAt = time.Time{}
-			return
-		}
-		u.ExpiresAt = later(u.ExpiresAt, m.lapses)
 	}
 }
 

@@ -63,10 +63,10 @@ func (f *factor) requested(r *request, now time.Time) (request, bool) {
 	return request{}, false
 }
 
-// keepsKeys says whether the factor remembers the keys of its challenges. Where no message
+// keepsKeys reports whether the factor remembers the keys of its challenges. Where no message
 // is sent, a challenge is found by an id that is made of its key, so that those who make
 // challenges do not write the factor: its owner's logins would lose races to them.
-func (f *factor) keepsKeys() bool { return f.Type == TypeSMS }
+func (f *factor) keepsKeys() bool { return f.traits.messages }
 
 // challengeIDs are those that this request's challenge can have, by a clock of the same
 // day, which is the first, and of the days before and after. The time in each is the

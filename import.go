@@ -73,10 +73,11 @@ func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	load := func(ctx context.Context) (*view, error) { return s.loadUser(ctx, p.UserID) }
-	return transact(ctx, s, "", load, func(now time.Time, v *view) (Factor, outcome) {
-		return decideImport(now, v, f, p)
-	})
+	load := func(ctx context.Context, now time.Time) (*enrolling, error) {
+		of, err := s.loadPerson(ctx, now, p.UserID)
+		return &enrolling{person: of, factor: f}, err
+	}
+	return transact(ctx, s, "", load, func(d *enrolling) (Factor, outcome) { return decideImport(d, p) })
 }
 
 // importedFactor checks the parameters and makes the record.
@@ -87,37 +88,44 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 	if p.LastStep > now.Unix()/period+maxStepsAhead {
 		return nil, errParameter("LastStep is in the future: it counts steps of %d seconds since 1970.", period)
 	}
-	app := TOTPParams{Issuer: p.Issuer, User: p.User, Secret: p.Secret}
+	params := TOTPParams{Issuer: p.Issuer, User: p.User, Secret: p.Secret}
 	const scheme = "otpauth:" // no base32 has a ':'
 	if len(p.Secret) >= len(scheme) && strings.EqualFold(p.Secret[:len(scheme)], scheme) {
-		if err := app.readKeyURI(p.Secret); err != nil {
+		if err := params.readKeyURI(p.Secret); err != nil {
 			return nil, err
 		}
 	}
-	if app.Secret == "" {
+	if params.Secret == "" {
 		return nil, errTOTPSecret("The TOTP secret is missing.") // not a new one
 	}
-	f, err := s.newFactor(now, EnrollParams{UserID: p.UserID, Name: p.Name, TOTP: &app})
+	enroll := EnrollParams{UserID: p.UserID, Name: p.Name}
+	if err := checkOwner(enroll, totpMethod{}.traits()); err != nil {
+		return nil, err
+	}
+	own, err := newApp(params)
 	if err != nil {
 		return nil, err
 	}
-	f.verified = true
-	f.setStatus(now)
+	f, err := newRecord(now, enroll, totpMethod{}.traits(), own)
+	if err != nil {
+		return nil, err
+	}
+	f.confirm(now)
 	return f, nil
 }
 
 // decideImport adds the factor, unless the user has it already. Used codes stay used.
-func decideImport(now time.Time, v *view, f *factor, p ImportParams) (Factor, outcome) {
-	known, next := p.nextStep(now)
-	if same := v.sameApp(f); same != nil {
-		if !known || next <= same.nextStep {
+func decideImport(d *enrolling, p ImportParams) (Factor, outcome) {
+	known, next := p.nextStep(d.now)
+	if same := d.sameApp(d.factor); same != nil {
+		if a := same.own.(*app); !known || !a.use(next) {
 			return same.public(), outcome{}
 		}
-		same.nextStep = next
 		return same.public(), outcome{save: []stored{same}}
 	}
-	f.nextStep = max(next, v.user.nextStep(f.secret))
-	told, out := decideEnroll(now, v, f)
+	d.factor.own.(*app).use(next)
+	d.user.resumeUsedCodes(d.factor, nil)
+	told, out := decideEnroll(d)
 	if out.err == nil {
 		out.events[0].Kind = EventImported
 	}

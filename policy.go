@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"time"
 )
@@ -177,23 +176,15 @@ func (p Policy) steps() int {
 // that New refuses are no assurance: the answer is 1.
 func (p Policy) GuessProbability(factorType string, window time.Duration) float64 {
 	p = p.withDefaults()
-	var chance float64 // of one guess
-	switch factorType {
-	case TypeTOTP:
-		chance = float64(p.steps()) * likeliestTOTP
-	case TypeSMS, TypeGenericOTP:
-		chance = 1.0 / codeSpace
-	case TypeRecoveryCodes:
-		chance = math.Ldexp(recoveryCodes, -8*recoveryCodeSize)
-	}
-	if chance == 0 || window < 0 || p.validate() != nil {
+	m := methodOf(factorType)
+	if m == nil || window < 0 || p.validate() != nil {
 		return 1
 	}
 	guesses := bucketSize + window/bucketDrain
-	if p.MaxFailures == 1 && factorType != TypeRecoveryCodes {
+	if p.MaxFailures == 1 && !m.traits().unguessable {
 		guesses = 1 // it disables the factor, and then no login resets anything
 	}
-	return float64(guesses) * chance
+	return float64(guesses) * m.chance(p)
 }
 
 // likeliestTOTP is the chance of each code below 2^31 mod 10^6: 31 random bits are cut to

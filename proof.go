@@ -3,6 +3,7 @@ package mfa
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"fmt"
 	"time"
 
@@ -47,86 +48,90 @@ func (s *Service) ProofKeys() proof.Keys {
 // package proof, with [proof.ErrSpent] for a receipt that was spent before, or whose
 // factor is gone; any other error comes from the store, and the receipt may be spent.
 func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
-	var receipt proof.Receipt
-	load := func(ctx context.Context) (*view, error) {
-		v := new(view)
-		var err error
-		receipt, err = s.loadReceipt(ctx, v, c)
-		return v, err
-	}
-	return transact(ctx, s, "", load, func(_ time.Time, v *view) (proof.Receipt, outcome) {
+	load := func(ctx context.Context, now time.Time) (*spending, error) { return s.loadReceipt(ctx, now, c) }
+	return transact(ctx, s, "", load, func(d *spending) (proof.Receipt, outcome) {
 		var out outcome
-		out.spend(v.proof)
-		return receipt, out
+		out.spend(d.challenge)
+		return d.receipt, out
 	})
 }
 
-// loadProof sets the challenge whose receipt allows the user to change their factors,
-// unless none is required.
-func (s *Service) loadProof(ctx context.Context, v *view, c proof.Claim) error {
-	switch {
-	case s.proofs == ProofNever:
-		return nil
-	case c.Receipt == "":
-		return errProofRequired(nil)
-	}
-	_, err := s.loadReceipt(ctx, v, c)
-	if proof.Refused(err) {
-		return errProofRequired(err)
-	}
-	return err
+// spending is a receipt that is good, and the challenge that it was given for.
+type spending struct {
+	receipt   proof.Receipt
+	challenge *challenge
 }
 
-// loadReceipt checks a receipt and sets the challenge that it was given for, which has
-// not been spent.
-func (s *Service) loadReceipt(ctx context.Context, v *view, c proof.Claim) (proof.Receipt, error) {
-	now, err := s.now()
-	if err != nil {
-		return proof.Receipt{}, err
+// loadProof returns the challenge whose receipt allows the user to change their factors,
+// nil if none is required.
+func (s *Service) loadProof(ctx context.Context, now time.Time, c proof.Claim) (*challenge, error) {
+	switch {
+	case s.proofs == ProofNever:
+		return nil, nil //nolint:nilnil // it means that no receipt is required, and nothing else
+	case c.Receipt == "":
+		return nil, errProofRequired(nil)
 	}
+	d, err := s.loadReceipt(ctx, now, c)
+	switch {
+	case proof.Refused(err):
+		return nil, errProofRequired(err)
+	case err != nil:
+		return nil, err
+	}
+	return d.challenge, nil
+}
+
+// loadReceipt checks a receipt and reads the challenge that it was given for. It is an
+// error if that was spent.
+func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim) (*spending, error) {
 	checker := proof.Checker{Keys: s.ProofKeys(), Now: func() time.Time { return now }}
 	receipt, err := checker.Check(ctx, c)
 	if err != nil {
-		return proof.Receipt{}, err
+		return nil, err
 	}
 	records, err := s.load(ctx, receipt.ChallengeID)
 	if err != nil {
-		return proof.Receipt{}, err
+		return nil, err
 	}
 	spent := fmt.Errorf("%w: %s", proof.ErrSpent, receipt.ChallengeID)
 	rec, ok := records.find(receipt.ChallengeID)
 	if !ok {
-		return proof.Receipt{}, spent
+		return nil, spent
 	}
-	ch, by := new(challenge), new(view)
+	ch := new(challenge)
 	if err := s.keys.opened(rec, kindChallenge, ch); err != nil {
-		return proof.Receipt{}, err
+		return nil, err
 	}
-	if err := s.openFactor(records, by, ch.Parent, c.UserID); err != nil {
-		return proof.Receipt{}, err
+	f, err := s.openFactor(records, ch.Parent, c.UserID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, spent
+	case err != nil:
+		return nil, err
 	}
-	if by.factor != nil {
-		if err := s.openUser(records, by); err != nil {
-			return proof.Receipt{}, err
-		}
+	if _, err := s.openUser(records, now, f); err != nil {
+		return nil, err
 	}
-	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action || by.factor == nil {
-		return proof.Receipt{}, spent
+	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action {
+		return nil, spent
 	}
-	v.proof = ch
-	return receipt, nil
+	return &spending{receipt, ch}, nil
 }
 
 // spend adds to an outcome that a receipt is spent.
 func (out *outcome) spend(ch *challenge) {
 	if ch != nil {
 		ch.spent = true
-		out.save = append(out.save, ch)
+		out.put(ch)
 	}
 }
 
-// receipt is that of a challenge that was verified. It is signed when it is asked for.
+// receipt is that of a challenge that was verified, nil if it was made for no action. It
+// is signed when it is asked for.
 func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
+	if ch.action == (proof.Action{}) {
+		return nil
+	}
 	r := proof.Receipt{
 		ChallengeID: ch.ID, UserID: f.UserID, FactorID: f.ID, FactorType: f.Type, Action: ch.action,
 		IssuedAt: ch.verified.Truncate(time.Second), ExpiresAt: ch.verified.Truncate(time.Second).Add(proof.MaxAge),
@@ -141,13 +146,6 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 // unproved says whether the factor was enrolled without a proof, where one is required
 // from the moment that its owner has a verified factor.
 func (s *Service) unproved(f *factor) bool { return s.proofs != ProofNever && !f.proved }
-
-// provable says whether a proof can be asked for. A set of recovery codes of which none
-// was used does not count: its answer may have been lost, or an app beside it not be
-// confirmed yet.
-func (f *factor) provable() bool {
-	return f.verified && (f.Type != TypeRecoveryCodes || len(f.recovery) < recoveryCodes)
-}
 
 func (c *codec) action(a *proof.Action) {
 	hash := ""

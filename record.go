@@ -59,20 +59,15 @@ func userRecordID(userID string) string {
 // A factor is the record of an authentication factor.
 type factor struct {
 	Record
+	traits   traits     // of its type
+	own      possession // what is particular to its type
+	ownLater []byte     // what a newer version appended to that
+
 	name     string
 	verified bool      // confirmed by a first success
 	success  time.Time // of the last success
-
-	issuer, account string // TOTP
-	secret          []byte
-	nextStep        int64 // the oldest step whose code can be accepted: none was from here on
-
-	phone string // SMS, in E.164
-
-	guesses guesses
-
+	guesses  guesses
 	requests []request // the last challenges with an idempotency key
-	recovery []string  // hashes of the recovery codes that were not used
 	replaces string    // id of the factor that goes when this one is confirmed
 	proved   bool      // enrolled with a proof, or without the need of one
 
@@ -82,17 +77,12 @@ type factor struct {
 func (f *factor) columns() *Record { return &f.Record }
 
 func (f *factor) fields(c *codec) {
+	f.ownFields(c)
 	c.string(&f.name)
 	c.bool(&f.verified)
 	c.time(&f.success)
-	c.string(&f.issuer)
-	c.string(&f.account)
-	c.bytes(&f.secret)
-	c.int(&f.nextStep)
-	c.string(&f.phone)
 	c.guesses(&f.guesses)
 	c.requests(&f.requests)
-	c.strings(&f.recovery, recoveryCodes)
 	c.string(&f.replaces)
 	c.bool(&f.proved)
 	c.rest(&f.later)
@@ -186,7 +176,7 @@ type goneApp struct {
 // A membership is a factor as its user's record remembers it.
 type membership struct {
 	id       string
-	kind     string    // the factor's Type
+	backup   bool      // the factor's trait
 	verified bool      // confirmed by a first success
 	lapses   time.Time // when it is gone unless it was verified
 }
@@ -203,7 +193,7 @@ func (u *user) fields(c *codec) {
 	for i := range u.factors {
 		m := &u.factors[i]
 		c.string(&m.id)
-		c.string(&m.kind)
+		c.bool(&m.backup)
 		c.bool(&m.verified)
 		c.time(&m.lapses)
 	}
@@ -263,11 +253,9 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	c := &codec{buf: plain[1:], reading: true}
 	sealed := rec
 	c.columns(&sealed)
-	s.fields(c)
-	if c.bad {
-		return integrityError(&rec, "its state is malformed")
-	}
 	switch {
+	case c.bad:
+		return integrityError(&rec, "its state is malformed")
 	case sealed.Type != rec.Type:
 		return integrityError(&rec, "column Type differs from its state")
 	case sealed.Status != rec.Status:
@@ -281,6 +269,9 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	}
 	sealed.State = nil
 	*s.columns() = sealed
+	if s.fields(c); c.bad {
+		return integrityError(&rec, "its state is malformed")
+	}
 	return nil
 }
 

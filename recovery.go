@@ -5,7 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"math"
+	"slices"
 	"strings"
+	"time"
 )
 
 // Recovery codes have 120 bits each, and are kept as plain hashes: at 112 bits and
@@ -31,8 +34,21 @@ type RecoveryCodesEnrollment struct {
 // "0H4K-…". Each is accepted once, in any case, with or without the hyphens.
 func (e *RecoveryCodesEnrollment) Codes() []string { return append([]string(nil), e.shown()...) }
 
-// newRecoveryCodes sets the factor's hashes, and returns what the person is shown.
-func newRecoveryCodes(f *factor) (*RecoveryCodesEnrollment, error) {
+// Recovery codes are a factor for a person who has nothing else at hand.
+type recoveryMethod struct{}
+
+func (recoveryMethod) traits() traits {
+	return traits{
+		kind: TypeRecoveryCodes, needsOwner: true, backup: true, confirmed: true, oneSet: true, unguessable: true,
+	}
+}
+
+func (recoveryMethod) chance(Policy) float64 { return math.Ldexp(recoveryCodes, -8*recoveryCodeSize) }
+
+func (recoveryMethod) asked(p EnrollParams) bool { return p.RecoveryCodes }
+
+func (recoveryMethod) enroll(_ *Service, _ EnrollParams, enr *Enrollment) (possession, error) {
+	set := &recoverySet{}
 	shown := make([]string, recoveryCodes)
 	for i := range shown {
 		var raw [recoveryCodeSize]byte
@@ -40,14 +56,43 @@ func newRecoveryCodes(f *factor) (*RecoveryCodesEnrollment, error) {
 			return nil, fmt.Errorf("mfa: making a recovery code: %w", err)
 		}
 		code := crockford.EncodeToString(raw[:])
-		f.recovery = append(f.recovery, recoveryHash(code))
+		set.hashes = append(set.hashes, recoveryHash(code))
 		var groups []string
 		for ; code != ""; code = code[recoveryGroup:] {
 			groups = append(groups, code[:recoveryGroup])
 		}
 		shown[i] = strings.Join(groups, "-")
 	}
-	return &RecoveryCodesEnrollment{shown: hide(shown)}, nil
+	enr.RecoveryCodes = &RecoveryCodesEnrollment{shown: hide(shown)}
+	return set, nil
+}
+
+func (recoveryMethod) empty() possession { return &recoverySet{} }
+
+// A recoverySet has the hashes of the codes that were not used.
+type recoverySet struct{ hashes []string }
+
+func (r *recoverySet) fields(c *codec) { c.strings(&r.hashes, recoveryCodes) }
+
+func (r *recoverySet) describe(f *Factor) { f.RecoveryCodesLeft = len(r.hashes) }
+
+// proves leaves out a set of which no code was used: its owner may never have seen it,
+// because the answer was lost, or may not have confirmed an app beside it yet.
+func (r *recoverySet) proves() bool { return len(r.hashes) < recoveryCodes }
+
+func (*recoverySet) ask(*challenge) error { return nil }
+
+func (r *recoverySet) check(answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {
+	code, ok := canonicalRecovery(answer)
+	if !ok {
+		return noCode, nil
+	}
+	matched := match(recoveryHash(code), r.hashes)
+	if matched < 0 {
+		return wrong, nil
+	}
+	r.hashes = slices.Delete(r.hashes, matched, matched+1)
+	return right, nil
 }
 
 // recoveryHash is how a code is kept.

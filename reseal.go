@@ -87,52 +87,76 @@ func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[Progress
 // record of its number.
 func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err error) {
 	current := bytes.HasPrefix(rec.State, s.keys.keys()[0].id[:])
-	if current && rec.Type != TypeSMS {
-		return false, nil
+	if rec.Kind == kindFactor {
+		written, err = s.resealFactor(ctx, rec, current)
+	} else if !current {
+		written, err = s.resealOther(ctx, rec)
 	}
-	load := func(ctx context.Context) (*view, error) { return s.loadFactor(ctx, rec.ID, AnyUser, toReseal) }
-	if rec.Kind != kindFactor {
-		load = func(ctx context.Context) (*view, error) {
-			records, err := s.load(ctx, rec.ID)
-			if err != nil {
-				return nil, err
-			}
-			found, ok := records.find(rec.ID)
-			if !ok {
-				return nil, errNotFound(rec.Kind, rec.ID)
-			}
-			if rec.Kind == kindDevice {
-				v := &view{device: new(device)}
-				return v, s.keys.opened(found, kindDevice, v.device)
-			}
-			v := &view{user: new(user)}
-			return v, s.keys.opened(found, kindUser, v.user)
-		}
-	}
-	written, err = transact(ctx, s, rec.ID, load, func(now time.Time, v *view) (bool, outcome) {
-		var out outcome
-		switch {
-		case current:
-		case v.factor != nil:
-			out.save = append(out.save, v.factor)
-		case v.device != nil:
-			out.save = append(out.save, v.device)
-		default:
-			out.save = append(out.save, v.user)
-		}
-		if len(v.numbers) > 0 {
-			v.number.touch(now)
-			out.saveNumber(v)
-		}
-		return len(out.save) > 0, out
-	})
 	if errors.Is(err, ErrNotFound) { // deleted meanwhile
 		return false, nil
 	}
 	return written, err
 }
 
-// wait says whether it waited to the end.
+// resealFactor writes a factor, unless its seal is current, and the budget of its number.
+func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (bool, error) {
+	type resealing struct {
+		now    time.Time
+		factor *factor
+		phone  *phone // nil: it sends no messages
+	}
+	if m := methodOf(rec.Type); current && (m == nil || !m.traits().messages) {
+		return false, nil
+	}
+	load := func(ctx context.Context, now time.Time) (d resealing, err error) {
+		records, err := s.loadFactor(ctx, rec.ID, AnyUser)
+		if err != nil {
+			return d, err
+		}
+		d.now = now
+		if d.factor, err = s.openFactor(records, rec.ID, AnyUser); err != nil {
+			return d, err
+		}
+		if d.factor.traits.messages {
+			d.phone, err = s.loadPhone(ctx, d.factor)
+		}
+		return d, err
+	}
+	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
+		var out outcome
+		if !current {
+			out.put(d.factor)
+		}
+		if d.phone != nil && len(d.phone.older) > 0 {
+			out.savePhone(d.now, d.phone)
+		}
+		return len(out.save) > 0, out
+	})
+}
+
+// resealOther writes a record of another kind.
+func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
+	load := func(ctx context.Context, _ time.Time) (stored, error) {
+		records, err := s.load(ctx, rec.ID)
+		if err != nil {
+			return nil, err
+		}
+		found, ok := records.find(rec.ID)
+		if !ok {
+			return nil, errNotFound(rec.Kind, rec.ID)
+		}
+		var r stored = new(user)
+		if rec.Kind == kindDevice {
+			r = new(device)
+		}
+		return r, s.keys.opened(found, rec.Kind, r)
+	}
+	return transact(ctx, s, rec.ID, load, func(r stored) (bool, outcome) {
+		return true, outcome{save: []stored{r}}
+	})
+}
+
+// wait reports whether it waited to the end.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it
 	defer timer.Stop()

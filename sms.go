@@ -68,6 +68,72 @@ func (o *Outbox) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "mfa.Outbox(%d messages)", len(o.Messages()))
 }
 
+// SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
+type SMSParams struct {
+	// PhoneNumber in international form, such as "+1 500 555 0006", or in the
+	// national form of Config.DefaultRegion: ASCII digits, and a '+' in front. White space,
+	// dashes, slashes, dots, brackets and invisible format characters around and between
+	// them are forgiven, up to 64 characters in all. It is kept in E.164, in the one form
+	// that works: +52 1 55 1234 5678, as numbers in Mexico were once written, is
+	// +525512345678.
+	PhoneNumber string
+}
+
+// A text message to a phone number is a factor that its owner receives codes by.
+type smsMethod struct{}
+
+func (smsMethod) traits() traits {
+	return traits{kind: TypeSMS, restricted: true, messages: true, unconfirmed: onNumber}
+}
+
+func (smsMethod) chance(Policy) float64 { return chanceOfCode }
+
+func (smsMethod) asked(p EnrollParams) bool { return p.SMS != nil }
+
+func (smsMethod) enroll(s *Service, p EnrollParams, _ *Enrollment) (possession, error) {
+	if s.sms == nil {
+		return nil, errNoSMSSender()
+	}
+	e164, err := s.phones.normalize(p.SMS.PhoneNumber)
+	if err != nil {
+		return nil, err
+	}
+	return &line{e164}, nil
+}
+
+func (smsMethod) empty() possession { return &line{} }
+
+// A line is a phone number that receives messages.
+type line struct{ e164 string }
+
+func (l *line) fields(c *codec)       { c.string(&l.e164) }
+func (l *line) describe(f *Factor)    { f.phone = new(l.e164) }
+func (*line) proves() bool            { return true }
+func (*line) ask(ch *challenge) error { return ch.makeCode() }
+
+func (*line) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+	return ch.checkCode(answer), nil
+}
+
+// checkLine refuses a factor whose messages may not be sent any more.
+func (s *Service) checkLine(f *factor) error {
+	if s.sms == nil {
+		return errNoSMSSender()
+	}
+	if !s.phones.allowed(f.number()) {
+		return errPhoneNumberNotAllowed("")
+	}
+	return nil
+}
+
+// number is where the factor's messages go, "" if it has none.
+func (f *factor) number() string {
+	if l, ok := f.own.(*line); ok {
+		return l.e164
+	}
+	return ""
+}
+
 const (
 	placeholder     = "{{code}}"
 	defaultTemplate = "Your verification code is " + placeholder + "."
@@ -126,16 +192,21 @@ func messageParts(text string) int {
 	return parts
 }
 
-// loadNumber sets the view's number, fresh if it was never used. A keyring with
-// several keys gives a number several ids; what is found under older ones is
-// taken over and deleted.
-func (s *Service) loadNumber(ctx context.Context, v *view) error {
-	ids := s.keys.numberIDs(v.factor.phone)
+// A phone is the budget of the number that a factor sends to.
+type phone struct {
+	*number           // fresh if it was never used
+	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
+}
+
+// loadPhone reads the budget of a factor's number. A keyring with several keys gives a
+// number several ids; what is found under older ones is taken over.
+func (s *Service) loadPhone(ctx context.Context, f *factor) (*phone, error) {
+	ids := s.keys.numberIDs(f.number())
 	records, err := s.load(ctx, ids...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	v.number = &number{Record: Record{ID: ids[0], Kind: kindNumber}}
+	p := &phone{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
 	for i, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
@@ -143,16 +214,16 @@ func (s *Service) loadNumber(ctx context.Context, v *view) error {
 		}
 		n := new(number)
 		if err := s.keys.opened(rec, kindNumber, n); err != nil {
-			return err
+			return nil, err
 		}
 		if i == 0 {
-			v.number = n
+			p.number = n
 		} else {
-			v.number.merge(n)
-			v.numbers = append(v.numbers, n)
+			p.number.merge(n)
+			p.older = append(p.older, n)
 		}
 	}
-	return nil
+	return p, nil
 }
 
 // merge takes over the counts of the same number under another key.
@@ -198,10 +269,11 @@ func (n *number) touch(now time.Time) {
 	n.ExpiresAt = later(now, later(n.sends.lapse(), n.guesses.bucket))
 }
 
-// saveNumber adds the view's number to what is written.
-func (out *outcome) saveNumber(v *view) {
-	out.save = append(out.save, v.number)
-	for _, n := range v.numbers {
+// savePhone adds a phone's budget to what is written.
+func (out *outcome) savePhone(now time.Time, p *phone) {
+	p.touch(now)
+	out.put(p.number)
+	for _, n := range p.older {
 		out.remove = append(out.remove, n)
 	}
 }

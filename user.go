@@ -2,47 +2,9 @@ package mfa
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 )
-
-// A contradiction is what two sealed records say that cannot both be true, such as
-// a user's record that lists a factor which is not there. It matches ErrIntegrity.
-type contradiction struct {
-	error
-	seen string // which versions said so
-}
-
-func (c *contradiction) Unwrap() error { return c.error }
-
-// contradict says what a user's record and another record disagree about. Either
-// version is 0 where there is no such record.
-func contradict(userVersion int64, id string, version int64, what string) error {
-	return &contradiction{
-		fmt.Errorf("%w: record %s: %s", ErrIntegrity, id, what),
-		fmt.Sprint(userVersion, id, version),
-	}
-}
-
-// agreed reads until the records agree, or contradict each other twice in the same
-// way: records that are not read at one moment may contradict each other while
-// somebody writes them. A Save is seen at one moment, so the next reading has all of it.
-// id is what a caller is told about for whom others wrote all the time.
-func agreed[T any](id string, read func() (T, error)) (T, error) {
-	var none T
-	seen := ""
-	for range maxRaces {
-		v, err := read()
-		c, contradicts := errors.AsType[*contradiction](err)
-		if !contradicts || c.seen == seen {
-			return v, err
-		}
-		seen = c.seen
-	}
-	return none, errThrottled(id, raceWait)
-}
 
 // agrees compares what the record of a user says of a factor with the factor's own.
 // A factor that its user's record does not list was taken away, and somebody put its
@@ -58,58 +20,74 @@ func (u *user) agrees(f *factor) error {
 	return nil
 }
 
-// openUser sets the view's user if the factor has one. What is lost or was put back
-// is an error, unless the factor lapsed: a purge may take its user's record first.
-func (s *Service) openUser(records loaded, v *view) error {
-	f := v.factor
+// A person is a user and all their factors.
+type person struct {
+	now     time.Time
+	user    *user     // nil: a factor of nobody is asked for
+	factors []*factor // oldest first, those that lapsed too
+}
+
+// openUser returns the record of the factor's owner, nil if it has none. What is lost
+// or was put back is an error, unless the factor lapsed: a purge may take its user's
+// record first.
+func (s *Service) openUser(records loaded, now time.Time, f *factor) (*user, error) {
 	if f.Parent == "" {
-		return nil
-	}
-	now, err := s.now()
-	if err != nil {
-		return err
+		return nil, nil //nolint:nilnil // it means that there is no owner, and nothing else
 	}
 	rec, ok := records.find(f.Parent)
 	if !ok {
 		if f.lapsed(now) {
-			return errNotFound(kindFactor, f.ID)
+			return nil, errNotFound(kindFactor, f.ID)
 		}
-		return contradict(0, f.ID, f.Version, "the record of its user is gone")
+		return nil, contradict(0, f.ID, f.Version, "the record of its user is gone")
 	}
-	v.user = new(user)
-	if err := s.keys.opened(rec, kindUser, v.user); err != nil || f.lapsed(now) {
-		return err
+	u := new(user)
+	if err := s.keys.opened(rec, kindUser, u); err != nil {
+		return nil, err
 	}
-	return v.user.agrees(f)
+	if f.lapsed(now) {
+		return u, nil
+	}
+	return u, u.agrees(f)
 }
 
-// loadUser reads the record of a user and all their factors, oldest first. A factor
-// that the record lists as verified and that is not there is an error: a lost row must
-// not look like a user without a second factor.
-func (s *Service) loadUser(ctx context.Context, userID string) (*view, error) {
-	v := new(view)
+// loadPerson reads the record of a user and all their factors. A factor that the record
+// lists as verified and that is not there is an error: a lost row must not look like a
+// user without a second factor.
+func (s *Service) loadPerson(ctx context.Context, now time.Time, userID string) (*person, error) {
+	p := &person{now: now}
 	if userID == "" {
-		return v, nil
+		return p, nil
 	}
 	id := userRecordID(userID)
 	records, err := s.load(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	v.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
+	p.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
 	if rec, ok := records.find(id); ok {
-		if err := s.keys.opened(rec, kindUser, v.user); err != nil {
+		if err := s.keys.opened(rec, kindUser, p.user); err != nil {
 			return nil, err
 		}
 	}
-	if v.factors, err = s.listFactors(ctx, userID); err != nil {
+	if p.factors, err = s.listFactors(ctx, userID); err != nil {
 		return nil, err
 	}
-	now, err := s.now()
-	if err != nil {
-		return nil, err
+	return p, p.user.agreesWith(p.factors, now)
+}
+
+// proves reports whether the user has a factor that a receipt can be required of.
+func (p *person) proves() bool { return slices.ContainsFunc(p.factors, (*factor).proves) }
+
+// sameApp is the verified factor of the user that is the same app as this one, nil if
+// there is none.
+func (p *person) sameApp(f *factor) *factor {
+	for _, other := range p.factors {
+		if other.verified && sameApp(f, other) {
+			return other
+		}
 	}
-	return v, v.user.agreesWith(v.factors, now)
+	return nil
 }
 
 // agreesWith compares the record of a user with all their factors.
@@ -122,13 +100,13 @@ func (u *user) agreesWith(factors []*factor, now time.Time) error {
 			return err
 		}
 	}
-	return u.misses(factors)
+	return u.misses(factors, u.factors)
 }
 
-// misses is an error if the record lists a verified factor that is not there. One
-// that is not verified may have been purged.
-func (u *user) misses(factors []*factor) error {
-	for _, m := range u.factors {
+// misses is an error if one of these memberships is verified and its factor is not
+// there. One that is not verified may have been purged.
+func (u *user) misses(factors []*factor, of []membership) error {
+	for _, m := range of {
 		if m.verified && !slices.ContainsFunc(factors, func(f *factor) bool { return f.ID == m.id }) {
 			return contradict(u.Version, m.id, 0, "the record of its user lists it as verified, and it is gone")
 		}
@@ -156,34 +134,65 @@ func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, er
 	return factors, nil
 }
 
-// sameApp is the verified factor of the user that has the secret of this one, nil if
-// there is none.
-func (v *view) sameApp(f *factor) *factor {
-	for _, other := range v.factors {
-		if other.verified && f.Type == TypeTOTP && other.Type == TypeTOTP && string(other.secret) == string(f.secret) {
-			return other
+// beside are the other factors of a user, as far as confirming one concerns them.
+type beside struct {
+	proves   bool      // one of them can be asked for a receipt
+	replaced *factor   // by the one that is confirmed; nil: none
+	others   []*factor // all of them, if the user has none yet that one logs in with
+}
+
+// loadBeside reads the factors beside one that is to be confirmed: all of them if it is
+// the first app or number, since these end with it, and otherwise the one that it
+// replaces.
+func (s *Service) loadBeside(ctx context.Context, f *factor, u *user) (beside, error) {
+	var b beside
+	if f.verified || u == nil {
+		return b, nil
+	}
+	b.proves = u.hasFirst()
+	var members []membership
+	var ids []string
+	for _, m := range u.factors {
+		if m.id != f.ID && (!u.hasFirst() || m.id == f.replaces) {
+			members, ids = append(members, m), append(ids, m.id)
 		}
 	}
-	return nil
+	if len(ids) == 0 {
+		return b, nil
+	}
+	records, err := s.load(ctx, ids...)
+	if err != nil {
+		return b, err
+	}
+	for _, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		other := new(factor)
+		if err := s.keys.opened(rec, kindFactor, other); err != nil {
+			return b, err
+		}
+		b.others = append(b.others, other)
+		b.proves = b.proves || other.proves()
+		if id == f.replaces {
+			b.replaced = other
+		}
+	}
+	return b, u.misses(b.others, members)
 }
 
-// provable reports whether the user has a factor that a proof can be asked of, beside
-// the one that the view is about.
-func (v *view) provable() bool {
-	return v.user.hasApp() || slices.ContainsFunc(v.factors, (*factor).provable)
-}
-
-// ending are the factors that go when the view's is confirmed: the one that it replaces,
-// or, when it is the first, all that the user had before. Whoever knew the password
-// alone may have enrolled those.
-func (v *view) ending() []*factor {
+// ending are the factors that go when the one beside them is confirmed: the one that it
+// replaces, or, when it is the first, all that the user had before. Whoever knew the
+// password alone may have enrolled those.
+func (b beside) ending() []*factor {
 	switch {
-	case v.replaced != nil:
-		return []*factor{v.replaced}
-	case v.provable():
+	case b.replaced != nil:
+		return []*factor{b.replaced}
+	case b.proves:
 		return nil
 	}
-	return v.factors
+	return b.others
 }
 
 // end adds to an outcome that factors of the user are deleted.
@@ -195,47 +204,49 @@ func (out *outcome) end(u *user, factors ...*factor) {
 	}
 }
 
-// loadOthers reads the factors beside one that is to be confirmed: all of them if it
-// is the first app or number, since these end with it, and otherwise the one that it
-// replaces.
-func (s *Service) loadOthers(ctx context.Context, v *view) error {
-	f, u := v.factor, v.user
-	if f.verified || u == nil {
-		return nil
+// hasVerified reports whether the user has a confirmed factor of any type. Of a factor
+// without an owner there is no user, and so none.
+func (u *user) hasVerified() bool {
+	return u != nil && slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified })
+}
+
+// hasFirst reports whether the user has a confirmed factor that is no backup.
+func (u *user) hasFirst() bool {
+	return slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified && !m.backup })
+}
+
+// confirmed notes that a factor was confirmed.
+func (u *user) confirmed(f *factor) {
+	for i := range u.factors {
+		if u.factors[i].id == f.ID {
+			u.factors[i].verified = true
+		}
 	}
-	var ids []string
+}
+
+// drop takes a factor off the user's list.
+func (u *user) drop(f *factor) {
+	u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
+	u.keepUsedCodes(f)
+}
+
+// touch sets the times of a user's record before it is saved. It never expires
+// while a verified factor counts against the cap.
+func (u *user) touch(now time.Time) {
+	if u.Version == 0 {
+		u.CreatedAt = now
+	}
+	u.UpdatedAt = now
+	if set := u.fingerprint(); string(set) != string(u.set) {
+		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
+	}
+	u.sends.forget(now)
+	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
 	for _, m := range u.factors {
-		if m.id != f.ID && (!u.hasApp() || m.id == f.replaces) {
-			ids = append(ids, m.id)
+		if m.verified {
+			u.ExpiresAt = time.Time{}
+			return
 		}
+		u.ExpiresAt = later(u.ExpiresAt, m.lapses)
 	}
-	if len(ids) == 0 {
-		return nil
-	}
-	records, err := s.load(ctx, ids...)
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		rec, ok := records.find(id)
-		if !ok {
-			continue
-		}
-		other := new(factor)
-		if err := s.keys.opened(rec, kindFactor, other); err != nil {
-			return err
-		}
-		v.factors = append(v.factors, other)
-		if id == f.replaces {
-			v.replaced = other
-		}
-	}
-	for _, m := range u.factors {
-		if slices.Contains(ids, m.id) && m.verified {
-			if _, ok := records.find(m.id); !ok {
-				return contradict(u.Version, m.id, 0, "the record of its user lists it as verified, and it is gone")
-			}
-		}
-	}
-	return nil
 }

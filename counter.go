@@ -1,0 +1,139 @@
+package mfa
+
+import "time"
+
+// A counter is where the wrong codes of a factor count, and what they begin. It is
+// chosen once, when a call has read its records: see chooseCounter.
+type counter interface {
+	// shut reports whether no code is compared now: for good, or for a wait.
+	shut(now time.Time) (disabled bool, wait time.Duration)
+
+	// failures is how many wrong codes in a row the factor had.
+	failures() int64
+
+	// fail counts a wrong code and adds what it changed to the outcome.
+	fail(now time.Time, out *outcome) failure
+
+	// succeed forgets the wrong codes in a row, and adds what that changed.
+	succeed(now time.Time, out *outcome)
+}
+
+// A failure is what a wrong code comes to.
+type failure struct {
+	inRow    int64
+	disables bool // from now on no code is compared
+	tell     bool // the owner is to be told how full the bucket is
+}
+
+// A shared counter is that of all who answer: the factor's own or, while the factor is
+// not confirmed and its enrolment could be repeated, its number's or its user's.
+type shared struct {
+	guesses *guesses
+	limit   int    // wrong codes in a row that disable, 0 for none
+	phone   *phone // whose counter it is; nil: not a number's
+	user    *user  // whose counter it is; nil: not a user's
+}
+
+// newShared chooses whose counter is the factor's. p is the budget of its number, nil
+// unless that was read.
+func newShared(now time.Time, f *factor, u *user, p *phone, policy Policy) *shared {
+	c := &shared{guesses: &f.guesses, limit: policy.MaxFailures}
+	if f.traits.unguessable {
+		c.limit = 0
+	}
+	switch {
+	case f.countsOnNumber():
+		c.guesses, c.phone = &p.guesses, p
+	case f.countsOnUser():
+		c.guesses, c.user = &u.guesses, u
+	default:
+		return c
+	}
+	c.guesses.forgive(now)
+	return c
+}
+
+func (c *shared) shut(now time.Time) (bool, time.Duration) {
+	wait := c.guesses.wait(now)
+	if c.phone != nil {
+		wait = toTheMinute(wait)
+	}
+	return c.guesses.disabled, wait
+}
+
+func (c *shared) failures() int64 { return c.guesses.failures }
+
+func (c *shared) fail(now time.Time, out *outcome) failure {
+	tell := c.guesses.fail(now, c.limit)
+	c.put(now, out)
+	return failure{c.guesses.failures, c.guesses.disabled, tell}
+}
+
+func (c *shared) succeed(now time.Time, out *outcome) {
+	c.guesses.succeed(now)
+	c.put(now, out)
+}
+
+// reset forgets all.
+func (c *shared) reset(now time.Time, out *outcome) {
+	*c.guesses = guesses{}
+	c.put(now, out)
+}
+
+func (c *shared) put(now time.Time, out *outcome) {
+	if c.phone != nil {
+		out.savePhone(now, c.phone)
+	}
+	if c.user != nil {
+		c.user.touch(now)
+		out.put(c.user)
+	}
+}
+
+// toTheMinute is a wait as whoever asks may know it where it may come of what others
+// did: to the millisecond it would tell when they did it.
+func toTheMinute(wait time.Duration) time.Duration {
+	return (wait + time.Minute - 1).Truncate(time.Minute)
+}
+
+// A lane is the counter of a trusted device, which takes a few wrong codes a day while
+// the shared counter is shut, so that a stranger who guesses does not lock out the owner.
+type lane struct {
+	*shared
+	device *device
+	user   *user
+	event  Event // of the challenge that is answered
+}
+
+func (*lane) shut(time.Time) (bool, time.Duration) { return false, 0 }
+
+// fail revokes a device with too many wrong codes in a row.
+func (l *lane) fail(now time.Time, out *outcome) failure {
+	d := l.device
+	d.guesses.charge(now)
+	d.failures++
+	if d.failures < deviceFailures {
+		out.put(d)
+		return failure{inRow: d.failures}
+	}
+	e := l.event
+	e.Kind, e.DeviceID = EventDeviceStolen, d.ID
+	out.events = append(out.events, e)
+	out.revoke(now, l.user, d.ID)
+	return failure{inRow: d.failures}
+}
+
+func (l *lane) succeed(_ time.Time, out *outcome) {
+	l.device.failures = 0
+	out.put(l.device)
+}
+
+// chooseCounter gives the device's lane while the shared counter is shut and the lane
+// takes a guess. Wrong codes for what is not confirmed count on the shared one alone.
+func chooseCounter(now time.Time, c *shared, d *device, u *user, f *factor, ch *challenge) counter {
+	disabled, wait := c.shut(now)
+	if !disabled && wait == 0 || !d.takesGuess(now, u) || !f.verified {
+		return c
+	}
+	return &lane{shared: c, device: d, user: u, event: f.eventOf(ch, "")}
+}

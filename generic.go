@@ -1,0 +1,55 @@
+package mfa
+
+import "time"
+
+// A generic_otp factor is whatever the application delivers codes by. It has nothing
+// of its own: the code belongs to the challenge.
+type genericMethod struct{}
+
+func (genericMethod) traits() traits {
+	return traits{kind: TypeGenericOTP, handsOut: true, unconfirmed: onUser}
+}
+
+func (genericMethod) chance(Policy) float64 { return chanceOfCode }
+
+func (genericMethod) asked(p EnrollParams) bool { return p.GenericOTP }
+
+func (genericMethod) enroll(*Service, EnrollParams, *Enrollment) (possession, error) {
+	return &delivery{}, nil
+}
+
+func (genericMethod) empty() possession { return &delivery{} }
+
+// A delivery is the application's own way to a person.
+type delivery struct{}
+
+func (*delivery) fields(*codec)    {}
+func (*delivery) describe(*Factor) {}
+func (*delivery) proves() bool     { return true }
+
+func (*delivery) ask(ch *challenge) error { return ch.makeCode() }
+
+func (*delivery) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+	return ch.checkCode(answer), nil
+}
+
+// makeCode gives a challenge a code of its own.
+func (ch *challenge) makeCode() (err error) {
+	ch.code, err = newCode()
+	return err
+}
+
+// checkCode compares an answer with the challenge's own code.
+func (ch *challenge) checkCode(answer string) verdict {
+	code, ok := canonicalCode(answer)
+	switch {
+	case !ok:
+		return noCode
+	case match(code, []string{ch.code}) < 0:
+		return wrong
+	}
+	return right
+}
+
+// chanceOfCode is that of guessing one of a million codes, all equally likely.
+const chanceOfCode = 1.0 / codeSpace

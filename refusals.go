@@ -1,0 +1,195 @@
+package mfa
+
+import "github.com/authfactor/mfa/proof"
+
+// A refusal is one reason why a call is refused. Each list is in the order in which the
+// reasons are looked at: the doc comments of Challenge and Verify and docs/design.md
+// have the same.
+type refusal[D any] struct {
+	name   string
+	reason error // that the error matches
+	refuse func(D) *outcome
+}
+
+// firstRefusal returns the outcome of the first reason that holds, nil if none does.
+func firstRefusal[D any](refusals []refusal[D], d D) *outcome {
+	for _, r := range refusals {
+		if out := r.refuse(d); out != nil {
+			return out
+		}
+	}
+	return nil
+}
+
+func refused(err error, events ...Event) *outcome { return &outcome{err: err, events: events} }
+
+var challengeRefusals = []refusal[*challenging]{
+	{"lapsed", ErrNotFound, (*challenging).lapsed},
+	{"ownerless", ErrInvalidParameter, (*challenging).ownerless},
+	{"unconfirmed", ErrFactorUnverified, (*challenging).unconfirmed},
+	{"reusedKey", ErrIdempotencyKey, (*challenging).reusedKey},
+	{"disabled", ErrFactorDisabled, (*challenging).disabled},
+	{"waiting", ErrThrottled, (*challenging).waiting},
+}
+
+var verifyRefusals = []refusal[*verifying]{
+	{"lapsed", ErrNotFound, (*verifying).lapsed},
+	{"otherAction", proof.ErrMismatch, (*verifying).otherAction},
+	{"reusedKey", ErrIdempotencyKey, (*verifying).reusedKey},
+	{"previouslyVerified", ErrChallengePreviouslyVerified, (*verifying).previouslyVerified},
+	{"expired", ErrChallengeExpired, (*verifying).expired},
+	{"usedUp", ErrTooManyAttempts, (*verifying).usedUp},
+	{"unconfirmed", ErrFactorUnverified, (*verifying).unconfirmed},
+	{"disabled", ErrFactorDisabled, (*verifying).disabled},
+	{"waiting", ErrThrottled, (*verifying).waiting},
+}
+
+// lapsed: the factor was not confirmed in time, and is gone.
+func (d *challenging) lapsed() *outcome {
+	if d.factor.lapsed(d.now) {
+		return refused(errNotFound(kindFactor, d.factor.ID))
+	}
+	return nil
+}
+
+// ownerless: a receipt is somebody's.
+func (d *challenging) ownerless() *outcome {
+	if d.in.Action != (proof.Action{}) && d.user == nil {
+		return refused(errParameter("An action is approved by a factor with an owner."))
+	}
+	return nil
+}
+
+// unconfirmed: whoever has the password alone can enroll a factor, and must not log in
+// with it, nor approve anything, beside one that was confirmed.
+func (d *challenging) unconfirmed() *outcome {
+	allowed := d.confirm && d.in.Action == (proof.Action{})
+	if !d.factor.verified && d.user.hasVerified() && !allowed {
+		return refused(errFactorUnverified(d.factor.ID))
+	}
+	return nil
+}
+
+// reusedKey: the idempotency key was used for another request.
+func (d *challenging) reusedKey() *outcome {
+	if d.earlier != nil && !d.request.sameAsked(d.asked) {
+		return refused(errIdempotencyKey(d.factor.ID))
+	}
+	return nil
+}
+
+// disabled: too many wrong codes in a row, and no device with a lane of its own. What
+// was answered once is answered again.
+func (d *challenging) disabled() *outcome {
+	if disabled, _ := d.counter.shut(d.now); disabled && d.earlier == nil {
+		return refused(errFactorDisabled(d.factor.ID))
+	}
+	return nil
+}
+
+// waiting: the factor waits after wrong codes, or number and user had their share of
+// messages; whichever is longer. What was answered once is answered again.
+func (d *challenging) waiting() *outcome {
+	if d.earlier != nil {
+		return nil
+	}
+	_, wait := d.counter.shut(d.now)
+	kind := EventThrottled
+	if d.phone != nil {
+		if unsent, _ := d.messageWait(); unsent > wait {
+			wait, kind = unsent, EventMessageRefused
+		}
+	}
+	if wait == 0 {
+		return nil
+	}
+	e := d.factor.event(kind)
+	e.RetryAfter = wait
+	return refused(errThrottled(d.factor.ID, wait), e)
+}
+
+// lapsed: the factor was not confirmed in time, and is gone with its challenges.
+func (d *verifying) lapsed() *outcome {
+	if d.factor.lapsed(d.now) {
+		return refused(errNotFound(kindChallenge, d.challenge.ID))
+	}
+	return nil
+}
+
+// otherAction: what is about to be done is not what the person was asked about.
+func (d *verifying) otherAction() *outcome {
+	if d.challenge.action != d.in.Action {
+		return refused(errOtherAction(d.challenge.ID))
+	}
+	return nil
+}
+
+// reusedKey: the idempotency key was used with another code. Whoever guessed the key of
+// a success may not try codes under it: it is forgotten.
+func (d *verifying) reusedKey() *outcome {
+	if !d.repeated || d.request.sameAsked(d.challenge.request) {
+		return nil
+	}
+	out := refused(errIdempotencyKey(d.challenge.ID))
+	if d.challenge.Status == StatusVerified {
+		d.challenge.answered(nil, d.now)
+		out.put(d.challenge)
+	}
+	return out
+}
+
+// previouslyVerified: a challenge is good for one code.
+func (d *verifying) previouslyVerified() *outcome {
+	if d.challenge.Status == StatusVerified {
+		return refused(errPreviouslyVerified(d.challenge.ID))
+	}
+	return nil
+}
+
+// expired: a challenge is good for ten minutes, and not if a clock made it that was
+// ahead.
+func (d *verifying) expired() *outcome {
+	ch := d.challenge
+	if !d.now.Before(ch.ExpiresAt) || ch.CreatedAt.After(d.now.Add(maxLifetime)) {
+		return refused(errExpired(ch.ID))
+	}
+	return nil
+}
+
+// usedUp: the challenge had its share of wrong codes, or its message was not sent.
+func (d *verifying) usedUp() *outcome {
+	ch := d.challenge
+	if ch.Status != statusPending || ch.failures >= int64(d.policy.MaxAttempts) {
+		return refused(errTooManyAttempts(ch.ID))
+	}
+	return nil
+}
+
+// unconfirmed: a factor that is not confirmed approves no action beside one that is, and
+// is not confirmed itself if it was enrolled without the receipt that is required now.
+func (d *verifying) unconfirmed() *outcome {
+	approves := d.in.Action != (proof.Action{}) && d.user.hasVerified()
+	if !d.factor.verified && (approves || d.beside.proves && d.unproved) {
+		return refused(errFactorUnverified(d.factor.ID))
+	}
+	return nil
+}
+
+// disabled: too many wrong codes in a row, and no device with a lane of its own.
+func (d *verifying) disabled() *outcome {
+	if disabled, _ := d.counter.shut(d.now); disabled {
+		return refused(errFactorDisabled(d.factor.ID))
+	}
+	return nil
+}
+
+// waiting: the factor waits after wrong codes.
+func (d *verifying) waiting() *outcome {
+	_, wait := d.counter.shut(d.now)
+	if wait == 0 {
+		return nil
+	}
+	e := d.factor.eventOf(d.challenge, EventThrottled)
+	e.RetryAfter = wait
+	return refused(errThrottled(d.challenge.ID, wait), e)
+}

@@ -1,0 +1,346 @@
+package mfa
+
+import (
+	"context"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"github.com/authfactor/mfa/proof"
+)
+
+// VerifyParams is an answer to a challenge.
+type VerifyParams struct {
+	ChallengeID string // as Challenge gave it
+	UserID      string // the owner, "" for a factor without one, or AnyUser
+
+	// Code is what the person typed: six decimal digits of any script, with any white space,
+	// dashes and invisible format characters around and between them. For a recovery code
+	// case, full-width letters, and letters that look like digits are forgiven as well. What
+	// is not a code then, or has more than 64 characters, is answered as a wrong code, but
+	// not compared and not counted. All spellings of a code are that one code.
+	Code string
+
+	// Action is what the code is to approve, made anew from what is about to be done. If
+	// it is not the one that the challenge was made for, the error matches proof.ErrMismatch, and
+	// nothing is compared or counted: the request was changed meanwhile, or a challenge of
+	// one purpose was brought to the page of another. Defaults to none, for a login.
+	Action proof.Action
+
+	// TrustDevice is a name for the browser, such as "Firefox on Linux", of up to 64
+	// characters, if the person wants it to be trusted: for 30 days after this code it need not
+	// be asked for one (Service.UseDevice), and for 90 it has a lane of its own. The factor must have an
+	// owner, who has five devices at most: the oldest one gives way. The token is in the
+	// Verification's Device; a repeated answer has none. Defaults to none.
+	TrustDevice string
+
+	// Device is the Token of the browser's cookie, if it has one: see ChallengeParams.Device.
+	// With TrustDevice the same device goes on.
+	Device string
+
+	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
+	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
+	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
+	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
+	IdempotencyKey string
+}
+
+// A Verification is the answer of [Service.Verify]. The zero value is not
+// verified. Its JSON is the one of the WorkOS MFA API: the challenge and "valid".
+type Verification struct {
+	Challenge Challenge `json:"challenge"` // set when Valid is true, and with ErrInvalidCode
+	Valid     bool      `json:"valid"`     // true exactly if Verify's error is nil
+
+	// Factor is the one that answered: whose it is, and of what type. It is set when
+	// Valid is true.
+	Factor Factor `json:"-"`
+
+	// FirstUse says that this code confirmed the enrolment. Tell the person, by
+	// another channel, that a factor was added.
+	FirstUse bool `json:"-"`
+
+	// Device is the one that is trusted from now on, with the Token for its cookie; zero if
+	// TrustDevice was "".
+	Device TrustedDevice `json:"-"`
+
+	receipt *hidden[string]
+}
+
+// Receipt is the proof that the person approved the challenge's Action: good for 5
+// minutes from when the code was accepted, checked by package proof or by
+// [Service.Spend]. "" if the challenge was made for none, or the code was not accepted.
+// It does not print. Whoever has it can act in the person's place.
+func (v Verification) Receipt() string {
+	if v.receipt == nil {
+		return ""
+	}
+	return (*v.receipt)()
+}
+
+// Verify answers a challenge with the code that the person typed. Its error is
+// nil only if the code was right, was never accepted before, and that is durable.
+//
+// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
+// not the user's ([ErrNotFound]); another action ([proof.ErrMismatch]);
+// [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
+// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorUnverified], for an
+// enrolment without proof whose owner has since used a recovery code; [ErrFactorDisabled];
+// [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
+// Verification carries the challenge, and the same challenge can be tried again.
+// A wrong code is counted on the challenge and on the factor (for one that is not
+// confirmed, of TypeSMS on the number, and of TypeGenericOTP on the user). Any other error comes from the store, and
+// the outcome, if it was committed, counts.
+func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
+	if err := checkVerify(p); err != nil {
+		return Verification{}, err
+	}
+	load := func(ctx context.Context, now time.Time) (*verifying, error) { return s.loadVerifying(ctx, now, p) }
+	return transact(ctx, s, p.ChallengeID, load, s.decide)
+}
+
+// checkVerify checks the parameters of Verify that need no reading.
+func checkVerify(p VerifyParams) error {
+	if err := checkCaller(p.UserID); err != nil {
+		return err
+	}
+	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
+		return err
+	}
+	if !wellFormed(challengePrefix, p.ChallengeID) {
+		return errNotFound(kindChallenge, p.ChallengeID)
+	}
+	return checkText("name of the device", p.TrustDevice, optional)
+}
+
+// verifying is a challenge that is to be answered.
+type verifying struct {
+	held
+	in        VerifyParams
+	policy    Policy
+	challenge *challenge
+	request   *request // nil: without an idempotency key
+	repeated  bool     // the last request had this one's key
+	shared    *shared  // whose counter the factor's is
+	counter   counter  // where a wrong code counts: the shared one, or the device's lane
+	beside    beside   // the user's other factors, if this one is not confirmed yet
+	known     known    // the device that the call names
+	unproved  bool     // the factor was enrolled without a receipt, which is required by now
+}
+
+// loadVerifying reads a challenge whose factor the user may reach.
+func (s *Service) loadVerifying(ctx context.Context, now time.Time, p VerifyParams) (*verifying, error) {
+	d := &verifying{held: held{now: now}, in: p, policy: s.policy, challenge: new(challenge)}
+	ids := []string{p.ChallengeID}
+	if id, _, ok := parseDeviceToken(p.Device); ok {
+		ids = append(ids, id)
+	}
+	records, err := s.load(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	rec, ok := records.find(p.ChallengeID)
+	if !ok {
+		return nil, errNotFound(kindChallenge, p.ChallengeID)
+	}
+	if err := s.keys.opened(rec, kindChallenge, d.challenge); err != nil {
+		return nil, err
+	}
+	d.factor, err = s.openFactor(records, d.challenge.Parent, p.UserID)
+	if err == nil {
+		d.user, err = s.openUser(records, now, d.factor)
+	}
+	if errors.Is(err, ErrNotFound) {
+		err = errNotFound(kindChallenge, p.ChallengeID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if p.TrustDevice != "" && d.user == nil {
+		return nil, errParameter("A trusted device must have a user.")
+	}
+	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
+	d.repeated = d.request.sameKey(d.challenge.request, now, keepVerify)
+	d.unproved = s.proofs != ProofNever && !d.factor.proved
+	return d, s.loadAround(ctx, records, d)
+}
+
+// loadAround reads what an answer may change beside the challenge, its factor and their
+// user.
+func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) error {
+	f, u := d.factor, d.user
+	var err error
+	if d.known, err = s.openKnown(records, d.now, f.UserID, d.in.Device); err != nil {
+		return err
+	}
+	if d.in.TrustDevice != "" && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {
+		if d.known.oldest, err = s.readDevices(ctx, u.devices[0]); err != nil {
+			return err
+		}
+	}
+	n, err := s.loadCountingPhone(ctx, f)
+	if err != nil {
+		return err
+	}
+	d.shared = newShared(d.now, f, u, n, s.policy)
+	d.counter = d.chooseCounter()
+	d.beside, err = s.loadBeside(ctx, f, u)
+	return err
+}
+
+func (d *verifying) chooseCounter() counter {
+	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor, d.challenge)
+}
+
+// decide says what an answer comes to. It is the whole of Verify but for reading and
+// writing: nothing here blocks, and nothing it says is told before it is committed.
+func (s *Service) decide(d *verifying) (Verification, outcome) {
+	ch, f := d.challenge, d.factor
+	if d.answeredBefore() { // and the answer was lost
+		return Verification{
+			Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
+			receipt: s.receipt(ch, f),
+		}, outcome{}
+	}
+	if out := firstRefusal(verifyRefusals, d); out != nil {
+		return Verification{}, *out
+	}
+	if !f.verified && d.user != nil {
+		d.user.resumeUsedCodes(f, d.beside.replaced)
+	}
+	is, err := f.own.check(d.in.Code, ch, d.now, d.policy)
+	switch {
+	case err != nil:
+		return Verification{}, outcome{err: err}
+	case is == noCode:
+		left := d.policy.MaxAttempts - int(ch.failures)
+		return Verification{Challenge: ch.public()}, outcome{err: errInvalidCode(ch.ID, left, 0)}
+	}
+	ch.answered(d.request, d.now)
+	if is != right {
+		return d.failed(is)
+	}
+	return s.accepted(d)
+}
+
+// answeredBefore reports whether this same request was answered with success.
+func (d *verifying) answeredBefore() bool {
+	return d.challenge.Status == StatusVerified && d.challenge.action == d.in.Action &&
+		d.repeated && d.request.sameAsked(d.challenge.request)
+}
+
+// failed counts a wrong code: on the challenge, and where the factor's count.
+func (d *verifying) failed(is verdict) (Verification, outcome) {
+	ch, f := d.challenge, d.factor
+	out := outcome{save: []stored{ch, f}}
+	ch.failures++
+	count := d.counter.fail(d.now, &out)
+	f.setStatus(d.now)
+
+	left := d.policy.MaxAttempts - int(ch.failures)
+	disabled, wait := d.chooseCounter().shut(d.now) // for the next code, on this device
+	if disabled {
+		left, wait = 0, 0 // waiting does not help
+	} else if !d.now.Add(wait).Before(ch.ExpiresAt) {
+		left = 0
+	}
+	kinds := []string{EventFailed}
+	if is == replayed {
+		kinds = append(kinds, EventReplayed)
+	}
+	if count.disables {
+		kinds = append(kinds, EventDisabled)
+	}
+	for _, kind := range kinds {
+		e := f.eventOf(ch, kind)
+		e.Failures, e.RetryAfter, e.filling = int(count.inRow), wait, count.tell
+		out.events = append(out.events, e)
+	}
+	out.err = errInvalidCode(ch.ID, left, wait)
+	return Verification{Challenge: ch.public()}, out
+}
+
+// accepted is what a right code comes to.
+func (s *Service) accepted(d *verifying) (Verification, outcome) {
+	ch, f, now := d.challenge, d.factor, d.now
+	out := outcome{save: []stored{ch, f}}
+	told := Verification{Valid: true, FirstUse: !f.verified}
+	failures := int(d.counter.failures())
+	ch.Status, ch.code, ch.verified = StatusVerified, "", now
+	ch.request.firstUse = len(ch.request.key) > 0 && told.FirstUse
+	d.counter.succeed(now, &out)
+	f.success = now
+	f.confirm(now)
+	for _, kind := range d.kinds(told.FirstUse, failures) {
+		e := f.eventOf(ch, kind)
+		e.Failures = failures
+		out.events = append(out.events, e)
+	}
+	if n := d.shared.phone; n != nil {
+		n.sends.forgiven = ch.CreatedAt
+	}
+	if d.user != nil {
+		d.acceptedUser(&out, told.FirstUse)
+	}
+	if d.in.TrustDevice != "" {
+		device, err := out.trust(now, d.user, d.known, d.in.TrustDevice)
+		if err != nil {
+			return Verification{}, outcome{err: err}
+		}
+		d.user.touch(now)
+		out.put(d.user)
+		told.Device = device.public(true)
+		e := f.eventOf(ch, EventDeviceTrusted)
+		e.DeviceID = device.ID
+		out.events = append(out.events, e)
+	}
+	told.Challenge, told.Factor, told.receipt = ch.public(), f.public(), s.receipt(ch, f)
+	return told, out
+}
+
+// kinds are those of the events of a right code.
+func (d *verifying) kinds(firstUse bool, failures int) []string {
+	kinds := []string{EventVerified}
+	if firstUse {
+		kinds = append(kinds, EventFirstUse)
+	}
+	if d.factor.traits.backup {
+		kinds = append(kinds, EventRecovered)
+	}
+	if failures >= suspicious {
+		kinds = append(kinds, EventSuccessAfterFailures)
+	}
+	return kinds
+}
+
+// acceptedUser changes the user's record, if a right code has to: one that confirms the
+// factor ends others, and one that came by message ends the cool-down.
+func (d *verifying) acceptedUser(out *outcome, firstUse bool) {
+	u, f := d.user, d.factor
+	if !firstUse && !f.traits.messages {
+		return
+	}
+	if firstUse {
+		out.end(u, d.beside.ending()...)
+		u.confirmed(f)
+	}
+	if f.traits.messages {
+		u.sends.since = d.now
+		if firstUse {
+			u.sends.forgiven = d.challenge.CreatedAt
+		}
+	}
+	u.touch(d.now)
+	out.put(u)
+}
+
+// match compares the code with every candidate and returns the place of the last
+// one that is equal, -1 for none. It is the only place that compares codes, and
+// takes the same time whatever they are.
+func match(code string, candidates []string) int {
+	matched := -1
+	for i, c := range candidates {
+		equal := subtle.ConstantTimeCompare([]byte(c), []byte(code))
+		matched = subtle.ConstantTimeSelect(equal, i, matched)
+	}
+	return matched
+}
