@@ -124,15 +124,12 @@ func (m *MemoryStore) Save(ctx context.Context, changes ...Change) error {
 	}
 	grow := 0
 	for _, c := range changes {
-		old, ok := m.rows[c.Record.ID]
-		switch insert := c.Record.Version == 0; {
-		case insert && (ok || c.Delete), !insert && (!ok || old.version != c.Record.Version):
-			return fmt.Errorf("%w: record %s", ErrConflict, c.Record.ID)
-		case insert:
-			grow++
+		more, err := m.judge(c)
+		if err != nil {
+			return err
+		}
+		if grow += more; more > 0 {
 			m.dropLapsed(c.Record.CreatedAt, changes)
-		case c.Delete:
-			grow--
 		}
 	}
 	if limit := m.limit(); grow > 0 && len(m.rows)+grow > limit {
@@ -146,6 +143,22 @@ func (m *MemoryStore) Save(ctx context.Context, changes ...Change) error {
 		}
 	}
 	return nil
+}
+
+// judge holds a change against the row that is there, and says by how many rows it makes
+// the store grow.
+func (m *MemoryStore) judge(c Change) (grow int, err error) {
+	old, ok := m.rows[c.Record.ID]
+	insert := c.Record.Version == 0
+	switch {
+	case insert && (ok || c.Delete), !insert && (!ok || old.version != c.Record.Version):
+		return 0, fmt.Errorf("%w: record %s", ErrConflict, c.Record.ID)
+	case insert:
+		return 1, nil
+	case c.Delete:
+		return -1, nil
+	}
+	return 0, nil
 }
 
 // Purge implements [Store]. It gives way to others every few records.

@@ -132,33 +132,15 @@ func New(cfg Config) (*Service, error) {
 	if s.proofs != ProofIfVerified && s.proofs != ProofNever {
 		return nil, fmt.Errorf("%w: Config.RequireProof is %d; it is ProofIfVerified or ProofNever", ErrConfig, s.proofs)
 	}
-	if s.store == nil {
-		s.store = new(MemoryStore)
-	}
-	if _, inMemory := s.store.(*MemoryStore); inMemory {
-		if s.sms == nil {
-			s.sms = new(Outbox)
-		}
-		if s.keys == nil {
-			ring, err := ParseKeyring(NewKey())
-			if err != nil {
-				return nil, err
-			}
-			s.keys = ring
-		}
+	if err := s.inMemory(); err != nil {
+		return nil, err
 	}
 	if s.keys == nil || s.keys.keys == nil {
-		return nil, fmt.Errorf("%w: Config.Keys is required beside a Store of your own: read them with mfa.ParseKeyring from where your other secrets are; mfa.NewKey or `openssl rand -base64 32` makes one", ErrConfig)
+		return nil, fmt.Errorf("%w: Config.Keys is required beside a Store of your own: "+
+			"read them with mfa.ParseKeyring from where your other secrets are; "+
+			"mfa.NewKey or `openssl rand -base64 32` makes one", ErrConfig)
 	}
-	regions := cfg.Regions
-	if _, isOutbox := s.sms.(*Outbox); len(regions) == 0 && (isOutbox || s.sms == nil) {
-		regions = AllRegions()
-	}
-	if len(regions) == 0 {
-		return nil, fmt.Errorf(`%w: Config.Regions is required beside an SMSSender of your own: list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
-	}
-	var err error
-	if s.phones, err = newPhoneRules(regions, cfg.UncheckedRegions, cfg.DefaultRegion); err != nil {
+	if err := s.setRegions(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Store == nil {
@@ -166,6 +148,40 @@ func New(cfg Config) (*Service, error) {
 			map[bool]string{true: "; text messages go to an Outbox", false: ""}[cfg.SMS == nil])
 	}
 	return s, nil
+}
+
+// inMemory sets the defaults of a service that keeps nothing.
+func (s *Service) inMemory() error {
+	if s.store == nil {
+		s.store = new(MemoryStore)
+	}
+	if _, ok := s.store.(*MemoryStore); !ok {
+		return nil
+	}
+	if s.sms == nil {
+		s.sms = new(Outbox)
+	}
+	if s.keys != nil {
+		return nil
+	}
+	ring, err := ParseKeyring(NewKey())
+	s.keys = ring
+	return err
+}
+
+// setRegions sets which phone numbers are taken. An Outbox sends nothing, and so takes
+// all.
+func (s *Service) setRegions(cfg Config) (err error) {
+	regions := cfg.Regions
+	if _, isOutbox := s.sms.(*Outbox); len(regions) == 0 && (isOutbox || s.sms == nil) {
+		regions = AllRegions()
+	}
+	if len(regions) == 0 {
+		return fmt.Errorf("%w: Config.Regions is required beside an SMSSender of your own: "+
+			`list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
+	}
+	s.phones, err = newPhoneRules(regions, cfg.UncheckedRegions, cfg.DefaultRegion)
+	return err
 }
 
 // Purge deletes what lapsed more than 24 hours ago: challenges, enrolments that

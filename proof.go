@@ -143,7 +143,7 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 	return &signed
 }
 
-// unproved says whether the factor was enrolled without a proof, where one is required
+// unproved reports whether the factor was enrolled without a proof, where one is required
 // from the moment that its owner has a verified factor.
 func (s *Service) unproved(f *factor) bool { return s.proofs != ProofNever && !f.proved }
 

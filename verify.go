@@ -160,7 +160,7 @@ func (s *Service) loadVerifying(ctx context.Context, now time.Time, p VerifyPara
 	}
 	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
 	d.repeated = d.request.sameKey(d.challenge.request, now, keepVerify)
-	d.unproved = s.proofs != ProofNever && !d.factor.proved
+	d.unproved = s.unproved(d.factor)
 	return d, s.loadAround(ctx, records, d)
 }
 

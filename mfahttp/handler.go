@@ -416,38 +416,64 @@ func label(userID string) string {
 // userFactors lists what a user can be challenged by, newest first unless asked
 // otherwise. A disabled factor is one of them: it is no reason to ask for none.
 func (h *handler) userFactors(q *request) (int, any, error) {
-	limit, order, types := 10, "desc", vendorTypes
-	for name, values := range q.query {
-		var err error
-		switch name {
-		case "before", "after":
-		case "limit":
-			limit, err = strconv.Atoi(values[0])
-		case "order":
-			order = values[0]
-		case "types":
-			if len(values) != 1 || values[0] != "all" {
-				return 0, nil, invalid("types must be all, or left out.")
-			}
-			types = append(slices.Clone(types), mfa.TypeRecoveryCodes)
-		default:
-			return 0, nil, invalid("A query parameter is unknown: before, after, limit, order and types are known.")
-		}
-		if err != nil || len(values) != 1 || limit < 1 || limit > 100 || !slices.Contains([]string{"normal", "asc", "desc"}, order) {
-			return 0, nil, invalid("limit must be from 1 to 100, and order normal, asc or desc.")
-		}
+	wanted, err := parseListing(q.query)
+	if err != nil {
+		return 0, nil, err
 	}
 	factors, err := h.svc.Factors(q.ctx, q.id)
 	if err != nil {
 		return 0, nil, err
 	}
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool {
-		return f.Status == mfa.StatusUnverified || !slices.Contains(types, f.Type)
+		return f.Status == mfa.StatusUnverified || !slices.Contains(wanted.types, f.Type)
 	})
-	if order == "desc" {
+	if wanted.descending {
 		slices.Reverse(factors)
 	}
-	return http.StatusOK, page(factors, q.query.Get("before"), q.query.Get("after"), limit, order == "desc"), nil
+	return http.StatusOK, page(factors, q.query.Get("before"), q.query.Get("after"), wanted.limit, wanted.descending), nil
+}
+
+// A listing is what a list is asked for by, its cursors aside.
+type listing struct {
+	limit      int
+	descending bool
+	types      []string
+}
+
+func parseListing(query url.Values) (listing, error) {
+	wanted := listing{limit: 10, descending: true, types: vendorTypes}
+	for name, values := range query {
+		if err := wanted.set(name, values); err != nil {
+			return wanted, err
+		}
+	}
+	return wanted, nil
+}
+
+// set takes one parameter.
+func (l *listing) set(name string, values []string) error {
+	ok := len(values) == 1
+	switch name {
+	case "before", "after":
+	case "limit":
+		var err error
+		l.limit, err = strconv.Atoi(values[0])
+		ok = ok && err == nil && l.limit >= 1 && l.limit <= 100
+	case "order":
+		l.descending = values[0] == "desc"
+		ok = ok && slices.Contains([]string{"normal", "asc", "desc"}, values[0])
+	case "types":
+		if !ok || values[0] != "all" {
+			return invalid("types must be all, or left out.")
+		}
+		l.types = append(slices.Clone(l.types), mfa.TypeRecoveryCodes)
+	default:
+		return invalid("A query parameter is unknown: before, after, limit, order and types are known.")
+	}
+	if !ok {
+		return invalid("limit must be from 1 to 100, and order normal, asc or desc.")
+	}
+	return nil
 }
 
 // page cuts a list that lies in order. A cursor is an id, which need not be there any more.
