@@ -100,11 +100,20 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 
 // Challenge asks a factor for a code; for an SMS factor a code is sent.
 //
-// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there
-// or not the user's ([ErrNotFound]); [ErrFactorUnverified]; [ErrIdempotencyKey];
-// [ErrFactorDisabled]; [ErrThrottled] with RetryAfter, while the factor waits after wrong codes or the
-// number or the user had their share of messages. Nothing is stored, sent or
-// charged then.
+// It refuses, in this order:
+//   - malformed parameters: [ErrInvalidParameter];
+//   - a factor that is not there, not the user's, or was not confirmed in time:
+//     [ErrNotFound];
+//   - an Action for a factor without an owner: [ErrInvalidParameter];
+//   - a factor of TypeSMS without Config.SMS: [ErrNoSMSSender];
+//   - one whose number Config.Regions leaves out by now: [ErrPhoneNumberNotAllowed];
+//   - one that is not confirmed, beside one that is: [ErrFactorUnverified];
+//   - an IdempotencyKey of another request: [ErrIdempotencyKey];
+//   - a disabled factor: [ErrFactorDisabled];
+//   - a factor that waits after wrong codes, or whose number or user had their share of
+//     messages: [ErrThrottled] with RetryAfter.
+//
+// Nothing is stored, sent or charged then.
 //
 // Messages are limited per number and per user, over all factors: 60 seconds between
 // two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day. To a
@@ -176,6 +185,8 @@ type challenging struct {
 	counter   counter    // of wrong codes
 	phone     *phone     // that the message goes to; nil: the factor's type has no messages
 	users     []string   // what stands for the user in the record of the number
+	sender    bool       // there is one for messages
+	allowed   bool       // messages to this number are
 	device    *device    // nil: the call names none that counts
 	request   *request   // nil: without an idempotency key
 	asked     request    // what earlier was asked for
@@ -196,9 +207,7 @@ func (s *Service) loadChallenging(ctx context.Context, now time.Time, p Challeng
 		return nil, err
 	}
 	if d.factor.traits.messages {
-		if err := s.checkLine(d.factor); err != nil {
-			return nil, err
-		}
+		d.sender, d.allowed = s.sms != nil, s.phones.allowed(d.factor.number())
 		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
 			return nil, err
 		}

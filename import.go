@@ -118,12 +118,12 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 func decideImport(d *enrolling, p ImportParams) (Factor, outcome) {
 	known, next := p.nextStep(d.now)
 	if same := d.sameApp(d.factor); same != nil {
-		if a := same.own.(*app); !known || !a.use(next) {
+		if !known || !same.use(next) {
 			return same.public(), outcome{}
 		}
 		return same.public(), outcome{save: []stored{same}}
 	}
-	d.factor.own.(*app).use(next)
+	d.factor.use(next)
 	d.user.resumeUsedCodes(d.factor, nil)
 	told, out := decideEnroll(d)
 	if out.err == nil {

@@ -26,6 +26,8 @@ func refused(err error, events ...Event) *outcome { return &outcome{err: err, ev
 var challengeRefusals = []refusal[*challenging]{
 	{"lapsed", ErrNotFound, (*challenging).lapsed},
 	{"ownerless", ErrInvalidParameter, (*challenging).ownerless},
+	{"noSender", ErrNoSMSSender, (*challenging).noSender},
+	{"notAllowed", ErrPhoneNumberNotAllowed, (*challenging).notAllowed},
 	{"unconfirmed", ErrFactorUnverified, (*challenging).unconfirmed},
 	{"reusedKey", ErrIdempotencyKey, (*challenging).reusedKey},
 	{"disabled", ErrFactorDisabled, (*challenging).disabled},
@@ -56,6 +58,22 @@ func (d *challenging) lapsed() *outcome {
 func (d *challenging) ownerless() *outcome {
 	if d.in.Action != (proof.Action{}) && d.user == nil {
 		return refused(errParameter("An action is approved by a factor with an owner."))
+	}
+	return nil
+}
+
+// noSender: the service was made without one since the factor was enrolled.
+func (d *challenging) noSender() *outcome {
+	if d.phone != nil && !d.sender {
+		return refused(errNoSMSSender())
+	}
+	return nil
+}
+
+// notAllowed: the service was made for other regions since the factor was enrolled.
+func (d *challenging) notAllowed() *outcome {
+	if d.phone != nil && !d.allowed {
+		return refused(errPhoneNumberNotAllowed(""))
 	}
 	return nil
 }

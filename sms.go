@@ -115,17 +115,6 @@ func (*line) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict
 	return ch.checkCode(answer), nil
 }
 
-// checkLine refuses a factor whose messages may not be sent any more.
-func (s *Service) checkLine(f *factor) error {
-	if s.sms == nil {
-		return errNoSMSSender()
-	}
-	if !s.phones.allowed(f.number()) {
-		return errPhoneNumberNotAllowed("")
-	}
-	return nil
-}
-
 // number is where the factor's messages go, "" if it has none.
 func (f *factor) number() string {
 	if l, ok := f.own.(*line); ok {

@@ -153,6 +153,17 @@ func (u *user) keepUsedCodes(f *factor) {
 	u.gone = u.gone[max(0, len(u.gone)-maxGoneApps):]
 }
 
+// use marks the codes of an app's steps before this one as used. It reports whether that
+// changed anything.
+func (f *factor) use(nextStep int64) bool {
+	a, ok := f.own.(*app)
+	if !ok || nextStep <= a.nextStep {
+		return false
+	}
+	a.nextStep = nextStep
+	return true
+}
+
 // resumeUsedCodes marks the codes of an app as used that were used when the user had it
 // before, or have it as the factor that this one replaces.
 func (u *user) resumeUsedCodes(f, replaced *factor) {
@@ -160,20 +171,10 @@ func (u *user) resumeUsedCodes(f, replaced *factor) {
 	if !ok {
 		return
 	}
-	a.use(u.nextStep(a.secret))
+	f.use(u.nextStep(a.secret))
 	if replaced != nil && sameApp(f, replaced) {
-		a.use(replaced.own.(*app).nextStep)
+		f.use(replaced.own.(*app).nextStep)
 	}
-}
-
-// use marks the codes of the steps before this one as used. It reports whether that
-// changed anything.
-func (a *app) use(nextStep int64) bool {
-	if nextStep <= a.nextStep {
-		return false
-	}
-	a.nextStep = nextStep
-	return true
 }
 
 // nextStep is the oldest step of a secret whose code can be accepted, as far as the

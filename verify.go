@@ -80,16 +80,25 @@ func (v Verification) Receipt() string {
 // Verify answers a challenge with the code that the person typed. Its error is
 // nil only if the code was right, was never accepted before, and that is durable.
 //
-// The order of refusal: malformed parameters ([ErrInvalidParameter]); not there or
-// not the user's ([ErrNotFound]); another action ([proof.ErrMismatch]);
-// [ErrIdempotencyKey]; [ErrChallengePreviouslyVerified];
-// [ErrChallengeExpired]; [ErrTooManyAttempts]; [ErrFactorUnverified], for an
-// enrolment without proof whose owner has since used a recovery code; [ErrFactorDisabled];
-// [ErrThrottled] with RetryAfter; a wrong code ([ErrInvalidCode]), with which the
-// Verification carries the challenge, and the same challenge can be tried again.
-// A wrong code is counted on the challenge and on the factor (for one that is not
-// confirmed, of TypeSMS on the number, and of TypeGenericOTP on the user). Any other error comes from the store, and
-// the outcome, if it was committed, counts.
+// It refuses, in this order:
+//   - malformed parameters: [ErrInvalidParameter];
+//   - a challenge that is not there or not the user's, or whose factor was not confirmed
+//     in time: [ErrNotFound];
+//   - another Action than the challenge's: [proof.ErrMismatch];
+//   - an IdempotencyKey that was used with another code: [ErrIdempotencyKey];
+//   - a challenge that was verified: [ErrChallengePreviouslyVerified];
+//   - one that is older than its lifetime: [ErrChallengeExpired];
+//   - one that had its share of wrong codes: [ErrTooManyAttempts];
+//   - an enrolment without a receipt whose owner has since used a recovery code, and an
+//     Action by one beside a confirmed factor: [ErrFactorUnverified];
+//   - a disabled factor: [ErrFactorDisabled];
+//   - a factor that waits after wrong codes: [ErrThrottled] with RetryAfter.
+//
+// Nothing is compared or counted then. A wrong code is [ErrInvalidCode]: the Verification
+// carries the challenge, which can be tried again. It is counted on the challenge and on
+// the factor (for one that is not confirmed, of TypeSMS on the number, and of
+// TypeGenericOTP on the user). Any other error comes from the store, and the outcome, if
+// it was committed, counts.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	if err := checkVerify(p); err != nil {
 		return Verification{}, err
