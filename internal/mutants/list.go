@@ -266,7 +266,10 @@ var mutants = []mutant{
 	{"codes of five digits", "sms.go", "rand.Int(rand.Reader, big.NewInt(codeSpace))", "rand.Int(rand.Reader, big.NewInt(codeSpace/10))"},
 
 	// Sealing.
-	{"reuse a nonce", "keyring.go", "if _, err := rand.Read(nonce); err != nil {", "if _, err := rand.Read(nil); err != nil {"},
+	{"reuse a nonce", "internal/xaes/xaes.go", "rand.Read(rest)", "rand.Read(rest[:0])"},
+	{"one first half for ever", "internal/xaes/xaes.go", "d == nil || d.nonces.Add(1) >= noncesPerHalf", "d == nil"},
+	{"one derived key for all nonces", "internal/xaes/xaes.go", "d != nil && d.half == half", "d != nil"},
+	{"take a short key", "internal/xaes/xaes.go", "if len(key) != KeySize {", "if false {"},
 	{"do not bind the version", "keyring.go", "ad = binary.AppendVarint(ad, version)", "_ = version"},
 	{"do not bind the row", "keyring.go", "[...]string{rec.Kind, rec.ID, rec.Parent, rec.UserID}", "[...]string{rec.Kind}"},
 	{"believe the column Status", "record.go", "case sealed.Status != rec.Status:", "case false:"},
