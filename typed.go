@@ -4,6 +4,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/authfactor/mfa/internal/otpauth"
 )
 
 // This file decides what is forgiven of what people type and paste: codes, phone
@@ -154,7 +156,7 @@ func checkText(what, text string, rule textRule) error {
 		return errParameter("The %s must have at most %d characters.", what, maxText)
 	case !utf8.ValidString(text):
 		return errParameter("The %s must be valid UTF-8.", what)
-	case strings.TrimSpace(text) == "", rule == ofIssuer && strings.TrimSpace(withoutColon(text)) == "":
+	case strings.TrimSpace(text) == "", rule == ofIssuer && strings.TrimSpace(otpauth.LabelIssuer(text)) == "":
 		return errParameter("The %s must not be empty.", what)
 	case !shownAsWritten(text):
 		return errParameter("The %s must not have control or format characters.", what)
@@ -163,10 +165,6 @@ func checkText(what, text string, rule textRule) error {
 	}
 	return nil
 }
-
-// withoutColon is an issuer as the label of a key URI has it, where a ':' divides issuer
-// and account.
-func withoutColon(issuer string) string { return strings.ReplaceAll(issuer, ":", "") }
 
 // canonicalTemplate returns the template to use: with the line breaks that text
 // messages have, and none at its ends, so that its last line is one.
