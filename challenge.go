@@ -253,7 +253,7 @@ func (s *Service) loadChallengeable(ctx context.Context, p ChallengeParams) (*vi
 		if s.sms == nil {
 			return nil, errNoSMSSender()
 		}
-		if !s.phones.allowed(v.factor.phone) {
+		if !s.phones.Allowed(v.factor.phone) {
 			return nil, errPhoneNumberNotAllowed("")
 		}
 	}

@@ -353,7 +353,7 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, error) {
 		if s.sms == nil {
 			return nil, errNoSMSSender()
 		}
-		phone, err := s.phones.normalize(p.SMS.PhoneNumber)
+		phone, err := s.normalizeNumber(p.SMS.PhoneNumber)
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,8 @@ import (
 	"log/slog"
 	"math/big"
 	"time"
+
+	"github.com/authfactor/mfa/internal/phone"
 )
 
 // A Service enrolls, challenges and verifies factors. Make one with [New] and
@@ -40,7 +42,7 @@ type Service struct {
 	store   Store
 	sms     SMSSender // nil: SMS factors are refused
 	keys    *Keyring
-	phones  phoneRules
+	phones  phone.Rules
 	policy  Policy
 	clock   func() time.Time
 	log     *slog.Logger
@@ -162,8 +164,11 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf(`%w: Config.Regions is required beside an SMSSender of your own: list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
 	}
 	var err error
-	if s.phones, err = newPhoneRules(regions, cfg.UncheckedRegions, cfg.DefaultRegion); err != nil {
-		return nil, err
+	s.phones, err = phone.New(phone.Config{
+		Regions: regions, UncheckedRegions: cfg.UncheckedRegions, DefaultRegion: cfg.DefaultRegion,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if cfg.Store == nil {
 		s.log.Warn("mfa: no Config.Store: factors are kept in memory, under a key that is thrown away at exit" +

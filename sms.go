@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/authfactor/mfa/internal/phone"
 )
 
 // An SMSSender sends text messages.
@@ -124,6 +127,28 @@ func messageParts(text string) int {
 		return 1
 	}
 	return parts
+}
+
+// AllRegions returns every region that has phone numbers, for [Config.Regions].
+// Numbers of some regions cost a hundred times those of others, and fraudsters
+// know which: prefer a list of those that your users live in.
+func AllRegions() []string { return phone.Regions() }
+
+// normalizeNumber returns the number in E.164, computed once: the store, the budgets
+// and the sender all get this one.
+func (s *Service) normalizeNumber(typed string) (string, error) {
+	text, ok := canonicalNumber(typed)
+	if !ok {
+		return "", errInvalidPhoneNumber()
+	}
+	e164, err := s.phones.Normalize(text)
+	if notAllowed, ok := errors.AsType[*phone.NotAllowedError](err); ok {
+		return "", errPhoneNumberNotAllowed(notAllowed.Missing)
+	}
+	if err != nil {
+		return "", errInvalidPhoneNumber()
+	}
+	return e164, nil
 }
 
 // loadNumber sets the view's number, fresh if it was never used. A keyring with
