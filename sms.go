@@ -93,42 +93,6 @@ func messageID(challengeID string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// The characters of GSM 03.38: those of the basic table take one septet, those of
-// the extension table two.
-const (
-	gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
-		"¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-	gsmExtension = "^{}\\[~]|€"
-)
-
-// messageParts is how many messages a text takes: 160 septets or 70 UTF-16 units
-// in one, 153 or 67 in each of several, and no character is split.
-func messageParts(text string) int {
-	gsm := true
-	for _, r := range text {
-		gsm = gsm && (strings.ContainsRune(gsmBasic, r) || strings.ContainsRune(gsmExtension, r))
-	}
-	single, part := 70, 67
-	if gsm {
-		single, part = 160, 153
-	}
-	total, parts, used := 0, 1, 0
-	for _, r := range text {
-		size := 1
-		if gsm && strings.ContainsRune(gsmExtension, r) || !gsm && r > 0xffff {
-			size = 2
-		}
-		total += size
-		if used += size; used > part {
-			parts, used = parts+1, size
-		}
-	}
-	if total <= single {
-		return 1
-	}
-	return parts
-}
-
 // AllRegions returns every region that has phone numbers, for [Config.Regions].
 // Numbers of some regions cost a hundred times those of others, and fraudsters
 // know which: prefer a list of those that your users live in.

@@ -5,6 +5,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/authfactor/mfa/internal/gsm7"
 	"github.com/authfactor/mfa/internal/otpauth"
 )
 
@@ -186,7 +187,7 @@ func canonicalTemplate(template string) (string, error) {
 		return "", errParameter("The SMS template must have %[1]s once, once more only in a last line such as '@example.com #%[1]s', and no other '{{'.", placeholder)
 	case !shownAsWritten(strings.ReplaceAll(template, "\n", " ")):
 		return "", errParameter("The SMS template must not have control or format characters.")
-	case messageParts(render(template, "000000")) > maxMessageParts:
+	case gsm7.Parts(render(template, "000000")) > maxMessageParts:
 		return "", errParameter("The SMS template must fit %d messages.", maxMessageParts)
 	}
 	return template, nil

@@ -264,6 +264,9 @@ var mutants = []mutant{
 	{"a message is free for ever", "policy.go", "s.times, s.forgiven = append(s.times, now), time.Time{}", "s.times = append(s.times, now)"},
 	{"a message to any region", "internal/phone/phone.go", "return r.regions[phonenumbers.GetRegionCodeForNumber(number)]", "return true"},
 	{"codes of five digits", "sms.go", "rand.Int(rand.Reader, big.NewInt(codeSpace))", "rand.Int(rand.Reader, big.NewInt(codeSpace/10))"},
+	{"parts: all characters take one", "internal/gsm7/gsm7.go", "\t\t\tsize = 2", "\t\t\tsize = 1"},
+	{"parts: split a character", "internal/gsm7/gsm7.go", "parts, used = parts+1, size", "parts, used = parts+1, used-part"},
+	{"parts: all is GSM", "internal/gsm7/gsm7.go", "gsm = gsm && (", "gsm = gsm || ("},
 
 	// Sealing.
 	{"reuse a nonce", "internal/xaes/xaes.go", "rand.Read(rest)", "rand.Read(rest[:0])"},
