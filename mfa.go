@@ -34,6 +34,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/phone"
+	"github.com/authfactor/mfa/internal/qr"
 )
 
 // A Service enrolls, challenges and verifies factors. Make one with [New] and
@@ -48,7 +49,7 @@ type Service struct {
 	log     *slog.Logger
 	onEvent func(context.Context, Event)
 	proofs  ProofRule
-	qr      qrDrawer
+	qr      qr.Drawer
 }
 
 // Config says what a [Service] works with. The zero value runs in memory.

@@ -38,7 +38,6 @@ const (
 	voidTimeout       = 2 * time.Second
 	maxText           = 64  // characters of an issuer, user or name
 	maxUserID         = 255 // bytes
-	maxSturdyURI      = 512 // bytes in a QR code that can lose 15 %
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes

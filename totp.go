@@ -43,8 +43,8 @@ func (s *Service) totpEnrollment(f *factor) (*TOTPEnrollment, error) {
 	shown := totpSecrets{secret: otpauth.WriteSecret(f.secret)}
 	shown.uri = otpauth.Write(otpauth.Key{Issuer: f.issuer, Account: f.account, Secret: shown.secret})
 	var err error
-	if shown.qrCode, err = s.qr.draw(shown.uri); err != nil {
-		return nil, err
+	if shown.qrCode, err = s.qr.Draw(shown.uri); err != nil {
+		return nil, errors.New("mfa: the otpauth URI does not fit a QR code")
 	}
 	return &TOTPEnrollment{shown: hide(shown)}, nil
 }

@@ -268,6 +268,11 @@ var mutants = []mutant{
 	{"parts: split a character", "internal/gsm7/gsm7.go", "parts, used = parts+1, size", "parts, used = parts+1, used-part"},
 	{"parts: all is GSM", "internal/gsm7/gsm7.go", "gsm = gsm && (", "gsm = gsm || ("},
 
+	// The QR code.
+	{"qr: quote the text", "internal/qr/qr.go", "errors.New(\"qr: the text does not fit a QR code\")", "errors.Join(err)"},
+	{"qr: no quiet zone", "internal/qr/qr.go", "quietZone  = 4", "quietZone  = 0"},
+	{"qr: small modules for a long text", "internal/qr/qr.go", "level = qr.L", "level = qr.M"},
+
 	// Sealing.
 	{"reuse a nonce", "internal/xaes/xaes.go", "rand.Read(rest)", "rand.Read(rest[:0])"},
 	{"one first half for ever", "internal/xaes/xaes.go", "d == nil || d.nonces.Add(1) >= noncesPerHalf", "d == nil"},

@@ -28,7 +28,7 @@ import (
 // packages are those that mutants change, and whose tests count.
 var packages = []string{
 	".", "./mfatest", "./proof/...",
-	"./internal/gsm7", "./internal/otpauth", "./internal/phone", "./internal/xaes",
+	"./internal/gsm7", "./internal/otpauth", "./internal/phone", "./internal/qr", "./internal/xaes",
 }
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
