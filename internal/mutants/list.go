@@ -269,7 +269,6 @@ var mutants = []mutant{
 	{"parts: all is GSM", "internal/gsm7/gsm7.go", "gsm = gsm && (", "gsm = gsm || ("},
 
 	// The QR code.
-	{"qr: quote the text", "internal/qr/qr.go", "errors.New(\"qr: the text does not fit a QR code\")", "errors.Join(err)"},
 	{"qr: no quiet zone", "internal/qr/qr.go", "quietZone  = 4", "quietZone  = 0"},
 	{"qr: small modules for a long text", "internal/qr/qr.go", "level = qr.L", "level = qr.M"},
 

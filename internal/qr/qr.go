@@ -32,7 +32,7 @@ func (d *Drawer) Draw(text string) (string, error) {
 	}
 	code, err := qr.Encode(text, level, qr.Unicode)
 	if err != nil {
-		return "", errors.New("qr: the text does not fit a QR code") // the encoder's own quotes it
+		return "", errors.New("qr: the text does not fit a QR code") // some of the encoder's quote it
 	}
 	n := code.Bounds().Dx()
 	size := (n + 2*quietZone) * moduleSize
