@@ -183,7 +183,7 @@ type challenging struct {
 	confirm   bool       // the challenge may confirm the factor
 	challenge *challenge // the new one
 	counter   counter    // of wrong codes
-	phone     *phone     // that the message goes to; nil: the factor's type has no messages
+	phone     *budget  // that the message goes to; nil: the factor's type has no messages
 	users     []string   // what stands for the user in the record of the number
 	sender    bool       // there is one for messages
 	allowed   bool       // messages to this number are
@@ -207,7 +207,7 @@ func (s *Service) loadChallenging(ctx context.Context, now time.Time, p Challeng
 		return nil, err
 	}
 	if d.factor.traits.messages {
-		d.sender, d.allowed = s.sms != nil, s.phones.allowed(d.factor.number())
+		d.sender, d.allowed = s.sms != nil, s.phones.Allowed(d.factor.number())
 		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
 			return nil, err
 		}

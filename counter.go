@@ -29,14 +29,14 @@ type failure struct {
 // not confirmed and its enrolment could be repeated, its number's or its user's.
 type shared struct {
 	guesses *guesses
-	limit   int    // wrong codes in a row that disable, 0 for none
-	phone   *phone // whose counter it is; nil: not a number's
-	user    *user  // whose counter it is; nil: not a user's
+	limit   int       // wrong codes in a row that disable, 0 for none
+	phone   *budget // whose counter it is; nil: not a number's
+	user    *user     // whose counter it is; nil: not a user's
 }
 
 // newShared chooses whose counter is the factor's. p is the budget of its number, nil
 // unless that was read.
-func newShared(now time.Time, f *factor, u *user, p *phone, policy Policy) *shared {
+func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *shared {
 	c := &shared{guesses: &f.guesses, limit: policy.MaxFailures}
 	if f.traits.unguessable {
 		c.limit = 0

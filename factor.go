@@ -577,7 +577,7 @@ func (s *Service) openFactor(records loaded, id, userID string) (*factor, error)
 
 // loadCountingPhone reads the budget of the factor's number, nil unless wrong codes
 // count there.
-func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*phone, error) {
+func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*budget, error) {
 	if !f.countsOnNumber() {
 		return nil, nil //nolint:nilnil // it means that they count elsewhere, and nothing else
 	}

@@ -1,11 +1,11 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
-	"net/url"
-	"slices"
-	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/internal/otpauth"
 )
 
 // ImportParams is an authenticator app as another system knows it. It is a plain
@@ -89,8 +89,7 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 		return nil, errParameter("LastStep is in the future: it counts steps of %d seconds since 1970.", period)
 	}
 	params := TOTPParams{Issuer: p.Issuer, User: p.User, Secret: p.Secret}
-	const scheme = "otpauth:" // no base32 has a ':'
-	if len(p.Secret) >= len(scheme) && strings.EqualFold(p.Secret[:len(scheme)], scheme) {
+	if otpauth.IsURI(p.Secret) {
 		if err := params.readKeyURI(p.Secret); err != nil {
 			return nil, err
 		}
@@ -148,60 +147,16 @@ func (p ImportParams) nextStep(now time.Time) (known bool, next int64) {
 }
 
 // readKeyURI sets the secret, and the issuer and user where they are not set, from an
-// otpauth URI. No error quotes it: any part may be the secret, in the wrong place.
+// otpauth URI.
 func (app *TOTPParams) readKeyURI(text string) error {
-	const instead = " The secret alone can be imported, with Issuer and User."
-	if len(text) > maxImportURI {
-		return errTOTPSecret("The otpauth URI is too long." + instead)
-	}
-	uri, err := url.Parse(text)
-	if err != nil || uri.User != nil || uri.Fragment != "" {
-		return errTOTPSecret("The otpauth URI is malformed." + instead)
-	}
-	if !strings.EqualFold(uri.Host, "totp") {
-		return errTOTPSecret("The otpauth URI is not of type totp.")
-	}
-	query, err := url.ParseQuery(uri.RawQuery) // takes a '+' for a blank
-	if err != nil {
-		return errTOTPSecret("The otpauth URI is malformed." + instead)
-	}
-	for name, values := range query {
-		if len(values) > 1 {
-			return errTOTPSecret("The otpauth URI has a parameter twice.")
-		}
-		if !slices.Contains([]string{"secret", "issuer", "algorithm", "digits", "period", "image"}, name) {
-			return errTOTPSecret("The otpauth URI has a parameter that may change the codes: all but secret, issuer, algorithm, digits, period and image." + instead)
-		}
-	}
-	algorithms := []string{"sha1", "sha-1", "hmacsha1"}
+	key, err := otpauth.Parse(text)
 	switch {
-	case query.Has("algorithm") && !slices.Contains(algorithms, strings.ToLower(query.Get("algorithm"))),
-		query.Has("digits") && query.Get("digits") != "6",
-		query.Has("period") && query.Get("period") != "30":
-		return errTOTPSecret("The otpauth URI is for other codes than those of SHA-1, 6 digits and 30 seconds.")
+	case err != nil:
+		return errOTPAuth(err)
+	case app.Issuer == "" && key.TwoIssuers:
+		return errParameter("The otpauth URI names two issuers: ImportParams.Issuer says which is meant.")
 	}
-	app.Secret = query.Get("secret")
-
-	label, named := strings.TrimPrefix(uri.Path, "/"), query.Get("issuer")
-	issuer, user, found := strings.Cut(label, ":")
-	if rest, ok := strings.CutPrefix(label, named+":"); ok && named != "" {
-		issuer, user = named, rest // an issuer may have a ':'
-	} else if !found {
-		issuer, user = "", label
-	}
-	if app.User == "" {
-		app.User = strings.TrimLeft(user, " ")
-	}
-	if app.Issuer == "" {
-		app.Issuer = issuer
-		if named != "" {
-			// Some wrote '+' for a blank in the label as well, and Enroll leaves a ':' out of it.
-			same := []string{"", named, withoutColon(named)}
-			if !slices.Contains(same, issuer) && strings.ReplaceAll(issuer, "+", " ") != named {
-				return errParameter("The otpauth URI names two issuers: ImportParams.Issuer says which is meant.")
-			}
-			app.Issuer = named
-		}
-	}
+	app.Issuer, app.User = cmp.Or(app.Issuer, key.Issuer), cmp.Or(app.User, key.Account)
+	app.Secret = key.Secret
 	return nil
 }

@@ -197,6 +197,18 @@ func TestImportRefused(t *testing.T) {
 	}
 }
 
+// TestImportWithoutURI: a refusal says that the secret alone would do where only the URI is
+// at fault, and not where the app makes other codes.
+func TestImportWithoutURI(t *testing.T) {
+	r := newRig(t)
+	for query, want := range map[string]bool{"&encoder=none": true, "&digits=8": false} {
+		_, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret + query})
+		if got := strings.HasSuffix(refusal(t, err).Message, " The secret alone can be imported, with Issuer and User."); got != want {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+}
+
 // TestImportUsedCodes: a code that the other system accepted, or may have, is not
 // accepted here. After the import the first code that is, counted from the step of the
 // import, depends on what the other system knows.

@@ -2,36 +2,27 @@ package mfa
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
 	"io"
 	"strings"
-	"sync/atomic"
+
+	"github.com/authfactor/mfa/internal/xaes"
 )
 
 const (
-	keySize   = 32 // AES-256
-	maxKeys   = 8  // a number has a record for each, and a Save takes 16
-	keyIDSize = 8  // the start of the key's SHA-256
-	nonceSize = 24 // XAES-256-GCM
-	halfNonce = 12 // of which the first half derives a key
+	keySize   = xaes.KeySize
+	maxKeys   = 8 // a number has a record for each, and a Save takes 16
+	keyIDSize = 8 // the start of the key's SHA-256
 
-	// A half derives the same key for this many seals. The other half is random each
-	// time; that two of so many are the same has a chance of 2^-65.
-	sealsPerHalf = 1 << 16
-	tagSize      = 16
-
-	sealHeader = keyIDSize + nonceSize // in front of every ciphertext
+	sealHeader = keyIDSize + xaes.NonceSize // in front of every ciphertext
 )
 
 // A Keyring seals what the service stores. Its first key seals, every key opens,
@@ -106,24 +97,19 @@ func find(keys []*key, id []byte) *key {
 // record will have in the store.
 func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
 	k := r.keys()[0]
-	d, err := k.sealing()
-	if err != nil {
-		return nil, err
-	}
 	header := plain[:sealHeader]
 	copy(header, k.id[:])
-	copy(header[keyIDSize:], d.half[:])
-	nonce := header[keyIDSize+halfNonce:]
-	if _, err := rand.Read(nonce); err != nil {
+	nonce := header[keyIDSize:]
+	if err := k.aead.Nonce(nonce); err != nil {
 		return nil, err
 	}
-	return d.gcm.Seal(header, nonce, plain[sealHeader:], associatedData(rec, version, k.id[:])), nil
+	return k.aead.Seal(header, nonce, plain[sealHeader:], associatedData(rec, version, k.id[:])), nil
 }
 
 // open gives the plain text of State if this very record was sealed with one of
 // the keys.
 func (r *Keyring) open(rec *Record) ([]byte, error) {
-	if len(rec.State) < sealHeader+tagSize {
+	if len(rec.State) < sealHeader+xaes.Overhead {
 		return nil, integrityError(rec, "its state is too short")
 	}
 	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:sealHeader], rec.State[sealHeader:]
@@ -131,11 +117,7 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 	if k == nil {
 		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))
 	}
-	d, err := k.derived([halfNonce]byte(nonce))
-	if err != nil {
-		return nil, err
-	}
-	plain, err := d.gcm.Open(nil, nonce[halfNonce:], sealed, associatedData(rec, rec.Version, id))
+	plain, err := k.aead.Open(nil, nonce, sealed, associatedData(rec, rec.Version, id))
 	if err != nil {
 		return nil, integrityError(rec, "its state does not open: the row was changed, moved or given an older state")
 	}
@@ -179,29 +161,16 @@ func (r *Keyring) numberUsers(e164, userID string) []string {
 	return users
 }
 
-// A key is one AES-256 key with what XAES-256-GCM (C2SP) keeps ready: the AES
-// block cipher and the CMAC subkey K1, and the derived keys that it used lately.
+// A key is one AES-256 key and what is made of it.
 type key struct {
-	id     [keyIDSize]byte
-	block  cipher.Block
-	k1     [aes.BlockSize]byte
-	number []byte // the HMAC key of numberIDs
-
+	id       [keyIDSize]byte
+	aead     *xaes.AEAD
+	number   []byte             // the HMAC key of numberIDs
 	receipts ed25519.PrivateKey // signs them; its public half is nobody's secret
-
-	current atomic.Pointer[derivedKey] // seals
-	lately  [64]atomic.Pointer[derivedKey]
-}
-
-// A derivedKey is that of all nonces with one first half.
-type derivedKey struct {
-	half  [halfNonce]byte
-	gcm   cipher.AEAD
-	seals atomic.Int64
 }
 
 func newKey(raw []byte) (*key, error) {
-	block, err := aes.NewCipher(raw)
+	aead, err := xaes.New(raw)
 	if err != nil {
 		return nil, err
 	}
@@ -213,60 +182,10 @@ func newKey(raw []byte) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &key{block: block, number: number, receipts: ed25519.NewKeyFromSeed(seed)}
 	sum := sha256.Sum256(raw)
-	copy(k.id[:], sum[:])
-	k.block.Encrypt(k.k1[:], k.k1[:])
-	var carry byte
-	for i := len(k.k1) - 1; i >= 0; i-- {
-		carry, k.k1[i] = k.k1[i]>>7, k.k1[i]<<1|carry
-	}
-	k.k1[len(k.k1)-1] ^= byte(subtle.ConstantTimeSelect(int(carry), 0x87, 0))
-	return k, nil
-}
-
-// sealing returns the derived key to seal with, a new one now and then.
-func (k *key) sealing() (*derivedKey, error) {
-	if d := k.current.Load(); d != nil && d.seals.Add(1) < sealsPerHalf {
-		return d, nil
-	}
-	var half [halfNonce]byte
-	if _, err := rand.Read(half[:]); err != nil {
-		return nil, err
-	}
-	d, err := k.derived(half)
-	if err == nil {
-		k.current.Store(d)
-	}
-	return d, err
-}
-
-// derived returns AES-GCM under the key that belongs to the first half of a nonce;
-// the second half is the nonce of that AES-GCM. Deriving takes longer than opening.
-func (k *key) derived(half [halfNonce]byte) (*derivedKey, error) {
-	place := &k.lately[half[0]%byte(len(k.lately))]
-	if d := place.Load(); d != nil && d.half == half {
-		return d, nil
-	}
-	raw := make([]byte, 0, keySize)
-	for i := byte(1); i <= 2; i++ {
-		m := [aes.BlockSize]byte{0, i, 'X', 0}
-		copy(m[4:], half[:])
-		subtle.XORBytes(m[:], m[:], k.k1[:])
-		k.block.Encrypt(m[:], m[:])
-		raw = append(raw, m[:]...)
-	}
-	block, err := aes.NewCipher(raw)
-	if err != nil {
-		return nil, err
-	}
-	gcm, err := cipher.NewGCM(block)
-	if err != nil {
-		return nil, err
-	}
-	d := &derivedKey{half: half, gcm: gcm}
-	place.Store(d)
-	return d, nil
+	return &key{
+		id: [keyIDSize]byte(sum[:]), aead: aead, number: number, receipts: ed25519.NewKeyFromSeed(seed),
+	}, nil
 }
 
 func integrityError(rec *Record, why string) error {

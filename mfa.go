@@ -28,6 +28,9 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"github.com/authfactor/mfa/internal/phone"
+	"github.com/authfactor/mfa/internal/qr"
 )
 
 // A Service enrolls, challenges and verifies factors. Make one with [New] and
@@ -36,13 +39,13 @@ type Service struct {
 	store   Store
 	sms     SMSSender // nil: SMS factors are refused
 	keys    *Keyring
-	phones  phoneRules
+	phones  phone.Rules
 	policy  Policy
 	clock   func() time.Time
 	log     *slog.Logger
 	onEvent func(context.Context, Event)
 	proofs  ProofRule
-	qr      qrDrawer
+	qr      qr.Drawer
 }
 
 // Config says what a [Service] works with. The zero value runs in memory.
@@ -180,8 +183,13 @@ func (s *Service) setRegions(cfg Config) (err error) {
 		return fmt.Errorf("%w: Config.Regions is required beside an SMSSender of your own: "+
 			`list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
 	}
-	s.phones, err = newPhoneRules(regions, cfg.UncheckedRegions, cfg.DefaultRegion)
-	return err
+	s.phones, err = phone.New(phone.Config{
+		Regions: regions, UncheckedRegions: cfg.UncheckedRegions, DefaultRegion: cfg.DefaultRegion,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
 }
 
 // Purge deletes what lapsed more than 24 hours ago: challenges, enrolments that

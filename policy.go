@@ -12,11 +12,8 @@ const (
 	codeSpace  = 1_000_000
 	period     = 30 // seconds
 	secretSize = 20 // bytes: RFC 4226 section 4 R6 recommends 160 bits
-	minSecret  = 16 // bytes: RFC 4226 section 4 R6 demands 128 bits
-	maxSecret  = 128
 
-	maxImportURI  = 4096 // bytes: others' labels are longer than ours
-	maxStepsAhead = 20   // of an import: ten minutes
+	maxStepsAhead = 20 // of an import: ten minutes
 
 	maxLifetime     = 10 * time.Minute // NIST SP 800-63B-4 section 3.1.3.2
 	defaultAttempts = 5
@@ -40,7 +37,6 @@ const (
 	voidTimeout       = 2 * time.Second
 	maxText           = 64  // characters of an issuer, user or name
 	maxUserID         = 255 // bytes
-	maxSturdyURI      = 512 // bytes in a QR code that can lose 15 %
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes

@@ -103,7 +103,7 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 	type resealing struct {
 		now    time.Time
 		factor *factor
-		phone  *phone // nil: it sends no messages
+		phone  *budget // nil: it sends no messages
 	}
 	if m := methodOf(rec.Type); current && (m == nil || !m.traits().messages) {
 		return false, nil

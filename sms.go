@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/authfactor/mfa/internal/phone"
 )
 
 // An SMSSender sends text messages.
@@ -94,7 +97,7 @@ func (smsMethod) enroll(s *Service, p EnrollParams, _ *Enrollment) (possession, 
 	if s.sms == nil {
 		return nil, errNoSMSSender()
 	}
-	e164, err := s.phones.normalize(p.SMS.PhoneNumber)
+	e164, err := s.normalizeNumber(p.SMS.PhoneNumber)
 	if err != nil {
 		return nil, err
 	}
@@ -145,57 +148,43 @@ func messageID(challengeID string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// The characters of GSM 03.38: those of the basic table take one septet, those of
-// the extension table two.
-const (
-	gsmBasic = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?" +
-		"¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-	gsmExtension = "^{}\\[~]|€"
-)
+// AllRegions returns every region that has phone numbers, for [Config.Regions].
+// Numbers of some regions cost a hundred times those of others, and fraudsters
+// know which: prefer a list of those that your users live in.
+func AllRegions() []string { return phone.Regions() }
 
-// messageParts is how many messages a text takes: 160 septets or 70 UTF-16 units
-// in one, 153 or 67 in each of several, and no character is split.
-func messageParts(text string) int {
-	gsm := true
-	for _, r := range text {
-		gsm = gsm && (strings.ContainsRune(gsmBasic, r) || strings.ContainsRune(gsmExtension, r))
+// normalizeNumber returns the number in E.164, computed once: the store, the budgets
+// and the sender all get this one.
+func (s *Service) normalizeNumber(typed string) (string, error) {
+	text, ok := canonicalNumber(typed)
+	if !ok {
+		return "", errInvalidPhoneNumber()
 	}
-	single, part := 70, 67
-	if gsm {
-		single, part = 160, 153
+	e164, err := s.phones.Normalize(text)
+	if notAllowed, ok := errors.AsType[*phone.NotAllowedError](err); ok {
+		return "", errPhoneNumberNotAllowed(notAllowed.Missing)
 	}
-	total, parts, used := 0, 1, 0
-	for _, r := range text {
-		size := 1
-		if gsm && strings.ContainsRune(gsmExtension, r) || !gsm && r > 0xffff {
-			size = 2
-		}
-		total += size
-		if used += size; used > part {
-			parts, used = parts+1, size
-		}
+	if err != nil {
+		return "", errInvalidPhoneNumber()
 	}
-	if total <= single {
-		return 1
-	}
-	return parts
+	return e164, nil
 }
 
-// A phone is the budget of the number that a factor sends to.
-type phone struct {
+// A budget is what the messages to a number draw on, and wrong codes until it is confirmed.
+type budget struct {
 	*number           // fresh if it was never used
 	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
 }
 
 // loadPhone reads the budget of a factor's number. A keyring with several keys gives a
 // number several ids; what is found under older ones is taken over.
-func (s *Service) loadPhone(ctx context.Context, f *factor) (*phone, error) {
+func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
 	ids := s.keys.numberIDs(f.number())
 	records, err := s.load(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
-	p := &phone{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
+	p := &budget{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
 	for i, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
@@ -259,7 +248,7 @@ func (n *number) touch(now time.Time) {
 }
 
 // savePhone adds a phone's budget to what is written.
-func (out *outcome) savePhone(now time.Time, p *phone) {
+func (out *outcome) savePhone(now time.Time, p *budget) {
 	p.touch(now)
 	out.put(p.number)
 	for _, n := range p.older {

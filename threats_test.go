@@ -18,6 +18,7 @@ import (
 var packages = map[string]string{
 	"": ".", "mfatest": "mfatest", "mfahttp": "mfahttp", "sqlstore": "sqlstore", "redisstore": "redisstore", "otelmfa": "otelmfa",
 	"proof": "proof", "proofhttp": "proof/proofhttp", "itest": "internal/itest",
+	"otpauth": "internal/otpauth", "phone": "internal/phone", "qr": "internal/qr", "xaes": "internal/xaes",
 	"examples": "examples/unittest", "server": "examples/server", "webapp": "examples/webapp",
 }
 

@@ -4,6 +4,9 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/authfactor/mfa/internal/gsm7"
+	"github.com/authfactor/mfa/internal/otpauth"
 )
 
 // This file decides what is forgiven of what people type and paste: codes, phone
@@ -154,7 +157,7 @@ func checkText(what, text string, rule textRule) error {
 		return errParameter("The %s must have at most %d characters.", what, maxText)
 	case !utf8.ValidString(text):
 		return errParameter("The %s must be valid UTF-8.", what)
-	case strings.TrimSpace(text) == "", rule == ofIssuer && strings.TrimSpace(withoutColon(text)) == "":
+	case strings.TrimSpace(text) == "", rule == ofIssuer && strings.TrimSpace(otpauth.LabelIssuer(text)) == "":
 		return errParameter("The %s must not be empty.", what)
 	case !shownAsWritten(text):
 		return errParameter("The %s must not have control or format characters.", what)
@@ -163,10 +166,6 @@ func checkText(what, text string, rule textRule) error {
 	}
 	return nil
 }
-
-// withoutColon is an issuer as the label of a key URI has it, where a ':' divides issuer
-// and account.
-func withoutColon(issuer string) string { return strings.ReplaceAll(issuer, ":", "") }
 
 // canonicalTemplate returns the template to use: with the line breaks that text
 // messages have, and none at its ends, so that its last line is one.
@@ -188,7 +187,7 @@ func canonicalTemplate(template string) (string, error) {
 		return "", errParameter("The SMS template must have %[1]s once, once more only in a last line such as '@example.com #%[1]s', and no other '{{'.", placeholder)
 	case !shownAsWritten(strings.ReplaceAll(template, "\n", " ")):
 		return "", errParameter("The SMS template must not have control or format characters.")
-	case messageParts(render(template, "000000")) > maxMessageParts:
+	case gsm7.Parts(render(template, "000000")) > maxMessageParts:
 		return "", errParameter("The SMS template must fit %d messages.", maxMessageParts)
 	}
 	return template, nil

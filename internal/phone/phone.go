@@ -1,16 +1,17 @@
-package mfa
+// Package phone decides which phone numbers may get messages, and gives each its one
+// form, by the metadata of libphonenumber.
+package phone
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/nyaruka/phonenumbers"
 )
 
-// AllRegions returns every region that has phone numbers, for [Config.Regions].
-// Numbers of some regions cost a hundred times those of others, and fraudsters
-// know which: prefer a list of those that your users live in.
-func AllRegions() []string {
+// Regions returns every region that has phone numbers, by its ISO 3166 code.
+func Regions() []string {
 	var regions []string
 	for region := range phonenumbers.GetSupportedRegions() {
 		regions = append(regions, region)
@@ -19,51 +20,70 @@ func AllRegions() []string {
 	return regions
 }
 
-// phoneRules say which numbers are taken.
-type phoneRules struct {
+// Config says which numbers are taken, as the fields of mfa.Config of the same names.
+type Config struct {
+	Regions          []string
+	UncheckedRegions []string
+	DefaultRegion    string // "" for none
+}
+
+// Rules say which numbers are taken.
+type Rules struct {
 	regions       map[string]bool
 	unchecked     map[int]bool // country codes of Config.UncheckedRegions
 	defaultRegion string
 }
 
-func newPhoneRules(regions, unchecked []string, defaultRegion string) (phoneRules, error) {
+// New checks the regions.
+func New(cfg Config) (Rules, error) {
 	supported := phonenumbers.GetSupportedRegions()
-	rules := phoneRules{
-		regions: make(map[string]bool, len(regions)), unchecked: make(map[int]bool, len(unchecked)),
-		defaultRegion: defaultRegion,
+	rules := Rules{
+		regions: make(map[string]bool, len(cfg.Regions)), unchecked: make(map[int]bool, len(cfg.UncheckedRegions)),
+		defaultRegion: cfg.DefaultRegion,
 	}
-	for _, region := range regions {
+	for _, region := range cfg.Regions {
 		if !supported[region] {
-			return rules, fmt.Errorf(`%w: Config.Regions has %q, which is not an ISO 3166 code such as "US"`, ErrConfig, region)
+			return rules, fmt.Errorf(`Config.Regions has %q, which is not an ISO 3166 code such as "US"`, region)
 		}
 		rules.regions[region] = true
 	}
-	for _, region := range unchecked {
+	for _, region := range cfg.UncheckedRegions {
 		if !rules.regions[region] {
-			return rules, fmt.Errorf("%w: Config.UncheckedRegions has %q, which is not among Config.Regions", ErrConfig, region)
+			return rules, fmt.Errorf("Config.UncheckedRegions has %q, which is not among Config.Regions", region)
 		}
 		rules.unchecked[phonenumbers.GetCountryCodeForRegion(region)] = true
 	}
-	if defaultRegion != "" && !rules.regions[defaultRegion] {
-		return rules, fmt.Errorf("%w: Config.DefaultRegion is %q, which is not among Config.Regions", ErrConfig, defaultRegion)
+	if cfg.DefaultRegion != "" && !rules.regions[cfg.DefaultRegion] {
+		return rules, fmt.Errorf("Config.DefaultRegion is %q, which is not among Config.Regions", cfg.DefaultRegion)
 	}
 	return rules, nil
 }
 
-// normalize returns the number in E.164, computed once: the store, the budgets
-// and the sender all get this one.
-func (r phoneRules) normalize(typed string) (string, error) {
-	text, ok := canonicalNumber(typed)
-	if !ok {
-		return "", errInvalidPhoneNumber()
-	}
+// ErrInvalid is what Normalize returns of a text that can be no number.
+var ErrInvalid = errors.New("phone: there can be no such number")
+
+// A NotAllowedError is what Normalize returns of a number that is not taken. It does not
+// have the number.
+type NotAllowedError struct {
+	// Missing is what the number of a fixed line lacks behind the country code to be one
+	// of a mobile phone that is taken, "" if that is not it.
+	Missing string
+}
+
+func (e *NotAllowedError) Error() string {
+	return "phone: numbers of this region or type are not taken"
+}
+
+// Normalize returns a number in E.164 if it is taken, or ErrInvalid or a
+// [*NotAllowedError]. The text is ASCII digits with at most a '+' in front.
+func (r Rules) Normalize(text string) (string, error) {
 	region := r.defaultRegion
 	if region == "" {
 		region = "ZZ" // libphonenumber's unknown region: the "+" is required
 	}
 	number, err := phonenumbers.Parse(text, region)
 	if err != nil {
-		return "", errInvalidPhoneNumber()
+		return "", ErrInvalid
 	}
 	if text[0] == '+' || region != "MX" { // else the 1 may be the country code of the United States
 		dropMexicanOne(number)
@@ -73,9 +93,9 @@ func (r phoneRules) normalize(typed string) (string, error) {
 	case r.allow(number) && isCanonical(e164):
 		return e164, nil
 	case !phonenumbers.IsValidNumber(number):
-		return "", errInvalidPhoneNumber()
+		return "", ErrInvalid
 	default:
-		return "", errPhoneNumberNotAllowed(r.missingToken(number))
+		return "", &NotAllowedError{Missing: r.missingToken(number)}
 	}
 }
 
@@ -100,7 +120,7 @@ func dropMexicanOne(number *phonenumbers.PhoneNumber) {
 // missingToken is what a number of a fixed line lacks to be a mobile number that is
 // allowed, as the 9 of Argentina: "" if that is not it. Both may be in use, by
 // different people, so that only a person can tell which is meant.
-func (r phoneRules) missingToken(number *phonenumbers.PhoneNumber) string {
+func (r Rules) missingToken(number *phonenumbers.PhoneNumber) string {
 	token := phonenumbers.GetCountryMobileToken(int(number.GetCountryCode()))
 	if token == "" || phonenumbers.GetNumberType(number) != phonenumbers.FIXED_LINE {
 		return ""
@@ -113,13 +133,13 @@ func (r phoneRules) missingToken(number *phonenumbers.PhoneNumber) string {
 	return token
 }
 
-// allowed reports whether a number that was enrolled once may still receive messages.
-func (r phoneRules) allowed(e164 string) bool {
+// Allowed reports whether a number that Normalize returned once is taken still.
+func (r Rules) Allowed(e164 string) bool {
 	number, err := phonenumbers.Parse(e164, "ZZ")
 	return err == nil && r.allow(number)
 }
 
-func (r phoneRules) allow(number *phonenumbers.PhoneNumber) bool {
+func (r Rules) allow(number *phonenumbers.PhoneNumber) bool {
 	if !phonenumbers.IsValidNumber(number) {
 		return r.allowUnchecked(number)
 	}
@@ -140,7 +160,7 @@ func (r phoneRules) allow(number *phonenumbers.PhoneNumber) bool {
 // of a region that is unchecked. Which region it is of, where several share a country
 // code, nobody knows. A number that is known and has digits more is not one of its own:
 // a network may ignore them.
-func (r phoneRules) allowUnchecked(number *phonenumbers.PhoneNumber) bool {
+func (r Rules) allowUnchecked(number *phonenumbers.PhoneNumber) bool {
 	const shortest, longest = len("+1234567"), len("+123456789012345") // ITU-T E.164 section 6.1
 	country, size := int(number.GetCountryCode()), len(phonenumbers.Format(number, phonenumbers.E164))
 	if !r.unchecked[country] || size < shortest || size > longest ||
