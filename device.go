@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
 )
 
 // A TrustedDevice is a browser that is not asked for a code for a while: see
@@ -156,16 +158,16 @@ type device struct {
 
 func (d *device) columns() *Record { return &d.Record }
 
-func (d *device) fields(c *codec) {
-	c.string(&d.name)
-	c.bytes(&d.seed)
-	c.int(&d.uses)
-	c.time(&d.trusted)
-	c.sends(&d.guesses)
-	c.int(&d.failures)
-	c.sends(&d.sends)
-	c.time(&d.rotated)
-	c.rest(&d.later)
+func (d *device) fields(c *codec.Codec) {
+	c.String(&d.name)
+	c.Bytes(&d.seed)
+	c.Int(&d.uses)
+	c.Time(&d.trusted)
+	d.guesses.fields(c)
+	c.Int(&d.failures)
+	d.sends.fields(c)
+	c.Time(&d.rotated)
+	c.Rest(&d.later)
 }
 
 // trust makes a device of a user, or goes on with one that they have.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -149,14 +150,14 @@ func (f *factor) provable() bool {
 	return f.verified && (f.Type != TypeRecoveryCodes || len(f.recovery) < recoveryCodes)
 }
 
-func (c *codec) action(a *proof.Action) {
+func actionFields(c *codec.Codec, a *proof.Action) {
 	hash := ""
 	if a.Purpose != "" {
 		hash = string(a.Hash[:])
 	}
-	c.string(&a.Purpose)
-	c.string(&hash)
-	if !c.reading {
+	c.String(&a.Purpose)
+	c.String(&hash)
+	if !c.Reading() {
 		return
 	}
 	// There is a hash beside every purpose, and beside no other.
@@ -165,7 +166,7 @@ func (c *codec) action(a *proof.Action) {
 		want = len(a.Hash)
 	}
 	if len(hash) != want {
-		c.bad = true
+		c.Refuse()
 	}
 	copy(a.Hash[:], hash)
 }

@@ -4,14 +4,13 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -81,21 +80,21 @@ type factor struct {
 
 func (f *factor) columns() *Record { return &f.Record }
 
-func (f *factor) fields(c *codec) {
-	c.string(&f.name)
-	c.bool(&f.verified)
-	c.time(&f.success)
-	c.string(&f.issuer)
-	c.string(&f.account)
-	c.bytes(&f.secret)
-	c.int(&f.nextStep)
-	c.string(&f.phone)
-	c.guesses(&f.guesses)
-	c.requests(&f.requests)
-	c.strings(&f.recovery, recoveryCodes)
-	c.string(&f.replaces)
-	c.bool(&f.proved)
-	c.rest(&f.later)
+func (f *factor) fields(c *codec.Codec) {
+	c.String(&f.name)
+	c.Bool(&f.verified)
+	c.Time(&f.success)
+	c.String(&f.issuer)
+	c.String(&f.account)
+	c.Bytes(&f.secret)
+	c.Int(&f.nextStep)
+	c.String(&f.phone)
+	f.guesses.fields(c)
+	codec.List(c, &f.requests, maxRequests, func(r *request) { r.fields(c) })
+	codec.List(c, &f.recovery, recoveryCodes, c.String)
+	c.String(&f.replaces)
+	c.Bool(&f.proved)
+	c.Rest(&f.later)
 }
 
 // A challenge is the record of one challenge.
@@ -116,15 +115,15 @@ type challenge struct {
 
 func (ch *challenge) columns() *Record { return &ch.Record }
 
-func (ch *challenge) fields(c *codec) {
-	c.string(&ch.code)
-	c.int(&ch.failures)
-	c.request(&ch.request)
-	c.action(&ch.action)
-	c.time(&ch.verified)
-	c.bool(&ch.spent)
-	c.bytes(&ch.asked)
-	c.rest(&ch.later)
+func (ch *challenge) fields(c *codec.Codec) {
+	c.String(&ch.code)
+	c.Int(&ch.failures)
+	ch.request.fields(c)
+	actionFields(c, &ch.action)
+	c.Time(&ch.verified)
+	c.Bool(&ch.spent)
+	c.Bytes(&ch.asked)
+	c.Rest(&ch.later)
 }
 
 // A number is the budget of a phone number, whoever enrolled it.
@@ -145,19 +144,14 @@ type share struct {
 
 func (n *number) columns() *Record { return &n.Record }
 
-func (n *number) fields(c *codec) {
-	c.sends(&n.sends)
-	c.guesses(&n.guesses)
-	size := int64(len(n.shares))
-	c.int(&size)
-	if c.reading {
-		n.shares = make([]share, c.size(size, maxSends))
-	}
-	for i := range n.shares {
-		c.time(&n.shares[i].at)
-		c.string(&n.shares[i].user)
-	}
-	c.rest(&n.later)
+func (n *number) fields(c *codec.Codec) {
+	n.sends.fields(c)
+	n.guesses.fields(c)
+	codec.List(c, &n.shares, maxSends, func(s *share) {
+		c.Time(&s.at)
+		c.String(&s.user)
+	})
+	c.Rest(&n.later)
 }
 
 // A user is the budget of a user.
@@ -193,39 +187,28 @@ type membership struct {
 
 func (u *user) columns() *Record { return &u.Record }
 
-func (u *user) fields(c *codec) {
-	c.sends(&u.sends)
-	n := int64(len(u.factors))
-	c.int(&n)
-	if c.reading {
-		u.factors = make([]membership, c.size(n, maxMembers))
-	}
-	for i := range u.factors {
-		m := &u.factors[i]
-		c.string(&m.id)
-		c.string(&m.kind)
-		c.bool(&m.verified)
-		c.time(&m.lapses)
-	}
-	c.strings(&u.devices, maxDevices)
-	c.bytes(&u.set)
-	c.guesses(&u.guesses)
-	n = int64(len(u.gone))
-	c.int(&n)
-	if c.reading {
-		u.gone = make([]goneApp, c.size(n, maxGoneApps))
-	}
-	for i := range u.gone {
-		c.string(&u.gone[i].hash)
-		c.int(&u.gone[i].nextStep)
-	}
-	c.rest(&u.later)
+func (u *user) fields(c *codec.Codec) {
+	u.sends.fields(c)
+	codec.List(c, &u.factors, maxMembers, func(m *membership) {
+		c.String(&m.id)
+		c.String(&m.kind)
+		c.Bool(&m.verified)
+		c.Time(&m.lapses)
+	})
+	codec.List(c, &u.devices, maxDevices, c.String)
+	c.Bytes(&u.set)
+	u.guesses.fields(c)
+	codec.List(c, &u.gone, maxGoneApps, func(app *goneApp) {
+		c.String(&app.hash)
+		c.Int(&app.nextStep)
+	})
+	c.Rest(&u.later)
 }
 
 // stored is what all kinds have in common.
 type stored interface {
 	columns() *Record
-	fields(c *codec)
+	fields(c *codec.Codec)
 }
 
 // stateVersion is the first byte of every plain text. Fields are only ever
@@ -236,10 +219,10 @@ const stateVersion = 1
 // replaces it.
 func (r *Keyring) sealed(s stored) (Change, error) {
 	rec := s.columns()
-	c := &codec{buf: append(make([]byte, sealHeader, 320), stateVersion)}
-	c.columns(rec)
+	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
+	columnFields(c, rec)
 	s.fields(c)
-	state, err := r.seal(rec, rec.Version+1, c.buf)
+	state, err := r.seal(rec, rec.Version+1, c.Written())
 	if err != nil {
 		return Change{}, err
 	}
@@ -260,11 +243,11 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	if len(plain) == 0 || plain[0] != stateVersion {
 		return integrityError(&rec, "its state is of a newer version of this library")
 	}
-	c := &codec{buf: plain[1:], reading: true}
+	c := codec.NewReader(plain[1:])
 	sealed := rec
-	c.columns(&sealed)
+	columnFields(c, &sealed)
 	s.fields(c)
-	if c.bad {
+	if c.Bad() {
 		return integrityError(&rec, "its state is malformed")
 	}
 	switch {
@@ -284,122 +267,25 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	return nil
 }
 
-// A codec writes or reads the fields of a record, one after the other, so that
-// each kind lists them once. What an older version did not write is read as zero.
-type codec struct {
-	buf     []byte // written so far, or still to be read
-	reading bool
-	bad     bool
+func columnFields(c *codec.Codec, r *Record) {
+	c.String(&r.Type)
+	c.String(&r.Status)
+	c.Time(&r.CreatedAt)
+	c.Time(&r.UpdatedAt)
+	c.Time(&r.ExpiresAt)
 }
 
-func (c *codec) columns(r *Record) {
-	c.string(&r.Type)
-	c.string(&r.Status)
-	c.time(&r.CreatedAt)
-	c.time(&r.UpdatedAt)
-	c.time(&r.ExpiresAt)
+func (g *guesses) fields(c *codec.Codec) {
+	c.Int(&g.failures)
+	c.Time(&g.last)
+	c.Time(&g.bucket)
+	c.Bool(&g.disabled)
+	c.Int(&g.told)
+	c.Time(&g.forgotten)
 }
 
-func (c *codec) int(v *int64) {
-	if !c.reading {
-		c.buf = binary.AppendVarint(c.buf, *v)
-		return
-	}
-	if len(c.buf) == 0 {
-		return
-	}
-	n, size := binary.Varint(c.buf)
-	if size <= 0 {
-		c.bad, c.buf = true, nil
-		return
-	}
-	*v, c.buf = n, c.buf[size:]
-}
-
-func (c *codec) bytes(v *[]byte) {
-	if n := c.length(len(*v)); c.reading {
-		*v, c.buf = c.buf[:n:n], c.buf[n:]
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
-}
-
-func (c *codec) string(v *string) {
-	if n := c.length(len(*v)); c.reading {
-		*v, c.buf = string(c.buf[:n]), c.buf[n:]
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
-}
-
-// length writes a length, or reads one that is not more than what is left.
-func (c *codec) length(n int) int {
-	v := int64(n)
-	c.int(&v)
-	if c.reading && (v < 0 || v > int64(len(c.buf))) {
-		c.bad, c.buf, v = true, nil, 0
-	}
-	return int(v)
-}
-
-func (c *codec) bool(v *bool) {
-	var n int64
-	if *v {
-		n = 1
-	}
-	c.int(&n)
-	*v = n != 0
-}
-
-// time keeps milliseconds; 0 is the zero time.
-func (c *codec) time(v *time.Time) {
-	n := millis(*v)
-	c.int(&n)
-	if c.reading {
-		*v = time.Time{}
-		if n != 0 {
-			*v = time.UnixMilli(n).UTC()
-		}
-	}
-}
-
-func (c *codec) guesses(g *guesses) {
-	c.int(&g.failures)
-	c.time(&g.last)
-	c.time(&g.bucket)
-	c.bool(&g.disabled)
-	c.int(&g.told)
-	c.time(&g.forgotten)
-}
-
-func (c *codec) sends(s *sends) {
-	n := int64(len(s.times))
-	c.int(&n)
-	if c.reading {
-		s.times = make([]time.Time, c.size(n, maxSends))
-	}
-	for i := range s.times {
-		c.time(&s.times[i])
-	}
-	c.time(&s.since)
-	c.time(&s.forgiven)
-}
-
-// size is the length of a list, 0 of one that nobody wrote.
-func (c *codec) size(n, limit int64) int64 {
-	if n < 0 || n > limit {
-		c.bad, c.buf = true, nil
-		return 0
-	}
-	return n
-}
-
-// rest keeps what a newer version appended, so that a process that does not know
-// it yet writes it back.
-func (c *codec) rest(v *[]byte) {
-	if c.reading {
-		*v, c.buf = slices.Clone(c.buf), nil
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
+func (s *sends) fields(c *codec.Codec) {
+	codec.List(c, &s.times, maxSends, c.Time)
+	c.Time(&s.since)
+	c.Time(&s.forgiven)
 }

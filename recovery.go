@@ -55,14 +55,3 @@ func recoveryHash(code string) string {
 	sum := sha256.Sum256([]byte("github.com/authfactor/mfa recovery code " + code))
 	return string(sum[:])
 }
-
-func (c *codec) strings(list *[]string, limit int64) {
-	n := int64(len(*list))
-	c.int(&n)
-	if c.reading {
-		*list = make([]string, c.size(n, limit))
-	}
-	for i := range *list {
-		c.string(&(*list)[i])
-	}
-}

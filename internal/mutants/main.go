@@ -1,6 +1,6 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
-// tree and runs the tests of mfa, mfatest and proof. Each must make them fail. Names on
-// the command line choose mutants by a part of what they do.
+// tree and runs the tests of packages. Each must make them fail. Names on the command line
+// choose mutants by a part of what they do.
 //
 // killers.txt has the test that killed each mutant last time. It is run first, and all the
 // others only if it passes; with -remember the file is written anew.
@@ -24,6 +24,9 @@ import (
 	"sync"
 	"time"
 )
+
+// packages are those whose tests count, in the order in which they run.
+var packages = []string{"./internal/codec", ".", "./mfatest", "./proof/..."}
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
 // name of the test that failed.
@@ -154,7 +157,7 @@ func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by 
 	if err := os.WriteFile(filepath.Join(dir, m.file), source, 0o600); err != nil {
 		return "", err
 	}
-	if out, err := command(ctx, dir, "go", "build", ".", "./mfatest", "./proof/..."); err != nil {
+	if out, err := command(ctx, dir, append([]string{"go", "build"}, packages...)...); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
 	test := func(args ...string) (string, error) {
@@ -166,7 +169,7 @@ func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by 
 		}
 	}
 	// The tests left out read docs and other modules, which are not copied.
-	out, err := test("-skip", "^(TestThreatsAreTested|TestGuessTable)$", ".", "./mfatest", "./proof/...")
+	out, err := test(append([]string{"-skip", "^(TestThreatsAreTested|TestGuessTable)$"}, packages...)...)
 	if err == nil {
 		return "", errSurvived
 	}
