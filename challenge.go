@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
@@ -329,8 +330,8 @@ func (s *Service) openEarlier(records loaded, v *view, ids []string, now time.Ti
 // decideChallenge says whether the factor may be challenged now, and charges the
 // message. A factor that was enrolled within this time is confirmed without in.Confirm.
 func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, within time.Duration) outcome {
-	ch, f, u, n := v.challenge, v.factor, v.user, v.number
-	lane := v.lane(now)
+	v.forgive(now)
+	ch, f, u, n, lane := v.challenge, v.factor, v.user, v.number, v.lane()
 	// Either way: clocks of several servers differ. What was answered once is answered again.
 	recent := within > 0 && (now.Sub(f.CreatedAt).Abs() <= within || v.earlier != nil)
 	confirm := in.Confirm || recent
@@ -348,10 +349,10 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, wi
 		return outcome{err: errIdempotencyKey(f.ID)}
 	case v.earlier != nil:
 		return outcome{} // its answer was lost
-	case lane.disabled && !v.ownLane(now):
+	case lane.Disabled && !v.ownLane(now):
 		return outcome{err: errFactorDisabled(f.ID)}
 	}
-	wait, kind := lane.wait(now), EventThrottled
+	wait, kind := lane.Wait(now, guessing), EventThrottled
 	if v.ownLane(now) {
 		wait = 0
 	}
@@ -366,26 +367,27 @@ func (s *Service) decideChallenge(now time.Time, v *view, in ChallengeParams, wi
 			quota = unverifiedSendQuota
 		}
 		// The factor remembers its successes, so that Verify need not write here.
-		n.sends.since = later(n.sends.since, f.success)
-		unsent := n.sends.wait(now, quota)
+		n.sends.Since = later(n.sends.Since, f.success)
+		unsent := n.sends.Wait(now, quota)
 		if u != nil {
-			unsent = max(unsent, u.sends.wait(now, sendQuota))
+			unsent = max(unsent, u.sends.Wait(now, sendQuota))
 		}
 		if !f.verified {
 			users := s.keys.numberUsers(f.phone, f.UserID)
-			unsent = max(unsent, n.share(now, users))
-			n.shares = append(n.shares, share{now, users[0]})
+			unsent = max(unsent, n.shares.Wait(now, users, userShare))
+			n.shares.Charge(now, users[0], userShare)
 		}
 		if unsent > cooldown[0] && v.ownMessages(now, quota) { // longer than impatience makes it
 			unsent = 0
-			v.device.sends.charge(now)
+			v.device.guesses.Forget(now, maxSkew)
+			v.device.sends.Charge(now, deviceSendQuota)
 			out.save = append(out.save, v.device)
 		}
-		n.sends.charge(now)
+		n.sends.Charge(now, quota)
 		n.touch(now)
 		out.saveNumber(v)
 		if u != nil {
-			u.sends.charge(now)
+			u.sends.Charge(now, sendQuota)
 			u.touch(now)
 			out.save = append(out.save, u)
 		}
@@ -518,9 +520,10 @@ func (s *Service) loadChallenge(ctx context.Context, p VerifyParams) (*view, err
 // and writing: nothing here blocks, and nothing it says is told before it is
 // committed.
 func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification, outcome) {
-	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane(now)
-	wait := lane.wait(now)
-	ownLane := (lane.disabled || wait > 0) && v.ownLane(now)
+	v.forgive(now)
+	p, ch, f, u, lane := s.policy, v.challenge, v.factor, v.user, v.lane()
+	wait := lane.Wait(now, guessing)
+	ownLane := (lane.Disabled || wait > 0) && v.ownLane(now)
 	request := newRequest(in.IdempotencyKey, in.ChallengeID, in.UserID, in.Code)
 	again := request.sameKey(ch.request, now, keepVerify)
 	switch {
@@ -545,7 +548,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 		return Verification{}, outcome{err: errTooManyAttempts(ch.ID)}
 	case !f.verified && (ch.action != (proof.Action{}) && u.hasVerified() || v.provable() && s.unproved(f)):
 		return Verification{}, outcome{err: errFactorUnverified(f.ID)}
-	case lane.disabled && !ownLane:
+	case lane.Disabled && !ownLane:
 		return Verification{}, outcome{err: errFactorDisabled(f.ID)}
 	case wait > 0 && !ownLane:
 		wait = f.told(wait)
@@ -599,7 +602,7 @@ func (s *Service) decide(now time.Time, v *view, in VerifyParams) (Verification,
 // failed counts a wrong code: on the challenge, and on the factor, its number or the
 // device.
 func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed bool) (Verification, outcome) {
-	p, ch, f, lane := s.policy, v.challenge, v.factor, v.lane(now)
+	p, ch, f, lane := s.policy, v.challenge, v.factor, v.lane()
 	kinds := []string{EventFailed}
 	if replayed {
 		kinds = append(kinds, EventReplayed)
@@ -609,9 +612,9 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 	if ownLane {
 		failures = out.failOwn(now, v)
 	} else {
-		tell = lane.fail(now, f.maxFailures(p))
-		failures = lane.failures
-		if lane.disabled {
+		tell = lane.Fail(now, guessing, f.maxFailures(p))
+		failures = lane.InARow
+		if lane.Disabled {
 			kinds = append(kinds, EventDisabled)
 		}
 	}
@@ -625,10 +628,10 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 		out.save = append(out.save, v.user)
 	}
 	left := p.MaxAttempts - int(ch.failures)
-	wait := f.told(lane.wait(now))
+	wait := f.told(lane.Wait(now, guessing))
 	if v.ownLane(now) {
 		wait = 0 // on this device
-	} else if lane.disabled {
+	} else if lane.Disabled {
 		left, wait = 0, 0 // waiting does not help
 	} else if !now.Add(wait).Before(ch.ExpiresAt) {
 		left = 0
@@ -644,7 +647,7 @@ func (s *Service) failed(now time.Time, v *view, out outcome, ownLane, replayed 
 
 // accepted is what a right code comes to.
 func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, trustDevice string) (Verification, outcome) {
-	ch, f, u, lane := v.challenge, v.factor, v.user, v.lane(now)
+	ch, f, u, lane := v.challenge, v.factor, v.user, v.lane()
 	saveUser := u != nil && (f.needsUser() || trustDevice != "")
 	kinds := []string{EventVerified}
 	firstUse := !f.verified
@@ -654,7 +657,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 	if f.Type == TypeRecoveryCodes {
 		kinds = append(kinds, EventRecovered)
 	}
-	failures := int(lane.failures)
+	failures := int(lane.InARow)
 	if failures >= suspicious {
 		kinds = append(kinds, EventSuccessAfterFailures)
 	}
@@ -662,8 +665,9 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 	ch.request.firstUse = len(ch.request.key) > 0 && firstUse
 	if ownLane {
 		v.device.failures = 0
+		v.device.guesses.Forget(now, maxSkew)
 	} else {
-		lane.succeed(now)
+		lane.Succeed(now, guessing)
 	}
 	f.verified, f.success = true, now
 	f.setStatus(now)
@@ -673,7 +677,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 		out.events = append(out.events, e)
 	}
 	if v.number != nil {
-		v.number.sends.forgiven = ch.CreatedAt
+		v.number.sends.Forgiven = ch.CreatedAt
 		v.number.touch(now)
 		out.saveNumber(v)
 	}
@@ -683,9 +687,9 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 	if saveUser {
 		u.verified(f)
 		if f.Type == TypeSMS {
-			u.sends.since = now
+			u.sends.Since = now
 			if firstUse {
-				u.sends.forgiven = ch.CreatedAt
+				u.sends.Forgiven = ch.CreatedAt
 			}
 		}
 		u.touch(now)
@@ -710,7 +714,7 @@ func (s *Service) accepted(now time.Time, v *view, out outcome, ownLane bool, tr
 // failOwn counts a wrong code in the lane of the device, which ends with too many.
 func (out *outcome) failOwn(now time.Time, v *view) (failures int64) {
 	d := v.device
-	d.guesses.charge(now)
+	d.guesses.Add(now, maxSkew)
 	d.failures++
 	if d.failures < deviceFailures {
 		out.save = append(out.save, d)
@@ -738,16 +742,22 @@ func match(code string, candidates []string) int {
 
 // lane is where wrong codes count: on the factor or, while the factor is not confirmed
 // and its enrolment could be repeated, on the number or the user.
-func (v *view) lane(now time.Time) *guesses {
+func (v *view) lane() *limit.Failures {
 	switch {
 	case v.factor.failsOnNumber():
-		v.number.guesses.forgive(now)
 		return &v.number.guesses
 	case v.factor.failsOnUser() && v.user != nil:
-		v.user.guesses.forgive(now)
 		return &v.user.guesses
 	}
 	return &v.factor.guesses
+}
+
+// forgive drops wrong codes that have drained, where they count on a number or a user. A
+// decision begins with it.
+func (v *view) forgive(now time.Time) {
+	if lane := v.lane(); lane != &v.factor.guesses {
+		lane.Forgive(now, guessing)
+	}
 }
 
 func (u *user) hasVerified() bool {

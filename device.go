@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 )
 
 // A TrustedDevice is a browser that is not asked for a code for a while: see
@@ -145,13 +146,13 @@ const statusTrusted = "trusted"
 type device struct {
 	Record
 	name     string
-	seed     []byte    // what its tokens are made of
-	uses     int64     // number of the one token that is good
-	trusted  time.Time // until then UseDevice lets it in
-	guesses  sends     // wrong codes of its own lane
-	failures int64     // of these in a row
-	sends    sends     // messages of its own lane
-	rotated  time.Time // when uses last went up
+	seed     []byte         // what its tokens are made of
+	uses     int64          // number of the one token that is good
+	trusted  time.Time      // until then UseDevice lets it in
+	guesses  limit.Day      // wrong codes of its own lane
+	failures int64          // of these in a row
+	sends    limit.Messages // of its own lane
+	rotated  time.Time      // when uses last went up
 
 	later []byte
 }
@@ -163,9 +164,11 @@ func (d *device) fields(c *codec.Codec) {
 	c.Bytes(&d.seed)
 	c.Int(&d.uses)
 	c.Time(&d.trusted)
-	d.guesses.fields(c)
+	dayFields(c, &d.guesses)
+	c.Time(new(time.Time))
+	c.Time(new(time.Time))
 	c.Int(&d.failures)
-	d.sends.fields(c)
+	messageFields(c, &d.sends)
 	c.Time(&d.rotated)
 	c.Rest(&d.later)
 }
@@ -389,16 +392,16 @@ func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 // ownLane says whether the lane of the call's device takes a guess now. Wrong codes for a
 // number that is not confirmed count on the number alone.
 func (v *view) ownLane(now time.Time) bool {
-	return v.device != nil && v.factor.verified && v.device.guesses.inDay(now) < deviceGuesses
+	return v.device != nil && v.factor.verified && v.device.guesses.Count(now, maxSkew) < deviceGuesses
 }
 
 // ownMessages says whether it takes a message now, beyond the quota of number and user.
-func (v *view) ownMessages(now time.Time, q quota) bool {
-	if v.device == nil || !v.factor.verified || v.device.sends.wait(now, quota{deviceSends, deviceSends}) > 0 {
+func (v *view) ownMessages(now time.Time, quota limit.Sending) bool {
+	if v.device == nil || !v.factor.verified || v.device.sends.Wait(now, deviceSendQuota) > 0 {
 		return false
 	}
-	beyond := func(q quota) quota { return quota{q.hour + deviceSends, q.day + deviceSends} }
-	return v.number.sends.full(now, beyond(q)) == 0 && (v.user == nil || v.user.sends.full(now, beyond(sendQuota)) == 0)
+	return v.number.sends.QuotaWait(now, quota.Plus(deviceSends)) == 0 &&
+		(v.user == nil || v.user.sends.QuotaWait(now, sendQuota.Plus(deviceSends)) == 0)
 }
 
 func (d *device) public(withToken bool) TrustedDevice {

@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -539,16 +540,16 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 		if f.lapsed(now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
-		f.guesses = guesses{}
+		f.guesses = limit.Failures{}
 		f.setStatus(now)
 		out := outcome{save: []stored{f}, events: []Event{f.event(EventReset)}}
 		if n != nil {
-			n.guesses = guesses{}
+			n.guesses = limit.Failures{}
 			n.touch(now)
 			out.saveNumber(v)
 		}
 		if u != nil {
-			u.guesses = guesses{}
+			u.guesses = limit.Failures{}
 			u.touch(now)
 			out.save = append(out.save, u)
 		}
@@ -686,7 +687,7 @@ func (f *factor) setStatus(now time.Time) {
 	if f.verified {
 		status = StatusVerified
 		f.ExpiresAt = time.Time{}
-		if f.guesses.disabled {
+		if f.guesses.Disabled {
 			status = StatusDisabled
 		}
 	}
@@ -731,8 +732,8 @@ func (u *user) touch(now time.Time) {
 	if set := u.fingerprint(); string(set) != string(u.set) {
 		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
 	}
-	u.sends.forget(now)
-	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
+	u.sends.Forget(now, sendQuota)
+	u.ExpiresAt = later(now, later(u.sends.Lapse(), u.guesses.Lapse()))
 	for _, m := range u.factors {
 		if m.verified {
 			u.ExpiresAt = time.Time{}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 )
 
 // TestXAES256GCM checks the derivation against the test vectors of the C2SP
@@ -157,11 +158,11 @@ func FuzzState(f *testing.F) {
 	rec := Record{ID: "id", Version: 0}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for i, s := range []stored{
-		&factor{Record: rec, name: "phone", verified: true, success: at, issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3, guesses: guesses{failures: 2, last: at, bucket: at, disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, recovery: []string{"hash"}, replaces: "d"},
+		&factor{Record: rec, name: "phone", verified: true, success: at, issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3, guesses: limit.Failures{InARow: 2, Last: at, Bucket: limit.Bucket{Empty: at}, Disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, recovery: []string{"hash"}, replaces: "d"},
 		&challenge{Record: rec, code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}},
-		&number{Record: rec, sends: sends{times: []time.Time{at, at}, since: at}},
+		&number{Record: rec, sends: limit.Messages{Times: limit.Day{at, at}, Since: at}},
 		&user{Record: rec, factors: []membership{{id: "a", kind: TypeTOTP, verified: true, lapses: at}}, devices: []string{"e"}, set: []byte{3}},
-		&device{Record: rec, name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: sends{times: []time.Time{at}, since: at}, failures: 1, sends: sends{times: []time.Time{at}, since: at}},
+		&device{Record: rec, name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at}},
 	} {
 		change, err := ring.sealed(s)
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -68,7 +69,7 @@ type factor struct {
 
 	phone string // SMS, in E.164
 
-	guesses guesses
+	guesses limit.Failures
 
 	requests []request // the last challenges with an idempotency key
 	recovery []string  // hashes of the recovery codes that were not used
@@ -89,7 +90,7 @@ func (f *factor) fields(c *codec.Codec) {
 	c.Bytes(&f.secret)
 	c.Int(&f.nextStep)
 	c.String(&f.phone)
-	f.guesses.fields(c)
+	failureFields(c, &f.guesses)
 	codec.List(c, &f.requests, maxRequests, func(r *request) { r.fields(c) })
 	codec.List(c, &f.recovery, recoveryCodes, c.String)
 	c.String(&f.replaces)
@@ -129,27 +130,21 @@ func (ch *challenge) fields(c *codec.Codec) {
 // A number is the budget of a phone number, whoever enrolled it.
 type number struct {
 	Record
-	sends   sends
-	guesses guesses // wrong codes while the factor was unverified
-	shares  []share // of the sends those while the factor was unverified, oldest first
+	sends   limit.Messages
+	guesses limit.Failures // wrong codes while the factor was unverified
+	shares  limit.Shares   // of the sends those while the factor was unverified, each with a user of Keyring.numberUsers
 
 	later []byte
-}
-
-// A share is one message to a number that was not confirmed, and whom it was for.
-type share struct {
-	at   time.Time
-	user string // see Keyring.numberUsers
 }
 
 func (n *number) columns() *Record { return &n.Record }
 
 func (n *number) fields(c *codec.Codec) {
-	n.sends.fields(c)
-	n.guesses.fields(c)
-	codec.List(c, &n.shares, maxSends, func(s *share) {
-		c.Time(&s.at)
-		c.String(&s.user)
+	messageFields(c, &n.sends)
+	failureFields(c, &n.guesses)
+	codec.List(c, &n.shares, maxSends, func(s *limit.Share) {
+		c.Time(&s.At)
+		c.String(&s.User)
 	})
 	c.Rest(&n.later)
 }
@@ -157,13 +152,13 @@ func (n *number) fields(c *codec.Codec) {
 // A user is the budget of a user.
 type user struct {
 	Record
-	sends   sends
+	sends   limit.Messages
 	factors []membership
 
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
 
-	guesses guesses // wrong codes for what the application delivers codes by, while it is unverified
+	guesses limit.Failures // wrong codes for what the application delivers codes by, while it is unverified
 
 	gone []goneApp // the last apps that were taken away
 
@@ -188,7 +183,7 @@ type membership struct {
 func (u *user) columns() *Record { return &u.Record }
 
 func (u *user) fields(c *codec.Codec) {
-	u.sends.fields(c)
+	messageFields(c, &u.sends)
 	codec.List(c, &u.factors, maxMembers, func(m *membership) {
 		c.String(&m.id)
 		c.String(&m.kind)
@@ -197,7 +192,7 @@ func (u *user) fields(c *codec.Codec) {
 	})
 	codec.List(c, &u.devices, maxDevices, c.String)
 	c.Bytes(&u.set)
-	u.guesses.fields(c)
+	failureFields(c, &u.guesses)
 	codec.List(c, &u.gone, maxGoneApps, func(app *goneApp) {
 		c.String(&app.hash)
 		c.Int(&app.nextStep)
@@ -275,17 +270,19 @@ func columnFields(c *codec.Codec, r *Record) {
 	c.Time(&r.ExpiresAt)
 }
 
-func (g *guesses) fields(c *codec.Codec) {
-	c.Int(&g.failures)
-	c.Time(&g.last)
-	c.Time(&g.bucket)
-	c.Bool(&g.disabled)
-	c.Int(&g.told)
-	c.Time(&g.forgotten)
+func failureFields(c *codec.Codec, f *limit.Failures) {
+	c.Int(&f.InARow)
+	c.Time(&f.Last)
+	c.Time(&f.Bucket.Empty)
+	c.Bool(&f.Disabled)
+	c.Int(&f.Bucket.Told)
+	c.Time(&f.Bucket.Emptied)
 }
 
-func (s *sends) fields(c *codec.Codec) {
-	codec.List(c, &s.times, maxSends, c.Time)
-	c.Time(&s.since)
-	c.Time(&s.forgiven)
+func messageFields(c *codec.Codec, m *limit.Messages) {
+	dayFields(c, &m.Times)
+	c.Time(&m.Since)
+	c.Time(&m.Forgiven)
 }
+
+func dayFields(c *codec.Codec, d *limit.Day) { codec.List(c, d, maxSends, c.Time) }

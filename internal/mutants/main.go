@@ -26,7 +26,7 @@ import (
 )
 
 // packages are those whose tests count, in the order in which they run.
-var packages = []string{"./internal/codec", ".", "./mfatest", "./proof/..."}
+var packages = []string{"./internal/codec", "./internal/limit", ".", "./mfatest", "./proof/..."}
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
 // name of the test that failed.
