@@ -148,11 +148,11 @@ type device struct {
 	name     string
 	seed     []byte         // what its tokens are made of
 	uses     int64          // number of the one token that is good
+	rotated  time.Time      // when uses last went up
 	trusted  time.Time      // until then UseDevice lets it in
 	guesses  limit.Day      // wrong codes of its own lane
 	failures int64          // of these in a row
 	sends    limit.Messages // of its own lane
-	rotated  time.Time      // when uses last went up
 
 	later []byte
 }
@@ -163,13 +163,11 @@ func (d *device) fields(c *codec.Codec) {
 	c.String(&d.name)
 	c.Bytes(&d.seed)
 	c.Int(&d.uses)
+	c.Time(&d.rotated)
 	c.Time(&d.trusted)
 	dayFields(c, &d.guesses)
-	c.Time(new(time.Time))
-	c.Time(new(time.Time))
 	c.Int(&d.failures)
 	messageFields(c, &d.sends)
-	c.Time(&d.rotated)
 	c.Rest(&d.later)
 }
 

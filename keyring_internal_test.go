@@ -120,7 +120,7 @@ func TestMalformedState(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte{0xff}, 30)
 	for _, kind := range kinds {
-		for _, plain := range [][]byte{{}, {0}, {2}, append([]byte{1}, long...), {1, 0xc8, 1}, {1, 1}, {1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
+		for _, plain := range [][]byte{{}, {0}, {1}, {3}, append([]byte{2}, long...), {2, 0xc8, 1}, {2, 1}, {2, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
 			rec := Record{ID: "id", Kind: kind, Version: 1}
 			if rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...)); err != nil {
 				t.Fatal(err)

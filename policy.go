@@ -81,11 +81,12 @@ var cooldown = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 }
 
-// The limits on messages.
+// The limits on messages: to a number and for a user, to a number whose factor is not
+// confirmed, and in the lane of a device.
 var (
 	sendQuota           = limit.Sending{Hour: 5, Day: 10, Cooldown: cooldown, MaxSkew: maxSkew}
-	unverifiedSendQuota = limit.Sending{Hour: 3, Day: 5, Cooldown: cooldown, MaxSkew: maxSkew} // to a number whose factor is not confirmed
-	deviceSendQuota     = limit.Sending{Hour: deviceSends, Day: deviceSends, Cooldown: cooldown, MaxSkew: maxSkew}
+	unverifiedSendQuota = limit.Sending{Hour: 3, Day: 5, Cooldown: cooldown, MaxSkew: maxSkew}
+	deviceSendQuota     = limit.Sending{Cooldown: cooldown, MaxSkew: maxSkew}.Plus(deviceSends)
 )
 
 // userShare is how many of a day's messages to a number whose factor is not confirmed can

@@ -120,10 +120,10 @@ func (ch *challenge) fields(c *codec.Codec) {
 	c.String(&ch.code)
 	c.Int(&ch.failures)
 	ch.request.fields(c)
+	c.Bytes(&ch.asked)
 	actionFields(c, &ch.action)
 	c.Time(&ch.verified)
 	c.Bool(&ch.spent)
-	c.Bytes(&ch.asked)
 	c.Rest(&ch.later)
 }
 
@@ -132,7 +132,7 @@ type number struct {
 	Record
 	sends   limit.Messages
 	guesses limit.Failures // wrong codes while the factor was unverified
-	shares  limit.Shares   // of the sends those while the factor was unverified, each with a user of Keyring.numberUsers
+	shares  limit.Shares   // of the sends those while it was, with names of Keyring.numberUsers
 
 	later []byte
 }
@@ -153,14 +153,13 @@ func (n *number) fields(c *codec.Codec) {
 type user struct {
 	Record
 	sends   limit.Messages
+	guesses limit.Failures // wrong codes of a generic_otp factor while it is unverified
+
 	factors []membership
+	gone    []goneApp // the last apps that were taken away
 
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
-
-	guesses limit.Failures // wrong codes for what the application delivers codes by, while it is unverified
-
-	gone []goneApp // the last apps that were taken away
 
 	later []byte
 }
@@ -184,19 +183,19 @@ func (u *user) columns() *Record { return &u.Record }
 
 func (u *user) fields(c *codec.Codec) {
 	messageFields(c, &u.sends)
+	failureFields(c, &u.guesses)
 	codec.List(c, &u.factors, maxMembers, func(m *membership) {
 		c.String(&m.id)
 		c.String(&m.kind)
 		c.Bool(&m.verified)
 		c.Time(&m.lapses)
 	})
-	codec.List(c, &u.devices, maxDevices, c.String)
-	c.Bytes(&u.set)
-	failureFields(c, &u.guesses)
 	codec.List(c, &u.gone, maxGoneApps, func(app *goneApp) {
 		c.String(&app.hash)
 		c.Int(&app.nextStep)
 	})
+	codec.List(c, &u.devices, maxDevices, c.String)
+	c.Bytes(&u.set)
 	c.Rest(&u.later)
 }
 
@@ -208,9 +207,9 @@ type stored interface {
 
 // stateVersion is the first byte of every plain text. Fields are only ever
 // appended, so it changes only when that no longer does.
-const stateVersion = 1
+const stateVersion = 2
 
-// seal turns a record into a change that inserts it, when its version is 0, or
+// sealed turns a record into a change that inserts it, when its version is 0, or
 // replaces it.
 func (r *Keyring) sealed(s stored) (Change, error) {
 	rec := s.columns()
@@ -236,7 +235,7 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 		return err
 	}
 	if len(plain) == 0 || plain[0] != stateVersion {
-		return integrityError(&rec, "its state is of a newer version of this library")
+		return integrityError(&rec, "its state is of another version of this library")
 	}
 	c := codec.NewReader(plain[1:])
 	sealed := rec
@@ -274,9 +273,9 @@ func failureFields(c *codec.Codec, f *limit.Failures) {
 	c.Int(&f.InARow)
 	c.Time(&f.Last)
 	c.Time(&f.Bucket.Empty)
-	c.Bool(&f.Disabled)
 	c.Int(&f.Bucket.Told)
 	c.Time(&f.Bucket.Emptied)
+	c.Bool(&f.Disabled)
 }
 
 func messageFields(c *codec.Codec, m *limit.Messages) {

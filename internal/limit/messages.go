@@ -8,7 +8,7 @@ import (
 // Sending has the numbers of the limits on messages.
 type Sending struct {
 	Hour, Day int             // how many within that time
-	Cooldown  []time.Duration // the wait after the 1st, 2nd, ... since the last success; the last one stays
+	Cooldown  []time.Duration // the waits after each since the last success; the last one stays
 	MaxSkew   time.Duration
 }
 
