@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
@@ -183,7 +184,7 @@ type challenging struct {
 	confirm   bool       // the challenge may confirm the factor
 	challenge *challenge // the new one
 	counter   counter    // of wrong codes
-	phone     *budget  // that the message goes to; nil: the factor's type has no messages
+	phone     *budget    // that the message goes to; nil: the factor's type has no messages
 	users     []string   // what stands for the user in the record of the number
 	sender    bool       // there is one for messages
 	allowed   bool       // messages to this number are
@@ -317,16 +318,17 @@ func (d *challenging) decide() outcome {
 		out.put(f)
 	}
 	if _, own := d.messageWait(); own {
-		d.device.sends.charge(now)
+		d.device.guesses.Forget(now, maxSkew)
+		d.device.sends.Charge(now, deviceSendQuota)
 		out.put(d.device)
 	}
 	if !f.verified {
-		n.shares = append(n.shares, share{now, d.users[0]})
+		n.shares.Charge(now, d.users[0], userShare)
 	}
-	n.sends.charge(now)
+	n.sends.Charge(now, d.quota())
 	out.savePhone(now, n)
 	if u != nil {
-		u.sends.charge(now)
+		u.sends.Charge(now, sendQuota)
 		u.touch(now)
 		out.put(u)
 	}
@@ -337,23 +339,27 @@ func (d *challenging) decide() outcome {
 // one of the device's own, beyond the quota of number and user.
 func (d *challenging) messageWait() (wait time.Duration, own bool) {
 	f, u, n, now := d.factor, d.user, d.phone, d.now
-	quota := sendQuota
-	if !f.verified {
-		quota = unverifiedSendQuota
-	}
 	// The factor remembers its successes, so that Verify need not write here.
-	n.sends.since = later(n.sends.since, f.success)
-	wait = n.sends.wait(now, quota)
+	n.sends.Since = later(n.sends.Since, f.success)
+	wait = n.sends.Wait(now, d.quota())
 	if u != nil {
-		wait = max(wait, u.sends.wait(now, sendQuota))
+		wait = max(wait, u.sends.Wait(now, sendQuota))
 	}
 	if !f.verified {
-		wait = toTheMinute(max(wait, n.share(now, d.users)))
+		wait = toTheMinute(max(wait, n.shares.Wait(now, d.users, userShare)))
 	}
-	if wait > cooldown[0] && f.verified && d.device.takesMessage(now, quota, n.number, u) { // longer than impatience makes it
+	if wait > cooldown[0] && f.verified && d.device.takesMessage(now, d.quota(), n.number, u) { // longer than impatience makes it
 		return 0, true
 	}
 	return wait, false
+}
+
+// quota is that of the number.
+func (d *challenging) quota() limit.Sending {
+	if d.factor.verified {
+		return sendQuota
+	}
+	return unverifiedSendQuota
 }
 
 // told is what the caller is told of a challenge.

@@ -1,6 +1,10 @@
 package mfa
 
-import "time"
+import (
+	"time"
+
+	"github.com/authfactor/mfa/internal/limit"
+)
 
 // A counter is where the wrong codes of a factor count, and what they begin. It is
 // chosen once, when a call has read its records: see chooseCounter.
@@ -28,18 +32,18 @@ type failure struct {
 // A shared counter is that of all who answer: the factor's own or, while the factor is
 // not confirmed and its enrolment could be repeated, its number's or its user's.
 type shared struct {
-	guesses *guesses
-	limit   int       // wrong codes in a row that disable, 0 for none
+	guesses *limit.Failures
+	most    int     // wrong codes in a row that disable, 0 for none
 	phone   *budget // whose counter it is; nil: not a number's
-	user    *user     // whose counter it is; nil: not a user's
+	user    *user   // whose counter it is; nil: not a user's
 }
 
 // newShared chooses whose counter is the factor's. p is the budget of its number, nil
 // unless that was read.
 func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *shared {
-	c := &shared{guesses: &f.guesses, limit: policy.MaxFailures}
+	c := &shared{guesses: &f.guesses, most: policy.MaxFailures}
 	if f.traits.unguessable {
-		c.limit = 0
+		c.most = 0
 	}
 	switch {
 	case f.countsOnNumber():
@@ -49,34 +53,34 @@ func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *sha
 	default:
 		return c
 	}
-	c.guesses.forgive(now)
+	c.guesses.Forgive(now, guessing)
 	return c
 }
 
 func (c *shared) shut(now time.Time) (bool, time.Duration) {
-	wait := c.guesses.wait(now)
+	wait := c.guesses.Wait(now, guessing)
 	if c.phone != nil {
 		wait = toTheMinute(wait)
 	}
-	return c.guesses.disabled, wait
+	return c.guesses.Disabled, wait
 }
 
-func (c *shared) failures() int64 { return c.guesses.failures }
+func (c *shared) failures() int64 { return c.guesses.InARow }
 
 func (c *shared) fail(now time.Time, out *outcome) failure {
-	tell := c.guesses.fail(now, c.limit)
+	tell := c.guesses.Fail(now, guessing, c.most)
 	c.put(now, out)
-	return failure{c.guesses.failures, c.guesses.disabled, tell}
+	return failure{c.guesses.InARow, c.guesses.Disabled, tell}
 }
 
 func (c *shared) succeed(now time.Time, out *outcome) {
-	c.guesses.succeed(now)
+	c.guesses.Succeed(now, guessing)
 	c.put(now, out)
 }
 
 // reset forgets all.
 func (c *shared) reset(now time.Time, out *outcome) {
-	*c.guesses = guesses{}
+	*c.guesses = limit.Failures{}
 	c.put(now, out)
 }
 
@@ -110,7 +114,7 @@ func (*lane) shut(time.Time) (bool, time.Duration) { return false, 0 }
 // fail revokes a device with too many wrong codes in a row.
 func (l *lane) fail(now time.Time, out *outcome) failure {
 	d := l.device
-	d.guesses.charge(now)
+	d.guesses.Add(now, maxSkew)
 	d.failures++
 	if d.failures < deviceFailures {
 		out.put(d)
@@ -123,8 +127,9 @@ func (l *lane) fail(now time.Time, out *outcome) failure {
 	return failure{inRow: d.failures}
 }
 
-func (l *lane) succeed(_ time.Time, out *outcome) {
+func (l *lane) succeed(now time.Time, out *outcome) {
 	l.device.failures = 0
+	l.device.guesses.Forget(now, maxSkew)
 	out.put(l.device)
 }
 

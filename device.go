@@ -10,6 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 )
 
 // A TrustedDevice is a browser that is not asked for a code for a while: see
@@ -155,29 +158,29 @@ const statusTrusted = "trusted"
 type device struct {
 	Record
 	name     string
-	seed     []byte    // what its tokens are made of
-	uses     int64     // number of the one token that is good
-	trusted  time.Time // until then UseDevice lets it in
-	guesses  sends     // wrong codes of its own lane
-	failures int64     // of these in a row
-	sends    sends     // messages of its own lane
-	rotated  time.Time // when uses last went up
+	seed     []byte         // what its tokens are made of
+	uses     int64          // number of the one token that is good
+	rotated  time.Time      // when uses last went up
+	trusted  time.Time      // until then UseDevice lets it in
+	guesses  limit.Day      // wrong codes of its own lane
+	failures int64          // of these in a row
+	sends    limit.Messages // of its own lane
 
 	later []byte
 }
 
 func (d *device) columns() *Record { return &d.Record }
 
-func (d *device) fields(c *codec) {
-	c.string(&d.name)
-	c.bytes(&d.seed)
-	c.int(&d.uses)
-	c.time(&d.trusted)
-	c.sends(&d.guesses)
-	c.int(&d.failures)
-	c.sends(&d.sends)
-	c.time(&d.rotated)
-	c.rest(&d.later)
+func (d *device) fields(c *codec.Codec) {
+	c.String(&d.name)
+	c.Bytes(&d.seed)
+	c.Int(&d.uses)
+	c.Time(&d.rotated)
+	c.Time(&d.trusted)
+	dayFields(c, &d.guesses)
+	c.Int(&d.failures)
+	messageFields(c, &d.sends)
+	c.Rest(&d.later)
 }
 
 // trust makes a device of a user, or goes on with the one that is known. Where the user
@@ -391,17 +394,15 @@ func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 // takesGuess reports whether the lane of a device takes a wrong code now. A device that
 // the user's record does not list any more takes none, and no device, nil, takes none.
 func (d *device) takesGuess(now time.Time, u *user) bool {
-	return d != nil && slices.Contains(u.devices, d.ID) && d.guesses.inDay(now) < deviceGuesses
+	return d != nil && slices.Contains(u.devices, d.ID) && d.guesses.Count(now, maxSkew) < deviceGuesses
 }
 
 // takesMessage reports whether the lane of a device takes a message now, beyond the
 // quota of number and user. No device, nil, takes none.
-func (d *device) takesMessage(now time.Time, q quota, n *number, u *user) bool {
-	if d == nil || d.sends.wait(now, quota{deviceSends, deviceSends}) > 0 {
-		return false
-	}
-	beyond := func(q quota) quota { return quota{q.hour + deviceSends, q.day + deviceSends} }
-	return n.sends.full(now, beyond(q)) == 0 && u.sends.full(now, beyond(sendQuota)) == 0
+func (d *device) takesMessage(now time.Time, quota limit.Sending, n *number, u *user) bool {
+	return d != nil && d.sends.Wait(now, deviceSendQuota) == 0 &&
+		n.sends.QuotaWait(now, quota.Plus(deviceSends)) == 0 &&
+		u.sends.QuotaWait(now, sendQuota.Plus(deviceSends)) == 0
 }
 
 func (d *device) public(withToken bool) TrustedDevice {

@@ -626,6 +626,53 @@ func TestDeviceClockWasAhead(t *testing.T) {
 	mustBe(t, err, mfa.ErrDeviceNotTrusted)
 }
 
+// TestLaneOfAClockAhead: wrong codes that a clock noted that was ahead are forgotten with
+// the next success or message in the device's lane, and so do not count when that time
+// comes.
+func TestLaneOfAClockAhead(t *testing.T) {
+	for what, inLane := range map[string]func(r *rig, f enrolled, token string) error{
+		"a success": func(r *rig, f enrolled, token string) error {
+			ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+			if err == nil {
+				_, err = r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: token})
+			}
+			return err
+		},
+		"a message": func(r *rig, f enrolled, token string) (err error) {
+			for _, pause := range []time.Duration{0, time.Minute, time.Second} { // the last is too short for all but the lane
+				r.clock.Advance(pause)
+				_, err = r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+			}
+			return err
+		},
+	} {
+		r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+		f := r.phone(ann, phone)
+		token := r.trust(f, "Firefox").Token()
+		r.clock.Advance(time.Hour)
+		r.fail(f, 5)
+		wrong := func() error {
+			_, err := r.onDevice(token, f, r.wrong(f))
+			return err
+		}
+		now := r.clock.Now().Add(24 * time.Hour)
+		for i := range 3 {
+			r.clock.Set(now.Add(5*time.Hour + time.Duration(i)*10*time.Minute))
+			mustBe(t, wrong(), mfa.ErrInvalidCode)
+		}
+		r.clock.Advance(10 * time.Minute)
+		mustBe(t, wrong(), mfa.ErrFactorDisabled)
+		r.clock.Set(now)
+		if err := inLane(r, f, token); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		r.clock.Set(now.Add(6 * time.Hour))
+		if err := wrong(); !errors.Is(err, mfa.ErrInvalidCode) {
+			t.Errorf("after %s: %v", what, err)
+		}
+	}
+}
+
 // TestDeviceRows: a device that gave way leaves no row behind.
 func TestDeviceRows(t *testing.T) {
 	r := newRig(t)

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -498,7 +499,7 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
 		out := outcome{save: []stored{f}}
-		f.guesses = guesses{}
+		f.guesses = limit.Failures{}
 		d.counter.reset(d.now, &out)
 		f.setStatus(d.now)
 		out.events = append(out.events, f.event(EventReset))
@@ -625,7 +626,7 @@ func (f *factor) setStatus(now time.Time) {
 	if f.verified {
 		status = StatusVerified
 		f.ExpiresAt = time.Time{}
-		if f.guesses.disabled {
+		if f.guesses.Disabled {
 			status = StatusDisabled
 		}
 	}

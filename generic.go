@@ -1,6 +1,10 @@
 package mfa
 
-import "time"
+import (
+	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
+)
 
 // A generic_otp factor is whatever the application delivers codes by. It has nothing
 // of its own: the code belongs to the challenge.
@@ -23,9 +27,9 @@ func (genericMethod) empty() possession { return &delivery{} }
 // A delivery is the application's own way to a person.
 type delivery struct{}
 
-func (*delivery) fields(*codec)    {}
-func (*delivery) describe(*Factor) {}
-func (*delivery) proves() bool     { return true }
+func (*delivery) fields(*codec.Codec) {}
+func (*delivery) describe(*Factor)    {}
+func (*delivery) proves() bool        { return true }
 
 func (*delivery) ask(ch *challenge) error { return ch.makeCode() }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+
+	"github.com/authfactor/mfa/internal/codec"
 )
 
 // A request is what is remembered of a call that had an idempotency key: enough to
@@ -114,21 +116,10 @@ func (ch *challenge) answered(r *request, now time.Time) {
 	}
 }
 
-func (c *codec) request(r *request) {
-	c.bytes(&r.key)
-	c.bytes(&r.asked)
-	c.time(&r.at)
-	c.string(&r.challengeID)
-	c.bool(&r.firstUse)
-}
-
-func (c *codec) requests(list *[]request) {
-	n := int64(len(*list))
-	c.int(&n)
-	if c.reading {
-		*list = make([]request, c.size(n, maxRequests))
-	}
-	for i := range *list {
-		c.request(&(*list)[i])
-	}
+func (r *request) fields(c *codec.Codec) {
+	c.Bytes(&r.key)
+	c.Bytes(&r.asked)
+	c.Time(&r.at)
+	c.String(&r.challengeID)
+	c.Bool(&r.firstUse)
 }

@@ -9,6 +9,9 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 )
 
 // newer is a challenge as a later version of this library writes it.
@@ -17,11 +20,11 @@ type newer struct {
 	extra string
 }
 
-func (n *newer) fields(c *codec) {
-	c.string(&n.code)
-	c.int(&n.failures)
-	c.string(&n.extra)
-	c.rest(&n.later)
+func (n *newer) fields(c *codec.Codec) {
+	c.String(&n.code)
+	c.Int(&n.failures)
+	c.String(&n.extra)
+	c.Rest(&n.later)
 }
 
 // TestFieldsAreAppended: a version that does not know a field keeps it, and a version
@@ -91,7 +94,7 @@ func TestMalformedState(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte{0xff}, 30)
 	for _, kind := range kinds {
-		for _, plain := range [][]byte{{}, {0}, {2}, append([]byte{1}, long...), {1, 0xc8, 1}, {1, 1}, {1, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
+		for _, plain := range [][]byte{{}, {0}, {1}, {3}, append([]byte{2}, long...), {2, 0xc8, 1}, {2, 1}, {2, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
 			rec := Record{ID: "id", Kind: kind, Version: 1}
 			if rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...)); err != nil {
 				t.Fatal(err)
@@ -129,14 +132,14 @@ func FuzzState(f *testing.F) {
 	kind := func(kind, of string) Record { return Record{ID: "id", Kind: kind, Type: of} }
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, s := range []stored{
-		&factor{Record: kind(kindFactor, TypeTOTP), own: &app{issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3}, name: "phone", verified: true, success: at, guesses: guesses{failures: 2, last: at, bucket: at, disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, replaces: "d"},
+		&factor{Record: kind(kindFactor, TypeTOTP), own: &app{issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3}, name: "phone", verified: true, success: at, guesses: limit.Failures{InARow: 2, Last: at, Bucket: limit.Bucket{Empty: at}, Disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, replaces: "d"},
 		&factor{Record: kind(kindFactor, TypeSMS), own: &line{"+15005550006"}, later: []byte{7}, ownLater: []byte{9}},
 		&factor{Record: kind(kindFactor, TypeGenericOTP), own: &delivery{}},
 		&factor{Record: kind(kindFactor, TypeRecoveryCodes), own: &recoverySet{[]string{"hash"}}},
 		&challenge{Record: kind(kindChallenge, ""), code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}},
-		&number{Record: kind(kindNumber, ""), sends: sends{times: []time.Time{at, at}, since: at}},
+		&number{Record: kind(kindNumber, ""), sends: limit.Messages{Times: limit.Day{at, at}, Since: at}},
 		&user{Record: kind(kindUser, ""), factors: []membership{{id: "a", backup: true, verified: true, lapses: at}}, devices: []string{"e"}, set: []byte{3}},
-		&device{Record: kind(kindDevice, ""), name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: sends{times: []time.Time{at}, since: at}, failures: 1, sends: sends{times: []time.Time{at}, since: at}},
+		&device{Record: kind(kindDevice, ""), name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at}},
 	} {
 		change, err := ring.sealed(s)
 		if err != nil {
@@ -152,18 +155,14 @@ func FuzzState(f *testing.F) {
 	f.Fuzz(func(t *testing.T, which byte, plain []byte) {
 		kind := kinds[int(which)%len(kinds)]
 		read := blank(kind)
-		c := &codec{buf: plain, reading: true}
-		var columns Record
-		if len(plain) > 0 {
-			c.buf = plain[1:]
-		}
-		c.columns(&columns)
-		columns.ID, columns.Kind, columns.Version = "id", kind, 1
-		columns.State, err = ring.seal(&columns, 1, append(make([]byte, sealHeader), plain...))
+		var rec Record
+		columnFields(codec.NewReader(plain[min(1, len(plain)):]), &rec)
+		rec.ID, rec.Kind, rec.Version = "id", kind, 1
+		rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ring.opened(columns, kind, read); err != nil {
+		if err := ring.opened(rec, kind, read); err != nil {
 			if !errors.Is(err, ErrIntegrity) {
 				t.Fatal(err)
 			}

@@ -2,6 +2,8 @@ package mfa
 
 import (
 	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
 )
 
 // The types of factors, in [Factor.Type].
@@ -35,7 +37,7 @@ type method interface {
 // A possession is a factor's own part: what its owner has, as far as it is kept.
 type possession interface {
 	// fields lists what is kept in State.
-	fields(c *codec)
+	fields(c *codec.Codec)
 
 	// describe sets what may be shown.
 	describe(f *Factor)
@@ -119,26 +121,29 @@ func askedMethod(p EnrollParams) (method, error) {
 	return found, nil
 }
 
-// own reads or writes the factor's own part, which has a length of its own, so that
+// ownFields reads or writes the factor's own part, which has a length of its own, so that
 // what a newer version appends to it is kept.
-func (f *factor) ownFields(c *codec) {
-	if c.reading {
-		m := methodOf(f.Type)
-		if m == nil {
-			c.bad = true
-			return
-		}
-		f.traits, f.own = m.traits(), m.empty()
-		var state []byte
-		c.bytes(&state)
-		part := &codec{buf: state, reading: true}
+func (f *factor) ownFields(c *codec.Codec) {
+	var state []byte
+	if !c.Reading() {
+		part := codec.NewWriter(nil)
 		f.own.fields(part)
-		part.rest(&f.ownLater)
-		c.bad = c.bad || part.bad
+		part.Rest(&f.ownLater)
+		state = part.Written()
+		c.Bytes(&state)
 		return
 	}
-	part := &codec{}
+	m := methodOf(f.Type)
+	if m == nil {
+		c.Refuse()
+		return
+	}
+	f.traits, f.own = m.traits(), m.empty()
+	c.Bytes(&state)
+	part := codec.NewReader(state)
 	f.own.fields(part)
-	part.rest(&f.ownLater)
-	c.bytes(&part.buf)
+	part.Rest(&f.ownLater)
+	if part.Bad() {
+		c.Refuse()
+	}
 }

@@ -2,8 +2,9 @@ package mfa
 
 import (
 	"fmt"
-	"slices"
 	"time"
+
+	"github.com/authfactor/mfa/internal/limit"
 )
 
 // The limits, all of them. docs/design.md has the sources and the arithmetic.
@@ -59,32 +60,33 @@ const (
 	deviceFailures = 10                  // wrong codes in a row, in that lane, end it
 )
 
-// backoff is the wait after the 5th, 6th, ... consecutive failure; the last one
-// stays.
-var backoff = [...]time.Duration{
-	30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute,
-	8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour,
+// guessing are the limits on wrong codes.
+var guessing = limit.Guessing{
+	Free: 4,
+	Backoff: []time.Duration{
+		30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute,
+		8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour,
+	},
+	BucketSize: bucketSize, BucketDrain: bucketDrain, MaxSkew: maxSkew,
 }
-
-const freeFailures = 4
 
 // cooldown is the wait after the 1st, 2nd, ... message since the last success; the
 // last one stays.
-var cooldown = [...]time.Duration{
+var cooldown = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 }
 
-// A quota is how many messages may be sent in an hour and in a day.
-type quota struct{ hour, day int }
-
+// The limits on messages: to a number and for a user, to a number whose factor is not
+// confirmed, and in the lane of a device.
 var (
-	sendQuota           = quota{hour: 5, day: 10}
-	unverifiedSendQuota = quota{hour: 3, day: 5} // to a number whose factor is not confirmed
+	sendQuota           = limit.Sending{Hour: 5, Day: 10, Cooldown: cooldown, MaxSkew: maxSkew}
+	unverifiedSendQuota = limit.Sending{Hour: 3, Day: 5, Cooldown: cooldown, MaxSkew: maxSkew}
+	deviceSendQuota     = limit.Sending{Cooldown: cooldown, MaxSkew: maxSkew}.Plus(deviceSends)
 )
 
 // userShare is how many of a day's messages to a number whose factor is not confirmed can
 // be for one user, so that a stranger cannot use up all of them.
-const userShare = 2
+var userShare = limit.Sharing{Day: 2, MaxSkew: maxSkew}
 
 // A Policy changes what may be changed about the limits. The zero value is the
 // recommended one.
@@ -186,158 +188,3 @@ func (p Policy) GuessProbability(factorType string, window time.Duration) float6
 // likeliestTOTP is the chance of each code below 2^31 mod 10^6: 31 random bits are cut to
 // six digits, and 2147 or 2148 of their values give the same (RFC 4226 appendix A.4.1).
 const likeliestTOTP = 2148.0 / (1 << 31)
-
-// guesses counts the wrong codes given to a factor or, before it was confirmed,
-// to its number or its user.
-type guesses struct {
-	failures int64     // in a row
-	last     time.Time // of the wrong codes; no more than a full bucket before it is empty
-	bucket   time.Time // when the leaky bucket will be empty
-	disabled bool
-	told     int64 // how many thirds full the owner was told that the bucket is, since it was empty
-
-	forgotten time.Time // when forget last emptied a bucket of a clock that was ahead
-}
-
-// fail counts one wrong code. The limit is how many in a row disable, 0 for none. It says
-// whether the owner is to be told how full the bucket is.
-func (g *guesses) fail(now time.Time, limit int) (tell bool) {
-	g.forget(now)
-	g.failures++
-	g.last = now
-	if !g.bucket.After(now) {
-		g.bucket, g.told = now, 0
-	}
-	g.bucket = g.bucket.Add(bucketDrain)
-	g.disabled = g.disabled || limit > 0 && g.failures >= int64(limit)
-	thirds := int64(3 * g.bucket.Sub(now) / (bucketSize * bucketDrain))
-	tell = thirds > g.told && thirds < 3
-	g.told = max(g.told, thirds)
-	return tell
-}
-
-// succeed forgets the failures in a row, never those in the bucket.
-func (g *guesses) succeed(now time.Time) {
-	g.forget(now)
-	g.failures = 0
-}
-
-// forget empties a bucket of a clock that was ahead: with what is added to it, it would
-// begin a wait for times that never were. It does so once in the time that a full bucket
-// takes to drain, and otherwise cuts what is above a full one: between two processes
-// whose clocks differ for long, each call would empty it for the next. So whoever
-// guesses has one bucket more by it, and no more failures in a row.
-func (g *guesses) forget(now time.Time) {
-	if !g.ahead(now) {
-		return
-	}
-	g.last = time.Time{}
-	if g.mayForget(now) {
-		g.bucket, g.told, g.forgotten = time.Time{}, 0, now
-	} else if full := now.Add((bucketSize - 1) * bucketDrain); g.bucket.After(full) {
-		g.bucket = full
-	}
-}
-
-func (g *guesses) mayForget(now time.Time) bool {
-	return !g.forgotten.After(now.Add(-bucketSize * bucketDrain))
-}
-
-// forgive forgets wrong codes of a number or a user once the bucket has drained: guessing
-// must not keep a number from being enrolled for ever.
-func (g *guesses) forgive(now time.Time) {
-	g.forget(now)
-	if !g.bucket.After(now) {
-		*g = guesses{forgotten: g.forgotten}
-	}
-}
-
-// ahead reports whether a clock that was ahead noted the last wrong code.
-func (g *guesses) ahead(now time.Time) bool { return g.last.After(now.Add(maxSkew)) }
-
-// wait is how long no code is compared, 0 for not at all. What a clock that was ahead
-// noted begins no wait that would not end before that time comes.
-func (g *guesses) wait(now time.Time) time.Duration {
-	if g.ahead(now) && g.mayForget(now) {
-		return 0
-	}
-	var wait time.Duration
-	if n := g.failures - freeFailures; n > 0 && !g.ahead(now) {
-		pause := backoff[min(n, int64(len(backoff)))-1]
-		wait = min(g.last.Add(pause).Sub(now), pause)
-	}
-	full := g.bucket.Sub(now.Add((bucketSize - 1) * bucketDrain))
-	return max(wait, min(full, bucketDrain), 0)
-}
-
-// sends are the messages of the last 24 hours to a number or a user, oldest first.
-type sends struct {
-	times    []time.Time
-	since    time.Time // the last success: sends before it do not lengthen the cool-down
-	forgiven time.Time // the send whose code confirmed the number: no cool-down follows it
-}
-
-// wait is how long no message may be sent, 0 for not at all.
-func (s *sends) wait(now time.Time, q quota) time.Duration {
-	s.forget(now)
-	var wait time.Duration
-	level := 0
-	for _, t := range s.times {
-		if t.After(s.since) {
-			level++
-		}
-	}
-	if n := len(s.times); n > 0 && !s.times[n-1].Equal(s.forgiven) {
-		pause := cooldown[min(max(level, 1), len(cooldown))-1]
-		wait = min(s.times[n-1].Add(pause).Sub(now), pause)
-	}
-	return max(wait, s.full(now, q))
-}
-
-// full is the part of wait that the quota makes, the cool-down aside.
-func (s *sends) full(now time.Time, q quota) time.Duration {
-	s.forget(now)
-	var wait time.Duration
-	n := len(s.times)
-	if n >= q.hour {
-		wait = max(wait, min(s.times[n-q.hour].Add(time.Hour).Sub(now), time.Hour))
-	}
-	if n >= q.day {
-		wait = max(wait, min(s.times[n-q.day].Add(24*time.Hour).Sub(now), 24*time.Hour))
-	}
-	return max(wait, 0)
-}
-
-// inDay is how many there were in the last 24 hours.
-func (s *sends) inDay(now time.Time) int {
-	s.forget(now)
-	return len(s.times)
-}
-
-// charge counts one message; it is never refunded.
-func (s *sends) charge(now time.Time) {
-	s.forget(now)
-	s.times, s.forgiven = append(s.times, now), time.Time{}
-}
-
-// forget drops what is older than a day, and what a clock that was ahead noted.
-func (s *sends) forget(now time.Time) {
-	if s.since.After(now.Add(maxSkew)) {
-		s.since = time.Time{}
-	}
-	s.times = slices.DeleteFunc(s.times, func(t time.Time) bool { return dayOver(t, now) })
-}
-
-// dayOver says whether a message no longer counts: a day later, and where a clock that
-// was ahead noted it.
-func dayOver(t, now time.Time) bool {
-	return !t.Add(24*time.Hour).After(now) || t.After(now.Add(maxSkew))
-}
-
-// lapse is when the last of the sends is forgotten.
-func (s *sends) lapse() time.Time {
-	if len(s.times) == 0 {
-		return time.Time{}
-	}
-	return s.times[len(s.times)-1].Add(24 * time.Hour)
-}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -147,14 +148,14 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 // from the moment that its owner has a verified factor.
 func (s *Service) unproved(f *factor) bool { return s.proofs != ProofNever && !f.proved }
 
-func (c *codec) action(a *proof.Action) {
+func actionFields(c *codec.Codec, a *proof.Action) {
 	hash := ""
 	if a.Purpose != "" {
 		hash = string(a.Hash[:])
 	}
-	c.string(&a.Purpose)
-	c.string(&hash)
-	if !c.reading {
+	c.String(&a.Purpose)
+	c.String(&hash)
+	if !c.Reading() {
 		return
 	}
 	// There is a hash beside every purpose, and beside no other.
@@ -163,7 +164,7 @@ func (c *codec) action(a *proof.Action) {
 		want = len(a.Hash)
 	}
 	if len(hash) != want {
-		c.bad = true
+		c.Refuse()
 	}
 	copy(a.Hash[:], hash)
 }

@@ -4,14 +4,14 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
-	"encoding/binary"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
 
+	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -66,7 +66,7 @@ type factor struct {
 	name     string
 	verified bool      // confirmed by a first success
 	success  time.Time // of the last success
-	guesses  guesses
+	guesses  limit.Failures
 	requests []request // the last challenges with an idempotency key
 	replaces string    // id of the factor that goes when this one is confirmed
 	proved   bool      // enrolled with a proof, or without the need of one
@@ -76,16 +76,16 @@ type factor struct {
 
 func (f *factor) columns() *Record { return &f.Record }
 
-func (f *factor) fields(c *codec) {
+func (f *factor) fields(c *codec.Codec) {
 	f.ownFields(c)
-	c.string(&f.name)
-	c.bool(&f.verified)
-	c.time(&f.success)
-	c.guesses(&f.guesses)
-	c.requests(&f.requests)
-	c.string(&f.replaces)
-	c.bool(&f.proved)
-	c.rest(&f.later)
+	c.String(&f.name)
+	c.Bool(&f.verified)
+	c.Time(&f.success)
+	failureFields(c, &f.guesses)
+	codec.List(c, &f.requests, maxRequests, func(r *request) { r.fields(c) })
+	c.String(&f.replaces)
+	c.Bool(&f.proved)
+	c.Rest(&f.later)
 }
 
 // A challenge is the record of one challenge.
@@ -106,62 +106,50 @@ type challenge struct {
 
 func (ch *challenge) columns() *Record { return &ch.Record }
 
-func (ch *challenge) fields(c *codec) {
-	c.string(&ch.code)
-	c.int(&ch.failures)
-	c.request(&ch.request)
-	c.action(&ch.action)
-	c.time(&ch.verified)
-	c.bool(&ch.spent)
-	c.bytes(&ch.asked)
-	c.rest(&ch.later)
+func (ch *challenge) fields(c *codec.Codec) {
+	c.String(&ch.code)
+	c.Int(&ch.failures)
+	ch.request.fields(c)
+	c.Bytes(&ch.asked)
+	actionFields(c, &ch.action)
+	c.Time(&ch.verified)
+	c.Bool(&ch.spent)
+	c.Rest(&ch.later)
 }
 
 // A number is the budget of a phone number, whoever enrolled it.
 type number struct {
 	Record
-	sends   sends
-	guesses guesses // wrong codes while the factor was unverified
-	shares  []share // of the sends those while the factor was unverified, oldest first
+	sends   limit.Messages
+	guesses limit.Failures // wrong codes while the factor was unverified
+	shares  limit.Shares   // of the sends those while it was, with names of Keyring.numberUsers
 
 	later []byte
 }
 
-// A share is one message to a number that was not confirmed, and whom it was for.
-type share struct {
-	at   time.Time
-	user string // see Keyring.numberUsers
-}
-
 func (n *number) columns() *Record { return &n.Record }
 
-func (n *number) fields(c *codec) {
-	c.sends(&n.sends)
-	c.guesses(&n.guesses)
-	size := int64(len(n.shares))
-	c.int(&size)
-	if c.reading {
-		n.shares = make([]share, c.size(size, maxSends))
-	}
-	for i := range n.shares {
-		c.time(&n.shares[i].at)
-		c.string(&n.shares[i].user)
-	}
-	c.rest(&n.later)
+func (n *number) fields(c *codec.Codec) {
+	messageFields(c, &n.sends)
+	failureFields(c, &n.guesses)
+	codec.List(c, &n.shares, maxSends, func(s *limit.Share) {
+		c.Time(&s.At)
+		c.String(&s.User)
+	})
+	c.Rest(&n.later)
 }
 
 // A user is the budget of a user.
 type user struct {
 	Record
-	sends   sends
+	sends   limit.Messages
+	guesses limit.Failures // wrong codes of a generic_otp factor while it is unverified
+
 	factors []membership
+	gone    []goneApp // the last apps that were taken away
 
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
-
-	guesses guesses // wrong codes for what the application delivers codes by, while it is unverified
-
-	gone []goneApp // the last apps that were taken away
 
 	later []byte
 }
@@ -183,53 +171,42 @@ type membership struct {
 
 func (u *user) columns() *Record { return &u.Record }
 
-func (u *user) fields(c *codec) {
-	c.sends(&u.sends)
-	n := int64(len(u.factors))
-	c.int(&n)
-	if c.reading {
-		u.factors = make([]membership, c.size(n, maxMembers))
-	}
-	for i := range u.factors {
-		m := &u.factors[i]
-		c.string(&m.id)
-		c.bool(&m.backup)
-		c.bool(&m.verified)
-		c.time(&m.lapses)
-	}
-	c.strings(&u.devices, maxDevices)
-	c.bytes(&u.set)
-	c.guesses(&u.guesses)
-	n = int64(len(u.gone))
-	c.int(&n)
-	if c.reading {
-		u.gone = make([]goneApp, c.size(n, maxGoneApps))
-	}
-	for i := range u.gone {
-		c.string(&u.gone[i].hash)
-		c.int(&u.gone[i].nextStep)
-	}
-	c.rest(&u.later)
+func (u *user) fields(c *codec.Codec) {
+	messageFields(c, &u.sends)
+	failureFields(c, &u.guesses)
+	codec.List(c, &u.factors, maxMembers, func(m *membership) {
+		c.String(&m.id)
+		c.Bool(&m.backup)
+		c.Bool(&m.verified)
+		c.Time(&m.lapses)
+	})
+	codec.List(c, &u.gone, maxGoneApps, func(app *goneApp) {
+		c.String(&app.hash)
+		c.Int(&app.nextStep)
+	})
+	codec.List(c, &u.devices, maxDevices, c.String)
+	c.Bytes(&u.set)
+	c.Rest(&u.later)
 }
 
 // stored is what all kinds have in common.
 type stored interface {
 	columns() *Record
-	fields(c *codec)
+	fields(c *codec.Codec)
 }
 
 // stateVersion is the first byte of every plain text. Fields are only ever
 // appended, so it changes only when that no longer does.
-const stateVersion = 1
+const stateVersion = 2
 
-// seal turns a record into a change that inserts it, when its version is 0, or
+// sealed turns a record into a change that inserts it, when its version is 0, or
 // replaces it.
 func (r *Keyring) sealed(s stored) (Change, error) {
 	rec := s.columns()
-	c := &codec{buf: append(make([]byte, sealHeader, 320), stateVersion)}
-	c.columns(rec)
+	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
+	columnFields(c, rec)
 	s.fields(c)
-	state, err := r.seal(rec, rec.Version+1, c.buf)
+	state, err := r.seal(rec, rec.Version+1, c.Written())
 	if err != nil {
 		return Change{}, err
 	}
@@ -248,13 +225,13 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 		return err
 	}
 	if len(plain) == 0 || plain[0] != stateVersion {
-		return integrityError(&rec, "its state is of a newer version of this library")
+		return integrityError(&rec, "its state is of another version of this library")
 	}
-	c := &codec{buf: plain[1:], reading: true}
+	c := codec.NewReader(plain[1:])
 	sealed := rec
-	c.columns(&sealed)
+	columnFields(c, &sealed)
 	switch {
-	case c.bad:
+	case c.Bad():
 		return integrityError(&rec, "its state is malformed")
 	case sealed.Type != rec.Type:
 		return integrityError(&rec, "column Type differs from its state")
@@ -269,128 +246,33 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	}
 	sealed.State = nil
 	*s.columns() = sealed
-	if s.fields(c); c.bad {
+	if s.fields(c); c.Bad() {
 		return integrityError(&rec, "its state is malformed")
 	}
 	return nil
 }
 
-// A codec writes or reads the fields of a record, one after the other, so that
-// each kind lists them once. What an older version did not write is read as zero.
-type codec struct {
-	buf     []byte // written so far, or still to be read
-	reading bool
-	bad     bool
+func columnFields(c *codec.Codec, r *Record) {
+	c.String(&r.Type)
+	c.String(&r.Status)
+	c.Time(&r.CreatedAt)
+	c.Time(&r.UpdatedAt)
+	c.Time(&r.ExpiresAt)
 }
 
-func (c *codec) columns(r *Record) {
-	c.string(&r.Type)
-	c.string(&r.Status)
-	c.time(&r.CreatedAt)
-	c.time(&r.UpdatedAt)
-	c.time(&r.ExpiresAt)
+func failureFields(c *codec.Codec, f *limit.Failures) {
+	c.Int(&f.InARow)
+	c.Time(&f.Last)
+	c.Time(&f.Bucket.Empty)
+	c.Int(&f.Bucket.Told)
+	c.Time(&f.Bucket.Emptied)
+	c.Bool(&f.Disabled)
 }
 
-func (c *codec) int(v *int64) {
-	if !c.reading {
-		c.buf = binary.AppendVarint(c.buf, *v)
-		return
-	}
-	if len(c.buf) == 0 {
-		return
-	}
-	n, size := binary.Varint(c.buf)
-	if size <= 0 {
-		c.bad, c.buf = true, nil
-		return
-	}
-	*v, c.buf = n, c.buf[size:]
+func messageFields(c *codec.Codec, m *limit.Messages) {
+	dayFields(c, &m.Times)
+	c.Time(&m.Since)
+	c.Time(&m.Forgiven)
 }
 
-func (c *codec) bytes(v *[]byte) {
-	if n := c.length(len(*v)); c.reading {
-		*v, c.buf = c.buf[:n:n], c.buf[n:]
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
-}
-
-func (c *codec) string(v *string) {
-	if n := c.length(len(*v)); c.reading {
-		*v, c.buf = string(c.buf[:n]), c.buf[n:]
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
-}
-
-// length writes a length, or reads one that is not more than what is left.
-func (c *codec) length(n int) int {
-	v := int64(n)
-	c.int(&v)
-	if c.reading && (v < 0 || v > int64(len(c.buf))) {
-		c.bad, c.buf, v = true, nil, 0
-	}
-	return int(v)
-}
-
-func (c *codec) bool(v *bool) {
-	var n int64
-	if *v {
-		n = 1
-	}
-	c.int(&n)
-	*v = n != 0
-}
-
-// time keeps milliseconds; 0 is the zero time.
-func (c *codec) time(v *time.Time) {
-	n := millis(*v)
-	c.int(&n)
-	if c.reading {
-		*v = time.Time{}
-		if n != 0 {
-			*v = time.UnixMilli(n).UTC()
-		}
-	}
-}
-
-func (c *codec) guesses(g *guesses) {
-	c.int(&g.failures)
-	c.time(&g.last)
-	c.time(&g.bucket)
-	c.bool(&g.disabled)
-	c.int(&g.told)
-	c.time(&g.forgotten)
-}
-
-func (c *codec) sends(s *sends) {
-	n := int64(len(s.times))
-	c.int(&n)
-	if c.reading {
-		s.times = make([]time.Time, c.size(n, maxSends))
-	}
-	for i := range s.times {
-		c.time(&s.times[i])
-	}
-	c.time(&s.since)
-	c.time(&s.forgiven)
-}
-
-// size is the length of a list, 0 of one that nobody wrote.
-func (c *codec) size(n, limit int64) int64 {
-	if n < 0 || n > limit {
-		c.bad, c.buf = true, nil
-		return 0
-	}
-	return n
-}
-
-// rest keeps what a newer version appended, so that a process that does not know
-// it yet writes it back.
-func (c *codec) rest(v *[]byte) {
-	if c.reading {
-		*v, c.buf = slices.Clone(c.buf), nil
-	} else {
-		c.buf = append(c.buf, *v...)
-	}
-}
+func dayFields(c *codec.Codec, d *limit.Day) { codec.List(c, d, maxSends, c.Time) }

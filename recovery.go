@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
 )
 
 // Recovery codes have 120 bits each, and are kept as plain hashes: at 112 bits and
@@ -72,7 +74,7 @@ func (recoveryMethod) empty() possession { return &recoverySet{} }
 // A recoverySet has the hashes of the codes that were not used.
 type recoverySet struct{ hashes []string }
 
-func (r *recoverySet) fields(c *codec) { c.strings(&r.hashes, recoveryCodes) }
+func (r *recoverySet) fields(c *codec.Codec) { codec.List(c, &r.hashes, recoveryCodes, c.String) }
 
 func (r *recoverySet) describe(f *Factor) { f.RecoveryCodesLeft = len(r.hashes) }
 
@@ -99,15 +101,4 @@ func (r *recoverySet) check(answer string, _ *challenge, _ time.Time, _ Policy) 
 func recoveryHash(code string) string {
 	sum := sha256.Sum256([]byte("github.com/authfactor/mfa recovery code " + code))
 	return string(sum[:])
-}
-
-func (c *codec) strings(list *[]string, limit int64) {
-	n := int64(len(*list))
-	c.int(&n)
-	if c.reading {
-		*list = make([]string, c.size(n, limit))
-	}
-	for i := range *list {
-		c.string(&(*list)[i])
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/phone"
 )
 
@@ -109,7 +110,7 @@ func (smsMethod) empty() possession { return &line{} }
 // A line is a phone number that receives messages.
 type line struct{ e164 string }
 
-func (l *line) fields(c *codec)       { c.string(&l.e164) }
+func (l *line) fields(c *codec.Codec) { c.String(&l.e164) }
 func (l *line) describe(f *Factor)    { f.phone = new(l.e164) }
 func (*line) proves() bool            { return true }
 func (*line) ask(ch *challenge) error { return ch.makeCode() }
@@ -206,36 +207,9 @@ func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
 
 // merge takes over the counts of the same number under another key.
 func (n *number) merge(old *number) {
-	n.sends.times = slices.Concat(n.sends.times, old.sends.times)
-	slices.SortFunc(n.sends.times, time.Time.Compare)
-	n.sends.times = n.sends.times[max(0, len(n.sends.times)-sendQuota.day-deviceSends):] // older ones decide nothing
-	n.sends.since = later(n.sends.since, old.sends.since)
-	n.sends.forgiven = later(n.sends.forgiven, old.sends.forgiven)
-	n.shares = slices.Concat(n.shares, old.shares)
-	slices.SortFunc(n.shares, func(a, b share) int { return a.at.Compare(b.at) })
-	n.shares = n.shares[max(0, len(n.shares)-sendQuota.day):]
-	n.guesses.failures = max(n.guesses.failures, old.guesses.failures)
-	n.guesses.last = later(n.guesses.last, old.guesses.last)
-	n.guesses.bucket = later(n.guesses.bucket, old.guesses.bucket)
-	n.guesses.disabled = n.guesses.disabled || old.guesses.disabled
-	n.guesses.told = max(n.guesses.told, old.guesses.told)
-	n.guesses.forgotten = later(n.guesses.forgotten, old.guesses.forgotten)
-}
-
-// share is how long no message may be sent for a user while their factor is not
-// confirmed, 0 for not at all.
-func (n *number) share(now time.Time, user []string) time.Duration {
-	n.shares = slices.DeleteFunc(n.shares, func(s share) bool { return dayOver(s.at, now) })
-	var own []time.Time
-	for _, s := range n.shares {
-		if slices.Contains(user, s.user) {
-			own = append(own, s.at)
-		}
-	}
-	if len(own) < userShare {
-		return 0
-	}
-	return min(own[len(own)-userShare].Add(24*time.Hour).Sub(now), 24*time.Hour)
+	n.sends.Merge(old.sends, sendQuota.Day+deviceSends) // older ones decide nothing
+	n.shares.Merge(old.shares, sendQuota.Day)
+	n.guesses.Merge(old.guesses)
 }
 
 // touch sets the times of a number's record before it is saved.
@@ -244,7 +218,7 @@ func (n *number) touch(now time.Time) {
 		n.CreatedAt = now
 	}
 	n.UpdatedAt = now
-	n.ExpiresAt = later(now, later(n.sends.lapse(), n.guesses.bucket))
+	n.ExpiresAt = later(now, later(n.sends.Lapse(), n.guesses.Lapse()))
 }
 
 // savePhone adds a phone's budget to what is written.

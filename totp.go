@@ -10,6 +10,7 @@ import (
 	"github.com/pquerna/otp"
 	"github.com/pquerna/otp/hotp"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/otpauth"
 )
 
@@ -84,11 +85,11 @@ type app struct {
 	nextStep        int64 // the oldest step whose code can be accepted: none was from here on
 }
 
-func (a *app) fields(c *codec) {
-	c.string(&a.issuer)
-	c.string(&a.account)
-	c.bytes(&a.secret)
-	c.int(&a.nextStep)
+func (a *app) fields(c *codec.Codec) {
+	c.String(&a.issuer)
+	c.String(&a.account)
+	c.Bytes(&a.secret)
+	c.Int(&a.nextStep)
 }
 
 func (a *app) describe(f *Factor) { f.TOTPIssuer, f.TOTPUser = a.issuer, a.account }

@@ -240,8 +240,8 @@ func (u *user) touch(now time.Time) {
 	if set := u.fingerprint(); string(set) != string(u.set) {
 		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
 	}
-	u.sends.forget(now)
-	u.ExpiresAt = later(now, later(u.sends.lapse(), u.guesses.bucket))
+	u.sends.Forget(now, sendQuota)
+	u.ExpiresAt = later(now, later(u.sends.Lapse(), u.guesses.Lapse()))
 	for _, m := range u.factors {
 		if m.verified {
 			u.ExpiresAt = time.Time{}

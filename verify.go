@@ -285,7 +285,7 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 		out.events = append(out.events, e)
 	}
 	if n := d.shared.phone; n != nil {
-		n.sends.forgiven = ch.CreatedAt
+		n.sends.Forgiven = ch.CreatedAt
 	}
 	if d.user != nil {
 		d.acceptedUser(&out, told.FirstUse)
@@ -333,9 +333,9 @@ func (d *verifying) acceptedUser(out *outcome, firstUse bool) {
 		u.confirmed(f)
 	}
 	if f.traits.messages {
-		u.sends.since = d.now
+		u.sends.Since = d.now
 		if firstUse {
-			u.sends.forgiven = d.challenge.CreatedAt
+			u.sends.Forgiven = d.challenge.CreatedAt
 		}
 	}
 	u.touch(d.now)
