@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -38,7 +39,7 @@ func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D])
 	for _, item := range regexp.MustCompile(`(?s)\n  - .*?\[([\w.]+)\]`).FindAllStringSubmatch(methodDoc(t, file, verb), -1) {
 		told = append(told, named[item[1]])
 	}
-	if len(told) == 0 || told[0] != ErrInvalidParameter || !slices.Equal(told[1:], want) {
+	if len(told) == 0 || !errors.Is(told[0], ErrInvalidParameter) || !slices.Equal(told[1:], want) {
 		t.Errorf("the doc comment has %v; the code refuses with %v", told, want)
 	}
 	design, err := os.ReadFile("docs/design.md")
