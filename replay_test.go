@@ -343,6 +343,40 @@ func TestClockWasAheadForLong(t *testing.T) {
 	}
 }
 
+// TestClockWasAheadTwice: of a second such accident within 30 days the bucket stays as it
+// is, and the owner waits until it has room, told in steps of one wrong code's time. Two
+// processes whose clocks differ for long look like that.
+func TestClockWasAheadTwice(t *testing.T) {
+	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
+	for accident := range 2 {
+		now := g.clock.Now()
+		g.clock.Advance(aDay)
+		g.guesses = nil
+		g.attack(0)
+		g.clock.Set(now)
+		var waited time.Duration
+		for {
+			ch, err := g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+			if err == nil {
+				_, err = g.answer(ch, g.f, ch.Code())
+			}
+			if err == nil {
+				break
+			}
+			wait := refusal(t, err).RetryAfter
+			if wait <= 0 || wait > 14*time.Hour+24*time.Minute || waited > 3*aDay {
+				t.Fatalf("accident %d: after %s a wait of %s", accident+1, waited, wait)
+			}
+			g.clock.Advance(wait)
+			waited += wait
+		}
+		if want := []time.Duration{0, aDay + 14*time.Hour + 24*time.Minute}[accident]; waited != want {
+			t.Errorf("accident %d: the owner waited for %s, want %s", accident+1, waited, want)
+		}
+		g.clock.Advance(7 * aDay)
+	}
+}
+
 // TestClockWasAheadThenTypo: what a clock that was ahead left behind, a full bucket and a
 // message, begins no wait after a further wrong code or message either, nor when that time
 // comes; and whoever guesses has no more than a bucket of their own. Clocks that differ by
