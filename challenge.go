@@ -222,7 +222,8 @@ func (s *Service) loadChallenging(ctx context.Context, now time.Time, p Challeng
 		return nil, err
 	}
 	d.device = k.device
-	d.counter = chooseCounter(now, newShared(now, d.factor, d.user, d.phone, s.policy), d.device, d.user, d.factor, d.challenge)
+	d.counter = chooseCounter(now, newShared(now, d.factor, d.user, d.phone, s.policy),
+		d.device, d.user, d.factor, d.factor.eventOf(d.challenge, ""))
 	if d.request != nil {
 		if d.factor.keepsKeys() {
 			err = s.loadEarlier(ctx, d)

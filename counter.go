@@ -106,7 +106,7 @@ type lane struct {
 	*shared
 	device *device
 	user   *user
-	event  Event // of the challenge that is answered
+	event  Event // of the factor and challenge that are answered, without a kind
 }
 
 func (*lane) shut(time.Time) (bool, time.Duration) { return false, 0 }
@@ -135,10 +135,10 @@ func (l *lane) succeed(now time.Time, out *outcome) {
 
 // chooseCounter gives the device's lane while the shared counter is shut and the lane
 // takes a guess. Wrong codes for what is not confirmed count on the shared one alone.
-func chooseCounter(now time.Time, c *shared, d *device, u *user, f *factor, ch *challenge) counter {
+func chooseCounter(now time.Time, c *shared, d *device, u *user, f *factor, e Event) counter {
 	disabled, wait := c.shut(now)
 	if !disabled && wait == 0 || !d.takesGuess(now, u) || !f.verified {
 		return c
 	}
-	return &lane{shared: c, device: d, user: u, event: f.eventOf(ch, "")}
+	return &lane{shared: c, device: d, user: u, event: e}
 }

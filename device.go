@@ -22,79 +22,19 @@ type TrustedDevice struct {
 	UserID    string // whose it is
 	Name      string // as VerifyParams.TrustDevice had it
 	CreatedAt time.Time
-	UsedAt    time.Time // when a code was last typed on it, or UseDevice last let it in
-	ExpiresAt time.Time // 30 days after a code was last typed on it: from then on UseDevice refuses
+	UsedAt    time.Time // when a code was last typed on it, or StartLogin last let it in
+	ExpiresAt time.Time // 30 days after a code was last typed on it: from then on a code is required
 
 	token *hidden[string]
 }
 
 // Token is what the browser keeps, in a cookie that is HttpOnly, Secure and SameSite, for
-// 90 days; set by [Service.Verify] and [Service.UseDevice], "" otherwise. It does not print.
+// 90 days; set by [Service.Verify], "" otherwise. It does not print.
 func (d TrustedDevice) Token() string {
 	if d.token == nil {
 		return ""
 	}
 	return (*d.token)()
-}
-
-// DeviceParams names a trusted device.
-type DeviceParams struct {
-	UserID   string // whose it is. Required
-	Token    string // for UseDevice: what the browser's cookie holds
-	DeviceID string // for RevokeDevice; "" for all devices of the user
-}
-
-// UseDevice says whether a browser is trusted: call it once at a login, after the password was
-// right for UserID, and if its error is nil ask for no code. Keep the new Token in the
-// cookie: each is good for one login.
-//
-// [ErrDeviceNotTrusted] is all that a refusal says: the token is malformed, of another
-// user, older than 30 days or revoked, or the user's factors changed. A token that was used
-// before means that somebody copied it: no token of that device is good any more, and
-// EventDeviceStolen is raised.
-//
-// For two tabs, a double click and an answer that was lost, the token before the current
-// one is still good for 30 seconds after it was replaced. It returns the current token
-// and changes nothing.
-func (s *Service) UseDevice(ctx context.Context, p DeviceParams) (TrustedDevice, error) {
-	load := func(ctx context.Context, now time.Time) (*usingDevice, error) {
-		id, _, ok := parseDeviceToken(p.Token)
-		if !ok {
-			return nil, errDeviceNotTrusted()
-		}
-		records, err := s.load(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		d, err := s.openDevice(records, now, id, p.UserID)
-		if err == nil && d == nil {
-			err = errDeviceNotTrusted()
-		}
-		return d, err
-	}
-	return transact(ctx, s, "", load, func(in *usingDevice) (TrustedDevice, outcome) {
-		d, now := in.device, in.now
-		state := d.check(p.Token, now)
-		switch state {
-		case tokenForged:
-			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
-		case tokenUsed:
-			out := outcome{err: errDeviceNotTrusted(), events: []Event{d.event(EventDeviceStolen)}}
-			out.revoke(now, in.user, d.ID)
-			return TrustedDevice{}, out
-		case tokenPrevious, tokenGood:
-		}
-		if !now.Before(d.trusted) {
-			return TrustedDevice{}, outcome{err: errDeviceNotTrusted()}
-		}
-		out := outcome{events: []Event{d.event(EventDeviceUsed)}}
-		if state == tokenGood {
-			d.rotate(now)
-			d.UpdatedAt = now
-			out.save = []stored{d}
-		}
-		return d.public(true), out
-	})
 }
 
 // Devices returns the devices of a user, the one that was trusted last at the end, without
@@ -122,29 +62,41 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 	return devices, nil
 }
 
-// RevokeDevice ends the trust in a device, or in all devices of a user, as when the password
-// was changed. A device that is not there is [ErrNotFound]; all of none is no error.
-func (s *Service) RevokeDevice(ctx context.Context, p DeviceParams) error {
+// RevokeDevice ends the trust in one device of a user. A device that is not there, or is
+// somebody else's, is [ErrNotFound]. "" and AnyUser as userID are [ErrInvalidParameter].
+func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) error {
+	return s.revoke(ctx, userID, func(u *user) ([]string, error) {
+		if !slices.Contains(u.devices, deviceID) {
+			return nil, errDeviceNotFound()
+		}
+		return []string{deviceID}, nil
+	})
+}
+
+// RevokeDevices ends the trust in all devices of a user, such as when the password was
+// changed. That there are none is no error. "" and AnyUser are [ErrInvalidParameter].
+func (s *Service) RevokeDevices(ctx context.Context, userID string) error {
+	return s.revoke(ctx, userID, func(u *user) ([]string, error) { return slices.Clone(u.devices), nil })
+}
+
+// revoke goes by what the user's record lists: a row that is lost may come back, and one
+// that does not open must not stand in the way.
+func (s *Service) revoke(ctx context.Context, userID string, which func(*user) ([]string, error)) error {
 	type revoking struct {
 		now  time.Time
 		user *user
 	}
 	load := func(ctx context.Context, now time.Time) (revoking, error) {
-		u, err := s.loadDevicesUser(ctx, p.UserID)
+		u, err := s.loadDevicesUser(ctx, userID)
 		return revoking{now, u}, err
 	}
 	_, err := transact(ctx, s, "", load, func(d revoking) (struct{}, outcome) {
-		// By what the user's record lists: a row that is lost may come back, and one that
-		// does not open must not stand in the way.
-		going := slices.DeleteFunc(slices.Clone(d.user.devices), func(id string) bool { return p.DeviceID != "" && id != p.DeviceID })
-		if len(going) == 0 && p.DeviceID != "" {
-			return struct{}{}, outcome{err: errDeviceNotFound()}
+		ids, err := which(d.user)
+		out := outcome{err: err}
+		for _, id := range ids {
+			out.events = append(out.events, Event{Kind: EventDeviceRevoked, UserID: userID, DeviceID: id})
 		}
-		var out outcome
-		for _, id := range going {
-			out.events = append(out.events, Event{Kind: EventDeviceRevoked, UserID: p.UserID, DeviceID: id})
-		}
-		out.revoke(d.now, d.user, going...)
+		out.revoke(d.now, d.user, ids...)
 		return struct{}{}, out
 	})
 	return err
@@ -161,7 +113,7 @@ type device struct {
 	seed     []byte         // what its tokens are made of
 	uses     int64          // number of the one token that is good
 	rotated  time.Time      // when uses last went up
-	trusted  time.Time      // until then UseDevice lets it in
+	trusted  time.Time      // until then StartLogin lets it in
 	guesses  limit.Day      // wrong codes of its own lane
 	failures int64          // of these in a row
 	sends    limit.Messages // of its own lane

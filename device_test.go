@@ -28,8 +28,35 @@ func (r *rig) trust(f enrolled, name string) mfa.TrustedDevice {
 	return v.Device
 }
 
-func (r *rig) use(token string) (mfa.TrustedDevice, error) {
-	return r.UseDevice(r.t.Context(), mfa.DeviceParams{UserID: ann, Token: token})
+// errAsked stands for a login that requires a code.
+var errAsked = errors.New("a code is required")
+
+// A used device is one that let its person in without a code.
+type used struct {
+	mfa.TrustedDevice
+	token string
+}
+
+func (u used) Token() string { return u.token }
+
+// use starts a login of Ann on the browser that has the token.
+func (r *rig) use(token string) (used, error) {
+	r.t.Helper()
+	login, err := r.StartLogin(r.t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: token})
+	switch {
+	case errors.Is(err, mfa.ErrNoUsableFactor), err == nil && (!login.SkipCode || login.DeviceToken() == ""):
+		return used{}, errAsked
+	case err != nil:
+		return used{}, err
+	}
+	devices, err := r.Devices(r.t.Context(), ann)
+	for _, d := range devices {
+		if strings.HasPrefix(login.DeviceToken(), d.ID+".") {
+			return used{d, login.DeviceToken()}, err
+		}
+	}
+	r.t.Fatalf("let in by a device that is not listed: %v", err)
+	return used{}, err
 }
 
 func (r *rig) devices() []string {
@@ -69,7 +96,7 @@ func TestTrustedDevice(t *testing.T) {
 	}
 	r.clock.Set(d.ExpiresAt)
 	_, err := r.use(token)
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if got := r.devices(); !slices.Equal(got, []string{"Firefox"}) {
 		t.Errorf("devices with a lane are %v", got)
 	}
@@ -100,12 +127,12 @@ func TestStolenToken(t *testing.T) {
 	r.clock.Advance(30 * time.Second)
 	r.took()
 	_, err = r.use(stolen)
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID || e[0].UserID != ann || !e[0].Notify() {
 		t.Errorf("%+v", e)
 	}
 	_, err = r.use(next.Token())
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if got := r.devices(); len(got) != 0 {
 		t.Errorf("devices %v", got)
 	}
@@ -130,13 +157,12 @@ func TestForgedTokens(t *testing.T) {
 	saves := len(r.store.Calls("Save"))
 	for _, text := range forged {
 		got, err := r.use(text)
-		if !errors.Is(err, mfa.ErrDeviceNotTrusted) || got != (mfa.TrustedDevice{}) || len(text) > 40 && strings.Contains(err.Error(), text) {
+		if !errors.Is(err, errAsked) || got != (used{}) || len(text) > 40 && strings.Contains(err.Error(), text) {
 			t.Errorf("%.60q: %+v, %v", text, got, err)
 		}
 	}
-	for _, user := range []string{"user_bob", "", mfa.AnyUser, "user\x00"} {
-		_, err := r.UseDevice(t.Context(), mfa.DeviceParams{UserID: user, Token: token})
-		mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: token}); err != nil || login.SkipCode || login.DeviceToken() != "" {
+		t.Errorf("somebody else's: %+v, %v", login, err)
 	}
 	if len(r.store.Calls("Save")) != saves {
 		t.Error("a forged token was written")
@@ -174,7 +200,7 @@ func TestPreviousToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = r.use(first)
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if got := r.devices(); len(got) != 0 {
 		t.Errorf("devices %v", got)
 	}
@@ -183,14 +209,14 @@ func TestPreviousToken(t *testing.T) {
 // TestPreviousTokenEnds: not a moment after the 30 seconds, however often it was used in
 // them; not when a clock that was ahead wrote the time; and never after the trust ended.
 func TestPreviousTokenEnds(t *testing.T) {
-	for name, end := range map[string]func(r *rig, next mfa.TrustedDevice){
-		"30 seconds": func(r *rig, _ mfa.TrustedDevice) { r.clock.Advance(3 * time.Millisecond) },
-		"a clock that was ahead": func(r *rig, _ mfa.TrustedDevice) {
+	for name, end := range map[string]func(r *rig, next used){
+		"30 seconds": func(r *rig, _ used) { r.clock.Advance(3 * time.Millisecond) },
+		"a clock that was ahead": func(r *rig, _ used) {
 			r.clock.Advance(-time.Minute)
 		},
-		"revocation": func(r *rig, next mfa.TrustedDevice) {
+		"revocation": func(r *rig, next used) {
 			r.clock.Advance(-20 * time.Second)
-			if err := r.RevokeDevice(r.t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: next.ID}); err != nil {
+			if err := r.RevokeDevice(r.t.Context(), ann, next.ID); err != nil {
 				r.t.Fatal(err)
 			}
 		},
@@ -210,7 +236,7 @@ func TestPreviousTokenEnds(t *testing.T) {
 			}
 			end(r, next)
 			_, err = r.use(d.Token())
-			mustBe(t, err, mfa.ErrDeviceNotTrusted)
+			mustBe(t, err, errAsked)
 		})
 	}
 }
@@ -254,8 +280,11 @@ func TestTokenAtOnce(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.another()}
 	var tokens [20]string
 	errs := all(20, func(i int) error {
-		next, err := services[i%2].UseDevice(t.Context(), mfa.DeviceParams{UserID: ann, Token: d.Token()})
-		tokens[i] = next.Token()
+		login, err := services[i%2].StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: d.Token()})
+		tokens[i] = login.DeviceToken()
+		if err == nil && !login.SkipCode {
+			err = errAsked
+		}
 		return err
 	})
 	if n := count(errs, nil); n != 20 || len(r.devices()) != 1 {
@@ -289,7 +318,7 @@ func TestDevicesDieWithFactors(t *testing.T) {
 		d := r.trust(f, "Firefox")
 		change(r, f)
 		_, err := r.use(d.Token())
-		if !errors.Is(err, mfa.ErrDeviceNotTrusted) || len(r.devices()) != 0 {
+		if !errors.Is(err, errAsked) || len(r.devices()) != 0 {
 			t.Errorf("%s: %v, %v", name, err, r.devices())
 		}
 	}
@@ -329,7 +358,7 @@ func TestFiveDevices(t *testing.T) {
 		t.Errorf("devices %v", got)
 	}
 	_, err := r.use(devices[0].Token())
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if _, err := r.use(devices[1].Token()); err != nil {
 		t.Error(err)
 	}
@@ -343,18 +372,18 @@ func TestRevokeDevice(t *testing.T) {
 	bobs := r.trust(r.totp("user_bob"), "bob's")
 	r.took()
 	for _, id := range []string{bobs.ID, "auth_device_", f.ID, "nonsense"} {
-		mustBe(t, r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: id}), mfa.ErrNotFound)
+		mustBe(t, r.RevokeDevice(t.Context(), ann, id), mfa.ErrNotFound)
 	}
 	for _, user := range []string{"", mfa.AnyUser} {
-		mustBe(t, r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: user}), mfa.ErrInvalidParameter)
+		mustBe(t, r.RevokeDevices(t.Context(), user), mfa.ErrInvalidParameter)
 		_, err := r.Devices(t.Context(), user)
 		mustBe(t, err, mfa.ErrInvalidParameter)
 	}
-	if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: b.ID}); err != nil {
+	if err := r.RevokeDevice(t.Context(), ann, b.ID); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.use(b.Token())
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if got := r.devices(); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("devices %v", got)
 	}
@@ -362,16 +391,16 @@ func TestRevokeDevice(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	for range 2 {
-		if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann}); err != nil {
+		if err := r.RevokeDevices(t.Context(), ann); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, d := range []mfa.TrustedDevice{a, c} {
 		_, err := r.use(d.Token())
-		mustBe(t, err, mfa.ErrDeviceNotTrusted)
+		mustBe(t, err, errAsked)
 	}
-	if _, err := r.UseDevice(t.Context(), mfa.DeviceParams{UserID: "user_bob", Token: bobs.Token()}); err != nil {
-		t.Errorf("bob's: %v", err)
+	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: bobs.Token()}); err != nil || !login.SkipCode {
+		t.Errorf("bob's: %+v, %v", login, err)
 	}
 }
 
@@ -482,7 +511,7 @@ func TestOwnLaneIsSmall(t *testing.T) {
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: d.Token()})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 	_, err = r.use(d.Token())
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 }
 
 // TestOwnMessages: while a stranger has used up the messages, the owner's browser gets
@@ -623,7 +652,7 @@ func TestDeviceClockWasAhead(t *testing.T) {
 	d := r.trust(f, "Firefox")
 	r.clock.Set(now)
 	_, err := r.use(d.Token())
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 }
 
 // TestLaneOfAClockAhead: wrong codes that a clock noted that was ahead are forgotten with
@@ -697,19 +726,19 @@ func TestRevokeBeatsUse(t *testing.T) {
 	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !busy {
 			busy = true
-			if next, err := thief.UseDevice(ctx, mfa.DeviceParams{UserID: ann, Token: token}); err == nil {
-				token = next.Token()
+			if login, err := thief.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); err == nil {
+				token = login.DeviceToken()
 			}
 			busy = false
 		}
 		return nil
 	}
-	if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: d.ID}); err != nil {
+	if err := r.RevokeDevice(t.Context(), ann, d.ID); err != nil {
 		t.Fatal(err)
 	}
 	r.store.Before = nil
 	_, err := r.use(token)
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 }
 
 // TestLaneOutlivesTrust: a browser is known for 90 days after a code, and trusted for 30.
@@ -721,7 +750,7 @@ func TestLaneOutlivesTrust(t *testing.T) {
 	r.fail(f, 30)
 	r.clock.Set(typed.Add(90*24*time.Hour - time.Millisecond))
 	_, err := r.use(token)
-	mustBe(t, err, mfa.ErrDeviceNotTrusted)
+	mustBe(t, err, errAsked)
 	if _, err := r.onDevice(token, f, r.right(f)); err != nil {
 		t.Error(err)
 	}
@@ -751,7 +780,7 @@ func TestDeviceFaults(t *testing.T) {
 		}
 		got, err := r.use(d.Token())
 		mustBe(t, err, broken)
-		if got != (mfa.TrustedDevice{}) {
+		if got != (used{}) {
 			t.Errorf("an error came with %+v", got)
 		}
 		r.store.After = nil
@@ -761,7 +790,7 @@ func TestDeviceFaults(t *testing.T) {
 	}
 }
 
-// TestDeviceRoundTrips: a use is one read and one write, and trusting costs no more
+// TestDeviceRoundTrips: a login is two reads, and one write where the token moves on; and trusting costs no more
 // than the Verify that it belongs to.
 func TestDeviceRoundTrips(t *testing.T) {
 	r := newRig(t)
@@ -785,8 +814,12 @@ func TestDeviceRoundTrips(t *testing.T) {
 	}
 	r.clock.Advance(time.Hour)
 	fresh := r.trust(f, "Chrome").Token()
-	if got := r.calls(func() { _, _ = r.use(fresh) }); got != "Load Save" {
-		t.Errorf("UseDevice calls %q", got)
+	for _, want := range []string{"Load List Save", "Load List"} { // the second time by the token before
+		if got := r.calls(func() {
+			_, _ = r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: fresh})
+		}); got != want {
+			t.Errorf("StartLogin calls %q, want %q", got, want)
+		}
 	}
 }
 
@@ -799,13 +832,12 @@ func TestDevicesDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	mac := v.Device.Token()[strings.LastIndexByte(v.Device.Token(), '.')+1:]
-	used, err := r.use(v.Device.Token())
+	login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := used.Token()[strings.LastIndexByte(used.Token(), '.')+1:]
-	_, refused := r.use(v.Device.Token())
-	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(used), "*TrustedDevice": printed(&used), "error": printed(refused), "events": printed(r.took())} {
+	next := login.DeviceToken()[strings.LastIndexByte(login.DeviceToken(), '.')+1:]
+	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(v.Device), "*TrustedDevice": printed(&v.Device), "Login": printed(login), "*Login": printed(&login), "events": printed(r.took())} {
 		if strings.Contains(out, mac) || strings.Contains(out, next) {
 			t.Errorf("%s prints the token: %s", name, out)
 		}

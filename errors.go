@@ -52,9 +52,9 @@ var (
 	// [EnrollParams.Proof].
 	ErrProofRequired = errors.New("mfa: proof of a second factor required")
 
-	// ErrDeviceNotTrusted says that a code has to be asked for: see
-	// [Service.UseDevice].
-	ErrDeviceNotTrusted = errors.New("mfa: device not trusted")
+	// ErrNoUsableFactor says that a login requires a code and that none of the person's
+	// factors can answer. See [Service.StartLogin].
+	ErrNoUsableFactor = errors.New("mfa: no usable factor")
 
 	// ErrNotFound says that there is no such factor, challenge or device, or that it is
 	// somebody else's: the two are told apart nowhere.
@@ -220,8 +220,8 @@ func errOtherAction(challengeID string) *Error {
 		fmt.Sprintf("The authentication challenge '%s' was made for another action.", challengeID))
 }
 
-func errDeviceNotTrusted() *Error {
-	return refuse(ErrDeviceNotTrusted, "device_not_trusted", "", "The device is not trusted.")
+func errNoUsableFactor() *Error {
+	return refuse(ErrNoUsableFactor, "no_usable_authentication_factor", "", "No authentication factor of the user can be used.")
 }
 
 func errDeviceNotFound() *Error {

@@ -556,42 +556,72 @@ func ExampleEvent_Notify() {
 	// mail to user_42: first_use totp from 198.51.100.7
 }
 
-// A browser that the person trusts is not asked for a code for 30 days.
-func ExampleService_UseDevice() {
+// exampleConfirmed is an app of user_42 that logs in.
+func exampleConfirmed(svc *mfa.Service, clock *mfatest.Clock) (mfa.Factor, string) {
+	factor, secret := exampleTOTP(svc)
+	ctx := context.Background()
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())})
+	if err != nil {
+		log.Fatal(err)
+	}
+	clock.Advance(time.Hour)
+	return factor, secret
+}
+
+// Once the password was right, StartLogin tells whether a code is needed, and by which
+// factors. A browser that the person trusts is not asked for one for 30 days.
+func ExampleService_StartLogin() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
-	factor, secret := exampleTOTP(svc)
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
+	_, secret := exampleConfirmed(svc, clock)
+
+	cookie := "" // of the browser: HttpOnly, Secure, SameSite
+	login, err := svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true})
+	if err != nil {
+		log.Fatal(err) // nobody is logged in
+	}
+	cookie = login.DeviceToken()
+	fmt.Println("without a code:", login.SkipCode)
+	for _, f := range login.Factors { // let the person choose
+		fmt.Println(f.Type, f.Locked, f.RetryAfter)
+	}
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", Device: cookie})
 	if err != nil {
 		log.Fatal(err)
 	}
 	v, err := svc.Verify(ctx, mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()),
+		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Device: cookie,
 		TrustDevice: "Firefox on Linux", // the box was ticked
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	cookie := v.Device.Token() // HttpOnly, Secure, SameSite
+	cookie = v.Device.Token()
 
-	// At the next login, once, after the password was right.
+	// The next day on the same browser.
 	clock.Advance(24 * time.Hour)
-	d, err := svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: cookie})
-	fmt.Println("without a code:", err == nil, d.Name)
+	login, err = svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true})
+	fmt.Println("without a code:", login.SkipCode, err)
 	copied := cookie
-	cookie = d.Token() // the cookie is set anew
+	cookie = login.DeviceToken() // the cookie is set anew each time
 
 	// Whoever copied the cookie before ends the trust for both, if they come later than
 	// a second tab would.
 	clock.Advance(30 * time.Second)
-	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: copied})
-	fmt.Println(errors.Is(err, mfa.ErrDeviceNotTrusted))
-	_, err = svc.UseDevice(ctx, mfa.DeviceParams{UserID: "user_42", Token: cookie})
-	fmt.Println(errors.Is(err, mfa.ErrDeviceNotTrusted))
+	for _, token := range []string{copied, cookie} {
+		login, err = svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: token, HasFactor: true})
+		fmt.Println("without a code:", login.SkipCode, err)
+	}
 	// Output:
-	// without a code: true Firefox on Linux
-	// true
-	// true
+	// without a code: false
+	// totp false 0s
+	// without a code: true <nil>
+	// without a code: false <nil>
+	// without a code: false <nil>
 }
 
 // The page of a person's account lists their devices, and takes trust away.
@@ -613,7 +643,7 @@ func ExampleService_RevokeDevice() {
 	}
 	for _, d := range devices {
 		fmt.Println(d.Name, "until", d.ExpiresAt.Format(time.DateOnly))
-		if err := svc.RevokeDevice(ctx, mfa.DeviceParams{UserID: "user_42", DeviceID: d.ID}); err != nil {
+		if err := svc.RevokeDevice(ctx, "user_42", d.ID); err != nil {
 			log.Fatal(err)
 		}
 	}

@@ -30,6 +30,7 @@ type delivery struct{}
 func (*delivery) fields(*codec.Codec) {}
 func (*delivery) describe(*Factor)    {}
 func (*delivery) proves() bool        { return true }
+func (*delivery) spent() bool         { return false }
 
 func (*delivery) ask(ch *challenge) error { return ch.makeCode() }
 

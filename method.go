@@ -52,6 +52,9 @@ type possession interface {
 	// proves reports whether the owner of a confirmed factor must have it at hand, so
 	// that a receipt of it can be required.
 	proves() bool
+
+	// spent reports whether nothing is left that could be answered with.
+	spent() bool
 }
 
 // A verdict is what an answer turns out to be. The zero value is no success.

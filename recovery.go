@@ -82,6 +82,8 @@ func (r *recoverySet) describe(f *Factor) { f.RecoveryCodesLeft = len(r.hashes) 
 // because the answer was lost, or may not have confirmed an app beside it yet.
 func (r *recoverySet) proves() bool { return len(r.hashes) < recoveryCodes }
 
+func (r *recoverySet) spent() bool { return len(r.hashes) == 0 }
+
 func (*recoverySet) ask(*challenge) error { return nil }
 
 func (r *recoverySet) check(answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {

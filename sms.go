@@ -113,6 +113,7 @@ type line struct{ e164 string }
 func (l *line) fields(c *codec.Codec) { c.String(&l.e164) }
 func (l *line) describe(f *Factor)    { f.phone = new(l.e164) }
 func (*line) proves() bool            { return true }
+func (*line) spent() bool             { return false }
 func (*line) ask(ch *challenge) error { return ch.makeCode() }
 
 func (*line) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {

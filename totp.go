@@ -95,6 +95,7 @@ func (a *app) fields(c *codec.Codec) {
 func (a *app) describe(f *Factor) { f.TOTPIssuer, f.TOTPUser = a.issuer, a.account }
 
 func (*app) proves() bool { return true }
+func (*app) spent() bool  { return false }
 
 // ask leaves the challenge without a code: the app makes it.
 func (*app) ask(*challenge) error { return nil }

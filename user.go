@@ -55,25 +55,32 @@ func (s *Service) openUser(records loaded, now time.Time, f *factor) (*user, err
 // lists as verified and that is not there is an error: a lost row must not look like a
 // user without a second factor.
 func (s *Service) loadPerson(ctx context.Context, now time.Time, userID string) (*person, error) {
-	p := &person{now: now}
 	if userID == "" {
-		return p, nil
+		return &person{now: now}, nil
 	}
+	p, _, err := s.loadPersonBeside(ctx, now, userID)
+	return p, err
+}
+
+// loadPersonBeside is loadPerson of somebody, with the records of other ids in the same
+// read.
+func (s *Service) loadPersonBeside(ctx context.Context, now time.Time, userID string, others ...string) (*person, loaded, error) {
+	p := &person{now: now}
 	id := userRecordID(userID)
-	records, err := s.load(ctx, id)
+	records, err := s.load(ctx, append([]string{id}, others...)...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
 	if rec, ok := records.find(id); ok {
 		if err := s.keys.opened(rec, kindUser, p.user); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if p.factors, err = s.listFactors(ctx, userID); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, p.user.agreesWith(p.factors, now)
+	return p, records, p.user.agreesWith(p.factors, now)
 }
 
 // proves reports whether the user has a factor that a receipt can be required of.

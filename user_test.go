@@ -385,10 +385,10 @@ func TestLapsedTrust(t *testing.T) {
 func TestRevokeLostDevice(t *testing.T) {
 	for name, revoke := range map[string]func(r *rig, d mfa.TrustedDevice) error{
 		"one": func(r *rig, d mfa.TrustedDevice) error {
-			return r.RevokeDevice(r.t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: d.ID})
+			return r.RevokeDevice(r.t.Context(), ann, d.ID)
 		},
 		"all": func(r *rig, d mfa.TrustedDevice) error {
-			return r.RevokeDevice(r.t.Context(), mfa.DeviceParams{UserID: ann})
+			return r.RevokeDevices(r.t.Context(), ann)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -403,7 +403,7 @@ func TestRevokeLostDevice(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := r.use(d.Token())
-			mustBe(t, err, mfa.ErrDeviceNotTrusted)
+			mustBe(t, err, errAsked)
 		})
 	}
 }
@@ -411,9 +411,11 @@ func TestRevokeLostDevice(t *testing.T) {
 // TestRevokeDamagedDevice: a device whose row does not open stands in the way of no
 // revocation.
 func TestRevokeDamagedDevice(t *testing.T) {
-	for name, id := range map[string]func(good mfa.TrustedDevice) string{
-		"all":                   func(mfa.TrustedDevice) string { return "" },
-		"the one that is whole": func(good mfa.TrustedDevice) string { return good.ID },
+	for name, revoke := range map[string]func(r *rig, good mfa.TrustedDevice) error{
+		"all": func(r *rig, _ mfa.TrustedDevice) error { return r.RevokeDevices(r.t.Context(), ann) },
+		"the one that is whole": func(r *rig, good mfa.TrustedDevice) error {
+			return r.RevokeDevice(r.t.Context(), ann, good.ID)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -425,11 +427,11 @@ func TestRevokeDamagedDevice(t *testing.T) {
 			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
 				t.Fatal(err)
 			}
-			if err := r.RevokeDevice(t.Context(), mfa.DeviceParams{UserID: ann, DeviceID: id(good)}); err != nil {
+			if err := revoke(r, good); err != nil {
 				t.Error(err)
 			}
 			_, err := r.use(good.Token())
-			mustBe(t, err, mfa.ErrDeviceNotTrusted)
+			mustBe(t, err, errAsked)
 		})
 	}
 }

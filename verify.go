@@ -29,7 +29,7 @@ type VerifyParams struct {
 
 	// TrustDevice is a name for the browser, such as "Firefox on Linux", of up to 64
 	// characters, if the person wants it to be trusted: for 30 days after this code it need not
-	// be asked for one (Service.UseDevice), and for 90 it has a lane of its own. The factor must have an
+	// be asked for one ([Service.StartLogin]), and for 90 it has a lane of its own. The factor must have an
 	// owner, who has five devices at most: the oldest one gives way. The token is in the
 	// Verification's Device; a repeated answer has none. Defaults to none.
 	TrustDevice string
@@ -197,7 +197,7 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 }
 
 func (d *verifying) chooseCounter() counter {
-	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor, d.challenge)
+	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor, d.factor.eventOf(d.challenge, ""))
 }
 
 // decide says what an answer comes to. It is the whole of Verify but for reading and

@@ -1,10 +1,11 @@
-// Package unittest is a login in sixty lines, password first, then the factor, and
-// shows in its tests how an application tests one.
+// Package unittest is a login, password first, then the factor that the person chooses,
+// and shows in its tests how an application tests one.
 package unittest
 
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
@@ -12,10 +13,12 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// A Login answers POST /password (user, password) and then POST /code (code).
+// A Login answers POST /password (user, password), POST /choose (factor) and then
+// POST /code (code).
 type Login struct {
-	MFA      *mfa.Service
-	Password func(user, password string) bool // the application's own check
+	MFA       *mfa.Service
+	Password  func(user, password string) bool // the application's own check
+	HasFactor func(user string) bool           // its own record, set when Verify said FirstUse
 
 	mu       sync.Mutex
 	pending  map[string]pending // by cookie: the password was right, a code is awaited
@@ -26,30 +29,43 @@ type Login struct {
 // challenge could answer somebody else's.
 type pending struct{ user, challengeID string }
 
-// PasswordStep checks the password and challenges the user's factor.
+// PasswordStep checks the password, and logs in who needs no code. All others are told
+// their factors.
 func (l *Login) PasswordStep(w http.ResponseWriter, r *http.Request) {
 	user := r.PostFormValue("user")
 	if user == "" || !l.Password(user, r.PostFormValue("password")) {
 		http.Error(w, "wrong user or password", http.StatusUnauthorized)
 		return
 	}
-	factors, err := l.MFA.Factors(r.Context(), user)
-	for _, f := range factors {
-		if f.Status == mfa.StatusVerified {
-			ch, err := l.MFA.Challenge(r.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
-			if err != nil {
-				refuse(w, err)
-				return
-			}
-			l.set(w, "pending", func(id string) { l.pending[id] = pending{user, ch.ID} })
-			return
-		}
+	login, err := l.MFA.StartLogin(r.Context(), mfa.LoginParams{UserID: user, HasFactor: l.HasFactor(user)})
+	switch {
+	case err != nil:
+		refuse(w, err)
+		return
+	case login.SkipCode:
+		l.set(w, "session", func(id string) { l.sessions[id] = user })
+		return
 	}
+	l.set(w, "pending", func(id string) { l.pending[id] = pending{user: user} })
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // names are the person's own text
+	for _, f := range login.Factors {                           // best first, for the person to choose
+		_, _ = fmt.Fprintln(w, f.ID, f.Type, f.Name)
+	}
+}
+
+// ChooseStep challenges the factor that the person chose; for a number it sends a message.
+func (l *Login) ChooseStep(w http.ResponseWriter, r *http.Request) {
+	p, ok := get(l, r, "pending", l.pending)
+	if !ok {
+		http.Error(w, "password first", http.StatusUnauthorized)
+		return
+	}
+	ch, err := l.MFA.Challenge(r.Context(), mfa.ChallengeParams{FactorID: r.PostFormValue("factor"), UserID: p.user})
 	if err != nil {
 		refuse(w, err)
 		return
 	}
-	http.Error(w, "no second factor: enroll one, or ask for help with a disabled one", http.StatusForbidden)
+	l.set(w, "pending", func(id string) { l.pending[id] = pending{p.user, ch.ID} })
 }
 
 // CodeStep verifies the code and logs the user in.

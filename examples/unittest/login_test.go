@@ -3,6 +3,7 @@ package unittest
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -30,7 +31,8 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Login = &Login{MFA: svc, Password: func(user, password string) bool { return password == "pw of "+user }}
+	f.Login = &Login{MFA: svc, Password: func(user, password string) bool { return password == "pw of "+user },
+		HasFactor: func(user string) bool { return user == "ann" }}
 
 	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "ann", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann"}})
 	if err != nil {
@@ -65,8 +67,24 @@ func (f *fixture) post(step http.HandlerFunc, before *http.Response, form url.Va
 	return w.Result()
 }
 
+// password types the password alone.
 func (f *fixture) password(user, password string) *http.Response {
 	return f.post(f.PasswordStep, nil, url.Values{"user": {user}, "password": {password}})
+}
+
+// begin types the right password, and chooses the factor of this type.
+func (f *fixture) begin(kind string) *http.Response {
+	first := f.password("ann", "pw of ann")
+	told, err := io.ReadAll(first.Body)
+	if err != nil {
+		return first
+	}
+	for line := range strings.Lines(string(told)) {
+		if id, named, _ := strings.Cut(line, " "); strings.HasPrefix(named, kind+" ") {
+			return f.post(f.ChooseStep, first, url.Values{"factor": {id}})
+		}
+	}
+	return first
 }
 
 func (f *fixture) answer(before *http.Response, code string) *http.Response {
@@ -84,9 +102,12 @@ func (f *fixture) loggedIn(answer *http.Response) string {
 
 func TestLogin(t *testing.T) {
 	f := newFixture(t)
-	first := f.password("ann", "pw of ann")
-	if user := f.loggedIn(first); user != "" {
+	if user := f.loggedIn(f.password("ann", "pw of ann")); user != "" {
 		t.Fatalf("the password alone logged %s in", user)
+	}
+	first := f.begin(mfa.TypeTOTP)
+	if user := f.loggedIn(first); user != "" {
+		t.Fatalf("a challenge logged %s in", user)
 	}
 	if user := f.loggedIn(f.answer(first, f.code())); user != "ann" {
 		t.Errorf("logged in: %q, want ann", user)
@@ -98,8 +119,8 @@ func TestWrongPassword(t *testing.T) {
 	if got := f.password("ann", "guess").StatusCode; got != http.StatusUnauthorized {
 		t.Errorf("status %d", got)
 	}
-	if got := f.password("bob", "pw of bob").StatusCode; got != http.StatusForbidden {
-		t.Errorf("without a factor: status %d", got)
+	if user := f.loggedIn(f.password("bob", "pw of bob")); user != "bob" {
+		t.Errorf("without a factor: %q", user)
 	}
 }
 
@@ -113,18 +134,18 @@ func TestCodeWithoutPassword(t *testing.T) {
 
 func TestWrongCodes(t *testing.T) {
 	f := newFixture(t)
-	first := f.password("ann", "pw of ann")
+	first := f.begin(mfa.TypeTOTP)
 	for range 5 {
 		if answer := f.answer(first, "000000"); f.loggedIn(answer) != "" || answer.StatusCode != http.StatusUnauthorized {
 			t.Fatalf("status %d", answer.StatusCode)
 		}
 	}
-	answer := f.password("ann", "pw of ann")
+	answer := f.begin(mfa.TypeTOTP)
 	if answer.StatusCode != http.StatusTooManyRequests || answer.Header.Get("Retry-After") != "31" {
 		t.Errorf("after five wrong codes: status %d, Retry-After %s", answer.StatusCode, answer.Header.Get("Retry-After"))
 	}
 	f.clock.Advance(30 * time.Second) // nobody waits
-	if user := f.loggedIn(f.answer(f.password("ann", "pw of ann"), f.code())); user != "ann" {
+	if user := f.loggedIn(f.answer(f.begin(mfa.TypeTOTP), f.code())); user != "ann" {
 		t.Errorf("after the wait: %q", user)
 	}
 }
@@ -132,15 +153,15 @@ func TestWrongCodes(t *testing.T) {
 func TestStolenCode(t *testing.T) {
 	f := newFixture(t)
 	code := f.code()
-	f.answer(f.password("ann", "pw of ann"), code)
-	if user := f.loggedIn(f.answer(f.password("ann", "pw of ann"), code)); user != "" {
+	f.answer(f.begin(mfa.TypeTOTP), code)
+	if user := f.loggedIn(f.answer(f.begin(mfa.TypeTOTP), code)); user != "" {
 		t.Error("a code logged in twice")
 	}
 }
 
 func TestTooLate(t *testing.T) {
 	f := newFixture(t)
-	first := f.password("ann", "pw of ann")
+	first := f.begin(mfa.TypeTOTP)
 	f.clock.Advance(10 * time.Minute)
 	if user := f.loggedIn(f.answer(first, f.code())); user != "" {
 		t.Error("a challenge of ten minutes ago logged in")
@@ -149,10 +170,60 @@ func TestTooLate(t *testing.T) {
 
 func TestDatabaseDown(t *testing.T) {
 	f := newFixture(t)
-	first := f.password("ann", "pw of ann")
+	first := f.begin(mfa.TypeTOTP)
 	f.store.After = func(context.Context, mfatest.Call) error { return errors.New("connection lost") }
 	answer := f.answer(first, f.code())
 	if answer.StatusCode != http.StatusInternalServerError || f.loggedIn(answer) != "" {
+		t.Errorf("status %d", answer.StatusCode)
+	}
+}
+
+// TestRecoveryCodesBeside: a set of recovery codes and a replaced app change nothing: the
+// app is asked for first, and its code logs in.
+func TestRecoveryCodesBeside(t *testing.T) {
+	f := newFixture(t)
+	enrolled := func(p mfa.EnrollParams) mfa.Enrollment {
+		t.Helper()
+		p.UserID, p.ByOperator = "ann", true
+		enr, err := f.MFA.Enroll(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return enr
+	}
+	enrolled(mfa.EnrollParams{RecoveryCodes: true})
+	factors, err := f.MFA.Factors(t.Context(), "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := enrolled(mfa.EnrollParams{Replaces: factors[0].ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann"}})
+	ch, err := f.MFA.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.Factor.ID, UserID: "ann", Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.secret = next.TOTP.Secret()
+	if _, err := f.MFA.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: "ann", Code: f.code()}); err != nil {
+		t.Fatal(err)
+	}
+	f.clock.Advance(time.Minute)
+	told, err := io.ReadAll(f.password("ann", "pw of ann").Body)
+	if err != nil || !strings.HasPrefix(string(told), next.Factor.ID+" "+mfa.TypeTOTP) || strings.Count(string(told), "\n") != 2 {
+		t.Errorf("the person chooses from %s, %v", told, err)
+	}
+	if user := f.loggedIn(f.answer(f.begin(mfa.TypeTOTP), f.code())); user != "ann" {
+		t.Errorf("logged in: %q", user)
+	}
+}
+
+// TestLostStore: a store that forgot a person's factor lets nobody in by the password.
+func TestLostStore(t *testing.T) {
+	f := newFixture(t)
+	empty, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.MFA = empty
+	if answer := f.password("ann", "pw of ann"); f.loggedIn(answer) != "" || answer.StatusCode != http.StatusInternalServerError {
 		t.Errorf("status %d", answer.StatusCode)
 	}
 }

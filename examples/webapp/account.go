@@ -114,7 +114,12 @@ func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
 
 // revokeDevice ends the trust in one browser, or in all.
 func (a *app) revokeDevice(w http.ResponseWriter, r *http.Request, u user) error {
-	err := a.mfa.RevokeDevice(r.Context(), mfa.DeviceParams{UserID: u.ID, DeviceID: r.PostFormValue("device")})
+	var err error
+	if id := r.PostFormValue("device"); id != "" {
+		err = a.mfa.RevokeDevice(r.Context(), u.ID, id)
+	} else {
+		err = a.mfa.RevokeDevices(r.Context(), u.ID)
+	}
 	if err != nil && !errors.Is(err, mfa.ErrNotFound) {
 		return err
 	}

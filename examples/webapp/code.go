@@ -148,7 +148,7 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 		return a.goOn(w, r, &q, err)
 	}
 	if token := v.Device.Token(); token != "" {
-		a.setDevice(w, token)
+		a.setDevice(w, r, token)
 	}
 	if q.For == forLogin || v.FirstUse {
 		factors, err := a.mfa.Factors(r.Context(), u.ID)
@@ -235,16 +235,6 @@ func receipt(r *http.Request) string {
 // deviceAge is how long package mfa knows a device.
 const deviceAge = 90 * 24 * time.Hour
 
-// trusted says whether this browser is not to be asked for a code. Any error means that it
-// is.
-func (a *app) trusted(w http.ResponseWriter, r *http.Request, u user) bool {
-	d, err := a.mfa.UseDevice(r.Context(), mfa.DeviceParams{UserID: u.ID, Token: a.device(r)})
-	if err == nil {
-		a.setDevice(w, d.Token()) // each is good for one login
-	}
-	return err == nil
-}
-
 func (a *app) device(r *http.Request) string {
 	if c, err := r.Cookie(cookieName("device", a.secure())); err == nil {
 		return c.Value
@@ -252,9 +242,17 @@ func (a *app) device(r *http.Request) string {
 	return ""
 }
 
-func (a *app) setDevice(w http.ResponseWriter, token string) {
+// setDevice sets the cookie of a device. Without a token it deletes the one that is there.
+func (a *app) setDevice(w http.ResponseWriter, r *http.Request, token string) {
+	age := int(deviceAge / time.Second)
+	switch {
+	case token == "" && a.device(r) == "":
+		return
+	case token == "":
+		age = -1
+	}
 	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is false on loopback alone: see check
-		Name: cookieName("device", a.secure()), Value: token, Path: "/", MaxAge: int(deviceAge / time.Second),
+		Name: cookieName("device", a.secure()), Value: token, Path: "/", MaxAge: age,
 		HttpOnly: true, Secure: a.secure(), SameSite: http.SameSiteStrictMode,
 	})
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -101,7 +102,7 @@ func (a *app) followLink(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	// Somebody else may have trusted a browser with the password of before.
-	if err := a.mfa.RevokeDevice(r.Context(), mfa.DeviceParams{UserID: id}); err != nil {
+	if err := a.mfa.RevokeDevices(r.Context(), id); err != nil {
 		return err
 	}
 	return a.redirect(w, r, "/login", "Your password is set. Now log in.")
@@ -136,15 +137,17 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) error {
-	factors, needed, err := a.secondFactors(r, u)
+	// The user's own row says that there is a second factor: if the factors are lost,
+	// nobody gets in without them.
+	login, err := a.mfa.StartLogin(r.Context(), mfa.LoginParams{UserID: u.ID, DeviceToken: a.device(r), HasFactor: len(u.Factors) > 0})
 	switch {
+	case errors.Is(err, mfa.ErrNoUsableFactor), errors.Is(err, mfa.ErrIntegrity):
+		return a.showLost(w, r)
 	case err != nil:
 		return err
-	case !needed:
-		return a.enter(w, r, u, "", a.now())
-	case len(factors) == 0:
-		return a.showLost(w, r)
-	case a.trusted(w, r, u):
+	}
+	a.setDevice(w, r, login.DeviceToken())
+	if login.SkipCode {
 		return a.enter(w, r, u, "", a.now())
 	}
 	q := question{For: forLogin, UserID: u.ID, Epoch: u.Epoch, What: "log in"}
@@ -154,7 +157,7 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 	if err := a.renew(r); err != nil {
 		return err
 	}
-	return a.ask(w, r, q, factors[0])
+	return a.ask(w, r, q, login.Factors[0].Factor)
 }
 
 // showLost is for who needs a second factor and has none that answers.
@@ -162,8 +165,8 @@ func (a *app) showLost(w http.ResponseWriter, r *http.Request) error {
 	return a.render(w, r, http.StatusForbidden, "lost.html", view{Title: "Your second factor is missing"})
 }
 
-// secondFactors are those that can answer for a user, the best first, and whether one of
-// them has to.
+// secondFactors are those that can answer for a user who is logged in already, the best
+// first, and whether one of them has to.
 func (a *app) secondFactors(r *http.Request, u user) (factors []mfa.Factor, needed bool, err error) {
 	factors, err = a.mfa.Factors(r.Context(), u.ID)
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Status == mfa.StatusUnverified })

@@ -184,7 +184,7 @@ func TestOtherSessionsEnd(t *testing.T) {
 	phone := ann.uri
 	ended("the first app", phone)
 	ann.addApp("Tablet")
-	ended("a second app", phone)
+	ended("a second app", ann.uri) // which was used last, and so is asked for first
 	ann.press("Remove Tablet")
 	ann.uri = phone
 	ann.answer(ann.code())

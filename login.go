@@ -1,0 +1,232 @@
+package mfa
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// LoginParams says who is logging in.
+type LoginParams struct {
+	// UserID is the person whose password was right. Required.
+	UserID string
+
+	// DeviceToken is what the browser's cookie holds, "" for nothing.
+	DeviceToken string
+
+	// HasFactor is what the application's own record of the person says: that a factor was
+	// confirmed. Set that record with Verification.FirstUse. If no confirmed factor is
+	// stored then, StartLogin refuses with ErrIntegrity: a store that was lost or restored
+	// opens no account. Defaults to false, which believes the store.
+	HasFactor bool
+}
+
+// A Login is what a login needs beside the password. The zero value requires a code.
+type Login struct {
+	// SkipCode is true if the password is enough: the person has no confirmed factor, or
+	// the browser is a trusted device.
+	SkipCode bool
+
+	// Factors are what the person can answer by, best first: what NIST SP 800-63B-4 does
+	// not restrict before what it does, what was used last before what was not, then
+	// recovery codes, and at the end what is locked. It is empty exactly if SkipCode is
+	// true, and the first one is never locked. Challenge the one that the person chooses.
+	Factors []LoginFactor
+
+	token *hidden[string]
+}
+
+// DeviceToken is what the browser's cookie must hold from now on, for 90 days: the same as
+// before, the next one, or "" for no cookie. Set the cookie whenever the error is nil. It
+// does not print.
+func (l Login) DeviceToken() string {
+	if l.token == nil {
+		return ""
+	}
+	return (*l.token)()
+}
+
+// A LoginFactor is a confirmed factor of a person who logs in.
+type LoginFactor struct {
+	Factor
+
+	// Locked reports whether too many wrong codes disabled the factor: it answers no
+	// challenge until Service.Reset.
+	Locked bool
+
+	// RetryAfter is how long the factor waits after wrong codes, 0 for not at all, and for
+	// one that is locked. What the
+	// limits on text messages add to that, only Challenge knows.
+	RetryAfter time.Duration
+}
+
+// Format prints the factor as [Factor.Format] does, and whether it is locked or waits.
+func (f LoginFactor) Format(s fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(s, "{%s locked=%t retry_after=%s}", f.line(), f.Locked, f.RetryAfter)
+}
+
+// LogValue logs the factor as it prints.
+func (f LoginFactor) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(f)) }
+
+// MarshalJSON gives the JSON of the Factor, with "locked", and "retry_after" in whole
+// seconds, rounded up.
+func (f LoginFactor) MarshalJSON() ([]byte, error) {
+	factor, err := f.Factor.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	wait := int64((f.RetryAfter + time.Second - 1) / time.Second)
+	return fmt.Appendf(factor[:len(factor)-1], `,"locked":%t,"retry_after":%d}`, f.Locked, wait), nil
+}
+
+// StartLogin tells what a login needs once the password was right: a code, and by which
+// factors, or nothing more. Call it once for each login, and log the person in without a
+// code only if its error is nil and SkipCode is true.
+//
+// A browser is let in without a code for 30 days after [VerifyParams.TrustDevice], by a
+// token that is good for one login. A token that was used before was copied by somebody:
+// the device is revoked, [EventDeviceStolen] is raised, and a code is required. For two
+// tabs, a double click and an answer that was lost, the token before the current one is
+// still good for 30 seconds after it was replaced.
+//
+// No UserID, and [AnyUser], are [ErrInvalidParameter]. [ErrNoUsableFactor] is returned if
+// a code is required and no factor can answer: all are locked, or used up. [ErrIntegrity]
+// is returned if records are missing or were changed, so that nobody knows whether the
+// person has a factor. It takes two reads, and one write where the token moves on.
+func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) {
+	if p.UserID == "" || p.UserID == AnyUser {
+		return Login{}, errParameter("A login must be that of one user.")
+	}
+	if err := checkUserID(p.UserID); err != nil {
+		return Login{}, err
+	}
+	load := func(ctx context.Context, now time.Time) (*startingLogin, error) {
+		return s.loadStartingLogin(ctx, now, p)
+	}
+	return transact(ctx, s, "", load, (*startingLogin).decide)
+}
+
+// startingLogin is a login whose password was right.
+type startingLogin struct {
+	*person
+	in     LoginParams
+	device *device // that the token names, and that counts; nil: none
+	token  tokenState
+	policy Policy
+	sender bool // there is one for messages
+}
+
+func (s *Service) loadStartingLogin(ctx context.Context, now time.Time, p LoginParams) (*startingLogin, error) {
+	d := &startingLogin{in: p, policy: s.policy, sender: s.sms != nil}
+	var others []string
+	id, _, named := parseDeviceToken(p.DeviceToken)
+	if named {
+		others = append(others, id)
+	}
+	var records loaded
+	var err error
+	if d.person, records, err = s.loadPersonBeside(ctx, now, p.UserID, others...); err != nil || !named {
+		return d, err
+	}
+	found, err := s.openDevice(records, now, id, p.UserID)
+	if err != nil || found == nil {
+		return d, err
+	}
+	d.device, d.token = found.device, found.device.check(p.DeviceToken, now)
+	return d, nil
+}
+
+// decide says what the login needs. The order matters: nothing but a person without a
+// confirmed factor, and a good token of a trusted device, does without a code.
+func (d *startingLogin) decide() (Login, outcome) {
+	if !d.user.hasVerified() {
+		if d.in.HasFactor {
+			return Login{}, outcome{err: fmt.Errorf("%w: record %s: the application knows of a confirmed factor, and none is stored", ErrIntegrity, d.user.ID)}
+		}
+		return Login{SkipCode: true}, outcome{}
+	}
+	told, out := d.useToken()
+	if told.SkipCode {
+		return told, out
+	}
+	var locked []LoginFactor
+	for _, f := range d.ranked() {
+		c := newShared(d.now, f, d.user, nil, d.policy)
+		disabled, wait := chooseCounter(d.now, c, d.lane(), d.user, f, f.event("")).shut(d.now)
+		if disabled {
+			locked = append(locked, LoginFactor{Factor: f.public(), Locked: true})
+		} else {
+			told.Factors = append(told.Factors, LoginFactor{Factor: f.public(), RetryAfter: wait})
+		}
+	}
+	if len(told.Factors) == 0 {
+		out.err = errNoUsableFactor()
+		return Login{}, out
+	}
+	told.Factors = append(told.Factors, locked...)
+	return told, out
+}
+
+// useToken says what the device's token opens, and which one comes next.
+func (d *startingLogin) useToken() (Login, outcome) {
+	var out outcome
+	if d.device == nil {
+		return Login{}, out
+	}
+	trusted := d.now.Before(d.device.trusted)
+	switch d.token {
+	case tokenForged:
+		return Login{}, out
+	case tokenUsed:
+		out.events = append(out.events, d.device.event(EventDeviceStolen))
+		out.revoke(d.now, d.user, d.device.ID)
+		return Login{}, out
+	case tokenPrevious:
+	case tokenGood:
+		if trusted {
+			d.device.rotate(d.now)
+			d.device.UpdatedAt = d.now
+			out.put(d.device)
+		}
+	}
+	if trusted {
+		out.events = append(out.events, d.device.event(EventDeviceUsed))
+	}
+	return Login{SkipCode: trusted, token: new(hide(d.device.token(d.device.uses)))}, out
+}
+
+// lane is the device whose lane of wrong codes this browser may use, nil for none.
+func (d *startingLogin) lane() *device {
+	if d.token == tokenGood || d.token == tokenPrevious {
+		return d.device
+	}
+	return nil
+}
+
+// ranked are the confirmed factors that can be asked, best first.
+func (d *startingLogin) ranked() []*factor {
+	var factors []*factor
+	for _, f := range d.factors {
+		if f.verified && !f.own.spent() && (d.sender || !f.traits.messages) {
+			factors = append(factors, f)
+		}
+	}
+	rank := func(f *factor) int {
+		switch {
+		case f.traits.backup:
+			return 2
+		case f.traits.restricted:
+			return 1
+		}
+		return 0
+	}
+	slices.SortStableFunc(factors, func(a, b *factor) int {
+		if ra, rb := rank(a), rank(b); ra != rb {
+			return ra - rb
+		}
+		return b.success.Compare(a.success)
+	})
+	return factors
+}

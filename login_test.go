@@ -1,0 +1,175 @@
+package mfa_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// startLogin starts a login of Ann on a browser without a device.
+func (r *rig) startLogin(p ...mfa.LoginParams) (mfa.Login, error) {
+	r.t.Helper()
+	params := mfa.LoginParams{UserID: ann}
+	if len(p) > 0 {
+		params = p[0]
+	}
+	return r.StartLogin(r.t.Context(), params)
+}
+
+// types are those of the factors that a login can be answered by.
+func types(login mfa.Login) (types []string) {
+	for _, f := range login.Factors {
+		types = append(types, f.Type)
+	}
+	return types
+}
+
+// TestStartLogin: whoever has no confirmed factor is let in by the password, anybody else
+// is asked for a code, by the best factor first.
+func TestStartLogin(t *testing.T) {
+	r := newRig(t)
+	without := func(when string) {
+		t.Helper()
+		if login, err := r.startLogin(); err != nil || !login.SkipCode || len(login.Factors) != 0 || login.DeviceToken() != "" {
+			t.Errorf("%s: %+v, %v", when, login, err)
+		}
+	}
+	without("nothing was enrolled")
+	first := r.enrollSMS(ann, phone)
+	without("nothing is confirmed")
+	r.login(first)
+	app := r.totp(ann)
+	r.recovery(ann)
+	r.enrollSMS(ann, "+15005550007") // is not confirmed, and not one to answer by
+	login, err := r.startLogin()
+	if got := types(login); err != nil || login.SkipCode || !slices.Equal(got, []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
+		t.Errorf("%v, %v, %v", login.SkipCode, got, err)
+	}
+	second := r.totp(ann)
+	r.login(app)
+	login, err = r.startLogin()
+	if err != nil || login.Factors[0].ID != app.ID || login.Factors[1].ID != second.ID {
+		t.Errorf("the app that was used last is not the first: %+v, %v", login, err)
+	}
+	if login, err = r.startLogin(mfa.LoginParams{UserID: "user_bob"}); err != nil || !login.SkipCode {
+		t.Errorf("somebody else: %+v, %v", login, err)
+	}
+}
+
+// TestStartLoginFailsClosed: nothing that is lost, locked or malformed answers that no
+// code is needed.
+func TestStartLoginFailsClosed(t *testing.T) {
+	broken := errors.New("the database is gone")
+	for name, tt := range map[string]struct {
+		change func(r *rig, f enrolled) mfa.LoginParams
+		want   error
+	}{
+		"no user":        {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{} }, mfa.ErrInvalidParameter},
+		"any user":       {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: mfa.AnyUser} }, mfa.ErrInvalidParameter},
+		"malformed user": {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: "a\x00"} }, mfa.ErrInvalidParameter},
+		"the user's record is lost": {func(r *rig, _ enrolled) mfa.LoginParams {
+			r.drop(ofKind("user"))
+			return mfa.LoginParams{UserID: ann}
+		}, mfa.ErrIntegrity},
+		"the factor's record is lost": {func(r *rig, _ enrolled) mfa.LoginParams {
+			r.drop(ofKind("factor"))
+			return mfa.LoginParams{UserID: ann}
+		}, mfa.ErrIntegrity},
+		"the store is empty": {func(r *rig, _ enrolled) mfa.LoginParams {
+			r.drop(func(mfa.Record) bool { return true })
+			return mfa.LoginParams{UserID: ann, HasFactor: true}
+		}, mfa.ErrIntegrity},
+		"what is left is not confirmed": {func(r *rig, f enrolled) mfa.LoginParams {
+			if err := r.Unenroll(r.t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+				r.t.Fatal(err)
+			}
+			r.enrollTOTP(ann)
+			return mfa.LoginParams{UserID: ann, HasFactor: true}
+		}, mfa.ErrIntegrity},
+		"disabled": {func(r *rig, f enrolled) mfa.LoginParams {
+			r.fail(f, 30)
+			return mfa.LoginParams{UserID: ann}
+		}, mfa.ErrNoUsableFactor},
+		"the store fails": {func(r *rig, _ enrolled) mfa.LoginParams {
+			r.store.Before = func(context.Context, mfatest.Call) error { return broken }
+			return mfa.LoginParams{UserID: ann}
+		}, broken},
+		"the list fails": {func(r *rig, _ enrolled) mfa.LoginParams {
+			r.store.Before = func(_ context.Context, c mfatest.Call) error {
+				if c.Method == "List" {
+					return broken
+				}
+				return nil
+			}
+			return mfa.LoginParams{UserID: ann}
+		}, broken},
+	} {
+		r := newRig(t)
+		f := r.totp(ann)
+		params := tt.change(r, f)
+		if login, err := r.startLogin(params); !errors.Is(err, tt.want) || login.SkipCode || len(login.Factors) != 0 {
+			t.Errorf("%s: %+v, %v, want %v", name, login, err, tt.want)
+		}
+	}
+}
+
+// TestStartLoginLocked: a factor that is locked or waits is told as such beside others, but
+// not where the browser has a lane of its own.
+func TestStartLoginLocked(t *testing.T) {
+	r := newRig(t)
+	app, text := r.totp(ann), r.phone(ann, phone)
+	token := r.trust(app, "Firefox").Token()
+	r.clock.Advance(31 * 24 * time.Hour) // no longer trusted, and still known
+	r.fail(app, 30)
+	r.fail(text, 5)
+	login, err := r.startLogin()
+	if err != nil || len(login.Factors) != 2 {
+		t.Fatalf("%+v, %v", login, err)
+	}
+	if a, b := login.Factors[1], login.Factors[0]; a.ID != app.ID || !a.Locked || b.ID != text.ID || b.Locked || b.RetryAfter <= 0 || b.RetryAfter > 30*time.Second {
+		t.Errorf("%+v", login.Factors)
+	}
+	var told []struct {
+		Type       string `json:"type"`
+		Locked     bool   `json:"locked"`
+		RetryAfter int    `json:"retry_after"`
+	}
+	text2, err := json.Marshal(login.Factors)
+	if err != nil || json.Unmarshal(text2, &told) != nil || !told[1].Locked || told[0].Locked || told[0].RetryAfter < 1 || told[0].RetryAfter > 30 || told[0].Type != mfa.TypeSMS {
+		t.Errorf("JSON %s, %v", text2, err)
+	}
+	login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 || login.DeviceToken() != token {
+		t.Errorf("on the known browser: %v, %v", fmt.Sprint(login.Factors), err)
+	}
+}
+
+// TestStartLoginLeavesOut: what cannot answer is left out: recovery codes that are used up,
+// and numbers when there is no sender.
+func TestStartLoginLeavesOut(t *testing.T) {
+	r := newRig(t)
+	r.totp(ann)
+	r.phone(ann, phone)
+	set, codes := r.recovery(ann)
+	for _, code := range codes {
+		if _, err := r.answer(r.challenge(set), set, code); err != nil {
+			t.Fatal(err)
+		}
+	}
+	login, err := r.startLogin()
+	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP, mfa.TypeSMS}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	r.cfg.SMS, r.cfg.Store = nil, struct{ mfa.Store }{r.store}
+	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP}) {
+		t.Errorf("without a sender %v, %v", got, err)
+	}
+}
