@@ -172,7 +172,7 @@ func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by 
 			return killer, nil
 		}
 	}
-	// The tests left out read docs and other modules, which are not copied.
+	// The tests left out read docs/threats.md and other modules, which are not copied.
 	out, err := test(append([]string{"-skip", "^(TestThreatsAreTested|TestGuessTable)$"}, packages...)...)
 	if err == nil {
 		return "", errSurvived
@@ -202,9 +202,9 @@ func (m mutant) apply(dir string) ([]byte, error) {
 	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// copyTree copies what git tracks of the root module.
+// copyTree copies what git tracks of the root module, and what its tests read.
 func copyTree(ctx context.Context, dir string) error {
-	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata").Output()
+	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "docs/design.md").Output()
 	if err != nil {
 		return err
 	}
