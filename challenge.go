@@ -135,9 +135,7 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	if err != nil {
 		return Challenge{}, err
 	}
-	load := func(ctx context.Context, now time.Time) (*challenging, error) {
-		return s.loadChallenging(ctx, now, p)
-	}
+	load := func(ctx context.Context) (*challenging, error) { return s.loadChallenging(ctx, p) }
 	sure := p.IdempotencyKey == ""
 	d, err := transact(ctx, s, p.FactorID, load, func(d *challenging) (*challenging, outcome) {
 		out := d.decide()
@@ -195,18 +193,22 @@ type challenging struct {
 }
 
 // loadChallenging reads the factor and prepares a challenge of it.
-func (s *Service) loadChallenging(ctx context.Context, now time.Time, p ChallengeParams) (*challenging, error) {
+func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*challenging, error) {
 	d := &challenging{in: p, request: p.request()}
-	ids := d.request.challengeIDs(p.FactorID, now)
+	begun, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	ids := d.request.challengeIDs(p.FactorID, begun)
 	others := slices.Clone(ids)
 	if id, _, ok := parseDeviceToken(p.Device); ok {
 		others = append(others, id)
 	}
 	var records loaded
-	var err error
-	if d.held, records, err = s.hold(ctx, now, p.FactorID, p.UserID, others...); err != nil {
+	if d.held, records, err = s.hold(ctx, p.FactorID, p.UserID, others...); err != nil {
 		return nil, err
 	}
+	now := d.now
 	if d.factor.traits.messages {
 		d.sender, d.allowed = s.sms != nil, s.phones.Allowed(d.factor.number())
 		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
@@ -347,7 +349,7 @@ func (d *challenging) messageWait() (wait time.Duration, own bool) {
 		wait = max(wait, u.sends.Wait(now, sendQuota))
 	}
 	if !f.verified {
-		wait = toTheMinute(max(wait, n.shares.Wait(now, d.users, userShare)))
+		wait = max(wait, n.shares.Wait(now, d.users, userShare))
 	}
 	if wait > cooldown[0] && f.verified && d.device.takesMessage(now, d.quota(), n.number, u) { // longer than impatience makes it
 		return 0, true

@@ -58,11 +58,7 @@ func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *sha
 }
 
 func (c *shared) shut(now time.Time) (bool, time.Duration) {
-	wait := c.guesses.Wait(now, guessing)
-	if c.phone != nil {
-		wait = toTheMinute(wait)
-	}
-	return c.guesses.Disabled, wait
+	return c.guesses.Disabled, c.guesses.Wait(now, guessing)
 }
 
 func (c *shared) failures() int64 { return c.guesses.InARow }
@@ -94,10 +90,13 @@ func (c *shared) put(now time.Time, out *outcome) {
 	}
 }
 
-// toTheMinute is a wait as whoever asks may know it where it may come of what others
-// did: to the millisecond it would tell when they did it.
-func toTheMinute(wait time.Duration) time.Duration {
-	return (wait + time.Minute - 1).Truncate(time.Minute)
+// told is a wait as whoever asks may know it. Of a number that is not confirmed it may
+// come of what others did, and to the millisecond it would tell when they did it.
+func (f *factor) told(wait time.Duration) time.Duration {
+	if f.countsOnNumber() {
+		return (wait + time.Minute - 1).Truncate(time.Minute)
+	}
+	return wait
 }
 
 // A lane is the counter of a trusted device, which takes a few wrong codes a day while

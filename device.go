@@ -83,12 +83,15 @@ func (s *Service) RevokeDevices(ctx context.Context, userID string) error {
 // that does not open must not stand in the way.
 func (s *Service) revoke(ctx context.Context, userID string, which func(*user) ([]string, error)) error {
 	type revoking struct {
-		now  time.Time
+		moment
 		user *user
 	}
-	load := func(ctx context.Context, now time.Time) (revoking, error) {
-		u, err := s.loadDevicesUser(ctx, userID)
-		return revoking{now, u}, err
+	load := func(ctx context.Context) (d revoking, err error) {
+		if d.user, err = s.loadDevicesUser(ctx, userID); err != nil {
+			return d, err
+		}
+		d.now, err = s.now()
+		return d, err
 	}
 	_, err := transact(ctx, s, "", load, func(d revoking) (struct{}, outcome) {
 		ids, err := which(d.user)
@@ -160,7 +163,7 @@ func (out *outcome) trust(now time.Time, u *user, k known, name string) (*device
 	if over := len(u.devices) - maxDevices; over > 0 {
 		u.devices = u.devices[over:]
 		for _, old := range k.oldest {
-			out.remove = append(out.remove, old)
+			out.drop(old)
 		}
 	}
 	out.put(d)
@@ -340,7 +343,7 @@ func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 	}
 	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return slices.Contains(ids, id) })
 	u.touch(now)
-	out.save = append(out.save, u)
+	out.put(u)
 }
 
 // takesGuess reports whether the lane of a device takes a wrong code now. A device that

@@ -214,8 +214,8 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 	if p.Replaces != "" {
 		action = proof.ActionOf(PurposeEnroll, p.Replaces)
 	}
-	load := func(ctx context.Context, now time.Time) (*enrolling, error) {
-		of, err := s.loadPerson(ctx, now, p.UserID)
+	load := func(ctx context.Context) (*enrolling, error) {
+		of, err := s.loadPerson(ctx, p.UserID)
 		if err != nil {
 			return nil, err
 		}
@@ -223,7 +223,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		f.proved = p.ByOperator
 		if !p.ByOperator && of.proves() {
 			f.proved = true
-			d.proof, err = s.loadProof(ctx, now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
+			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
 		}
 		return d, err
 	}
@@ -321,7 +321,7 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 			out.events = append(out.events, other.event(EventReplaced))
 			fallthrough
 		default:
-			out.remove = append(out.remove, other)
+			out.drop(other)
 		}
 	}
 	if f.replaces != "" && !u.replaceable(f.replaces) {
@@ -387,18 +387,17 @@ type FactorParams struct {
 // Factor returns a factor. One that is not there, not the user's, or was not
 // confirmed in time is [ErrNotFound].
 func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
-	now, err := s.now()
-	if err != nil {
+	if _, err := s.now(); err != nil {
 		return Factor{}, err
 	}
 	h, err := agreed(p.FactorID, func() (held, error) {
-		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
 		return h, err
 	})
 	if err != nil {
 		return Factor{}, err
 	}
-	if h.factor.lapsed(now) {
+	if h.factor.lapsed(h.now) {
 		return Factor{}, errNotFound(kindFactor, p.FactorID)
 	}
 	return h.factor.public(), nil
@@ -417,17 +416,16 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	if err := checkUserID(userID); err != nil {
 		return nil, err
 	}
-	now, err := s.now()
-	if err != nil {
+	if _, err := s.now(); err != nil {
 		return nil, err
 	}
-	of, err := agreed("", func() (*person, error) { return s.loadPerson(ctx, now, userID) })
+	of, err := agreed("", func() (*person, error) { return s.loadPerson(ctx, userID) })
 	if err != nil {
 		return nil, err
 	}
 	factors := []Factor{}
 	for _, f := range of.factors {
-		if !f.lapsed(now) {
+		if !f.lapsed(of.now) {
 			factors = append(factors, f.public())
 		}
 	}
@@ -443,15 +441,15 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 		held
 		proof *challenge // nil: none is required
 	}
-	load := func(ctx context.Context, now time.Time) (*unenrolling, error) {
+	load := func(ctx context.Context) (*unenrolling, error) {
 		if p.UserID == AnyUser {
-			h, err := s.holdWhatIsLeft(ctx, now, p.FactorID)
+			h, err := s.holdWhatIsLeft(ctx, p.FactorID)
 			return &unenrolling{held: h}, err
 		}
-		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
 		d := &unenrolling{held: h}
 		if err == nil && h.factor.verified && p.UserID != "" {
-			d.proof, err = s.loadProof(ctx, now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+			d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
 		}
 		return d, err
 	}
@@ -482,16 +480,26 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 		held
 		counter *shared
 	}
-	load := func(ctx context.Context, now time.Time) (*resetting, error) {
-		h, _, err := s.hold(ctx, now, p.FactorID, p.UserID)
+	load := func(ctx context.Context) (*resetting, error) {
+		records, m, err := s.loadFactor(ctx, p.FactorID, p.UserID)
 		if err != nil {
 			return nil, err
 		}
-		n, err := s.loadCountingPhone(ctx, h.factor)
+		d := &resetting{held: held{moment: m}}
+		if d.factor, err = s.openFactor(records, p.FactorID, p.UserID); err != nil {
+			return nil, err
+		}
+		if d.factor.countsOnUser() { // for all others a user's record that is lost does not matter
+			if d.user, err = s.openUser(records, d.now, d.factor); err != nil {
+				return nil, err
+			}
+		}
+		n, err := s.loadCountingPhone(ctx, d.factor)
 		if err != nil {
 			return nil, err
 		}
-		return &resetting{h, newShared(now, h.factor, h.user, n, s.policy)}, nil
+		d.counter = newShared(d.now, d.factor, d.user, n, s.policy)
+		return d, nil
 	}
 	_, err := transact(ctx, s, p.FactorID, load, func(d *resetting) (struct{}, outcome) {
 		f := d.factor
@@ -510,32 +518,29 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 
 // A held factor is one that the caller may reach.
 type held struct {
-	now    time.Time
+	moment
 	factor *factor
 	user   *user // its owner's record, which agrees with it; nil: it has no owner
 }
 
 // hold reads a factor that the user may reach, and the records of other ids in the same
 // read.
-func (s *Service) hold(ctx context.Context, now time.Time, id, userID string, others ...string) (held, loaded, error) {
-	h := held{now: now}
-	records, err := s.loadFactor(ctx, id, userID, others...)
-	if err != nil {
+func (s *Service) hold(ctx context.Context, id, userID string, others ...string) (h held, records loaded, err error) {
+	if records, h.moment, err = s.loadFactor(ctx, id, userID, others...); err != nil {
 		return h, nil, err
 	}
 	if h.factor, err = s.openFactor(records, id, userID); err != nil {
 		return h, nil, err
 	}
-	h.user, err = s.openUser(records, now, h.factor)
+	h.user, err = s.openUser(records, h.now, h.factor)
 	return h, records, err
 }
 
 // holdWhatIsLeft reads a factor for an operator, with its user's record if that is
 // there: the way out when records are lost.
-func (s *Service) holdWhatIsLeft(ctx context.Context, now time.Time, id string) (held, error) {
-	h := held{now: now}
-	records, err := s.loadFactor(ctx, id, AnyUser)
-	if err != nil {
+func (s *Service) holdWhatIsLeft(ctx context.Context, id string) (h held, err error) {
+	var records loaded
+	if records, h.moment, err = s.loadFactor(ctx, id, AnyUser); err != nil {
 		return h, err
 	}
 	if h.factor, err = s.openFactor(records, id, AnyUser); err != nil {
@@ -548,15 +553,15 @@ func (s *Service) holdWhatIsLeft(ctx context.Context, now time.Time, id string) 
 	return h, err
 }
 
-// loadFactor reads the record of a factor, and those of other ids.
-func (s *Service) loadFactor(ctx context.Context, id, userID string, others ...string) (loaded, error) {
+// loadFactor reads the record of a factor, those of other ids, and the clock.
+func (s *Service) loadFactor(ctx context.Context, id, userID string, others ...string) (loaded, moment, error) {
 	if err := checkCaller(userID); err != nil {
-		return nil, err
+		return nil, moment{}, err
 	}
 	if !wellFormed(factorPrefix, id) {
-		return nil, errNotFound(kindFactor, id)
+		return nil, moment{}, errNotFound(kindFactor, id)
 	}
-	return s.load(ctx, append([]string{id}, others...)...)
+	return s.loadNow(ctx, append([]string{id}, others...)...)
 }
 
 // openFactor returns a factor that was read. One that is not there, or not the user's,

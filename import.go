@@ -73,8 +73,8 @@ func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 	if err != nil {
 		return Factor{}, err
 	}
-	load := func(ctx context.Context, now time.Time) (*enrolling, error) {
-		of, err := s.loadPerson(ctx, now, p.UserID)
+	load := func(ctx context.Context) (*enrolling, error) {
+		of, err := s.loadPerson(ctx, p.UserID)
 		return &enrolling{person: of, factor: f}, err
 	}
 	return transact(ctx, s, "", load, func(d *enrolling) (Factor, outcome) { return decideImport(d, p) })

@@ -102,9 +102,7 @@ func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) 
 	if err := checkUserID(p.UserID); err != nil {
 		return Login{}, err
 	}
-	load := func(ctx context.Context, now time.Time) (*startingLogin, error) {
-		return s.loadStartingLogin(ctx, now, p)
-	}
+	load := func(ctx context.Context) (*startingLogin, error) { return s.loadStartingLogin(ctx, p) }
 	return transact(ctx, s, "", load, (*startingLogin).decide)
 }
 
@@ -118,7 +116,7 @@ type startingLogin struct {
 	sender bool // there is one for messages
 }
 
-func (s *Service) loadStartingLogin(ctx context.Context, now time.Time, p LoginParams) (*startingLogin, error) {
+func (s *Service) loadStartingLogin(ctx context.Context, p LoginParams) (*startingLogin, error) {
 	d := &startingLogin{in: p, policy: s.policy, sender: s.sms != nil}
 	var others []string
 	id, _, named := parseDeviceToken(p.DeviceToken)
@@ -127,14 +125,14 @@ func (s *Service) loadStartingLogin(ctx context.Context, now time.Time, p LoginP
 	}
 	var records loaded
 	var err error
-	if d.person, records, err = s.loadPersonBeside(ctx, now, p.UserID, others...); err != nil || !named {
+	if d.person, records, err = s.loadPersonBeside(ctx, p.UserID, others...); err != nil || !named {
 		return d, err
 	}
-	found, err := s.openDevice(records, now, id, p.UserID)
+	found, err := s.openDevice(records, d.now, id, p.UserID)
 	if err != nil || found == nil {
 		return d, err
 	}
-	d.device, d.token = found.device, found.device.check(p.DeviceToken, now)
+	d.device, d.token = found.device, found.device.check(p.DeviceToken, d.now)
 	return d, nil
 }
 

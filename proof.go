@@ -49,7 +49,13 @@ func (s *Service) ProofKeys() proof.Keys {
 // package proof, with [proof.ErrSpent] for a receipt that was spent before, or whose
 // factor is gone; any other error comes from the store, and the receipt may be spent.
 func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
-	load := func(ctx context.Context, now time.Time) (*spending, error) { return s.loadReceipt(ctx, now, c) }
+	load := func(ctx context.Context) (*spending, error) {
+		now, err := s.now()
+		if err != nil {
+			return nil, err
+		}
+		return s.loadReceipt(ctx, now, c)
+	}
 	return transact(ctx, s, "", load, func(d *spending) (proof.Receipt, outcome) {
 		var out outcome
 		out.spend(d.challenge)
@@ -59,6 +65,7 @@ func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, erro
 
 // spending is a receipt that is good, and the challenge that it was given for.
 type spending struct {
+	moment
 	receipt   proof.Receipt
 	challenge *challenge
 }
@@ -116,7 +123,7 @@ func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim)
 	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action {
 		return nil, spent
 	}
-	return &spending{receipt, ch}, nil
+	return &spending{moment{now}, receipt, ch}, nil
 }
 
 // spend adds to an outcome that a receipt is spent.

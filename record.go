@@ -244,6 +244,9 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
 		return integrityError(&rec, "column ExpiresAt differs from its state")
 	}
+	if kind == kindFactor && methodOf(sealed.Type) == nil {
+		return integrityError(&rec, "its type is unknown to this process")
+	}
 	sealed.State = nil
 	*s.columns() = sealed
 	if s.fields(c); c.Bad() {

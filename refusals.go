@@ -121,6 +121,7 @@ func (d *challenging) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
+	wait = d.factor.told(wait)
 	e := d.factor.event(kind)
 	e.RetryAfter = wait
 	return refused(errThrottled(d.factor.ID, wait), e)
@@ -207,6 +208,7 @@ func (d *verifying) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
+	wait = d.factor.told(wait)
 	e := d.factor.eventOf(d.challenge, EventThrottled)
 	e.RetryAfter = wait
 	return refused(errThrottled(d.challenge.ID, wait), e)

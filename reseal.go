@@ -101,19 +101,18 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 // resealFactor writes a factor, unless its seal is current, and the budget of its number.
 func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (bool, error) {
 	type resealing struct {
-		now    time.Time
+		moment
 		factor *factor
 		phone  *budget // nil: it sends no messages
 	}
 	if m := methodOf(rec.Type); current && (m == nil || !m.traits().messages) {
 		return false, nil
 	}
-	load := func(ctx context.Context, now time.Time) (d resealing, err error) {
-		records, err := s.loadFactor(ctx, rec.ID, AnyUser)
-		if err != nil {
+	load := func(ctx context.Context) (d resealing, err error) {
+		var records loaded
+		if records, d.moment, err = s.loadFactor(ctx, rec.ID, AnyUser); err != nil {
 			return d, err
 		}
-		d.now = now
 		if d.factor, err = s.openFactor(records, rec.ID, AnyUser); err != nil {
 			return d, err
 		}
@@ -134,25 +133,32 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 	})
 }
 
-// resealOther writes a record of another kind.
+// resealOther writes a device or a user's record.
 func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
-	load := func(ctx context.Context, _ time.Time) (stored, error) {
-		records, err := s.load(ctx, rec.ID)
-		if err != nil {
-			return nil, err
+	type resealing struct {
+		moment
+		record stored
+	}
+	load := func(ctx context.Context) (d resealing, err error) {
+		var records loaded
+		if records, d.moment, err = s.loadNow(ctx, rec.ID); err != nil {
+			return d, err
 		}
 		found, ok := records.find(rec.ID)
 		if !ok {
-			return nil, errNotFound(rec.Kind, rec.ID)
+			return d, errNotFound(rec.Kind, rec.ID)
 		}
-		var r stored = new(user)
 		if rec.Kind == kindDevice {
-			r = new(device)
+			r := new(device)
+			d.record = r
+			return d, s.keys.opened(found, kindDevice, r)
 		}
-		return r, s.keys.opened(found, rec.Kind, r)
+		r := new(user)
+		d.record = r
+		return d, s.keys.opened(found, kindUser, r)
 	}
-	return transact(ctx, s, rec.ID, load, func(r stored) (bool, outcome) {
-		return true, outcome{save: []stored{r}}
+	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
+		return true, outcome{save: []stored{d.record}}
 	})
 }
 

@@ -227,6 +227,6 @@ func (out *outcome) savePhone(now time.Time, p *budget) {
 	p.touch(now)
 	out.put(p.number)
 	for _, n := range p.older {
-		out.remove = append(out.remove, n)
+		out.drop(n)
 	}
 }

@@ -12,23 +12,22 @@ import (
 )
 
 // transact is the life of every call that writes: load, decide, commit, and only then
-// tell. A call that lost a race loads and decides again, after a pause. Each time it
-// reads the clock once. id is what a caller is told about who lost too many races.
-func transact[V, T any](ctx context.Context, s *Service, id string,
-	load func(context.Context, time.Time) (V, error),
+// tell. A call that lost a race loads and decides again, after a pause. id is what a
+// caller is told about who lost too many races.
+func transact[V interface{ at() time.Time }, T any](ctx context.Context, s *Service, id string,
+	load func(context.Context) (V, error),
 	decide func(V) (T, outcome),
 ) (T, error) {
 	var none T
+	if _, err := s.now(); err != nil {
+		return none, err
+	}
 	lost := 0
 	for range maxRaces {
 		if err := pause(ctx, lost); err != nil {
 			return none, err
 		}
-		now, err := s.now()
-		if err != nil {
-			return none, err
-		}
-		v, err := agreed(id, func() (V, error) { return load(ctx, now) })
+		v, err := agreed(id, func() (V, error) { return load(ctx) })
 		if err != nil {
 			return none, err
 		}
@@ -44,12 +43,30 @@ func transact[V, T any](ctx context.Context, s *Service, id string,
 			return none, err
 		}
 		for _, e := range out.events {
-			e.Time = now
+			e.Time = v.at()
 			s.emit(ctx, e)
 		}
 		return told, out.err
 	}
 	return none, errThrottled(id, raceWait)
+}
+
+// A moment is when a decision is made: the clock is read once for each attempt, after the
+// records that it is about. A read may take seconds, in which others write: by an earlier
+// time what expired meanwhile would be good, and what was written a moment ago would be
+// of the future.
+type moment struct{ now time.Time }
+
+func (m moment) at() time.Time { return m.now }
+
+// loadNow reads records by id, and then the clock.
+func (s *Service) loadNow(ctx context.Context, ids ...string) (loaded, moment, error) {
+	records, err := s.load(ctx, ids...)
+	if err != nil {
+		return nil, moment{}, err
+	}
+	now, err := s.now()
+	return records, moment{now}, err
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once that is
@@ -60,6 +77,13 @@ type outcome struct {
 	events []Event
 	err    error
 	again  bool // what was read is of different moments: nothing is written or told
+}
+
+// drop adds a record to what is deleted, once.
+func (out *outcome) drop(r stored) {
+	if !slices.Contains(out.remove, r) {
+		out.remove = append(out.remove, r)
+	}
 }
 
 // put adds a record to what is saved, once.

@@ -22,7 +22,7 @@ func (u *user) agrees(f *factor) error {
 
 // A person is a user and all their factors.
 type person struct {
-	now     time.Time
+	moment
 	user    *user     // nil: a factor of nobody is asked for
 	factors []*factor // oldest first, those that lapsed too
 }
@@ -54,18 +54,19 @@ func (s *Service) openUser(records loaded, now time.Time, f *factor) (*user, err
 // loadPerson reads the record of a user and all their factors. A factor that the record
 // lists as verified and that is not there is an error: a lost row must not look like a
 // user without a second factor.
-func (s *Service) loadPerson(ctx context.Context, now time.Time, userID string) (*person, error) {
+func (s *Service) loadPerson(ctx context.Context, userID string) (*person, error) {
 	if userID == "" {
-		return &person{now: now}, nil
+		now, err := s.now()
+		return &person{moment: moment{now}}, err
 	}
-	p, _, err := s.loadPersonBeside(ctx, now, userID)
+	p, _, err := s.loadPersonBeside(ctx, userID)
 	return p, err
 }
 
 // loadPersonBeside is loadPerson of somebody, with the records of other ids in the same
 // read.
-func (s *Service) loadPersonBeside(ctx context.Context, now time.Time, userID string, others ...string) (*person, loaded, error) {
-	p := &person{now: now}
+func (s *Service) loadPersonBeside(ctx context.Context, userID string, others ...string) (*person, loaded, error) {
+	p := &person{}
 	id := userRecordID(userID)
 	records, err := s.load(ctx, append([]string{id}, others...)...)
 	if err != nil {
@@ -80,7 +81,10 @@ func (s *Service) loadPersonBeside(ctx context.Context, now time.Time, userID st
 	if p.factors, err = s.listFactors(ctx, userID); err != nil {
 		return nil, nil, err
 	}
-	return p, records, p.user.agreesWith(p.factors, now)
+	if p.now, err = s.now(); err != nil {
+		return nil, nil, err
+	}
+	return p, records, p.user.agreesWith(p.factors, p.now)
 }
 
 // proves reports whether the user has a factor that a receipt can be required of.
@@ -206,7 +210,7 @@ func (b beside) ending() []*factor {
 func (out *outcome) end(u *user, factors ...*factor) {
 	for _, f := range factors {
 		u.drop(f)
-		out.remove = append(out.remove, f)
+		out.drop(f)
 		out.events = append(out.events, f.event(EventReplaced))
 	}
 }

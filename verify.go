@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"time"
 
 	"github.com/authfactor/mfa/proof"
 )
@@ -103,7 +102,7 @@ func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, err
 	if err := checkVerify(p); err != nil {
 		return Verification{}, err
 	}
-	load := func(ctx context.Context, now time.Time) (*verifying, error) { return s.loadVerifying(ctx, now, p) }
+	load := func(ctx context.Context) (*verifying, error) { return s.loadVerifying(ctx, p) }
 	return transact(ctx, s, p.ChallengeID, load, s.decide)
 }
 
@@ -137,16 +136,17 @@ type verifying struct {
 }
 
 // loadVerifying reads a challenge whose factor the user may reach.
-func (s *Service) loadVerifying(ctx context.Context, now time.Time, p VerifyParams) (*verifying, error) {
-	d := &verifying{held: held{now: now}, in: p, policy: s.policy, challenge: new(challenge)}
+func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying, error) {
+	d := &verifying{in: p, policy: s.policy, challenge: new(challenge)}
 	ids := []string{p.ChallengeID}
 	if id, _, ok := parseDeviceToken(p.Device); ok {
 		ids = append(ids, id)
 	}
-	records, err := s.load(ctx, ids...)
+	records, m, err := s.loadNow(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
+	d.moment = m
 	rec, ok := records.find(p.ChallengeID)
 	if !ok {
 		return nil, errNotFound(kindChallenge, p.ChallengeID)
@@ -156,7 +156,7 @@ func (s *Service) loadVerifying(ctx context.Context, now time.Time, p VerifyPara
 	}
 	d.factor, err = s.openFactor(records, d.challenge.Parent, p.UserID)
 	if err == nil {
-		d.user, err = s.openUser(records, now, d.factor)
+		d.user, err = s.openUser(records, d.now, d.factor)
 	}
 	if errors.Is(err, ErrNotFound) {
 		err = errNotFound(kindChallenge, p.ChallengeID)
@@ -168,7 +168,7 @@ func (s *Service) loadVerifying(ctx context.Context, now time.Time, p VerifyPara
 		return nil, errParameter("A trusted device must have a user.")
 	}
 	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
-	d.repeated = d.request.sameKey(d.challenge.request, now, keepVerify)
+	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.unproved = s.unproved(d.factor)
 	return d, s.loadAround(ctx, records, d)
 }
@@ -233,7 +233,7 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 
 // answeredBefore reports whether this same request was answered with success.
 func (d *verifying) answeredBefore() bool {
-	return d.challenge.Status == StatusVerified && d.challenge.action == d.in.Action &&
+	return d.challenge.Status == StatusVerified && d.challenge.action == d.in.Action && !d.factor.lapsed(d.now) &&
 		d.repeated && d.request.sameAsked(d.challenge.request)
 }
 
@@ -247,6 +247,7 @@ func (d *verifying) failed(is verdict) (Verification, outcome) {
 
 	left := d.policy.MaxAttempts - int(ch.failures)
 	disabled, wait := d.chooseCounter().shut(d.now) // for the next code, on this device
+	wait = f.told(wait)
 	if disabled {
 		left, wait = 0, 0 // waiting does not help
 	} else if !d.now.Add(wait).Before(ch.ExpiresAt) {
@@ -291,11 +292,11 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 		d.acceptedUser(&out, told.FirstUse)
 	}
 	if d.in.TrustDevice != "" {
+		d.user.touch(now) // before, since it ends all trust where the factors have changed
 		device, err := out.trust(now, d.user, d.known, d.in.TrustDevice)
 		if err != nil {
 			return Verification{}, outcome{err: err}
 		}
-		d.user.touch(now)
 		out.put(d.user)
 		told.Device = device.public(true)
 		e := f.eventOf(ch, EventDeviceTrusted)
