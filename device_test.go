@@ -590,6 +590,57 @@ func TestDevicesAreNoBudget(t *testing.T) {
 	}
 }
 
+// TestDevicesAreNoBudgetOfAUser: what devices add to the messages of a user is three a day
+// together too, over all their numbers.
+func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
+	r := newRig(t)
+	own := r.totp(ann)
+	numbers := []enrolled{r.phone(ann, phone), r.phone(ann, "+12125551234")}
+	r.clock.Advance(24 * time.Hour)
+	begin, sent := r.clock.Now(), r.sms.Sends()
+	for i := 0; r.clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
+		token := r.trust(own, "x").Token()
+		for range 3 {
+			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, Device: token})
+			r.clock.Advance(4 * time.Minute)
+		}
+	}
+	if n := r.sms.Sends() - sent; n != 13 {
+		t.Errorf("%d messages, want 13", n)
+	}
+}
+
+// TestLaneIsForWaits: while no code has to wait, those of a device count as all others.
+func TestLaneIsForWaits(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	token := r.trust(f, "Firefox").Token()
+	for range 5 {
+		_, err := r.onDevice(token, f, r.wrong(f))
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
+// TestUsedTokenHasNoLane: a token that was used before is the same as none.
+func TestUsedTokenHasNoLane(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	used := r.trust(f, "Firefox").Token()
+	d, err := r.use(used)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(time.Minute)
+	r.fail(f, 5)
+	_, err = r.onDevice(used, f, r.right(f))
+	mustBe(t, err, mfa.ErrThrottled)
+	if _, err := r.onDevice(d.Token(), f, r.right(f)); err != nil {
+		t.Errorf("the new token: %v", err)
+	}
+}
+
 // TestNoLaneForNumbers: wrong codes for a number that is not confirmed count on the number,
 // whatever device they come from.
 func TestNoLaneForNumbers(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -33,6 +34,20 @@ func TestCodeOfOtherUser(t *testing.T) {
 	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)})
 	if err != nil || v.Factor.UserID != ann || v.Factor.ID != f.ID {
 		t.Errorf("an operator: %+v, %v; want Ann's factor", v, err)
+	}
+}
+
+// TestChallengeNotFoundIsOne: a challenge that is not there and one of somebody else are
+// refused with the same error, which does not say which factor it is of.
+func TestChallengeNotFoundIsOne(t *testing.T) {
+	r := newRig(t)
+	ch := r.challenge(r.totp(ann))
+	missing := "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+	_, other := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_bob", Code: "123456"})
+	_, none := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: missing, UserID: "user_bob", Code: "123456"})
+	mustBe(t, none, mfa.ErrNotFound)
+	if refusal(t, other).ID != ch.ID || strings.ReplaceAll(other.Error(), ch.ID, missing) != none.Error() {
+		t.Errorf("%v and %v", other, none)
 	}
 }
 

@@ -57,6 +57,23 @@ func TestChallengeAgain(t *testing.T) {
 	}
 }
 
+// TestChallengeAgainWhileDisabled: what was answered once is answered again, although the
+// factor was disabled since.
+func TestChallengeAgainWhileDisabled(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
+	f := r.totp(ann)
+	first, err := r.challengeWith("key 1", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.fail(f, 5)
+	_, err = r.challengeWith("key 2", f)
+	mustBe(t, err, mfa.ErrFactorDisabled)
+	if again, err := r.challengeWith("key 1", f); err != nil || again != first {
+		t.Errorf("again: %+v, %v; want %+v", again, err, first)
+	}
+}
+
 // TestChallengeKeyOfAnother: a key with other parameters is refused and sends nothing, so
 // that neither the owner and an operator share it, nor two actions; on another factor it
 // is another key.
@@ -248,6 +265,23 @@ func TestChallengeKeyBetweenReads(t *testing.T) {
 	again, err := r.Challenge(t.Context(), p)
 	if err != nil || again != first {
 		t.Errorf("%+v, %v; want %+v", again, err, first)
+	}
+}
+
+// TestThrottledWithAKey: a key changes nothing about what a refusal says.
+func TestThrottledWithAKey(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	r.challenge(f)
+	r.clock.Advance(time.Second)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrThrottled)
+	want := refusal(t, err).RetryAfter
+	r.took()
+	_, err = r.challengeWith("key", f)
+	mustBe(t, err, mfa.ErrThrottled)
+	if got := refusal(t, err).RetryAfter; got != want || len(r.took()) != 1 {
+		t.Errorf("a wait of %s, want %s and an event", got, want)
 	}
 }
 

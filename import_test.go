@@ -379,6 +379,26 @@ func TestImportBesideEnrollment(t *testing.T) {
 	}
 }
 
+// TestImportOfAnEnrollment: and so beside a verified factor, where an import ends nothing else.
+func TestImportOfAnEnrollment(t *testing.T) {
+	r := newRig(t)
+	number := r.phone(ann, phone)
+	same, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.took()
+	r.clock.Advance(time.Minute) // ids are in the order of time
+	f := r.imports(mfa.ImportParams{})
+	events := r.took()
+	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != same.Factor.ID {
+		t.Errorf("events %+v", events)
+	}
+	if got := r.factorIDs(ann); !slices.Equal(got, []string{number.ID, f.ID}) {
+		t.Errorf("factors %v, want the number and the import", got)
+	}
+}
+
 // TestImportAtTheCap: ten factors are ten, and a run is finished at ten as well.
 func TestImportAtTheCap(t *testing.T) {
 	r := newRig(t)

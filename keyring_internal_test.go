@@ -61,6 +61,52 @@ func TestFieldsAreAppended(t *testing.T) {
 	}
 }
 
+// TestPartsAreAppended: the same of the own part of a factor, by itself.
+func TestPartsAreAppended(t *testing.T) {
+	ring, err := ParseKeyring(NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := &factor{
+		Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: TypeSMS},
+		own:    &line{"+15005550006"}, ownLater: []byte{9}, name: "phone", later: []byte{7},
+	}
+	change, err := ring.sealed(written)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change.Record.Version++
+	read := new(factor)
+	if err := ring.opened(change.Record, kindFactor, read); err != nil {
+		t.Fatal(err)
+	}
+	if read.number() != "+15005550006" || string(read.ownLater) != "\x09" || read.name != "phone" || string(read.later) != "\x07" {
+		t.Errorf("%q %x %q %x", read.number(), read.ownLater, read.name, read.later)
+	}
+}
+
+// TestMalformedPart: a factor of a type that this version does not know, or whose part is
+// not one of its type, is not read.
+func TestMalformedPart(t *testing.T) {
+	ring, err := ParseKeyring(NewKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range []*factor{
+		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: "pager"}, own: &delivery{}},
+		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: TypeTOTP}, own: &delivery{}, ownLater: []byte{0xff}},
+	} {
+		change, err := ring.sealed(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change.Record.Version++
+		if err := ring.opened(change.Record, kindFactor, new(factor)); !errors.Is(err, ErrIntegrity) {
+			t.Errorf("%s: %v", f.Type, err)
+		}
+	}
+}
+
 // kinds are all kinds of records: TestKinds holds them against the source.
 var kinds = []string{kindFactor, kindChallenge, kindNumber, kindUser, kindDevice}
 

@@ -359,6 +359,21 @@ func TestUnenrollWantsProof(t *testing.T) {
 	}
 }
 
+// TestUnenrollSpendsProof: the receipt that took a factor away is good for nothing more.
+func TestUnenrollSpendsProof(t *testing.T) {
+	r := strict(t)
+	f := r.totp(ann)
+	codes, _ := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.clock.Advance(time.Minute)
+	away := proof.ActionOf(mfa.PurposeUnenroll, codes.ID)
+	receipt := r.approve(f, away)
+	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann, Proof: receipt}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: away})
+	mustBe(t, err, proof.ErrSpent)
+}
+
 // TestUnenrollItself: the last factor is taken away by its own code.
 func TestUnenrollItself(t *testing.T) {
 	r := strict(t)
@@ -472,6 +487,26 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 	}
 	_, err = r.Spend(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrSpent)
+}
+
+// TestRepeatedVerifyOfAnotherAction: the same request for another action has no receipt.
+func TestRepeatedVerifyOfAnotherAction(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+	if _, err := r.Verify(t.Context(), answer); err != nil {
+		t.Fatal(err)
+	}
+	answer.Action = proof.ActionOf("pay", "EUR 5.00")
+	v, err := r.Verify(t.Context(), answer)
+	mustBe(t, err, proof.ErrMismatch)
+	if v.Valid || v.Receipt() != "" {
+		t.Errorf("%+v", v)
+	}
 }
 
 // TestReceiptsDoNotPrint: a receipt is a bearer token.

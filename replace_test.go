@@ -87,6 +87,15 @@ func TestReplaceRefused(t *testing.T) {
 	}
 }
 
+// TestReplaceRecoveryCodes: an app does not take the place of a set of recovery codes.
+func TestReplaceRecoveryCodes(t *testing.T) {
+	r := newRig(t)
+	r.totp(ann)
+	codes, _ := r.recoveryWith(ann, "")
+	_, err := r.enrollInPlaceOf(codes)
+	mustBe(t, err, mfa.ErrNotFound)
+}
+
 // TestReplaceAtTheCap: whoever has ten factors can replace one, and has ten then.
 func TestReplaceAtTheCap(t *testing.T) {
 	r := newRig(t)

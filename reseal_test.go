@@ -86,6 +86,27 @@ func TestReseal(t *testing.T) {
 	})
 }
 
+// TestResealNumberLeftBehind: the budget of a number moves although a right code has moved
+// its factor already.
+func TestResealNumberLeftBehind(t *testing.T) {
+	before, after := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t)
+	r.with(before)
+	f := r.phone(ann, phone)
+	sent := r.challenge(f)
+	r.with(after, before)
+	if _, err := r.answer(sent, f, r.right(f)); err != nil {
+		t.Fatal(err)
+	}
+	if _, errs := walk(t, r.Service, mfa.ResealParams{}); len(errs) > 0 {
+		t.Fatal(errs)
+	}
+	r.with(after)
+	other := r.enrollSMS("user_zoe", phone)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: other.ID, UserID: "user_zoe"})
+	mustBe(t, err, mfa.ErrThrottled)
+}
+
 // TestResealResumes: a walk that was broken off goes on where it was, and what was
 // done by then stays done.
 func TestResealResumes(t *testing.T) {

@@ -142,6 +142,34 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	}
 }
 
+// TestEnrolledBeforehandBesideCodes: what was enrolled before one of the codes was used
+// stays when another app is confirmed, and is not confirmed beside that either.
+func TestEnrolledBeforehandBesideCodes(t *testing.T) {
+	r := strict(t)
+	early := r.enrollSMS(ann, phone)
+	codes, list := r.recovery(ann)
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: enroll})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enr, err := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.answer(confirm, early, r.right(early))
+	mustBe(t, err, mfa.ErrFactorUnverified)
+}
+
 // drop takes rows out of the store, as a lost one is gone.
 func (r *rig) drop(which func(mfa.Record) bool) (dropped []mfa.Record) {
 	r.t.Helper()
@@ -288,13 +316,15 @@ func TestRowsPutBack(t *testing.T) {
 		}
 		stolen := enrolled{enr.Factor, enr.TOTP.Secret()} // the phone is
 		r.login(stolen)
-		ch := r.challenge(stolen)
+		ch, receipt := r.challenge(stolen), r.approve(stolen, pay)
 		row := find(r, stolen.ID)
 		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		putBack(r, row)
 		_, err = r.answer(ch, stolen, r.right(stolen))
+		mustBe(t, err, mfa.ErrIntegrity)
+		_, err = r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 		mustBe(t, err, mfa.ErrIntegrity)
 		for what, err := range r.opens(stolen) {
 			if !errors.Is(err, mfa.ErrIntegrity) {

@@ -24,6 +24,9 @@ var mutants = []mutant{
 	// Wrong codes are counted.
 	{"skip the factor's counter", "counter.go", "tell := c.guesses.Fail(now, guessing, c.most)", "tell := false"},
 	{"skip the challenge's counter", "verify.go", "ch.failures++", "_ = ch"},
+	{"tell how many tries are left of a disabled factor", "verify.go", "left, wait = 0, 0 // waiting does not help", "wait = 0 // waiting does not help"},
+	{"tell how many tries are left after the challenge", "verify.go", "} else if !d.now.Add(wait).Before(ch.ExpiresAt) {", "} else if false {"},
+	{"a factor looks verified that is disabled", "verify.go", "f.setStatus(d.now)", "_ = f"},
 	{"one more try", "refusals.go", "ch.failures >= int64(d.policy.MaxAttempts)", "ch.failures > int64(d.policy.MaxAttempts)"},
 	{"tries without end", "refusals.go", " || ch.failures >= int64(d.policy.MaxAttempts) {", " {"},
 	{"answer a challenge whose message failed", "refusals.go", "if ch.Status != statusPending || ch", "if ch"},
@@ -139,6 +142,8 @@ var mutants = []mutant{
 
 	// Whose it is, and how long.
 	{"forget the owner", "factor.go", "if userID != AnyUser && userID != f.UserID {", "if false {"},
+	{"tell a stranger which factor a challenge is of", "verify.go", "if errors.Is(err, ErrNotFound) {", "if false && errors.Is(err, ErrNotFound) {"},
+	{"trust a browser of nobody", "verify.go", "if p.TrustDevice != \"\" && d.user == nil {", "if false {"},
 	{"no user is any user", "factor.go", "if userID != AnyUser && userID != f.UserID {", "if userID != AnyUser && userID != \"\" && userID != f.UserID {"},
 	{"an unverified factor logs in", "refusals.go", "if !d.factor.verified && d.user.hasVerified() && !allowed {", "if false && !allowed {"},
 	{"expire a moment later", "refusals.go", "if !d.now.Before(ch.ExpiresAt) ||", "if d.now.After(ch.ExpiresAt) ||"},
@@ -150,6 +155,7 @@ var mutants = []mutant{
 	{"Reset makes used codes valid", "factor.go", "f.guesses = limit.Failures{}\n", "f.guesses = limit.Failures{}\n\t\tif a, ok := f.own.(*app); ok {\n\t\t\ta.nextStep = 0\n\t\t}\n"},
 	{"two steps of delay", "totp.go", "around := int64(p.steps() / 2)", "around := int64(p.steps()/2) + 1"},
 	{"eleven factors", "factor.go", "if len(u.factors)-d.going(out) >= maxFactors ||", "if len(u.factors)-d.going(out) > maxFactors ||"},
+	{"two factors at once", "method.go", "if n != 1 {", "if n == 0 {"},
 
 	// Proofs.
 	{"verify for another action", "refusals.go", "if d.challenge.action != d.in.Action {", "if false {"},
@@ -309,6 +315,11 @@ var mutants = []mutant{
 	{"number: say what is missing where it does not help", "internal/phone/phone.go", "if err != nil || !r.allow(mobile) {", "if _ = mobile; err != nil {"},
 	{"one user fills a number", "policy.go", "limit.Sharing{Day: 2,", "limit.Sharing{Day: 5,"},
 	{"shares of a number are forgotten", "challenge.go", "n.shares.Charge(now, d.users[0], userShare)", "_ = n"},
+	{"a new key is a new budget of a number", "sms.go", "p.number.merge(n)", "_ = n"},
+	{"a number stays under the old key too", "sms.go", "out.remove = append(out.remove, n)", "_ = n"},
+	{"a right code does not end the cool-down", "challenge.go", "n.sends.Since = later(n.sends.Since, f.success)", "_ = f"},
+	{"no user waits for messages", "challenge.go", "wait = max(wait, u.sends.Wait(now, sendQuota))", "_ = u"},
+	{"messages of the lane are free", "challenge.go", "if _, own := d.messageWait(); own {", "if _, own := d.messageWait(); false && own {"},
 	{"a new key is a new share", "internal/limit/messages.go", "if slices.Contains(names, share.User) &&", "if names[0] == share.User &&"},
 	{"messages of devices are lost in a merge", "sms.go", "n.sends.Merge(old.sends, sendQuota.Day+deviceSends)", "n.sends.Merge(old.sends, sendQuota.Day)"},
 	{"a confirmation makes room for a device", "verify.go", "d.in.TrustDevice != \"\" && f.verified && d.known", "d.in.TrustDevice != \"\" && d.known"},
@@ -390,7 +401,6 @@ var mutants = []mutant{
 	{"confirm beside a lost factor", "user.go", "return b, u.misses(b.others, members)", "return b, nil"},
 	{"a first factor asks for no other", "user.go", "(!u.hasFirst() || m.id == f.replaces)", "m.id == f.replaces"},
 	{"a later factor replaces no other", "user.go", "(!u.hasFirst() || m.id == f.replaces)", "!u.hasFirst()"},
-	{"a confirmation reads all others", "user.go", "m.id != f.ID && (!u.hasFirst() || m.id == f.replaces)", "m.id != f.ID"},
 	{"a confirmation ends itself", "user.go", "m.id != f.ID && (!u.hasFirst()", "(!u.hasFirst()"},
 	{"believe the first reading", "transact.go", "if !contradicts || c.seen == seen {", "if true {\n\t\t\t_, _, _ = contradicts, c, seen"},
 	{"a lapsed enrolment without its user is an error", "user.go", "return nil, errNotFound(kindFactor, f.ID)\n\t\t}\n\t\treturn nil, contradict(0", "_ = f\n\t\t}\n\t\treturn nil, contradict(0"},
@@ -422,6 +432,7 @@ var mutants = []mutant{
 	{"make a secret for an import that has none", "import.go", "if params.Secret == \"\" {", "if false {"},
 	{"import without a user", "import.go", "if p.UserID == \"\" {", "if false {"},
 	{"an import has to be confirmed", "import.go", "f.confirm(now)", "_ = f"},
+	{"an import is told as an enrolment", "import.go", "out.events[0].Kind = EventImported", "_ = told"},
 	{"take the codes that are valid at an import", "import.go", "return false, usedAt(now) + 1", "return false, 0"},
 	{"take the last code that was used elsewhere", "import.go", "return true, last + 1", "return true, last"},
 	{"no app is ahead", "import.go", "min(t.Unix(), now.Unix())/period + 1 }", "min(t.Unix(), now.Unix()) / period }"},
@@ -468,6 +479,7 @@ var mutants = []mutant{
 	// Everything moves to the first key.
 	{"leave users to the old key", "reseal.go", "{kindFactor, factorPrefix}, {kindUser, userPrefix}", "{kindFactor, factorPrefix}"},
 	{"leave numbers to the old key", "reseal.go", "if d.phone != nil && len(d.phone.older) > 0 {", "if false {"},
+	{"leave the number of a factor to the old key that is under the new one", "reseal.go", "if m := methodOf(rec.Type); current && (m == nil || !m.traits().messages) {", "if current {"},
 	{"let a moved number never expire", "reseal.go", "out.savePhone(d.now, d.phone)", "out.put(d.phone.number)\n\t\t\tfor _, n := range d.phone.older {\n\t\t\t\tout.remove = append(out.remove, n)\n\t\t\t}"},
 	{"begin a walk anew", "reseal.go", "max(progress.After, kind.prefix)", "kind.prefix"},
 
