@@ -1,11 +1,13 @@
 package mfa_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
 )
 
 // behind is a service over the same store whose clock is behind.
@@ -77,4 +79,55 @@ func notCode(code string) string {
 		return "000001"
 	}
 	return "000000"
+}
+
+// slowly makes the next read take a while, in which something else happens.
+func (r *rig) slowly(while time.Duration, meanwhile func()) {
+	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method != "Load" {
+			return nil
+		}
+		r.store.Before = nil
+		r.clock.Advance(while)
+		meanwhile()
+		return nil
+	}
+}
+
+// TestSlowRead: a decision is made at the time when its records were read, and not when
+// the call began: what another call wrote meanwhile is not of the future, and what expired
+// meanwhile is not good.
+func TestSlowRead(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	token := r.trust(f, "Firefox").Token()
+	var other mfa.Login
+	r.slowly(6*time.Second, func() {
+		var err error
+		if other, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
+			t.Error(err)
+		}
+	})
+	login, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	if err != nil || !login.SkipCode || login.DeviceToken() != other.DeviceToken() || len(r.devices()) != 1 {
+		t.Errorf("the slower of two tabs: %+v, %v, devices %v", login, err, r.devices())
+	}
+
+	ch := r.challenge(f)
+	r.clock.Advance(10*time.Minute - time.Second)
+	code := r.right(f)
+	r.slowly(time.Second, func() {})
+	_, err = r.answer(ch, f, code)
+	mustBe(t, err, mfa.ErrChallengeExpired)
+}
+
+// TestResetWithoutUser: an operator frees a factor whose user's record is lost.
+func TestResetWithoutUser(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.fail(f, 30)
+	r.drop(ofKind("user"))
+	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+		t.Error(err)
+	}
 }

@@ -161,11 +161,11 @@ func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by 
 	if err := os.WriteFile(filepath.Join(dir, m.file), source, 0o600); err != nil {
 		return "", err
 	}
-	if out, err := command(ctx, dir, append([]string{"go", "build"}, packages...)...); err != nil {
+	if out, err := command(ctx, dir, append([]string{"go", "build", "-trimpath"}, packages...)...); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
 	test := func(args ...string) (string, error) {
-		return command(ctx, dir, append([]string{"go", "test", "-failfast", "-vet=off", "-timeout", limit.String()}, args...)...)
+		return command(ctx, dir, append([]string{"go", "test", "-trimpath", "-failfast", "-vet=off", "-timeout", limit.String()}, args...)...)
 	}
 	if in, name, ok := strings.Cut(killer, " "); ok {
 		if out, err := test("-run", "^"+name+"$", in); err != nil && failed.MatchString(out) {
