@@ -75,7 +75,8 @@ import (
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
-	table   string // quoted
+	table   string        // quoted
+	turn    chan struct{} // holds one value while somebody writes to SQLite; nil otherwise
 }
 
 var _ mfa.Store = (*Store)(nil)
@@ -121,7 +122,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := t.check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	return &Store{db: cfg.DB, dialect: cfg.Dialect, table: t.records}, nil
+	s := &Store{db: cfg.DB, dialect: cfg.Dialect, table: t.records}
+	if s.dialect == SQLite {
+		s.turn = make(chan struct{}, 1)
+	}
+	return s, nil
 }
 
 // columns are those of the table, in the order of [row].
@@ -183,6 +188,11 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		}
 	}
 	return s.again(ctx, "saving", func() error {
+		done, err := s.wait(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 		switch {
 		case s.dialect == PostgreSQL:
 			return s.saveAtOnce(ctx, changes)
@@ -191,6 +201,21 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		}
 		return s.saveAll(ctx, changes)
 	})
+}
+
+// wait is for the turn of a writer to SQLite, in the order in which they came; done ends
+// it. SQLite has one writer at a time and no queue: those who wait look again every tenth
+// of a second, whoever comes meanwhile goes first, and the unlucky never get in.
+func (s *Store) wait(ctx context.Context) (done func(), err error) {
+	if s.turn == nil {
+		return func() {}, nil
+	}
+	select {
+	case s.turn <- struct{}{}:
+		return func() { <-s.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // saveAll is a transaction of MySQL or SQLite.
@@ -366,7 +391,12 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err err
 	}
 	for {
 		var n int
-		err := s.again(ctx, "purging", func() (err error) {
+		err := s.again(ctx, "purging", func() error {
+			done, err := s.wait(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
 			n, err = s.purge(ctx, before)
 			return err
 		})
