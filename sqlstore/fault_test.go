@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -451,4 +452,36 @@ func (c *countingConn) Write(b []byte) (int, error) {
 		c.trips.Add(1)
 	}
 	return c.Conn.Write(b)
+}
+
+// TestSQLiteInTurn: of many who write to SQLite at once nobody is overtaken for long. A
+// writer waits for those who came before it, and for nobody who comes later.
+func TestSQLiteInTurn(t *testing.T) {
+	store := newStore(t, sqLite.config(t, ""))
+	const writers, each = 24, 40
+	var begun, written atomic.Int64
+	var most atomic.Int64 // of the writes that one had to wait for
+	var wg sync.WaitGroup
+	for w := range writers {
+		wg.Go(func() {
+			for n := range each {
+				id := fmt.Sprintf("auth_factor_%02d%02d", w, n)
+				begun.Add(1)
+				before := written.Load()
+				if err := store.Save(t.Context(), put(id+"a", 0), put(id+"b", 0)); err != nil {
+					t.Error(err)
+					return
+				}
+				overtaken := written.Add(1) - before
+				for m := most.Load(); overtaken > m && !most.CompareAndSwap(m, overtaken); {
+					m = most.Load()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	// In turn it is one of each writer, and a few more while the test itself is delayed.
+	if begun.Load() != writers*each || most.Load() > writers*each/3 {
+		t.Errorf("%d writes begun; one of them waited for %d others, of %d writers", begun.Load(), most.Load(), writers)
+	}
 }

@@ -75,7 +75,9 @@ import (
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
-	table   string // quoted
+	table   string        // quoted
+	turns   chan struct{} // holds one value while somebody writes to SQLite; nil otherwise
+	next    time.Time     // when the next turn may begin; read and written in a turn
 }
 
 var _ mfa.Store = (*Store)(nil)
@@ -121,7 +123,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err := t.check(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	return &Store{db: cfg.DB, dialect: cfg.Dialect, table: t.records}, nil
+	s := &Store{db: cfg.DB, dialect: cfg.Dialect, table: t.records}
+	if s.dialect == SQLite {
+		s.turns = make(chan struct{}, 1)
+	}
+	return s, nil
 }
 
 // columns are those of the table, in the order of [row].
@@ -183,6 +189,11 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		}
 	}
 	return s.again(ctx, "saving", func() error {
+		done, err := s.wait(ctx)
+		if err != nil {
+			return err
+		}
+		defer done()
 		switch {
 		case s.dialect == PostgreSQL:
 			return s.saveAtOnce(ctx, changes)
@@ -191,6 +202,35 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		}
 		return s.saveAll(ctx, changes)
 	})
+}
+
+// wait is for the turn of a writer to SQLite, in the order in which they came; done ends
+// it. SQLite has one writer at a time and no queue: those who wait look again every tenth
+// of a second, whoever comes meanwhile goes first, and the unlucky never get in. Another
+// process looks like that too. So a turn that was waited for begins after a pause of a
+// quarter of the last one, which leaves others a fifth of the time.
+func (s *Store) wait(ctx context.Context) (done func(), err error) {
+	if s.turns == nil {
+		return func() {}, nil
+	}
+	select {
+	case s.turns <- struct{}{}:
+	default:
+		select {
+		case s.turns <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		rest, cancel := context.WithDeadline(ctx, s.next)
+		<-rest.Done()
+		cancel()
+	}
+	began := time.Now() //nolint:forbidigo // how long the file is held, and no record's time
+	return func() {
+		ended := time.Now() //nolint:forbidigo // the same
+		s.next = ended.Add(ended.Sub(began) / 4)
+		<-s.turns
+	}, nil
 }
 
 // saveAll is a transaction of MySQL or SQLite.
@@ -366,7 +406,12 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err err
 	}
 	for {
 		var n int
-		err := s.again(ctx, "purging", func() (err error) {
+		err := s.again(ctx, "purging", func() error {
+			done, err := s.wait(ctx)
+			if err != nil {
+				return err
+			}
+			defer done()
 			n, err = s.purge(ctx, before)
 			return err
 		})
