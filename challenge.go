@@ -48,12 +48,12 @@ type ChallengeParams struct {
 	// about: see SMSTemplate. Defaults to none, for a login.
 	Action proof.Action
 
-	// Device is the Token of the browser's cookie, if it has one, for a device of its own
+	// DeviceToken is the Token of the browser's cookie, if it has one, for a device of its own
 	// lane: while a verified factor waits or is disabled, or the number or the user had their share
 	// of messages, it takes 3 wrong codes and 3 messages a day, so that a stranger who guesses does
 	// not lock out the owner. The messages are 3 beyond the quotas of number and user, whatever the
 	// device. A token that is not good is the same as none. Defaults to none.
-	Device string
+	DeviceToken string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
 	// same answer: within 24 hours the same challenge, and no second message. An SMS factor
@@ -201,7 +201,7 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	}
 	ids := d.request.challengeIDs(p.FactorID, begun)
 	others := slices.Clone(ids)
-	if id, _, ok := parseDeviceToken(p.Device); ok {
+	if id, _, ok := parseDeviceToken(p.DeviceToken); ok {
 		others = append(others, id)
 	}
 	var records loaded
@@ -219,7 +219,7 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	if d.challenge, err = s.newChallenge(now, d.factor, p); err != nil {
 		return nil, err
 	}
-	k, err := s.openKnown(records, now, d.factor.UserID, p.Device)
+	k, err := s.openKnown(records, now, d.factor.UserID, p.DeviceToken)
 	if err != nil {
 		return nil, err
 	}

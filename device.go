@@ -20,7 +20,7 @@ import (
 type TrustedDevice struct {
 	ID        string // "auth_device_" and a ULID
 	UserID    string // whose it is
-	Name      string // as VerifyParams.TrustDevice had it
+	Name      string // as VerifyParams.DeviceName had it
 	CreatedAt time.Time
 	UsedAt    time.Time // when a code was last typed on it, or StartLogin last let it in
 	ExpiresAt time.Time // 30 days after a code was last typed on it: from then on a code is required
@@ -104,6 +104,9 @@ func (s *Service) revoke(ctx context.Context, userID string, which func(*user) (
 	})
 	return err
 }
+
+// defaultDeviceName is what a device is called that was given no name.
+const defaultDeviceName = "Browser"
 
 // statusTrusted is the one state of a device's record.
 const statusTrusted = "trusted"

@@ -17,7 +17,7 @@ import (
 func (r *rig) trust(f enrolled, name string) mfa.TrustedDevice {
 	r.t.Helper()
 	ch := r.patientChallenge(f)
-	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: name})
+	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: name != "", DeviceName: name})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestTrustedDevice(t *testing.T) {
 	}
 
 	// A code on the same browser: the same device goes on.
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: "Firefox 2", Device: token})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox 2", DeviceToken: token})
 	if err != nil || v.Device.ID != d.ID {
 		t.Fatalf("%+v, %v", v.Device, err)
 	}
@@ -256,7 +256,7 @@ func TestPreviousTokenWithCode(t *testing.T) {
 		code := r.right(f)
 		ch := r.challenge(f)
 		v, err := r.Verify(t.Context(), mfa.VerifyParams{
-			ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: "Firefox", Device: token,
+			ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: true, DeviceName: "Firefox", DeviceToken: token,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -303,8 +303,10 @@ func TestTokenAtOnce(t *testing.T) {
 func TestDevicesDieWithFactors(t *testing.T) {
 	for name, change := range map[string]func(r *rig, f enrolled){
 		"another one confirmed": func(r *rig, _ enrolled) { r.phone(ann, phone) },
-		"taken away":            func(r *rig, f enrolled) { _ = r.Unenroll(r.t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
-		"recovery codes":        func(r *rig, _ enrolled) { r.recovery(ann) },
+		"taken away": func(r *rig, f enrolled) {
+			_ = r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
+		},
+		"recovery codes": func(r *rig, _ enrolled) { r.recovery(ann) },
 		"replaced": func(r *rig, f enrolled) {
 			enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 			if err != nil {
@@ -328,8 +330,8 @@ func TestDevicesDieWithFactors(t *testing.T) {
 	r.login(f)
 	r.fail(f, 1)
 	pending := r.enrollSMS(ann, phone)
-	_ = r.Unenroll(t.Context(), mfa.FactorParams{FactorID: pending.ID, UserID: ann})
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	_ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: pending.ID, UserID: ann})
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.use(d.Token()); err != nil {
@@ -413,10 +415,10 @@ func TestTrustRefused(t *testing.T) {
 		factor enrolled
 		name   string
 	}{{unowned, "Firefox"}, {f, strings.Repeat("a", 65)}, {f, "a\nb"}, {f, " "}} {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(tt.factor).ID, UserID: tt.factor.UserID, Code: r.right(tt.factor), TrustDevice: tt.name})
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(tt.factor).ID, UserID: tt.factor.UserID, Code: r.right(tt.factor), TrustDevice: tt.name != "", DeviceName: tt.name})
 		mustBe(t, err, mfa.ErrInvalidParameter)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f), TrustDevice: "Firefox"})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f), TrustDevice: true, DeviceName: "Firefox"})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Device != (mfa.TrustedDevice{}) || len(r.devices()) != 0 {
 		t.Errorf("%+v", v.Device)
@@ -425,11 +427,11 @@ func TestTrustRefused(t *testing.T) {
 
 // onDevice challenges and answers on the device.
 func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification, error) {
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 	if err != nil {
 		return mfa.Verification{}, err
 	}
-	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: token})
+	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token})
 }
 
 // TestOwnLane: while a stranger's guessing makes the factor wait, or has disabled it, the
@@ -485,21 +487,21 @@ func TestOwnLaneIsSmall(t *testing.T) {
 	d := r.trust(f, "Firefox")
 	r.fail(f, 30)
 	for day := range 4 {
-		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: d.Token()})
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
 		if err != nil {
 			t.Fatal(err)
 		}
 		code := r.wrong(f)
 		r.took()
 		answered := count(all(200, func(int) error {
-			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: d.Token()})
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()})
 			return err
 		}), mfa.ErrInvalidCode)
 		if want := []int{3, 3, 3, 1}[day]; answered > want || answered == 0 {
 			t.Errorf("day %d: %d answers, want %d at most", day, answered, want)
 		}
 		for answered < []int{3, 3, 3, 1}[day] { // those that lost too many races
-			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: d.Token()})
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()})
 			mustBe(t, err, mfa.ErrInvalidCode)
 			answered++
 		}
@@ -508,7 +510,7 @@ func TestOwnLaneIsSmall(t *testing.T) {
 		}
 		r.clock.Advance(24 * time.Hour)
 	}
-	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: d.Token()})
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 	_, err = r.use(d.Token())
 	mustBe(t, err, errAsked)
@@ -522,7 +524,7 @@ func TestOwnMessages(t *testing.T) {
 	token := r.trust(f, "Firefox").Token()
 	r.clock.Advance(24 * time.Hour)
 	send := func() error {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 		return err
 	}
 	if err := send(); err != nil {
@@ -539,13 +541,13 @@ func TestOwnMessages(t *testing.T) {
 	mustBe(t, err, mfa.ErrThrottled)
 	sent := r.sms.Sends()
 	for i := range 3 {
-		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 		if err != nil {
 			t.Fatal(i, err)
 		}
 		r.clock.Advance(10 * time.Second)
 		mustBe(t, send(), mfa.ErrThrottled) // a cool-down of its own
-		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: token}); err != nil {
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: token}); err != nil {
 			t.Fatal(err)
 		}
 		r.clock.Advance(5 * time.Minute)
@@ -580,7 +582,7 @@ func TestDevicesAreNoBudget(t *testing.T) {
 		for r.clock.Now().Before(begin.Add(22 * time.Hour)) {
 			token := r.trust(own, "x").Token()
 			for range 3 {
-				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, Device: token})
+				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token})
 				r.clock.Advance(4 * time.Minute)
 			}
 		}
@@ -601,7 +603,7 @@ func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
 	for i := 0; r.clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
 		token := r.trust(own, "x").Token()
 		for range 3 {
-			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, Device: token})
+			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token})
 			r.clock.Advance(4 * time.Minute)
 		}
 	}
@@ -651,7 +653,7 @@ func TestNoLaneForNumbers(t *testing.T) {
 	r.clock.Advance(time.Minute)
 	second := r.patientChallenge(f)
 	guess := func(ch mfa.Challenge) error {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f), Device: token})
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f), DeviceToken: token})
 		return err
 	}
 	for range 5 {
@@ -712,16 +714,16 @@ func TestDeviceClockWasAhead(t *testing.T) {
 func TestLaneOfAClockAhead(t *testing.T) {
 	for what, inLane := range map[string]func(r *rig, f enrolled, token string) error{
 		"a success": func(r *rig, f enrolled, token string) error {
-			ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+			ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 			if err == nil {
-				_, err = r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: token})
+				_, err = r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: token})
 			}
 			return err
 		},
 		"a message": func(r *rig, f enrolled, token string) (err error) {
 			for _, pause := range []time.Duration{0, time.Minute, time.Second} { // the last is too short for all but the lane
 				r.clock.Advance(pause)
-				_, err = r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+				_, err = r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 			}
 			return err
 		},
@@ -848,13 +850,13 @@ func TestDeviceRoundTrips(t *testing.T) {
 	f := r.totp(ann)
 	token := r.trust(f, "Firefox").Token()
 	r.fail(f, 5)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Device: token})
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range []string{r.wrong(f), r.right(f)} {
 		if got := r.calls(func() {
-			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Device: token, TrustDevice: "Firefox"})
+			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token, TrustDevice: true, DeviceName: "Firefox"})
 		}); got != "Load Save" {
 			t.Errorf("Verify calls %q", got)
 		}
@@ -878,7 +880,7 @@ func TestDeviceRoundTrips(t *testing.T) {
 func TestDevicesDoNotPrint(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: "Firefox"})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -927,7 +929,7 @@ func TestTrustedDeviceApprovesNothing(t *testing.T) {
 	d := r.trust(f, "Firefox")
 	_, err := r.Enroll(t.Context(), enrollment(ann, d.Token()))
 	mustBe(t, err, mfa.ErrProofRequired)
-	_, err = r.Spend(t.Context(), proof.Claim{Receipt: d.Token(), UserID: ann, Action: pay})
+	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: d.Token(), UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid)
 }
 
@@ -945,7 +947,7 @@ func TestRotationIsNoBudget(t *testing.T) {
 		ch := r.patientChallenge(f)
 		sent++
 		v, err := r.Verify(t.Context(), mfa.VerifyParams{
-			ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: "Firefox",
+			ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox",
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -959,7 +961,7 @@ func TestRotationIsNoBudget(t *testing.T) {
 		r.clock.Advance(20 * time.Minute)
 	}
 	send := func(i int) error {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, Device: tokens[i]})
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i]})
 		r.clock.Advance(16 * time.Minute)
 		if err == nil {
 			sent++
@@ -976,5 +978,27 @@ func TestRotationIsNoBudget(t *testing.T) {
 	mustBe(t, send(1), mfa.ErrThrottled)
 	if sent != 13 {
 		t.Errorf("%d messages in a day", sent)
+	}
+}
+
+// TestDeviceName: the name is the person's, and no consent by itself.
+func TestDeviceName(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	verify := func(p mfa.VerifyParams) mfa.TrustedDevice {
+		t.Helper()
+		p.ChallengeID, p.UserID, p.Code = r.challenge(f).ID, ann, r.right(f)
+		v, err := r.Verify(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.clock.Advance(time.Minute)
+		return v.Device
+	}
+	if d := verify(mfa.VerifyParams{DeviceName: "Firefox"}); d != (mfa.TrustedDevice{}) {
+		t.Errorf("trusted because it has a name: %+v", d)
+	}
+	if d := verify(mfa.VerifyParams{TrustDevice: true}); d.Name != "Browser" {
+		t.Errorf("without a name it is called %q", d.Name)
 	}
 }

@@ -36,10 +36,10 @@ var (
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the
 	// factor. On a browser with a device's token the owner may still answer: see
-	// [ChallengeParams.Device]. Otherwise only [Service.Reset] helps, or an operator's [Service.Unenroll] and a new
+	// [ChallengeParams.DeviceToken]. Otherwise only [Service.Unlock] helps, or an operator's [Service.Unenroll] and a new
 	// enrolment, for a person who proved who they are (NIST SP 800-63B-4 section 3.2.2).
 	// While a factor of TypeSMS or TypeGenericOTP is not confirmed, the wrong codes belong to
-	// the number or the user: a new enrolment does not help, and Reset or 30 days do.
+	// the number or the user: a new enrolment does not help, and Unlock or 30 days do.
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
@@ -49,7 +49,7 @@ var (
 	// ErrProofRequired says that the user has a verified factor, and that the call did not
 	// bring a receipt of it: none, or one that is invalid, expired, spent or of another user or
 	// action. errors.Is finds in it what package proof says of it. See
-	// [EnrollParams.Proof].
+	// [EnrollParams.Receipt].
 	ErrProofRequired = errors.New("mfa: proof of a second factor required")
 
 	// ErrNoUsableFactor says that a login requires a code and that none of the person's

@@ -15,7 +15,7 @@ const (
 	EventImported       = "imported"        // see Service.Import; the owner changed nothing
 	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventUnenrolled     = "unenrolled"      // a factor was deleted
-	EventReset          = "reset"           // an operator cleared the failures of a factor
+	EventUnlocked       = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    = "message_sent"    // a text message was handed to the sender
 	EventMessageFailed  = "message_failed"  // the sender failed; the challenge is void
 	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
@@ -64,7 +64,7 @@ type Event struct {
 //
 //   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST
 //     SP 800-63B-4 section 4.1.2.1, OWASP ASVS 5.0 6.3.7);
-//   - EventUnenrolled, if the factor was confirmed, and EventReset;
+//   - EventUnenrolled, if the factor was confirmed, and EventUnlocked;
 //   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
 //     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
@@ -79,7 +79,7 @@ type Event struct {
 // not a copy that went through JSON or a queue.
 func (e Event) Notify() bool {
 	switch e.Kind {
-	case EventFirstUse, EventReset, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
+	case EventFirstUse, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified

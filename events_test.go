@@ -60,8 +60,8 @@ func TestEventKinds(t *testing.T) {
 			r.login(enrolling)
 		}, []string{"verified", "success_after_failures"}, mfa.StatusVerified},
 		{"disabled", confirmed, func() { r.fail(confirmed, 28); r.took(); r.fail(confirmed, 1) }, []string{"failed", "disabled"}, mfa.StatusDisabled},
-		{"reset", confirmed, func() { _ = r.Reset(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"reset"}, mfa.StatusVerified},
-		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unenrolled"}, mfa.StatusVerified},
+		{"unlocked", confirmed, func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unlocked"}, mfa.StatusVerified},
+		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unenrolled"}, mfa.StatusVerified},
 	} {
 		r.took()
 		tt.do()
@@ -72,7 +72,7 @@ func TestEventKinds(t *testing.T) {
 			continue
 		}
 		for _, e := range events {
-			challenged := !slices.Contains([]string{"reset", "unenrolled", "message_refused"}, e.Kind)
+			challenged := !slices.Contains([]string{"unlocked", "unenrolled", "message_refused"}, e.Kind)
 			if e.FactorID != tt.factor.ID || e.FactorType != tt.factor.Type || e.UserID != tt.factor.UserID || e.FactorStatus != tt.status || (e.ChallengeID != "") != challenged {
 				t.Errorf("%s: %+v", tt.name, e)
 			}
@@ -131,7 +131,7 @@ func TestNotify(t *testing.T) {
 		{mfa.Event{Kind: mfa.EventUnenrolled, FactorStatus: v}, true},
 		{mfa.Event{Kind: mfa.EventUnenrolled, FactorStatus: mfa.StatusDisabled}, true},
 		{mfa.Event{Kind: mfa.EventReplaced, FactorStatus: v}, false},
-		{mfa.Event{Kind: mfa.EventReset, FactorStatus: v}, true},
+		{mfa.Event{Kind: mfa.EventUnlocked, FactorStatus: v}, true},
 		{mfa.Event{Kind: mfa.EventFailed, Failures: 4}, false},
 		{mfa.Event{Kind: mfa.EventFailed, Failures: 5}, true},
 		{mfa.Event{Kind: mfa.EventFailed, Failures: 6}, false},

@@ -127,13 +127,13 @@ func ExampleService_Enroll() {
 
 func ExampleService_Enroll_sms() {
 	svc, _, _ := exampleService()
-	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(enr.Factor.PhoneNumber(), "shown as", enr.Factor.MaskedPhoneNumber())
 
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
 	fmt.Println(err)
 	// Output:
 	// +15005550006 shown as +*********06
@@ -186,7 +186,7 @@ func ExampleService_Enroll_replaces() {
 	// Whoever has a factor shows it before another one takes its place.
 	approved := ask(old.ID, secret, proof.ActionOf(mfa.PurposeEnroll, old.ID))
 	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
-		UserID: "user_42", Name: "new phone", Replaces: old.ID, Proof: approved.Receipt(),
+		UserID: "user_42", Name: "new phone", Replaces: old.ID, Receipt: approved.Receipt(),
 		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
 	})
 	if err != nil {
@@ -239,7 +239,7 @@ func ExampleService_Challenge_genericOTP() {
 func ExampleService_Challenge() {
 	svc, _, outbox := exampleService()
 	ctx := context.Background()
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -329,7 +329,7 @@ func ExampleService_Unenroll() {
 	factor, secret := exampleTOTP(svc)
 	exampleConfirm(svc, clock, factor, secret)
 
-	err := svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42"})
+	err := svc.Unenroll(ctx, mfa.UnenrollParams{FactorID: factor.ID, UserID: "user_42"})
 	fmt.Println("without a code:", err)
 
 	away := proof.ActionOf(mfa.PurposeUnenroll, factor.ID)
@@ -341,7 +341,7 @@ func ExampleService_Unenroll() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = svc.Unenroll(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: "user_42", Proof: v.Receipt()})
+	err = svc.Unenroll(ctx, mfa.UnenrollParams{FactorID: factor.ID, UserID: "user_42", Receipt: v.Receipt()})
 	fmt.Println("with one:", err)
 	// Output:
 	// without a code: mfa: A fresh second factor is required. (second_factor_required)
@@ -384,7 +384,7 @@ func ExampleVerification_Receipt() {
 }
 
 // Where once is meant, the service remembers.
-func ExampleService_Spend() {
+func ExampleService_Redeem() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
@@ -400,9 +400,9 @@ func ExampleService_Spend() {
 		log.Fatal(err)
 	}
 	claim := proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay}
-	_, err = svc.Spend(ctx, claim)
+	_, err = svc.Redeem(ctx, claim)
 	fmt.Println("paid:", err == nil)
-	_, err = svc.Spend(ctx, claim)
+	_, err = svc.Redeem(ctx, claim)
 	fmt.Println("spent:", errors.Is(err, proof.ErrSpent))
 	// Output:
 	// paid: true
@@ -425,7 +425,7 @@ func exampleConfirm(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, s
 
 // An operator helps somebody whose factor was disabled, after having made sure by
 // other means who they are.
-func ExampleService_Reset() {
+func ExampleService_Unlock() {
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
 	ctx := context.Background()
@@ -440,7 +440,7 @@ func ExampleService_Reset() {
 	e, _ := errors.AsType[*mfa.Error](err)
 	fmt.Println("after five wrong codes:", e.RetryAfter)
 
-	if err := svc.Reset(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := svc.Unlock(ctx, mfa.FactorParams{FactorID: factor.ID, UserID: mfa.AnyUser}); err != nil {
 		log.Fatal(err)
 	}
 	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
@@ -481,7 +481,7 @@ func ExampleService_Reseal() {
 	}
 	exampleTOTP(with(before))
 
-	var last mfa.Progress
+	var last mfa.ResealProgress
 	for progress, err := range with(after+","+before).Reseal(ctx, mfa.ResealParams{}) {
 		if err != nil {
 			log.Fatal(err) // or go on: a record that fails is passed over
@@ -589,13 +589,13 @@ func ExampleService_StartLogin() {
 	for _, f := range login.Factors { // let the person choose
 		fmt.Println(f.Type, f.Locked, f.RetryAfter)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", Device: cookie})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", DeviceToken: cookie})
 	if err != nil {
 		log.Fatal(err)
 	}
 	v, err := svc.Verify(ctx, mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Device: cookie,
-		TrustDevice: "Firefox on Linux", // the box was ticked
+		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), DeviceToken: cookie,
+		TrustDevice: true, DeviceName: "Firefox on Linux", // the box was ticked
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -624,6 +624,16 @@ func ExampleService_StartLogin() {
 	// without a code: false <nil>
 }
 
+// The page of a person's account lets them call their factors as they like.
+func ExampleService_Rename() {
+	ctx := context.Background()
+	svc, _, _ := exampleService()
+	factor, _ := exampleTOTP(svc)
+	f, err := svc.Rename(ctx, mfa.RenameParams{FactorID: factor.ID, UserID: "user_42", Name: "old phone"})
+	fmt.Println(f.Name, err)
+	// Output: old phone <nil>
+}
+
 // The page of a person's account lists their devices, and takes trust away.
 func ExampleService_RevokeDevice() {
 	ctx := context.Background()
@@ -633,7 +643,7 @@ func ExampleService_RevokeDevice() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), TrustDevice: "Firefox on Linux"})
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), TrustDevice: true, DeviceName: "Firefox on Linux"})
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -22,17 +22,22 @@ import (
 const (
 	StatusUnverified = "unverified" // not confirmed yet; gone after 24 hours
 	StatusVerified   = "verified"   // confirmed by a first successful Verify, or imported
-	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Reset
+	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Unlock
 )
 
 // EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP and
 // RecoveryCodes.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
-	// UTF-8 without control characters. With it, the factor is reached by calls with
-	// the same UserID only, the person has at most 10 factors, and messages to all
-	// their numbers share one budget. Optional: without it none of this holds.
+	// UTF-8 without control characters. The factor is reached by calls with the same
+	// UserID only, the person has at most 10 factors, and messages to all their numbers
+	// share one budget. Required unless NoOwner is true.
 	UserID string
+
+	// NoOwner enrolls a factor that is nobody's: whoever has its id reaches it, StartLogin
+	// asks for none of it, and no limit goes by a user. It is for an API that names no
+	// users, as the hosted one. With a UserID it is ErrInvalidParameter. Defaults to false.
+	NoOwner bool
 
 	// Name is what the person calls the factor, such as "work phone": up to 64
 	// characters. Optional.
@@ -45,15 +50,15 @@ type EnrollParams struct {
 	// it again. Optional.
 	Replaces string
 
-	// Proof is the receipt of a fresh second factor: required if the user has a
+	// Receipt is the receipt of a fresh second factor: required if the user has a
 	// verified factor (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1), and spent in the
 	// commit that enrolls. Challenge one of the user's factors for the action
 	// proof.ActionOf(PurposeEnroll), or proof.ActionOf(PurposeEnroll, Replaces) if Replaces is
 	// given, and pass what Verification.Receipt returns. A login, and
 	// confirming a first factor, can be for that action too: then one code does for both.
-	// Not looked at where none is required: see Config.RequireProof. A set of recovery codes of
+	// Not looked at where none is required: see Config.InsecureSkipProof. A set of recovery codes of
 	// which none was used requires none.
-	Proof string
+	Receipt string
 
 	// ByOperator says that the user does not make this call, and that no proof is required: an
 	// operator enrolls a person who proved who they are, or a server whose API carries
@@ -189,14 +194,14 @@ func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 // Enroll adds a factor, unverified: challenge it and verify a first code to
 // confirm it, within 24 hours. That code is used up: within the same 30 seconds a
 // login needs the app's next one. Only call it for a person who is logged in. If they
-// have a verified factor, it requires [EnrollParams.Proof].
+// have a verified factor, it requires [EnrollParams.Receipt].
 //
 // Confirming the first factor of a user ends every other one that they had before,
 // recovery codes too, whoever enrolled it ([EventReplaced]): until then the
 // password alone was enough to enroll one. So enroll recovery codes after that.
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
-// type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. Without a UserID neither rule holds. A new
+// type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. With NoOwner neither rule holds. A new
 // enrolment is never a new budget of messages or guesses for a phone number.
 //
 // Malformed parameters are [ErrInvalidParameter], [ErrInvalidTOTPSecret],
@@ -223,7 +228,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		f.proved = p.ByOperator
 		if !p.ByOperator && of.proves() {
 			f.proved = true
-			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: action})
+			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: action})
 		}
 		return d, err
 	}
@@ -254,8 +259,13 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, Enrollment,
 
 // checkOwner checks the parameters that all types have.
 func checkOwner(p EnrollParams, t traits) error {
-	if p.UserID == AnyUser {
+	switch {
+	case p.UserID == AnyUser:
 		return errParameter("AnyUser cannot own a factor.")
+	case p.UserID == "" && !p.NoOwner:
+		return errParameter("UserID must be given, or NoOwner for a factor of nobody.")
+	case p.UserID != "" && p.NoOwner:
+		return errParameter("NoOwner must not be given together with UserID.")
 	}
 	if err := checkUserID(p.UserID); err != nil {
 		return err
@@ -376,12 +386,6 @@ func (d *enrolling) going(out outcome) int {
 type FactorParams struct {
 	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
-
-	// Proof is for Unenroll: the receipt of a fresh second factor, required to take away a
-	// verified factor of a user, unless UserID is AnyUser (ErrProofRequired). It is of the
-	// action proof.ActionOf(PurposeUnenroll, FactorID), and by any factor of the user, such as
-	// the one that goes. See EnrollParams.Proof, and Config.RequireProof.
-	Proof string
 }
 
 // Factor returns a factor. One that is not there, not the user's, or was not
@@ -432,11 +436,23 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	return factors, nil
 }
 
+// UnenrollParams says which factor to delete.
+type UnenrollParams struct {
+	FactorID string // as Enroll gave it
+	UserID   string // the owner, "" for a factor without one, or AnyUser
+
+	// Receipt is that of a fresh second factor: required to take away a verified factor of
+	// a user, unless UserID is AnyUser (ErrProofRequired). It is of the action
+	// proof.ActionOf(PurposeUnenroll, FactorID), by any factor of the user, such as the one
+	// that goes. See EnrollParams.Receipt, and Config.InsecureSkipProof.
+	Receipt string
+}
+
 // Unenroll deletes a factor. Its open challenges are not found from then on. The
 // budgets of its number and user stay. To take away a verified factor the user
-// wants [FactorParams.Proof]: whoever has the password alone must not. An operator, as AnyUser,
+// requires [UnenrollParams.Receipt]: whoever has the password alone must not. An operator, as AnyUser,
 // does not.
-func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
+func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	type unenrolling struct {
 		held
 		proof *challenge // nil: none is required
@@ -449,7 +465,7 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
 		d := &unenrolling{held: h}
 		if err == nil && h.factor.verified && p.UserID != "" {
-			d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Proof, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+			d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
 		}
 		return d, err
 	}
@@ -470,12 +486,39 @@ func (s *Service) Unenroll(ctx context.Context, p FactorParams) error {
 	return err
 }
 
-// Reset clears the failures of a factor, its wait and its being disabled. Call it
+// RenameParams says what a factor is called from now on.
+type RenameParams struct {
+	FactorID string // as Enroll gave it
+	UserID   string // the owner, "" for a factor without one, or AnyUser
+	Name     string // as in EnrollParams.Name; "" for none
+}
+
+// Rename changes what the person calls a factor, and nothing else. It returns the factor as
+// it is then. One that is not there, not the user's, or was not confirmed in time is
+// [ErrNotFound]; a name that cannot be shown is [ErrInvalidParameter].
+func (s *Service) Rename(ctx context.Context, p RenameParams) (Factor, error) {
+	if err := checkText("name", p.Name, optional); err != nil {
+		return Factor{}, err
+	}
+	load := func(ctx context.Context) (held, error) {
+		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
+		return h, err
+	}
+	return transact(ctx, s, p.FactorID, load, func(h held) (Factor, outcome) {
+		if h.factor.lapsed(h.now) {
+			return Factor{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
+		}
+		h.factor.name = p.Name
+		return h.factor.public(), outcome{save: []stored{h.factor}}
+	})
+}
+
+// Unlock clears the failures of a factor, its wait and its being disabled. Call it
 // for a person who has proved by other means who they are. It never makes a used
 // code valid again, and gives no messages back. Of a factor that is not confirmed yet it
 // clears the failures that count elsewhere: of TypeSMS those of the number, of
 // TypeGenericOTP those of the user.
-func (s *Service) Reset(ctx context.Context, p FactorParams) error {
+func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
 	type resetting struct {
 		held
 		counter *shared
@@ -510,7 +553,7 @@ func (s *Service) Reset(ctx context.Context, p FactorParams) error {
 		f.guesses = limit.Failures{}
 		d.counter.reset(d.now, &out)
 		f.setStatus(d.now)
-		out.events = append(out.events, f.event(EventReset))
+		out.events = append(out.events, f.event(EventUnlocked))
 		return struct{}{}, out
 	})
 	return err

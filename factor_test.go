@@ -26,8 +26,8 @@ func TestCodeOfOtherUser(t *testing.T) {
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID})
 		mustBe(t, err, mfa.ErrNotFound)
-		mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
-		mustBe(t, r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
+		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
+		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
 	}
 	_, err := r.answer(ch, f, r.right(bob))
 	mustBe(t, err, mfa.ErrInvalidCode)
@@ -98,14 +98,14 @@ func TestMissingFactorFailsClosed(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	ch := r.challenge(f)
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.answer(ch, f, r.right(f))
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
-	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || factors == nil || len(factors) != 0 {
 		t.Errorf("%v, %v; want no factors and no error", factors, err)
@@ -125,7 +125,7 @@ func TestUnenrollDuringVerify(t *testing.T) {
 		ch, code := r.challenge(f), r.right(f)
 		errs := all(2, func(i int) error {
 			if i == 0 {
-				return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+				return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 			}
 			_, err := r.answer(ch, f, code)
 			return err
@@ -153,7 +153,7 @@ func TestTenFactors(t *testing.T) {
 	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	r.enrollTOTP(ann) // replaces the unverified one
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: factors[0].ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: factors[0].ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	r.enrollSMS(ann, phone)
@@ -202,8 +202,8 @@ func TestUnverifiedLapses(t *testing.T) {
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.answer(ch, f, r.right(f))
 		mustBe(t, err, mfa.ErrNotFound)
-		mustBe(t, r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
-		mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
 		if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
 			t.Errorf("%v, %v; want none", factors, err)
 		}
@@ -308,10 +308,10 @@ func TestLifecycleEvents(t *testing.T) {
 	r := newRig(t)
 	f := r.enrollSMS(ann, phone)
 	r.login(f)
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	var kinds []string
@@ -321,7 +321,7 @@ func TestLifecycleEvents(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	want := []string{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventFirstUse, mfa.EventReset, mfa.EventUnenrolled}
+	want := []string{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventFirstUse, mfa.EventUnlocked, mfa.EventUnenrolled}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}
@@ -337,7 +337,7 @@ func TestUnenrollLast(t *testing.T) {
 	if expires := r.record("user").ExpiresAt; !expires.IsZero() {
 		t.Errorf("with a verified factor the user's record expires at %s", expires)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	if expires := r.record("user").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
@@ -347,4 +347,60 @@ func TestUnenrollLast(t *testing.T) {
 		t.Errorf("the number's record expires at %s, want a day after the message", expires)
 	}
 	r.challenge(r.enrollTOTP(ann)) // without Confirm
+}
+
+// TestOwnerIsNamed: a factor of nobody is enrolled by that name alone, and not because a
+// user id was forgotten.
+func TestOwnerIsNamed(t *testing.T) {
+	r := newRig(t)
+	app := &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}
+	for _, p := range []mfa.EnrollParams{{TOTP: app}, {TOTP: app, UserID: ann, NoOwner: true}} {
+		refused(t, r, fmt.Sprint(p.UserID, p.NoOwner), mfa.ErrInvalidParameter, func() error {
+			_, err := r.Enroll(t.Context(), p)
+			return err
+		})
+	}
+	f, err := r.Import(t.Context(), mfa.ImportParams{NoOwner: true, Secret: otherSecret, Issuer: "a", User: "b"})
+	if err != nil || f.UserID != "" || f.Status != mfa.StatusVerified {
+		t.Errorf("imported for nobody: %+v, %v", f, err)
+	}
+}
+
+// TestRename: a factor is called as its owner says, and stays what it is.
+func TestRename(t *testing.T) {
+	r := newRig(t)
+	f := r.totp(ann)
+	r.fail(f, 2)
+	r.took()
+	got, err := r.Rename(t.Context(), mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: "old phone"})
+	if err != nil || got.Name != "old phone" || got.Status != mfa.StatusVerified {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	now, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+	if err != nil || now.Name != "old phone" {
+		t.Errorf("%+v, %v", now, err)
+	}
+	r.login(f)
+	if calls := r.calls(func() {
+		_, _ = r.Rename(t.Context(), mfa.RenameParams{FactorID: f.ID, UserID: ann})
+	}); calls != "Load Save" {
+		t.Errorf("Rename calls %q", calls)
+	}
+	for _, tt := range []struct {
+		p    mfa.RenameParams
+		want error
+	}{
+		{mfa.RenameParams{FactorID: f.ID, UserID: "user_bob", Name: "mine"}, mfa.ErrNotFound},
+		{mfa.RenameParams{FactorID: f.ID, Name: "nobody's"}, mfa.ErrNotFound},
+		{mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: "a\nb"}, mfa.ErrInvalidParameter},
+		{mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: strings.Repeat("a", 65)}, mfa.ErrInvalidParameter},
+		{mfa.RenameParams{FactorID: "auth_factor_", UserID: ann, Name: "a"}, mfa.ErrNotFound},
+	} {
+		_, err := r.Rename(t.Context(), tt.p)
+		mustBe(t, err, tt.want)
+	}
+	pending := r.enrollTOTP(ann)
+	r.clock.Advance(24 * time.Hour)
+	_, err = r.Rename(t.Context(), mfa.RenameParams{FactorID: pending.ID, UserID: ann, Name: "late"})
+	mustBe(t, err, mfa.ErrNotFound)
 }

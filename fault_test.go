@@ -112,14 +112,14 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Unenroll": func(r *rig) func(context.Context) error {
 		f := r.totp(ann)
 		return func(ctx context.Context) error {
-			return r.Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
+			return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 		}
 	},
 	"Reset": func(r *rig) func(context.Context) error {
 		f := r.totp(ann)
 		r.fail(f, 5)
 		return func(ctx context.Context) error {
-			return r.Reset(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
+			return r.Unlock(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
 		}
 	},
 }

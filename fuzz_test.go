@@ -26,7 +26,7 @@ func vectorRig(t *testing.T) (*rig, enrolled) {
 	t.Helper()
 	r := newRig(t, func(c *mfa.Config) { c.Store = new(mfa.MemoryStore) })
 	r.clock.Set(time.Unix(59, 0))
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: vectorSecret}})
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: vectorSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func FuzzName(f *testing.F) {
 	visible := regexp.MustCompile(`^[^\s\v\x{85}\pZ\p{Cc}\p{Cf}]`)
 	f.Fuzz(func(t *testing.T, name string) {
 		r := newRig(t)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{Name: name, GenericOTP: true})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, Name: name, GenericOTP: true})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if len(r.store.Calls()) > 0 {
@@ -192,7 +192,7 @@ func FuzzPhoneNumber(f *testing.F) {
 		})
 		digits := forgiven.ReplaceAllString(typed, "")
 		plain := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && regexp.MustCompile(`^\+?[0-9]+$`).MatchString(digits)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: typed}})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: typed}})
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
 				t.Fatalf("%q: %v", typed, err)
@@ -200,7 +200,7 @@ func FuzzPhoneNumber(f *testing.F) {
 			if calls := r.store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q was refused after %v", typed, calls)
 			}
-			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: digits}}); plain && fmt.Sprint(again) != fmt.Sprint(err) {
+			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits}}); plain && fmt.Sprint(again) != fmt.Sprint(err) {
 				t.Fatalf("%q: %v, and its digits: %v", typed, err, again)
 			}
 			return
@@ -210,7 +210,7 @@ func FuzzPhoneNumber(f *testing.F) {
 			t.Fatalf("%q was taken as %q", typed, number)
 		}
 		for _, same := range []string{number, digits} {
-			again, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: same}})
+			again, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: same}})
 			if err != nil || again.Factor.PhoneNumber() != number {
 				t.Fatalf("%q is %q, and %q is %q, %v", typed, number, same, again.Factor.PhoneNumber(), err)
 			}
@@ -295,7 +295,7 @@ func FuzzKeyURI(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, issuer, user string) {
 		r := newRig(t)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if calls := r.store.Calls(); len(calls) > 0 {
@@ -339,7 +339,7 @@ func FuzzTOTPSecret(f *testing.F) {
 		if secret == "" {
 			return // asks for a new one
 		}
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidTOTPSecret)
 			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.store.Calls()) > 0 {
@@ -391,8 +391,8 @@ func FuzzIDs(f *testing.F) {
 				_, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID})
 				return err
 			},
-			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
-			"Reset":    func() error { return r.Reset(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
+			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: userID}) },
+			"Reset":    func() error { return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
 		} {
 			before := len(r.store.Calls())
 			err := call()
@@ -413,7 +413,7 @@ func FuzzIDs(f *testing.F) {
 		}
 
 		before := len(r.store.Calls())
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: userID, Name: name, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", Name: name, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if len(r.store.Calls()) > before {

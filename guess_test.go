@@ -134,7 +134,7 @@ func TestDisabled(t *testing.T) {
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
@@ -165,7 +165,7 @@ func TestResetKeepsUsedCodes(t *testing.T) {
 	if _, err := r.answer(r.challenge(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.answer(r.challenge(f), f, code)
@@ -352,7 +352,7 @@ func TestDefaultsThrottle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -507,7 +507,7 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 // enrollGeneric enrolls what the application delivers codes by.
 func (r *rig) enrollGeneric(userID string) enrolled {
 	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, GenericOTP: true})
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -557,7 +557,7 @@ func TestEnrolGenericAgain(t *testing.T) {
 	r.login(app)
 
 	f := r.enrollGeneric(ann)
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	ch := r.patientChallenge(f)
@@ -671,7 +671,7 @@ func TestOwnerIsTold(t *testing.T) {
 		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
 			t.Errorf("%s: once the bucket was empty, told on the days %v", factorType, told)
 		}
-		if err := g.Reset(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann}); err != nil {
+		if err := g.Unlock(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
 		g.took()
@@ -834,7 +834,7 @@ func TestNumberIsForgiven(t *testing.T) {
 	})
 	t.Run("by Reset", func(t *testing.T) {
 		r, f := guessed(t)
-		if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
 		r.clock.Advance(time.Minute)

@@ -39,8 +39,8 @@ func newRig(t *testing.T, change ...func(*mfa.Config)) *rig {
 	r := &rig{t: t, clock: new(mfatest.Clock), sms: new(mfatest.Sender), store: &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}}
 	r.cfg = mfa.Config{
 		Store: r.store, SMS: r.sms, Keys: mfatest.Keys(), Regions: []string{"US"}, DefaultRegion: "US",
-		RequireProof: mfa.ProofNever, // proof_test.go is about it
-		Now:          r.clock.Now, Logger: slog.New(slog.DiscardHandler),
+		InsecureSkipProof: true, // proof_test.go is about receipts
+		Now:               r.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		OnEvent: func(_ context.Context, e mfa.Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -72,7 +72,7 @@ type enrolled struct {
 
 func (r *rig) enrollTOTP(userID string) enrolled {
 	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func (r *rig) enrollTOTP(userID string) enrolled {
 
 func (r *rig) enrollSMS(userID, number string) enrolled {
 	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, SMS: &mfa.SMSParams{PhoneNumber: number}})
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", SMS: &mfa.SMSParams{PhoneNumber: number}})
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -79,7 +79,7 @@ func TestEditedColumn(t *testing.T) {
 		return []func() (bool, error){
 			func() (bool, error) { return told(r.use(d.Token())) },
 			func() (bool, error) {
-				return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Device: d.Token()}))
+				return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: d.Token()}))
 			},
 			func() (bool, error) {
 				devices, err := r.Devices(t.Context(), ann)
@@ -223,7 +223,7 @@ func TestSealsDiffer(t *testing.T) {
 	f := r.totp(ann)
 	seen := map[string]bool{}
 	for range 50 {
-		if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
 		nonce := string(r.record("factor").State[8:32])

@@ -156,7 +156,7 @@ func TestForeignKeys(t *testing.T) {
 			_, err := theirs.Factor(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
 			return err
 		},
-		"Unenroll": func() error { return theirs.Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
+		"Unenroll": func() error { return theirs.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann}) },
 		"Challenge": func() error {
 			_, err := theirs.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			return err

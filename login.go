@@ -53,7 +53,7 @@ type LoginFactor struct {
 	Factor
 
 	// Locked reports whether too many wrong codes disabled the factor: it answers no
-	// challenge until Service.Reset.
+	// challenge until Service.Unlock.
 	Locked bool
 
 	// RetryAfter is how long the factor waits after wrong codes, 0 for not at all, and for

@@ -87,7 +87,7 @@ func TestStartLoginFailsClosed(t *testing.T) {
 			return mfa.LoginParams{UserID: ann, HasFactor: true}
 		}, mfa.ErrIntegrity},
 		"what is left is not confirmed": {func(r *rig, f enrolled) mfa.LoginParams {
-			if err := r.Unenroll(r.t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+			if err := r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 				r.t.Fatal(err)
 			}
 			r.enrollTOTP(ann)

@@ -36,16 +36,16 @@ import (
 // A Service enrolls, challenges and verifies factors. Make one with [New] and
 // share it: it is safe for concurrent use, and so are several over one Store.
 type Service struct {
-	store   Store
-	sms     SMSSender // nil: SMS factors are refused
-	keys    *Keyring
-	phones  phone.Rules
-	policy  Policy
-	clock   func() time.Time
-	log     *slog.Logger
-	onEvent func(context.Context, Event)
-	proofs  ProofRule
-	qr      qr.Drawer
+	store     Store
+	sms       SMSSender // nil: SMS factors are refused
+	keys      *Keyring
+	phones    phone.Rules
+	policy    Policy
+	clock     func() time.Time
+	log       *slog.Logger
+	onEvent   func(context.Context, Event)
+	skipProof bool
+	qr        qr.Drawer
 }
 
 // Config says what a [Service] works with. The zero value runs in memory.
@@ -90,9 +90,12 @@ type Config struct {
 	// Policy changes limits. Defaults to the zero Policy, the recommended one.
 	Policy Policy
 
-	// RequireProof says when Enroll and Unenroll want the receipt of a fresh second
-	// factor. Defaults to ProofIfVerified: when the user has a verified factor.
-	RequireProof ProofRule
+	// InsecureSkipProof lets Enroll and Unenroll change the factors of a user who has a
+	// verified one without the receipt of a fresh second factor. Whoever steals a session
+	// can then add a factor of their own, unless the application asks for a code by its own
+	// means. Defaults to false: they require a receipt. Service.Unlock never does, since it
+	// is the operator's.
+	InsecureSkipProof bool
 
 	// Now is the clock. Every process needs the same time, to a few seconds, from
 	// a source that users do not control. Defaults to time.Now.
@@ -121,7 +124,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, sms: cfg.SMS, keys: cfg.Keys,
 		policy: cfg.Policy.withDefaults(), clock: cfg.Now, log: cfg.Logger, onEvent: cfg.OnEvent,
-		proofs: cfg.RequireProof,
+		skipProof: cfg.InsecureSkipProof,
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -131,9 +134,6 @@ func New(cfg Config) (*Service, error) {
 	}
 	if err := s.policy.validate(); err != nil {
 		return nil, err
-	}
-	if s.proofs != ProofIfVerified && s.proofs != ProofNever {
-		return nil, fmt.Errorf("%w: Config.RequireProof is %d; it is ProofIfVerified or ProofNever", ErrConfig, s.proofs)
 	}
 	if err := s.inMemory(); err != nil {
 		return nil, err

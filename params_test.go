@@ -50,8 +50,8 @@ func TestHostileIDs(t *testing.T) {
 				if prefix == "auth_factor_" {
 					p := mfa.FactorParams{FactorID: id, UserID: user}
 					refused(t, r, id, mfa.ErrNotFound, func() error { _, err := r.Factor(ctx, p); return err })
-					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Unenroll(ctx, p) })
-					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Reset(ctx, p) })
+					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) })
+					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Unlock(ctx, p) })
 					refused(t, r, id, mfa.ErrNotFound, func() error {
 						_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: id, UserID: user})
 						return err
@@ -97,10 +97,10 @@ func TestHostileUsers(t *testing.T) {
 			return err
 		})
 		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
-			return r.Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
+			return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: user})
 		})
 		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
-			return r.Reset(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
+			return r.Unlock(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
 		})
 		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: user})
@@ -127,11 +127,12 @@ func TestEnrollParameters(t *testing.T) {
 		return func() error { _, err := r.Enroll(t.Context(), p); return err }
 	}
 	totp := func(issuer, user string) mfa.EnrollParams {
-		return mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}}
+		return mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}}
 	}
 	refused(t, r, "no method", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{}))
 	refused(t, r, "two methods", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{
-		TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, SMS: &mfa.SMSParams{PhoneNumber: phone},
+		NoOwner: true,
+		TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b"}, SMS: &mfa.SMSParams{PhoneNumber: phone},
 	}))
 	for _, bad := range []string{
 		" ", "\u3000", strings.Repeat("x", 65), strings.Repeat("é", 65), strings.Repeat("x", 1<<20), "\xff", "a\xc3", "a\x00", "a\nb", "\x1b[31m",
@@ -166,7 +167,7 @@ func TestEnrollParameters(t *testing.T) {
 func TestTOTPSecrets(t *testing.T) {
 	r := newRig(t)
 	params := func(secret string) mfa.EnrollParams {
-		return mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}}
+		return mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}}
 	}
 	encode := func(n int) string { return base32.StdEncoding.EncodeToString(make([]byte, n)) }
 	for _, bad := range []string{
@@ -194,7 +195,7 @@ func TestPhoneNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "GB", "DE"} })
 	enroll := func(number string) func() error {
 		return func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
 			return err
 		}
 	}
@@ -208,7 +209,7 @@ func TestPhoneNumbers(t *testing.T) {
 	for _, notAllowed := range []string{"+33612345678", "+18005550199", "+442071234567", "+449098790000"} {
 		refused(t, r, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
 	}
-	_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}})
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}})
 	if e := refusal(t, err); e.Code != "phone_number_not_allowed" || strings.Contains(e.Error(), "612345678") {
 		t.Errorf("%v", e)
 	}
@@ -223,7 +224,7 @@ func TestPhoneNumbers(t *testing.T) {
 
 	r = newRig(t, func(c *mfa.Config) { c.DefaultRegion = "" })
 	refused(t, r, "a national number without a default region", mfa.ErrInvalidPhoneNumber, func() error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}})
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}})
 		return err
 	})
 }
@@ -288,8 +289,8 @@ func TestClockOutOfRange(t *testing.T) {
 			"Verify":    func() error { _, err := r.answer(ch, f, "123456"); return err },
 			"Factor":    func() error { _, err := r.Factor(ctx, p); return err },
 			"Factors":   func() error { _, err := r.Factors(ctx, ann); return err },
-			"Unenroll":  func() error { return r.Unenroll(ctx, p) },
-			"Reset":     func() error { return r.Reset(ctx, p) },
+			"Unenroll":  func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
+			"Reset":     func() error { return r.Unlock(ctx, p) },
 			"Purge":     func() error { _, err := r.Purge(ctx); return err },
 		} {
 			refused(t, r, name+" at "+at.String(), mfa.ErrClock, call)
@@ -358,7 +359,7 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = svc.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	_, err = svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	mustBe(t, err, mfa.ErrNoSMSSender)
 	if code := refusal(t, err).Code; code != "sms_not_configured" {
 		t.Error(code)

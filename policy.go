@@ -168,7 +168,7 @@ func (p Policy) steps() int {
 //
 // What it leaves out makes the true chance smaller for TypeSMS, where each challenge costs
 // one of ten messages a day, and for TypeRecoveryCodes, where ten codes are at most ten
-// logins. [Service.Reset] empties the bucket, and a second factor has one of its own.
+// logins. [Service.Unlock] empties the bucket, and a second factor has one of its own.
 //
 // The zero fields of p are the defaults. An unknown type, a negative window and a Policy
 // that New refuses are no assurance: the answer is 1.

@@ -191,8 +191,8 @@ func TestErrorsDoNotShow(t *testing.T) {
 	if id := r.took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
 		t.Errorf("error %v names no challenge", sendErr)
 	}
-	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}})
-	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"}})
+	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}})
+	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"}})
 	_, templateErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"})
 	_, idErr := r.Verify(ctx, mfa.VerifyParams{ChallengeID: "123456", Code: "+15005550006"})
 	ch := r.challenge(f)

@@ -19,20 +19,6 @@ const (
 	PurposeUnenroll = "mfa.unenroll"
 )
 
-// A ProofRule says when [Service.Enroll] and [Service.Unenroll] want a receipt.
-// [Service.Reset] never does: it is the operator's.
-type ProofRule int
-
-// The rules.
-const (
-	// ProofIfVerified wants one of a user who has a verified factor, to enroll another
-	// one and to take a verified one away. It is the default.
-	ProofIfVerified ProofRule = iota
-
-	// ProofNever wants none: the application asks for a code by its own means.
-	ProofNever
-)
-
 // ProofKeys are the public keys of the receipts: one for each key of the keyring, of
 // which the first signs. Give them to whoever checks receipts, before a new key moves to
 // the front.
@@ -44,11 +30,11 @@ func (s *Service) ProofKeys() proof.Keys {
 	return keys
 }
 
-// Spend checks a receipt as [proof.Checker] does, and lets it through once, whoever
+// Redeem checks a receipt as [proof.Checker] does, and lets it through once, whoever
 // asks: two processes at once, or the same request again. The errors are those of
 // package proof, with [proof.ErrSpent] for a receipt that was spent before, or whose
 // factor is gone; any other error comes from the store, and the receipt may be spent.
-func (s *Service) Spend(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
+func (s *Service) Redeem(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
 	load := func(ctx context.Context) (*spending, error) {
 		now, err := s.now()
 		if err != nil {
@@ -74,7 +60,7 @@ type spending struct {
 // nil if none is required.
 func (s *Service) loadProof(ctx context.Context, now time.Time, c proof.Claim) (*challenge, error) {
 	switch {
-	case s.proofs == ProofNever:
+	case s.skipProof:
 		return nil, nil //nolint:nilnil // it means that no receipt is required, and nothing else
 	case c.Receipt == "":
 		return nil, errProofRequired(nil)
@@ -153,7 +139,7 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 
 // unproved reports whether the factor was enrolled without a proof, where one is required
 // from the moment that its owner has a verified factor.
-func (s *Service) unproved(f *factor) bool { return s.proofs != ProofNever && !f.proved }
+func (s *Service) unproved(f *factor) bool { return !s.skipProof && !f.proved }
 
 func actionFields(c *codec.Codec, a *proof.Action) {
 	hash := ""

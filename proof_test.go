@@ -17,7 +17,7 @@ var pay = proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
 // strict is a rig that requires proofs, as the zero Config does.
 func strict(t *testing.T) *rig {
 	t.Helper()
-	return newRig(t, func(c *mfa.Config) { c.RequireProof = mfa.ProofIfVerified })
+	return newRig(t, func(c *mfa.Config) { c.InsecureSkipProof = false })
 }
 
 // approve answers a challenge for the action with the right code, and returns the
@@ -36,7 +36,7 @@ func (r *rig) approve(f enrolled, a proof.Action) string {
 }
 
 func enrollment(userID, receipt string) mfa.EnrollParams {
-	return mfa.EnrollParams{UserID: userID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}, Proof: receipt}
+	return mfa.EnrollParams{UserID: userID, NoOwner: userID == "", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}, Receipt: receipt}
 }
 
 // TestReceipt: a receipt says who approved what, with which factor and when, and is
@@ -154,7 +154,7 @@ func TestSpend(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.another()}
 	receipts := make([]proof.Receipt, 50)
 	errs := all(50, func(i int) (err error) {
-		receipts[i], err = services[i%2].Spend(t.Context(), claim)
+		receipts[i], err = services[i%2].Redeem(t.Context(), claim)
 		return err
 	})
 	for i, err := range errs {
@@ -165,7 +165,7 @@ func TestSpend(t *testing.T) {
 	if n := count(errs, nil); n != 1 || count(errs, proof.ErrSpent)+count(errs, mfa.ErrThrottled) != 49 {
 		t.Errorf("%d were let through: %v", n, errs)
 	}
-	_, err := r.Spend(t.Context(), claim)
+	_, err := r.Redeem(t.Context(), claim)
 	mustBe(t, err, proof.ErrSpent)
 }
 
@@ -190,22 +190,22 @@ func TestSpendRefused(t *testing.T) {
 		"truncated":          {proof.Claim{Receipt: receipt[:len(receipt)-1], UserID: ann, Action: pay}, proof.ErrInvalid},
 	} {
 		loads := len(r.store.Calls())
-		_, err := r.Spend(t.Context(), tt.claim)
+		_, err := r.Redeem(t.Context(), tt.claim)
 		mustBe(t, err, tt.want)
 		if len(r.store.Calls()) != loads {
 			t.Errorf("%s: the store was asked", name)
 		}
 	}
-	_, err := r.another().Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	_, err := r.another().Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid) // signed by a key of another keyring
 
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: bob.ID, UserID: "user_bob"}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: bob.ID, UserID: "user_bob"}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Spend(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
+	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
 	mustBe(t, err, proof.ErrSpent)
 	r.clock.Advance(5 * time.Minute)
-	_, err = r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrExpired)
 }
 
@@ -233,13 +233,13 @@ func TestSpendFaults(t *testing.T) {
 			return nil
 		}
 		r.store.After = fail
-		receipt, err := r.Spend(t.Context(), claim)
+		receipt, err := r.Redeem(t.Context(), claim)
 		mustBe(t, err, broken)
 		if receipt != (proof.Receipt{}) {
 			t.Errorf("an error came with %+v", receipt)
 		}
 		r.store.After = nil
-		_, err = r.Spend(t.Context(), claim)
+		_, err = r.Redeem(t.Context(), claim)
 		if want := map[string]error{"Load": nil, "Save": proof.ErrSpent}[method]; !errors.Is(err, want) {
 			t.Errorf("after %s failed: %v, want %v", method, err, want)
 		}
@@ -329,14 +329,14 @@ func TestUnenrollWantsProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: pending.Factor.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: pending.Factor.ID, UserID: ann}); err != nil {
 		t.Errorf("what was never confirmed: %v", err)
 	}
-	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrProofRequired)
+	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrProofRequired)
 	r.clock.Advance(time.Minute)
 	other := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, codes.ID))
-	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: other}), proof.ErrMismatch)
-	mustBe(t, r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob", Proof: other}), mfa.ErrNotFound)
+	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: other}), proof.ErrMismatch)
+	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: "user_bob", Receipt: other}), mfa.ErrNotFound)
 
 	// The app is lost: a recovery code takes it away.
 	away := proof.ActionOf(mfa.PurposeUnenroll, f.ID)
@@ -348,13 +348,13 @@ func TestUnenrollWantsProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: v.Receipt()}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: v.Receipt()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Reset(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
 		t.Errorf("Reset is the operator's: %v", err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Errorf("an operator: %v", err)
 	}
 }
@@ -367,10 +367,10 @@ func TestUnenrollSpendsProof(t *testing.T) {
 	r.clock.Advance(time.Minute)
 	away := proof.ActionOf(mfa.PurposeUnenroll, codes.ID)
 	receipt := r.approve(f, away)
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann, Proof: receipt}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: away})
+	_, err := r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: away})
 	mustBe(t, err, proof.ErrSpent)
 }
 
@@ -379,7 +379,7 @@ func TestUnenrollItself(t *testing.T) {
 	r := strict(t)
 	f := r.totp(ann)
 	receipt := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann, Proof: receipt}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
 	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
@@ -403,7 +403,7 @@ func TestEnrolledBeforehand(t *testing.T) {
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
 	mustBe(t, err, mfa.ErrNotFound)
 
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Proof: r.approve(f, proof.ActionOf(mfa.PurposeEnroll))})
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Receipt: r.approve(f, proof.ActionOf(mfa.PurposeEnroll))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -430,13 +430,13 @@ func TestFirstFactorApproves(t *testing.T) {
 	}
 }
 
-// TestProofNever: an application that asks for codes by its own means says so.
-func TestProofNever(t *testing.T) {
+// TestInsecureSkipProof: an application that asks for codes by its own means says so.
+func TestInsecureSkipProof(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	r.enrollTOTP(ann)
 	r.login(r.enrollSMS(ann, phone))
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Error(err)
 	}
 }
@@ -458,7 +458,7 @@ func TestProofAfterRotation(t *testing.T) {
 	if keys := ring(old, next).ProofKeys(); len(keys) != 2 || !keys[0].Equal(r.ProofKeys()[0]) {
 		t.Errorf("keys %s", keys)
 	}
-	if _, err := ring(next, old).Spend(t.Context(), claim); err != nil {
+	if _, err := ring(next, old).Redeem(t.Context(), claim); err != nil {
 		t.Errorf("with the new key in front: %v", err)
 	}
 }
@@ -482,10 +482,10 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 	if err != nil || again.Receipt() != first.Receipt() || first.Receipt() == "" {
 		t.Errorf("%q and %q: %v", first.Receipt(), again.Receipt(), err)
 	}
-	if _, err := r.Spend(t.Context(), proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay}); err != nil {
+	if _, err := r.Redeem(t.Context(), proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Spend(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
+	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrSpent)
 }
 
@@ -522,7 +522,7 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
-	_, spendErr := r.Spend(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
+	_, spendErr := r.Redeem(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
 	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Spend": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.took())} {
 		if strings.Contains(out, signature) {
@@ -537,7 +537,7 @@ func TestSpendRoundTrips(t *testing.T) {
 	f := r.totp(ann)
 	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
 	if got := r.calls(func() {
-		if _, err := r.Spend(t.Context(), claim); err != nil {
+		if _, err := r.Redeem(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 	}); got != "Load Save" {
@@ -575,7 +575,7 @@ func TestProofOfALostRace(t *testing.T) {
 	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !done {
 			done = true
-			return r.another().Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser})
+			return r.another().Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
 		}
 		return nil
 	}
@@ -603,10 +603,4 @@ func TestUnverifiedApprovesLate(t *testing.T) {
 	r.recovery(ann)
 	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay})
 	mustBe(t, err, mfa.ErrFactorUnverified)
-}
-
-// TestProofRules: a rule that nobody knows is refused.
-func TestProofRules(t *testing.T) {
-	_, err := mfa.New(mfa.Config{RequireProof: 7, Store: new(mfa.MemoryStore)})
-	mustBe(t, err, mfa.ErrConfig)
 }

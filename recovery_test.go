@@ -18,7 +18,7 @@ func (r *rig) recovery(userID string) (enrolled, []string) {
 
 func (r *rig) recoveryWith(userID, receipt string) (enrolled, []string) {
 	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, RecoveryCodes: true, Proof: receipt})
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", RecoveryCodes: true, Receipt: receipt})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestRecoveryBudget(t *testing.T) {
 // does not log in beside them.
 func TestRecoveryCodesEnroll(t *testing.T) {
 	r := newRig(t)
-	_, err := r.Enroll(t.Context(), mfa.EnrollParams{RecoveryCodes: true})
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, RecoveryCodes: true})
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, GenericOTP: true})
 	mustBe(t, err, mfa.ErrInvalidParameter)

@@ -68,7 +68,7 @@ func TestReplace(t *testing.T) {
 func TestReplaceRefused(t *testing.T) {
 	r := newRig(t)
 	bob, unconfirmed, gone := r.totp("user_bob"), r.enrollSMS(ann, phone), r.totp(ann)
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: gone.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: gone.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
 	saves := len(r.store.Calls("Save"))
@@ -177,7 +177,9 @@ func TestReplaceByItself(t *testing.T) {
 func TestReplaceWhatIsGone(t *testing.T) {
 	r := newRig(t)
 	for name, meanwhile := range map[string]func(enrolled) error{
-		"gone":     func(f enrolled) error { return r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}) },
+		"gone": func(f enrolled) error {
+			return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
+		},
 		"disabled": func(f enrolled) error { r.fail(f, 30); return nil },
 	} {
 		old := r.totp(ann)

@@ -21,8 +21,8 @@ type ResealParams struct {
 	PerSecond int
 }
 
-// A Progress says how far [Service.Reseal] has come.
-type Progress struct {
+// A ResealProgress says how far [Service.Reseal] has come.
+type ResealProgress struct {
 	After    string // the id of the last record; keep it to go on from here
 	Walked   int    // records looked at, by this call
 	Resealed int    // records written, by this call
@@ -43,9 +43,9 @@ type Progress struct {
 //	for p, err := range svc.Reseal(ctx, mfa.ResealParams{}) {
 //		...
 //	}
-func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[Progress, error] {
-	return func(yield func(Progress, error) bool) {
-		progress := Progress{After: p.After}
+func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[ResealProgress, error] {
+	return func(yield func(ResealProgress, error) bool) {
+		progress := ResealProgress{After: p.After}
 		if p.PerSecond < 0 {
 			yield(progress, errParameter("PerSecond must not be negative."))
 			return

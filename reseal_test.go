@@ -15,9 +15,9 @@ import (
 )
 
 // walk goes through a whole Reseal and returns its end and its errors.
-func walk(t *testing.T, svc *mfa.Service, p mfa.ResealParams) (mfa.Progress, []error) {
+func walk(t *testing.T, svc *mfa.Service, p mfa.ResealParams) (mfa.ResealProgress, []error) {
 	t.Helper()
-	var last mfa.Progress
+	var last mfa.ResealProgress
 	var errs []error
 	for progress, err := range svc.Reseal(t.Context(), p) {
 		last = progress
@@ -36,7 +36,7 @@ func TestReseal(t *testing.T) {
 		r := newRig(t)
 		r.with(before)
 		app, text, ownerless, empty := r.totp(ann), r.phone("user_bob", phone), r.totp(""), r.totp("user_eve")
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: empty.ID, UserID: "user_eve"}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: empty.ID, UserID: "user_eve"}); err != nil {
 			t.Fatal(err)
 		}
 		r.fail(app, 3)
@@ -120,7 +120,7 @@ func TestResealResumes(t *testing.T) {
 	total, p := 0, mfa.ResealParams{PerSecond: 1e6}
 	for done := false; !done; {
 		done = true
-		var last mfa.Progress
+		var last mfa.ResealProgress
 		for progress, err := range r.Reseal(t.Context(), p) {
 			if err != nil {
 				t.Fatal(err)

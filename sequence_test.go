@@ -140,6 +140,7 @@ func (w *world) enroll(svc *mfa.Service, now time.Time, which, how byte) {
 	if others >= 10 {
 		want = mfa.ErrTooManyFactors
 	}
+	p.NoOwner = p.UserID == ""
 	enr, err := svc.Enroll(w.t.Context(), p)
 	w.compare("Enroll", err, want, 0)
 	if err != nil {
@@ -273,7 +274,7 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 	}
 	switch how % 16 {
 	case 0:
-		w.compare("Unenroll", svc.Unenroll(w.t.Context(), p), want, 0)
+		w.compare("Unenroll", svc.Unenroll(w.t.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), want, 0)
 		if want == nil { // for a clock that is behind, one that lapsed is there yet
 			f.gone = true
 			if f.user != nil {
@@ -281,7 +282,7 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 			}
 		}
 	case 1, 2:
-		w.compare("Reset", svc.Reset(w.t.Context(), p), want, 0)
+		w.compare("Reset", svc.Unlock(w.t.Context(), p), want, 0)
 		if want == nil {
 			h := f.guessed(now)
 			h.row, h.ever, h.disabled = nil, nil, false

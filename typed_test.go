@@ -201,7 +201,7 @@ func TestSpellingsOfANumber(t *testing.T) {
 		" ", "\u200e", "+", "+ ", "-/.", "()", strings.Repeat(" ", 60) + "+4915123456789", "+4915123456789" + strings.Repeat("\u3000", 1<<20),
 	} {
 		refused(t, r, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: bad}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
 			return err
 		})
 	}
@@ -213,7 +213,7 @@ func TestPersonalNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = mfa.AllRegions(), "" })
 	r.enrollSMS(ann, "+15335550006")
 	refused(t, r, "a personal number in Britain", mfa.ErrPhoneNumberNotAllowed, func() error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}})
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}})
 		return err
 	})
 }
@@ -236,7 +236,7 @@ func TestOldForms(t *testing.T) {
 	// old form whose new one is sure.
 	for _, bad := range []string{"1 551 234 5678", "+5225512345678", "+52155123456789", "+521551234567", "+521001234567", "+520445512345678", "+552187654321"} {
 		refused(t, r, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: bad}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
 			return err
 		})
 	}
@@ -253,7 +253,7 @@ func TestArgentina(t *testing.T) {
 	}
 	enroll := func(r *rig, number string) (err error) {
 		refused(t, r, number, mfa.ErrPhoneNumberNotAllowed, func() error {
-			_, err = r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}})
+			_, err = r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
 			return err
 		})
 		return err
@@ -278,7 +278,7 @@ func TestArgentina(t *testing.T) {
 func TestUncheckedRegions(t *testing.T) {
 	lately := []string{"+255725000000", "+16212345678", "+16792345678"}
 	enroll := func(r *rig, number string) error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}})
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
 		return err
 	}
 	checked := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "TZ"} })
@@ -360,11 +360,11 @@ func TestTextOfOtherScripts(t *testing.T) {
 			continue
 		}
 		f := enrolled{enr.Factor, enr.TOTP.Secret()}
-		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.patientChallenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: text})
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.patientChallenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: text != "", DeviceName: text})
 		if err != nil || v.Device.Name != text {
 			t.Errorf("a device %q: %v, %v", text, v.Device, err)
 		}
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -387,15 +387,15 @@ func TestTextOfOtherScripts(t *testing.T) {
 		"a\u200eb", "\u202aa\u202c", "a\u202eb", "\u2066a\u2069", "a\u061cb", "a\u200bb", "a\u2060b", "a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
 	} {
 		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
 			return err
 		})
 		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}})
 			return err
 		})
 		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}})
 			return err
 		})
 		if strings.Contains(bad, "\n") {
@@ -460,7 +460,7 @@ func TestLongLabels(t *testing.T) {
 		{Issuer: strings.Repeat("𠮷", 64), User: strings.Repeat("𠮷", 64), Secret: strings.Repeat("GEZDGNBV", 25) + "GEZDG"},
 		{Issuer: strings.Repeat(":", 63) + "a", User: strings.Repeat("&", 64)},
 	} {
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &p})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &p})
 		if err != nil {
 			t.Errorf("%d and %d bytes: %v", len(p.Issuer), len(p.User), err)
 			continue
@@ -483,7 +483,7 @@ func TestLongLabels(t *testing.T) {
 func TestIssuerWithColon(t *testing.T) {
 	r := newRig(t)
 	for issuer, label := range map[string]string{"Star Trek: Website": "Star Trek Website", "a:b": "ab", "a:": "a", ":a:b:": "ab", "http://x.example": "http//x.example"} {
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}})
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}})
 		if err != nil || enr.Factor.TOTPIssuer != issuer {
 			t.Errorf("%q: %v, %v", issuer, enr.Factor, err)
 			continue
@@ -498,7 +498,7 @@ func TestIssuerWithColon(t *testing.T) {
 	}
 	for _, bad := range []string{":", "::", " : ", ":\u3000:"} {
 		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}})
 			return err
 		})
 	}

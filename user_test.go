@@ -209,7 +209,7 @@ func (r *rig) opens(f enrolled) map[string]error {
 		p := mfa.FactorParams{FactorID: f.ID, UserID: ann}
 		_, errs["Factor"] = r.Factor(ctx, p)
 		_, errs["Challenge"] = r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true})
-		errs["Unenroll"] = r.Unenroll(ctx, p)
+		errs["Unenroll"] = r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID})
 	}
 	return errs
 }
@@ -223,7 +223,7 @@ func TestLostRowsOpenNothing(t *testing.T) {
 			return enrolled{}
 		},
 		"the only factor": func(r *rig, f, other enrolled) enrolled {
-			if err := r.Unenroll(r.t.Context(), mfa.FactorParams{FactorID: other.ID, UserID: mfa.AnyUser}); err != nil {
+			if err := r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: other.ID, UserID: mfa.AnyUser}); err != nil {
 				r.t.Fatal(err)
 			}
 			r.drop(withID(f.ID))
@@ -318,20 +318,20 @@ func TestRowsPutBack(t *testing.T) {
 		r.login(stolen)
 		ch, receipt := r.challenge(stolen), r.approve(stolen, pay)
 		row := find(r, stolen.ID)
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		putBack(r, row)
 		_, err = r.answer(ch, stolen, r.right(stolen))
 		mustBe(t, err, mfa.ErrIntegrity)
-		_, err = r.Spend(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+		_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 		mustBe(t, err, mfa.ErrIntegrity)
 		for what, err := range r.opens(stolen) {
 			if !errors.Is(err, mfa.ErrIntegrity) {
 				t.Errorf("%s: %v, want ErrIntegrity", what, err)
 			}
 		}
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Errorf("an operator takes it away: %v", err)
 		}
 		if got := r.factorIDs(ann); len(got) != 1 {
@@ -355,7 +355,7 @@ func TestRowsPutBack(t *testing.T) {
 	t.Run("the user as they were without factors", func(t *testing.T) {
 		r := strict(t)
 		f := r.totp(ann)
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(r.records(), ofKind("user"))
@@ -384,7 +384,7 @@ func TestReadsOfTwoMoments(t *testing.T) {
 	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "List" && !taken {
 			taken = true
-			return r.another().Unenroll(ctx, mfa.FactorParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser})
+			return r.another().Unenroll(ctx, mfa.UnenrollParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser})
 		}
 		return nil
 	}
@@ -405,7 +405,7 @@ func TestLapsedTrust(t *testing.T) {
 	r.clock.Advance(24 * time.Hour)
 	r.drop(ofKind("user"))
 	for _, name := range []string{"", "Firefox"} {
-		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: name})
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: name != "", DeviceName: name})
 		mustBe(t, err, mfa.ErrNotFound)
 	}
 }
@@ -499,7 +499,7 @@ func TestConfirmingEvictsNothing(t *testing.T) {
 	f := enrolled{Factor: enr.Factor}
 	ch := r.challengeToConfirm(f)
 	got := r.calls(func() {
-		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: "Chrome"})
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Chrome"})
 	})
 	if err != nil || got != "Load Load Load Save" {
 		t.Errorf("%v; %q", err, got)
@@ -585,7 +585,7 @@ func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 		if _, err := r.answer(r.challenge(f), f, code); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		if !pending {
@@ -611,7 +611,7 @@ func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
 	if _, err := r.answer(r.challenge(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Fatal(err)
 	}
 	f = r.imports(p)
@@ -638,7 +638,7 @@ func TestReceiptNamesWhatGoes(t *testing.T) {
 		"to enroll, with a name": proof.ActionOf(mfa.PurposeEnroll, ""),
 	} {
 		r.clock.Advance(time.Minute)
-		p.Proof = r.approve(f, action)
+		p.Receipt = r.approve(f, action)
 		if _, err := r.Enroll(t.Context(), p); !errors.Is(err, mfa.ErrProofRequired) {
 			t.Errorf("a receipt %s: %v", name, err)
 		}
@@ -648,7 +648,7 @@ func TestReceiptNamesWhatGoes(t *testing.T) {
 	if _, err := r.Enroll(t.Context(), enrollment(ann, receipt)); !errors.Is(err, mfa.ErrProofRequired) {
 		t.Errorf("a receipt to replace, for one factor more: %v", err)
 	}
-	p.Proof = receipt
+	p.Receipt = receipt
 	if _, err := r.Enroll(t.Context(), p); err != nil {
 		t.Error(err)
 	}
@@ -710,7 +710,7 @@ func TestLargestSave(t *testing.T) {
 	budgets(keys[1:]...) // the first has the budget that Challenge wrote
 	r.with(keys...)
 	largest = 0
-	_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: "Firefox"})
+	_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: true, DeviceName: "Firefox"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -726,7 +726,7 @@ func TestUnenrollDisabled(t *testing.T) {
 	f := r.totp(ann)
 	r.fail(f, 30)
 	p := mfa.FactorParams{FactorID: f.ID, UserID: ann}
-	mustBe(t, r.Unenroll(t.Context(), p), mfa.ErrProofRequired)
+	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), mfa.ErrProofRequired)
 	if got, err := r.Factor(t.Context(), p); err != nil || got.Status != mfa.StatusDisabled {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"crypto/subtle"
 	"errors"
@@ -26,16 +27,20 @@ type VerifyParams struct {
 	// one purpose was brought to the page of another. Defaults to none, for a login.
 	Action proof.Action
 
-	// TrustDevice is a name for the browser, such as "Firefox on Linux", of up to 64
-	// characters, if the person wants it to be trusted: for 30 days after this code it need not
-	// be asked for one ([Service.StartLogin]), and for 90 it has a lane of its own. The factor must have an
-	// owner, who has five devices at most: the oldest one gives way. The token is in the
-	// Verification's Device; a repeated answer has none. Defaults to none.
-	TrustDevice string
+	// TrustDevice is true if the person wants the browser to be trusted: for 30 days after
+	// this code it need not be asked for one ([Service.StartLogin]), and for 90 it has a
+	// lane of its own. The factor must have an owner, who has five devices at most: the
+	// oldest one gives way. The token is in the Verification's Device; a repeated answer has
+	// none. Defaults to false.
+	TrustDevice bool
 
-	// Device is the Token of the browser's cookie, if it has one: see ChallengeParams.Device.
+	// DeviceName is what the person calls the browser, such as "Firefox on Linux": up to 64
+	// characters. Only used with TrustDevice. Defaults to "Browser".
+	DeviceName string
+
+	// DeviceToken is the Token of the browser's cookie, if it has one: see ChallengeParams.DeviceToken.
 	// With TrustDevice the same device goes on.
-	Device string
+	DeviceToken string
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
 	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
@@ -59,7 +64,7 @@ type Verification struct {
 	FirstUse bool `json:"-"`
 
 	// Device is the one that is trusted from now on, with the Token for its cookie; zero if
-	// TrustDevice was "".
+	// TrustDevice was false.
 	Device TrustedDevice `json:"-"`
 
 	receipt *hidden[string]
@@ -67,7 +72,7 @@ type Verification struct {
 
 // Receipt is the proof that the person approved the challenge's Action: good for 5
 // minutes from when the code was accepted, checked by package proof or by
-// [Service.Spend]. "" if the challenge was made for none, or the code was not accepted.
+// [Service.Redeem]. "" if the challenge was made for none, or the code was not accepted.
 // It does not print. Whoever has it can act in the person's place.
 func (v Verification) Receipt() string {
 	if v.receipt == nil {
@@ -117,7 +122,7 @@ func checkVerify(p VerifyParams) error {
 	if !wellFormed(challengePrefix, p.ChallengeID) {
 		return errNotFound(kindChallenge, p.ChallengeID)
 	}
-	return checkText("name of the device", p.TrustDevice, optional)
+	return checkText("name of the device", p.DeviceName, optional)
 }
 
 // verifying is a challenge that is to be answered.
@@ -139,7 +144,7 @@ type verifying struct {
 func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying, error) {
 	d := &verifying{in: p, policy: s.policy, challenge: new(challenge)}
 	ids := []string{p.ChallengeID}
-	if id, _, ok := parseDeviceToken(p.Device); ok {
+	if id, _, ok := parseDeviceToken(p.DeviceToken); ok {
 		ids = append(ids, id)
 	}
 	records, m, err := s.loadNow(ctx, ids...)
@@ -164,7 +169,7 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err != nil {
 		return nil, err
 	}
-	if p.TrustDevice != "" && d.user == nil {
+	if p.TrustDevice && d.user == nil {
 		return nil, errParameter("A trusted device must have a user.")
 	}
 	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
@@ -178,10 +183,10 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) error {
 	f, u := d.factor, d.user
 	var err error
-	if d.known, err = s.openKnown(records, d.now, f.UserID, d.in.Device); err != nil {
+	if d.known, err = s.openKnown(records, d.now, f.UserID, d.in.DeviceToken); err != nil {
 		return err
 	}
-	if d.in.TrustDevice != "" && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {
+	if d.in.TrustDevice && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {
 		if d.known.oldest, err = s.readDevices(ctx, u.devices[0]); err != nil {
 			return err
 		}
@@ -291,9 +296,9 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	if d.user != nil {
 		d.acceptedUser(&out, told.FirstUse)
 	}
-	if d.in.TrustDevice != "" {
+	if d.in.TrustDevice {
 		d.user.touch(now) // before, since it ends all trust where the factors have changed
-		device, err := out.trust(now, d.user, d.known, d.in.TrustDevice)
+		device, err := out.trust(now, d.user, d.known, cmp.Or(d.in.DeviceName, defaultDeviceName))
 		if err != nil {
 			return Verification{}, outcome{err: err}
 		}

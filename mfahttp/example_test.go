@@ -130,7 +130,7 @@ func ExampleEnrollment() {
 func ExampleChallenge() {
 	svc, _ := exampleService()
 	req := httptest.NewRequest("POST", "/call", nil)
-	enr, err := svc.Enroll(req.Context(), mfa.EnrollParams{GenericOTP: true})
+	enr, err := svc.Enroll(req.Context(), mfa.EnrollParams{NoOwner: true, GenericOTP: true})
 	if err != nil {
 		log.Fatal(err)
 	}

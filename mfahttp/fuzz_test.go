@@ -52,6 +52,7 @@ func FuzzHandler(f *testing.F) {
 	for _, p := range []mfa.EnrollParams{
 		{Name: "APP", UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}}, {Name: "PHONE", UserID: "user_1", SMS: &mfa.SMSParams{PhoneNumber: "+12125551234"}}, {Name: "OTHER", GenericOTP: true},
 	} {
+		p.NoOwner = p.UserID == ""
 		enr, err := made.svc.Enroll(f.Context(), p)
 		if err != nil {
 			f.Fatal(err)

@@ -272,6 +272,7 @@ func (h *handler) enroll(q *request) (int, any, error) {
 	}); err != nil {
 		return 0, nil, err
 	}
+	p.NoOwner = p.UserID == "" // the hosted API names a user in some calls only
 	switch kind {
 	case mfa.TypeTOTP:
 		p.TOTP = &totp
@@ -294,7 +295,7 @@ func (h *handler) factor(q *request) (int, any, error) {
 }
 
 func (h *handler) unenroll(q *request) (int, any, error) {
-	err := h.svc.Unenroll(q.ctx, mfa.FactorParams{FactorID: q.id, UserID: mfa.AnyUser})
+	err := h.svc.Unenroll(q.ctx, mfa.UnenrollParams{FactorID: q.id, UserID: mfa.AnyUser})
 	return http.StatusNoContent, nil, err
 }
 

@@ -45,6 +45,7 @@ func TestOwnHandlers(t *testing.T) {
 		`{"type":"generic_otp","user_id":"a&b","name":"</b>"}`:     {GenericOTP: true, UserID: "a&b", Name: "</b>"},
 		`{"type":"totp","totp_issuer":"A&B }}","totp_user":"\"{"}`: {TOTP: &mfa.TOTPParams{Issuer: "A&B }}", User: `"{`}},
 	} {
+		p.NoOwner = p.UserID == ""
 		enr, err := r.svc.Enroll(ctx, p)
 		if err != nil {
 			t.Fatal(err)
@@ -195,15 +196,16 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	ctx := t.Context()
 	enroll := func(p mfa.EnrollParams) mfahttp.Enrollment {
 		t.Helper()
+		p.NoOwner = p.UserID == ""
 		enr, err := r.svc.Enroll(ctx, p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return mfahttp.Enrollment{Enrollment: enr}
 	}
-	app := enroll(mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
-	mobile := enroll(mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: phone}})
-	generic := enroll(mfa.EnrollParams{GenericOTP: true})
+	app := enroll(mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	mobile := enroll(mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	generic := enroll(mfa.EnrollParams{NoOwner: true, GenericOTP: true})
 	paper := enroll(mfa.EnrollParams{UserID: "user_1", RecoveryCodes: true})
 	told, err := r.svc.Challenge(ctx, mfa.ChallengeParams{FactorID: generic.Factor.ID})
 	if err != nil {

@@ -19,7 +19,7 @@ func ExampleClock() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func ExampleCode() {
 		log.Fatal(err)
 	}
 	const secret = "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH"
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func ExampleSender() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func ExampleSender_script() {
 		}
 	}
 	for range 3 {
-		enr, err := svc.Enroll(ctx, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+		enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -138,7 +138,7 @@ func ExampleFaultyStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func ExampleNth() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enroll := mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}}
+	enroll := mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}}
 
 	errDown := errors.New("database is down")
 	store.Before = mfatest.Nth(len(store.Calls())+1, errDown)

@@ -110,7 +110,7 @@ func TestCodeAgreesWithService(t *testing.T) {
 		if size > 0 {
 			given = unpadded(strings.Repeat("\x00\xff7A", 32)[:size])
 		}
-		enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: given}})
+		enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: given}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -348,7 +348,7 @@ func TestSenderFromService(t *testing.T) {
 	sms := new(mfatest.Sender)
 	clock := new(mfatest.Clock)
 	svc := newService(t, mfa.Config{SMS: sms, Regions: []string{"US"}, Now: clock.Now})
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -587,7 +587,7 @@ func TestFaultyStoreConcurrently(t *testing.T) {
 func TestKeys(t *testing.T) {
 	store := new(mfa.MemoryStore)
 	enr, err := newService(t, mfa.Config{Store: store, Keys: mfatest.Keys()}).
-		Enroll(t.Context(), mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+		Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 	if err != nil {
 		t.Fatal(err)
 	}

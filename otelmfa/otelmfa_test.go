@@ -81,7 +81,7 @@ func (r *rig) flow() (secrets []string) {
 	}
 	_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: wrong})
 	_, _ = r.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
-	if _, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code, TrustDevice: "Firefox"}); err != nil {
+	if _, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code, TrustDevice: true, DeviceName: "Firefox"}); err != nil {
 		r.t.Fatal(err)
 	}
 	if _, err := r.Factors(ctx, "user_42"); err != nil {

@@ -15,7 +15,7 @@
 //	_, err := proof.Checker{Keys: keys}.Check(ctx, proof.Claim{Receipt: receipt, UserID: "user_42", Action: pay})
 //
 // That lets a receipt through as often as it is shown within its 5 minutes. Where once is
-// meant, Service.Spend is Check with a memory. Package proofhttp puts either in front of a
+// meant, Service.Redeem is Check with a memory. Package proofhttp puts either in front of a
 // handler.
 //
 // A receipt is a bearer token: send it over TLS, and keep it out of logs and URLs.
@@ -227,7 +227,7 @@ type Checker struct {
 // Check returns what the receipt says if it proves the claim: one of the keys signed it,
 // it is of this user and action, and not older than 5 minutes. Otherwise the error matches
 // [ErrInvalid], [ErrMismatch] or [ErrExpired], and the Receipt is zero. It asks nobody, and
-// has the context for the sake of its shape, which is that of Service.Spend.
+// has the context for the sake of its shape, which is that of Service.Redeem.
 func (c Checker) Check(_ context.Context, claim Claim) (Receipt, error) {
 	r, err := c.Keys.open(claim.Receipt)
 	if err != nil {

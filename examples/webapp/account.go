@@ -57,7 +57,7 @@ func (a *app) removeFactor(w http.ResponseWriter, r *http.Request, u user) error
 	if known && !others {
 		return a.turnOff(w, r, u)
 	}
-	err = a.mfa.Unenroll(r.Context(), mfa.FactorParams{FactorID: id, UserID: u.ID, Proof: receipt(r)})
+	err = a.mfa.Unenroll(r.Context(), mfa.UnenrollParams{FactorID: id, UserID: u.ID, Receipt: receipt(r)})
 	if errors.Is(err, mfa.ErrProofRequired) {
 		return a.approve(w, r, u, proof.ActionOf(mfa.PurposeUnenroll, id), "remove a second factor")
 	}
@@ -87,7 +87,7 @@ func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
 		return a.redirect(w, r, "/account", "Your second factor is off.")
 	}
 	ctx := context.WithoutCancel(r.Context()) // it is not to end halfway
-	if _, err := a.mfa.Spend(ctx, proof.Claim{Receipt: receipt(r), UserID: u.ID, Action: action}); proof.Refused(err) {
+	if _, err := a.mfa.Redeem(ctx, proof.Claim{Receipt: receipt(r), UserID: u.ID, Action: action}); proof.Refused(err) {
 		return a.approve(w, r, u, action, "turn off your second factor")
 	} else if err != nil {
 		return err
@@ -101,7 +101,7 @@ func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
 	})
 	gone := u.Factors
 	for _, f := range factors {
-		if err := a.mfa.Unenroll(ctx, mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil && !errors.Is(err, mfa.ErrNotFound) {
+		if err := a.mfa.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil && !errors.Is(err, mfa.ErrNotFound) {
 			return err
 		}
 		gone = append(gone, f.ID)

@@ -40,7 +40,7 @@ func (a *app) changeEmail(w http.ResponseWriter, r *http.Request, u user) error 
 	case needed && receipt(r) == "":
 		return a.approve(w, r, u, action, "change your e-mail address")
 	case needed:
-		_, err = a.mfa.Spend(r.Context(), proof.Claim{Receipt: receipt(r), UserID: u.ID, Action: action})
+		_, err = a.mfa.Redeem(r.Context(), proof.Claim{Receipt: receipt(r), UserID: u.ID, Action: action})
 	case a.tries.wait(address(r), "login "+u.Email, perAccount) > 0 || !samePassword(u.Password, r.PostFormValue("password")):
 		return a.emailForm(w, r, u, "The password is not right.")
 	}

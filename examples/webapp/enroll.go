@@ -91,7 +91,7 @@ func (a *app) enrollApp(w http.ResponseWriter, r *http.Request, u user) error {
 		return err
 	}
 	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
-		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Proof: a.proof(r),
+		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Receipt: a.proof(r),
 		TOTP: &mfa.TOTPParams{Issuer: "Webapp", User: label(u.Email)},
 	})
 	if err != nil {
@@ -115,7 +115,7 @@ func (a *app) enrollPhone(w http.ResponseWriter, r *http.Request, u user) error 
 		return a.redirect(w, r, "/code", "")
 	}
 	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
-		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Proof: a.proof(r),
+		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Receipt: a.proof(r),
 		SMS: &mfa.SMSParams{PhoneNumber: r.PostFormValue("phone")},
 	})
 	if err != nil {
@@ -202,7 +202,7 @@ func (a *app) makeRecovery(w http.ResponseWriter, r *http.Request, u user, recei
 	if err != nil {
 		return err
 	}
-	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{UserID: u.ID, RecoveryCodes: true, Proof: receipt})
+	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{UserID: u.ID, RecoveryCodes: true, Receipt: receipt})
 	if err != nil {
 		return err
 	}

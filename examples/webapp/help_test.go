@@ -139,7 +139,7 @@ func (s *site) member(t *testing.T, email string) (uri string, codes []string) {
 	must(err)
 	v, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: id, Action: enroll, Code: s.next(enr.TOTP.URI())})
 	must(err)
-	list, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, RecoveryCodes: true, Proof: v.Receipt()})
+	list, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: id, RecoveryCodes: true, Receipt: v.Receipt()})
 	must(err)
 	_, err = db.keepFactors(t.Context(), user{ID: id}, []mfa.Factor{v.Factor, list.Factor})
 	must(err)

@@ -84,7 +84,7 @@ func notice(e mfa.Event) string {
 		return "New recovery codes were made for your account."
 	case mfa.EventUnenrolled:
 		return "A second factor was removed from your account: " + typeNames[e.FactorType] + "."
-	case mfa.EventReset:
+	case mfa.EventUnlocked:
 		return "Support unlocked your second factor."
 	case mfa.EventRecovered:
 		return "One of your recovery codes was used."

@@ -129,7 +129,7 @@ func (a *app) hostname() string {
 
 func (a *app) challenge(r *http.Request, q *question) error {
 	ch, err := a.mfa.Challenge(r.Context(), mfa.ChallengeParams{
-		FactorID: q.FactorID, UserID: q.UserID, Confirm: q.For == forConfirm, Action: q.action(), Device: a.device(r),
+		FactorID: q.FactorID, UserID: q.UserID, Confirm: q.For == forConfirm, Action: q.action(), DeviceToken: a.device(r),
 		// By the last line, phones and browsers fill the code in on this site alone.
 		SMSTemplate: "Webapp: {{code}} is your code to " + q.What + ".\n\n@" + a.hostname() + " #{{code}}",
 	})
@@ -154,9 +154,9 @@ func (a *app) verify(r *http.Request, q *question) (mfa.Verification, error) {
 	code := r.PostFormValue("code")
 	for range 2 {
 		if id := q.challengeID(a.now()); id != "" {
-			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Action: q.action(), Device: a.device(r), IdempotencyKey: q.key(code)}
+			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Action: q.action(), DeviceToken: a.device(r), IdempotencyKey: q.key(code)}
 			if q.For == forLogin && r.PostFormValue("trust") != "" {
-				p.TrustDevice = browser(r.UserAgent())
+				p.TrustDevice, p.DeviceName = true, browser(r.UserAgent())
 			}
 			v, err = a.mfa.Verify(r.Context(), p)
 		}

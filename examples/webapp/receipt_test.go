@@ -42,7 +42,7 @@ func TestLastOfAll(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(factors, func(f mfa.Factor) bool { return f.Type == mfa.TypeTOTP })
-		if err := svc.Unenroll(t.Context(), mfa.FactorParams{FactorID: factors[i].ID, UserID: mfa.AnyUser}); err != nil {
+		if err := svc.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: factors[i].ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		v := s.visitor(t)

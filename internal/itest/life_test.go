@@ -64,7 +64,7 @@ func (l *life) live() {
 
 	// The first app, whose confirming code pays for the recovery codes.
 	app := l.enroll(mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
-	codes := l.enroll(mfa.EnrollParams{RecoveryCodes: true, Proof: l.typed(app, enroll, "").Receipt()})
+	codes := l.enroll(mfa.EnrollParams{RecoveryCodes: true, Receipt: l.typed(app, enroll, "").Receipt()})
 
 	// A recovery code, tried at both processes at once.
 	var challenges [2]mfa.Challenge
@@ -85,7 +85,7 @@ func (l *life) live() {
 	pay := proof.ActionOf("pay", "EUR 500.00")
 	receipt := l.typed(app, pay, "").Receipt()
 	l.once("a receipt", func(i int) error {
-		_, err := l.services[i].Spend(l.t.Context(), proof.Claim{Receipt: receipt, UserID: alan, Action: pay})
+		_, err := l.services[i].Redeem(l.t.Context(), proof.Claim{Receipt: receipt, UserID: alan, Action: pay})
 		return err
 	})
 
@@ -95,7 +95,7 @@ func (l *life) live() {
 	if _, err := svc.Enroll(l.t.Context(), byAlan(params, "")); !errors.Is(err, mfa.ErrProofRequired) {
 		l.t.Errorf("without a proof: %v", err)
 	}
-	params.Proof = l.typed(app, proof.ActionOf(mfa.PurposeEnroll, app.Factor.ID), "").Receipt()
+	params.Receipt = l.typed(app, proof.ActionOf(mfa.PurposeEnroll, app.Factor.ID), "").Receipt()
 	next := l.enroll(params)
 	l.typed(next, proof.Action{}, "")
 	if factors, err := svc.Factors(l.t.Context(), alan); err != nil || len(factors) != 2 {
@@ -149,7 +149,7 @@ func (l *life) live() {
 	l.clock.Advance(time.Minute)
 	away := l.typed(next, proof.ActionOf(mfa.PurposeUnenroll, next.Factor.ID), "").Receipt()
 	l.once("taking away", func(i int) error {
-		return l.services[i].Unenroll(l.t.Context(), mfa.FactorParams{FactorID: next.Factor.ID, UserID: alan, Proof: away})
+		return l.services[i].Unenroll(l.t.Context(), mfa.UnenrollParams{FactorID: next.Factor.ID, UserID: alan, Receipt: away})
 	})
 }
 
@@ -174,13 +174,13 @@ func (l *life) imports() {
 }
 
 func byAlan(p mfa.EnrollParams, receipt string) mfa.EnrollParams {
-	p.UserID, p.Proof = alan, receipt
+	p.UserID, p.Receipt = alan, receipt
 	return p
 }
 
 func (l *life) enroll(p mfa.EnrollParams) mfa.Enrollment {
 	l.t.Helper()
-	enr, err := l.services[0].Enroll(l.t.Context(), byAlan(p, p.Proof))
+	enr, err := l.services[0].Enroll(l.t.Context(), byAlan(p, p.Receipt))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func (l *life) typed(app mfa.Enrollment, a proof.Action, device string) mfa.Veri
 	l.t.Helper()
 	ch := l.challenge(app.Factor.ID, a)
 	v, err := l.services[0].Verify(l.t.Context(), mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: alan, Code: mfatest.Code(app.TOTP.Secret(), l.clock.Now()), Action: a, TrustDevice: device,
+		ChallengeID: ch.ID, UserID: alan, Code: mfatest.Code(app.TOTP.Secret(), l.clock.Now()), Action: a, TrustDevice: device != "", DeviceName: device,
 	})
 	if err != nil {
 		l.t.Fatal(err)

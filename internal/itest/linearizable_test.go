@@ -195,9 +195,9 @@ func record(t *testing.T, seed uint64, clients int, newStore func(*rand.Rand) mf
 	}
 	sms := seed%2 == 1
 	number := fmt.Sprintf("+1201555%04d", seed) // with a budget of its own
-	p := mfa.EnrollParams{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}
+	p := mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}
 	if sms {
-		p = mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: number}}
+		p = mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}}
 	}
 	quiet.off = true
 	enr, err := svc.Enroll(t.Context(), p)

@@ -143,7 +143,7 @@ var mutants = []mutant{
 	// Whose it is, and how long.
 	{"forget the owner", "factor.go", "if userID != AnyUser && userID != f.UserID {", "if false {"},
 	{"tell a stranger which factor a challenge is of", "verify.go", "if errors.Is(err, ErrNotFound) {", "if false && errors.Is(err, ErrNotFound) {"},
-	{"trust a browser of nobody", "verify.go", "if p.TrustDevice != \"\" && d.user == nil {", "if false {"},
+	{"trust a browser of nobody", "verify.go", "if p.TrustDevice && d.user == nil {", "if false {"},
 	{"no user is any user", "factor.go", "if userID != AnyUser && userID != f.UserID {", "if userID != AnyUser && userID != \"\" && userID != f.UserID {"},
 	{"an unverified factor logs in", "refusals.go", "if !d.factor.verified && d.user.hasVerified() && !allowed {", "if false && !allowed {"},
 	{"expire a moment later", "refusals.go", "if !d.now.Before(ch.ExpiresAt) ||", "if d.now.After(ch.ExpiresAt) ||"},
@@ -325,7 +325,7 @@ var mutants = []mutant{
 	{"messages of the lane are free", "challenge.go", "if _, own := d.messageWait(); own {", "if _, own := d.messageWait(); false && own {"},
 	{"a new key is a new share", "internal/limit/messages.go", "if slices.Contains(names, share.User) &&", "if names[0] == share.User &&"},
 	{"messages of devices are lost in a merge", "sms.go", "n.sends.Merge(old.sends, sendQuota.Day+deviceSends)", "n.sends.Merge(old.sends, sendQuota.Day)"},
-	{"a confirmation makes room for a device", "verify.go", "d.in.TrustDevice != \"\" && f.verified && d.known", "d.in.TrustDevice != \"\" && d.known"},
+	{"a confirmation makes room for a device", "verify.go", "d.in.TrustDevice && f.verified && d.known", "d.in.TrustDevice && d.known"},
 	{"a row that does not open keeps devices trusted", "device.go", "\t\tif d.user, err = s.loadDevicesUser(ctx, userID); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\td.now", "\t\tif d.user, err = s.loadDevicesUser(ctx, userID); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\tif _, err = s.readDevices(ctx, d.user.devices...); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\td.now"},
 	{"shares are lost in a merge", "sms.go", "n.shares.Merge(old.shares, sendQuota.Day)", "_ = old"},
 	{"one share for all users", "keyring.go", "mac.Write([]byte(e164 + \"\\x00\" + userID))", "mac.Write([]byte(e164 + \"\\x00\"))"},
@@ -493,6 +493,12 @@ var mutants = []mutant{
 	{"short pages of all users", "memory.go", "found = found[:min(len(found), q.Limit)]", "found = found[:min(len(found), q.Limit, 50)]"},
 
 	// A login needs a code.
+	{"rename what lapsed", "factor.go", "if h.factor.lapsed(h.now) {\n\t\t\treturn Factor{}, outcome", "if false {\n\t\t\treturn Factor{}, outcome"},
+	{"rename without looking at the name", "factor.go", "if err := checkText(\"name\", p.Name, optional); err != nil {\n\t\treturn Factor{}, err", "if err := checkText(\"name\", \"\", optional); err != nil {\n\t\treturn Factor{}, err"},
+	{"a forgotten user is nobody", "factor.go", "case p.UserID == \"\" && !p.NoOwner:", "case false:"},
+	{"nobody is somebody", "factor.go", "case p.UserID != \"\" && p.NoOwner:", "case false:"},
+	{"a name is the consent", "verify.go", "if d.in.TrustDevice {\n", "if d.in.TrustDevice || d.in.DeviceName != \"\" {\n"},
+	{"a device without a name", "verify.go", "cmp.Or(d.in.DeviceName, defaultDeviceName)", "cmp.Or(d.in.DeviceName)"},
 	{"a login of nobody needs no code", "login.go", "if p.UserID == \"\" || p.UserID == AnyUser {\n\t\treturn Login{}, errParameter(\"A login", "if false {\n\t\treturn Login{}, errParameter(\"A login"},
 	{"an empty store needs no code", "login.go", "if d.in.HasFactor {", "if false {"},
 	{"a locked factor needs no code", "login.go", "\t\tout.err = errNoUsableFactor()\n\t\treturn Login{}, out", "\t\treturn Login{SkipCode: true}, out"},

@@ -28,7 +28,7 @@ import (
 
 // A Guard stands in front of handlers that need a fresh second factor.
 type Guard struct {
-	// Check says whether a claim is proved: Service.Spend, which lets a receipt through
+	// Check says whether a claim is proved: Service.Redeem, which lets a receipt through
 	// once, or proof.Checker.Check. Required; without it nothing gets through.
 	Check func(context.Context, proof.Claim) (proof.Receipt, error)
 
@@ -59,7 +59,7 @@ type Guard struct {
 }
 
 // Wrap returns a handler that calls next for requests whose claim is proved, with the
-// receipt in the context: see [FromContext]. With Service.Spend the receipt is spent then,
+// receipt in the context: see [FromContext]. With Service.Redeem the receipt is spent then,
 // whatever next makes of the request, so next should not fail on what could be looked at
 // before.
 func (g Guard) Wrap(next http.Handler) http.Handler {

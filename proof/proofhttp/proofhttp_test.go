@@ -151,7 +151,7 @@ func TestDisabledIsAFactor(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	guard := proofhttp.Guard{Check: svc.Spend, Claim: claim, AllowWithoutFactor: withoutFactor(svc)}
+	guard := proofhttp.Guard{Check: svc.Redeem, Claim: claim, AllowWithoutFactor: withoutFactor(svc)}
 	status := func() int {
 		w, r := request("")
 		guard.Wrap(changed).ServeHTTP(w, r)
@@ -300,7 +300,7 @@ func ExampleGuard_withoutFactor() {
 		log.Fatal(err)
 	}
 	guard := proofhttp.Guard{
-		Check: svc.Spend,
+		Check: svc.Redeem,
 		Claim: func(r *http.Request) (proof.Claim, error) {
 			return proof.Claim{
 				Receipt: r.Header.Get("Mfa-Receipt"),
@@ -328,7 +328,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	guard := proofhttp.Guard{Check: svc.Spend, Claim: func(r *http.Request) (proof.Claim, error) {
+	guard := proofhttp.Guard{Check: svc.Redeem, Claim: func(r *http.Request) (proof.Claim, error) {
 		return proof.Claim{
 			Receipt: r.Header.Get("Mfa-Receipt"),
 			UserID:  "user_42", // of the session
