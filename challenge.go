@@ -199,7 +199,7 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	if err != nil {
 		return nil, err
 	}
-	ids := d.request.challengeIDs(p.FactorID, begun)
+	ids := d.request.challengeIDs(p.FactorID, begun) // of the day before and after as well
 	others := slices.Clone(ids)
 	if id, _, ok := parseDeviceToken(p.DeviceToken); ok {
 		others = append(others, id)
@@ -219,7 +219,7 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	if d.challenge, err = s.newChallenge(now, d.factor, p); err != nil {
 		return nil, err
 	}
-	k, err := s.openKnown(records, now, d.factor.UserID, p.DeviceToken)
+	k, err := s.openKnown(records, d.moment, d.user, p.DeviceToken)
 	if err != nil {
 		return nil, err
 	}

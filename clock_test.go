@@ -8,6 +8,7 @@ import (
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
 )
 
 // behind is a service over the same store whose clock is behind.
@@ -113,12 +114,28 @@ func TestSlowRead(t *testing.T) {
 		t.Errorf("the slower of two tabs: %+v, %v, devices %v", login, err, r.devices())
 	}
 
+	// What was asked within the 30 seconds is in time, however slow the store is.
+	token = login.DeviceToken()
+	if _, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
+		t.Fatal(err)
+	}
+	r.clock.Advance(29 * time.Second)
+	r.slowly(10*time.Second, func() {})
+	if again, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || !again.SkipCode || len(r.devices()) != 1 {
+		t.Errorf("a slow second tab: %+v, %v, devices %v", again, err, r.devices())
+	}
+
 	ch := r.challenge(f)
 	r.clock.Advance(10*time.Minute - time.Second)
 	code := r.right(f)
 	r.slowly(time.Second, func() {})
 	_, err = r.answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengeExpired)
+
+	receipt := r.approve(f, pay)
+	r.slowly(6*time.Minute, func() {})
+	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	mustBe(t, err, proof.ErrExpired)
 }
 
 // TestResetWithoutUser: an operator frees a factor whose user's record is lost.

@@ -191,14 +191,14 @@ const (
 	tokenGood
 )
 
-func (d *device) check(token string, now time.Time) tokenState {
+func (d *device) check(token string, m moment) tokenState {
 	_, n, ok := parseDeviceToken(token)
 	switch {
 	case !ok || match(token, []string{d.token(n)}) != 0:
 		return tokenForged
 	case n == d.uses:
 		return tokenGood
-	case n == d.uses-1 && d.inGrace(now):
+	case n == d.uses-1 && d.inGrace(m):
 		return tokenPrevious
 	}
 	return tokenUsed
@@ -207,9 +207,8 @@ func (d *device) check(token string, now time.Time) tokenState {
 // inGrace reports whether the previous token is still good. A rotation that lies
 // further in the future than clocks may differ was noted by one that was ahead:
 // it must not make the grace longer.
-func (d *device) inGrace(now time.Time) bool {
-	age := now.Sub(d.rotated)
-	return -clockSkew <= age && age < deviceGrace
+func (d *device) inGrace(m moment) bool {
+	return m.now.Sub(d.rotated) >= -clockSkew && m.begun.Sub(d.rotated) < deviceGrace
 }
 
 // rotate makes the next token the current one.
@@ -229,41 +228,27 @@ func parseDeviceToken(token string) (id string, n int64, ok bool) {
 	return id, n, true
 }
 
-// usingDevice is a device and its user, by whom it counts.
-type usingDevice struct {
-	now    time.Time
-	device *device
-	user   *user
-}
-
-// openDevice returns a device and its user, nil unless the device is the user's and
-// counts.
-func (s *Service) openDevice(records loaded, now time.Time, id, userID string) (*usingDevice, error) {
+// openDevice returns a device, nil unless it is the user's and counts.
+func (s *Service) openDevice(records loaded, now time.Time, id string, u *user) (*device, error) {
 	rec, ok := records.find(id)
-	if !ok || userID == "" {
+	if !ok || u == nil || !slices.Contains(u.devices, id) { // looked at first: revoking helps where a row does not open
 		return nil, nil //nolint:nilnil // it means that there is none, and nothing else
 	}
-	d, u := new(device), new(user)
+	d := new(device)
 	if err := s.keys.opened(rec, kindDevice, d); err != nil {
-		return nil, err
-	}
-	owner, ok := records.find(d.Parent)
-	if !ok || d.UserID != userID {
-		return nil, nil //nolint:nilnil // the same
-	}
-	if err := s.keys.opened(owner, kindUser, u); err != nil {
 		return nil, err
 	}
 	if !u.counts(d, now) {
 		return nil, nil //nolint:nilnil // the same
 	}
-	return &usingDevice{now, d, u}, nil
+	return d, nil
 }
 
-// counts says whether a device is the user's still: listed, beside the same factors (a
-// process of before may have changed them), and of no clock that was ahead.
+// counts reports whether a device that the user's record lists is trusted or known still:
+// beside the same factors (a process of before may have changed them), and by no clock that
+// was ahead.
 func (u *user) counts(d *device, now time.Time) bool {
-	return slices.Contains(u.devices, d.ID) && string(u.set) == string(u.fingerprint()) &&
+	return string(u.set) == string(u.fingerprint()) &&
 		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+time.Hour))
 }
 
@@ -276,20 +261,20 @@ type known struct {
 
 // openKnown returns the device that a token names, if the token is good and the device
 // the factor's owner's.
-func (s *Service) openKnown(records loaded, now time.Time, owner, token string) (known, error) {
+func (s *Service) openKnown(records loaded, m moment, owner *user, token string) (known, error) {
 	id, _, ok := parseDeviceToken(token)
 	if !ok {
 		return known{}, nil
 	}
-	found, err := s.openDevice(records, now, id, owner)
-	if err != nil || found == nil {
+	d, err := s.openDevice(records, m.now, id, owner)
+	if err != nil || d == nil {
 		return known{}, err
 	}
-	switch found.device.check(token, now) {
+	switch d.check(token, m) {
 	case tokenGood:
-		return known{device: found.device}, nil
+		return known{device: d}, nil
 	case tokenPrevious:
-		return known{device: found.device, byPrevious: true}, nil
+		return known{device: d, byPrevious: true}, nil
 	case tokenForged, tokenUsed:
 	}
 	return known{}, nil

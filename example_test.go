@@ -127,13 +127,13 @@ func ExampleService_Enroll() {
 
 func ExampleService_Enroll_sms() {
 	svc, _, _ := exampleService()
-	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(enr.Factor.PhoneNumber(), "shown as", enr.Factor.MaskedPhoneNumber())
 
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
 	fmt.Println(err)
 	// Output:
 	// +15005550006 shown as +*********06
@@ -239,17 +239,17 @@ func ExampleService_Challenge_genericOTP() {
 func ExampleService_Challenge() {
 	svc, _, outbox := exampleService()
 	ctx := context.Background()
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, SMSTemplate: "Your FooCorp is {{code}}."})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, SMSTemplate: "Your FooCorp is {{code}}.", UserID: "user_42"})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(ch.ExpiresAt.Sub(ch.CreatedAt), outbox.Messages()[0].Body[:15])
 
-	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if e, ok := errors.AsType[*mfa.Error](err); ok {
 		fmt.Println(e.Code, e.RetryAfter)
 	}
@@ -281,7 +281,7 @@ func ExampleService_Verify() {
 		errors.Is(err, mfa.ErrChallengePreviouslyVerified):
 		fmt.Println("make a new challenge")
 	case errors.Is(err, mfa.ErrFactorDisabled):
-		fmt.Println("another factor, or an operator's Reset")
+		fmt.Println("another factor, or an operator's Unlock")
 	default:
 		fmt.Println("log it, and answer", http.StatusInternalServerError)
 	}
@@ -444,10 +444,10 @@ func ExampleService_Unlock() {
 		log.Fatal(err)
 	}
 	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42"})
-	fmt.Println("after Reset:", err)
+	fmt.Println("after Unlock:", err)
 	// Output:
 	// after five wrong codes: 30s
-	// after Reset: <nil>
+	// after Unlock: <nil>
 }
 
 // How sure a policy is, against somebody who knows the password.

@@ -410,7 +410,7 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 // Factors returns the factors of a user, oldest first, unverified and disabled ones
 // included: challenge one that is StatusVerified (of recovery codes: with
 // RecoveryCodesLeft; on a browser with a device's token also one that is StatusDisabled, see
-// ChallengeParams.Device), and let nobody in without a code who has one that is not
+// ChallengeParams.DeviceToken), and let nobody in without a code who has one that is not
 // StatusUnverified. No factors and no error means that the user has none: a verified factor
 // whose row was lost is [ErrIntegrity]. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {

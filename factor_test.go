@@ -360,10 +360,6 @@ func TestOwnerIsNamed(t *testing.T) {
 			return err
 		})
 	}
-	f, err := r.Import(t.Context(), mfa.ImportParams{NoOwner: true, Secret: otherSecret, Issuer: "a", User: "b"})
-	if err != nil || f.UserID != "" || f.Status != mfa.StatusVerified {
-		t.Errorf("imported for nobody: %+v, %v", f, err)
-	}
 }
 
 // TestRename: a factor is called as its owner says, and stays what it is.

@@ -11,13 +11,8 @@ import (
 // ImportParams is an authenticator app as another system knows it. It is a plain
 // value: printing it shows the secret.
 type ImportParams struct {
-	UserID string // the owner, as in EnrollParams.UserID. Required unless NoOwner is true
-
-	// NoOwner imports a factor that is nobody's, as EnrollParams.NoOwner enrolls one. A
-	// second run is not recognized then, and imports it again. Defaults to false.
-	NoOwner bool
-
-	Name string // what the person calls it, as in EnrollParams.Name. Optional
+	UserID string // the owner, as in EnrollParams.UserID. Required: it is how a second run is recognized
+	Name   string // what the person calls it, as in EnrollParams.Name. Optional
 
 	// Secret is the shared secret in base32, as in TOTPParams.Secret, or the whole otpauth
 	// URI (the key URI format) that the app once scanned. Its bytes, if the other system
@@ -87,6 +82,9 @@ func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 
 // importedFactor checks the parameters and makes the record.
 func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error) {
+	if p.UserID == "" {
+		return nil, errParameter("An import must have a user.")
+	}
 	if p.LastStep > now.Unix()/period+maxStepsAhead {
 		return nil, errParameter("LastStep is in the future: it counts steps of %d seconds since 1970.", period)
 	}
@@ -99,7 +97,7 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 	if params.Secret == "" {
 		return nil, errTOTPSecret("The TOTP secret is missing.") // not a new one
 	}
-	enroll := EnrollParams{UserID: p.UserID, NoOwner: p.NoOwner, Name: p.Name}
+	enroll := EnrollParams{UserID: p.UserID, Name: p.Name}
 	if err := checkOwner(enroll, totpMethod{}.traits()); err != nil {
 		return nil, err
 	}
@@ -125,9 +123,7 @@ func decideImport(d *enrolling, p ImportParams) (Factor, outcome) {
 		return same.public(), outcome{save: []stored{same}}
 	}
 	d.factor.use(next)
-	if d.user != nil {
-		d.user.resumeUsedCodes(d.factor, nil)
-	}
+	d.user.resumeUsedCodes(d.factor, nil)
 	told, out := decideEnroll(d)
 	if out.err == nil {
 		out.events[0].Kind = EventImported

@@ -159,8 +159,7 @@ func TestImportRefused(t *testing.T) {
 		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "100%", 1)}, mfa.ErrInvalidTOTPSecret, "malformed"},
 		{mfa.ImportParams{Secret: good + "&image=" + strings.Repeat("x", 4096)}, mfa.ErrInvalidTOTPSecret, "too long"},
 		// The call can be mended.
-		{mfa.ImportParams{UserID: "-"}, mfa.ErrInvalidParameter, "UserID must be given"},
-		{mfa.ImportParams{NoOwner: true}, mfa.ErrInvalidParameter, "together with UserID"},
+		{mfa.ImportParams{UserID: "-"}, mfa.ErrInvalidParameter, "must have a user"},
 		{mfa.ImportParams{UserID: mfa.AnyUser}, mfa.ErrInvalidParameter, "AnyUser"},
 		{mfa.ImportParams{UserID: "a\nb"}, mfa.ErrInvalidParameter, "user id"},
 		{mfa.ImportParams{Name: long}, mfa.ErrInvalidParameter, "name"},

@@ -10,16 +10,21 @@ import (
 
 // LoginParams says who is logging in.
 type LoginParams struct {
-	// UserID is the person whose password was right. Required.
+	// UserID is the person whose password was right: the id from the application's own row,
+	// and never what was typed, since another spelling is another person, who has no factor.
+	// Required.
 	UserID string
 
-	// DeviceToken is what the browser's cookie holds, "" for nothing.
+	// DeviceToken is what the browser's cookie holds, "" for nothing. It is a plain string:
+	// do not print these parameters.
 	DeviceToken string
 
-	// HasFactor is what the application's own record of the person says: that a factor was
-	// confirmed. Set that record with Verification.FirstUse. If no confirmed factor is
-	// stored then, StartLogin refuses with ErrIntegrity: a store that was lost or restored
-	// opens no account. Defaults to false, which believes the store.
+	// HasFactor is what the application's own record of the person says: that they have a
+	// confirmed factor. Set that record with any nil error of Verify, with Import (also for
+	// a person whom it refused, and who has to enroll anew) and with Enroll of recovery
+	// codes; clear it once Unenroll took the last factor. If no confirmed factor is stored
+	// although it is true, StartLogin refuses with ErrIntegrity: a store that was lost or
+	// restored opens no account. Defaults to false, which believes the store.
 	HasFactor bool
 }
 
@@ -31,8 +36,9 @@ type Login struct {
 
 	// Factors are what the person can answer by, best first: what NIST SP 800-63B-4 does
 	// not restrict before what it does, what was used last before what was not, then
-	// recovery codes, and at the end what is locked. It is empty exactly if SkipCode is
-	// true, and the first one is never locked. Challenge the one that the person chooses.
+	// recovery codes, and at the end what is locked. Where the error is nil it is empty
+	// exactly if SkipCode is true, and the first one is never locked. Challenge the one that
+	// the person chooses.
 	Factors []LoginFactor
 
 	token *hidden[string]
@@ -57,8 +63,8 @@ type LoginFactor struct {
 	Locked bool
 
 	// RetryAfter is how long the factor waits after wrong codes, 0 for not at all, and for
-	// one that is locked. What the
-	// limits on text messages add to that, only Challenge knows.
+	// one that is locked. What the limits on text messages add to that, only Challenge
+	// knows.
 	RetryAfter time.Duration
 }
 
@@ -70,9 +76,13 @@ func (f LoginFactor) Format(s fmt.State, _ rune) {
 // LogValue logs the factor as it prints.
 func (f LoginFactor) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(f)) }
 
-// MarshalJSON gives the JSON of the Factor, with "locked", and "retry_after" in whole
-// seconds, rounded up.
+// MarshalJSON gives the JSON of the Factor with its phone number masked, since whoever asks
+// has typed a password alone, with "locked", and with "retry_after" in whole seconds,
+// rounded up.
 func (f LoginFactor) MarshalJSON() ([]byte, error) {
+	if f.phone != nil {
+		f.phone = new(f.MaskedPhoneNumber())
+	}
 	factor, err := f.Factor.MarshalJSON()
 	if err != nil {
 		return nil, err
@@ -93,8 +103,12 @@ func (f LoginFactor) MarshalJSON() ([]byte, error) {
 //
 // No UserID, and [AnyUser], are [ErrInvalidParameter]. [ErrNoUsableFactor] is returned if
 // a code is required and no factor can answer: all are locked, or used up. [ErrIntegrity]
-// is returned if records are missing or were changed, so that nobody knows whether the
-// person has a factor. It takes two reads, and one write where the token moves on.
+// is returned if records are missing or were changed. Any other error comes from the store,
+// or is [ErrThrottled] after eight lost races. Whatever the error, nobody is logged in. It
+// takes two reads, and one write where the token moves on.
+//
+// A cookie is that of one person. The token of somebody else who uses the same browser is
+// left as it is.
 func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) {
 	if p.UserID == "" || p.UserID == AnyUser {
 		return Login{}, errParameter("A login must be that of one user.")
@@ -109,15 +123,17 @@ func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) 
 // startingLogin is a login whose password was right.
 type startingLogin struct {
 	*person
-	in     LoginParams
-	device *device // that the token names, and that counts; nil: none
-	token  tokenState
-	policy Policy
-	sender bool // there is one for messages
+	in      LoginParams
+	device  *device // that the token names, and that counts; nil: none
+	token   tokenState
+	foreign bool // the token is of a device of somebody else, who uses this browser too
+	policy  Policy
+	sends   func(*factor) bool // messages can go to the factor's number
 }
 
 func (s *Service) loadStartingLogin(ctx context.Context, p LoginParams) (*startingLogin, error) {
-	d := &startingLogin{in: p, policy: s.policy, sender: s.sms != nil}
+	d := &startingLogin{in: p, policy: s.policy}
+	d.sends = func(f *factor) bool { return s.sms != nil && s.phones.Allowed(f.number()) }
 	var others []string
 	id, _, named := parseDeviceToken(p.DeviceToken)
 	if named {
@@ -128,11 +144,12 @@ func (s *Service) loadStartingLogin(ctx context.Context, p LoginParams) (*starti
 	if d.person, records, err = s.loadPersonBeside(ctx, p.UserID, others...); err != nil || !named {
 		return d, err
 	}
-	found, err := s.openDevice(records, d.now, id, p.UserID)
-	if err != nil || found == nil {
+	rec, ok := records.find(id)
+	d.foreign = ok && rec.UserID != p.UserID
+	if d.device, err = s.openDevice(records, d.now, id, d.user); err != nil || d.device == nil {
 		return d, err
 	}
-	d.device, d.token = found.device, found.device.check(p.DeviceToken, d.now)
+	d.token = d.device.check(p.DeviceToken, d.moment)
 	return d, nil
 }
 
@@ -143,7 +160,7 @@ func (d *startingLogin) decide() (Login, outcome) {
 		if d.in.HasFactor {
 			return Login{}, outcome{err: fmt.Errorf("%w: record %s: the application knows of a confirmed factor, and none is stored", ErrIntegrity, d.user.ID)}
 		}
-		return Login{SkipCode: true}, outcome{}
+		return Login{SkipCode: true, token: d.kept()}, outcome{}
 	}
 	told, out := d.useToken()
 	if told.SkipCode {
@@ -171,7 +188,7 @@ func (d *startingLogin) decide() (Login, outcome) {
 func (d *startingLogin) useToken() (Login, outcome) {
 	var out outcome
 	if d.device == nil {
-		return Login{}, out
+		return Login{token: d.kept()}, out
 	}
 	trusted := d.now.Before(d.device.trusted)
 	switch d.token {
@@ -195,6 +212,14 @@ func (d *startingLogin) useToken() (Login, outcome) {
 	return Login{SkipCode: trusted, token: new(hide(d.device.token(d.device.uses)))}, out
 }
 
+// kept is the token of somebody else, whose cookie is left as it is; nil for none.
+func (d *startingLogin) kept() *hidden[string] {
+	if !d.foreign {
+		return nil
+	}
+	return new(hide(d.in.DeviceToken))
+}
+
 // lane is the device whose lane of wrong codes this browser may use, nil for none.
 func (d *startingLogin) lane() *device {
 	if d.token == tokenGood || d.token == tokenPrevious {
@@ -207,7 +232,7 @@ func (d *startingLogin) lane() *device {
 func (d *startingLogin) ranked() []*factor {
 	var factors []*factor
 	for _, f := range d.factors {
-		if f.verified && !f.own.spent() && (d.sender || !f.traits.messages) {
+		if f.verified && !f.own.spent() && (!f.traits.messages || d.sends(f)) {
 			factors = append(factors, f)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -145,6 +146,9 @@ func TestStartLoginLocked(t *testing.T) {
 	if err != nil || json.Unmarshal(text2, &told) != nil || !told[1].Locked || told[0].Locked || told[0].RetryAfter < 1 || told[0].RetryAfter > 30 || told[0].Type != mfa.TypeSMS {
 		t.Errorf("JSON %s, %v", text2, err)
 	}
+	if strings.Contains(string(text2), phone) || !strings.Contains(string(text2), text.MaskedPhoneNumber()) {
+		t.Errorf("the JSON for whoever has the password alone is %s", text2)
+	}
 	login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
 	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 || login.DeviceToken() != token {
 		t.Errorf("on the known browser: %v, %v", fmt.Sprint(login.Factors), err)
@@ -167,9 +171,39 @@ func TestStartLoginLeavesOut(t *testing.T) {
 	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP, mfa.TypeSMS}) {
 		t.Errorf("%v, %v", got, err)
 	}
+	r.cfg.Regions, r.cfg.DefaultRegion = []string{"GB"}, "GB"
+	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP}) {
+		t.Errorf("a number of another region %v, %v", got, err)
+	}
 	r.cfg.SMS, r.cfg.Store = nil, struct{ mfa.Store }{r.store}
 	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
 	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP}) {
 		t.Errorf("without a sender %v, %v", got, err)
+	}
+}
+
+// TestStartLoginBesideDevices: a device of somebody else on the same browser is left as it
+// is; one whose row does not open is in the way until it is revoked.
+func TestStartLoginBesideDevices(t *testing.T) {
+	r := newRig(t)
+	token := r.trust(r.totp(ann), "Firefox").Token()
+	login, err := r.startLogin(mfa.LoginParams{UserID: "user_bob", DeviceToken: token})
+	if err != nil || !login.SkipCode || login.DeviceToken() != token {
+		t.Errorf("Bob, without a factor, on Ann's browser: %+v, %v", login, err)
+	}
+	row := r.records()[slices.IndexFunc(r.records(), ofKind("device"))]
+	row.State = slices.Clone(row.State)
+	row.State[len(row.State)-1] ^= 1
+	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	mustBe(t, err, mfa.ErrIntegrity)
+	if err := r.RevokeDevices(t.Context(), ann); err != nil {
+		t.Fatal(err)
+	}
+	if login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || login.SkipCode {
+		t.Errorf("after it was revoked: %+v, %v", login, err)
 	}
 }

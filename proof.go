@@ -87,6 +87,14 @@ func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim)
 	if err != nil {
 		return nil, err
 	}
+	later, err := s.now()
+	if err != nil {
+		return nil, err
+	}
+	checker.Now = func() time.Time { return later } // it may have expired during the read
+	if _, err := checker.Check(ctx, c); err != nil {
+		return nil, err
+	}
 	spent := fmt.Errorf("%w: %s", proof.ErrSpent, receipt.ChallengeID)
 	rec, ok := records.find(receipt.ChallengeID)
 	if !ok {
@@ -109,7 +117,7 @@ func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim)
 	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action {
 		return nil, spent
 	}
-	return &spending{moment{now}, receipt, ch}, nil
+	return &spending{moment{now, later}, receipt, ch}, nil
 }
 
 // spend adds to an outcome that a receipt is spent.

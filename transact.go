@@ -51,22 +51,28 @@ func transact[V interface{ at() time.Time }, T any](ctx context.Context, s *Serv
 	return none, errThrottled(id, raceWait)
 }
 
-// A moment is when a decision is made: the clock is read once for each attempt, after the
-// records that it is about. A read may take seconds, in which others write: by an earlier
-// time what expired meanwhile would be good, and what was written a moment ago would be
-// of the future.
-type moment struct{ now time.Time }
+// A moment is when a decision is made: after the first records were read that it is about.
+// A read may take seconds, in which others write: by an earlier time what expired meanwhile
+// would be good, and what was written a moment ago would be of the future.
+type moment struct {
+	begun time.Time // before the read: what was asked in time is not late because we are slow
+	now   time.Time
+}
 
 func (m moment) at() time.Time { return m.now }
 
 // loadNow reads records by id, and then the clock.
 func (s *Service) loadNow(ctx context.Context, ids ...string) (loaded, moment, error) {
+	begun, err := s.now()
+	if err != nil {
+		return nil, moment{}, err
+	}
 	records, err := s.load(ctx, ids...)
 	if err != nil {
 		return nil, moment{}, err
 	}
 	now, err := s.now()
-	return records, moment{now}, err
+	return records, moment{begun, now}, err
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once that is

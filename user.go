@@ -57,7 +57,7 @@ func (s *Service) openUser(records loaded, now time.Time, f *factor) (*user, err
 func (s *Service) loadPerson(ctx context.Context, userID string) (*person, error) {
 	if userID == "" {
 		now, err := s.now()
-		return &person{moment: moment{now}}, err
+		return &person{moment: moment{now, now}}, err
 	}
 	p, _, err := s.loadPersonBeside(ctx, userID)
 	return p, err
@@ -66,7 +66,11 @@ func (s *Service) loadPerson(ctx context.Context, userID string) (*person, error
 // loadPersonBeside is loadPerson of somebody, with the records of other ids in the same
 // read.
 func (s *Service) loadPersonBeside(ctx context.Context, userID string, others ...string) (*person, loaded, error) {
-	p := &person{}
+	begun, err := s.now()
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &person{moment: moment{begun: begun}}
 	id := userRecordID(userID)
 	records, err := s.load(ctx, append([]string{id}, others...)...)
 	if err != nil {

@@ -122,6 +122,9 @@ func checkVerify(p VerifyParams) error {
 	if !wellFormed(challengePrefix, p.ChallengeID) {
 		return errNotFound(kindChallenge, p.ChallengeID)
 	}
+	if !p.TrustDevice {
+		return nil
+	}
 	return checkText("name of the device", p.DeviceName, optional)
 }
 
@@ -183,7 +186,7 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) error {
 	f, u := d.factor, d.user
 	var err error
-	if d.known, err = s.openKnown(records, d.now, f.UserID, d.in.DeviceToken); err != nil {
+	if d.known, err = s.openKnown(records, d.moment, u, d.in.DeviceToken); err != nil {
 		return err
 	}
 	if d.in.TrustDevice && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {

@@ -19,11 +19,11 @@ func ExampleClock() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func ExampleClock() {
 	fmt.Println(clock.Now())
 	clock.Advance(10 * time.Minute)
 	fmt.Println(clock.Now())
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now())})
+	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now()), UserID: "user_42"})
 	fmt.Println(errors.Is(err, mfa.ErrChallengeExpired))
 	// Output:
 	// 2026-01-01 00:00:00 +0000 UTC
@@ -48,17 +48,17 @@ func ExampleCode() {
 		log.Fatal(err)
 	}
 	const secret = "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH"
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if err != nil {
 		log.Fatal(err)
 	}
 
 	code := mfatest.Code(secret, clock.Now())
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: code})
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: code, UserID: "user_42"})
 	fmt.Println(code, v.Valid, err)
 	fmt.Println(mfatest.Code(enr.TOTP.URI(), clock.Now().Add(30*time.Second))) // the next one, after a scan
 	// Output:
@@ -73,16 +73,16 @@ func ExampleSender() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code("+15005550006")})
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code("+15005550006"), UserID: "user_42"})
 	fmt.Println(v.Valid, err)
 	fmt.Println(sms) // and not its messages
 	// Output:
@@ -114,11 +114,11 @@ func ExampleSender_script() {
 		}
 	}
 	for range 3 {
-		enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+		enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
 		if err != nil {
 			log.Fatal(err)
 		}
-		_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+		_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 		fmt.Println(errors.Is(err, errDown), errors.Is(err, errLost), len(sms.Messages()))
 		clock.Advance(12 * time.Hour) // each message counts: two a day until the number is confirmed
 	}
@@ -138,15 +138,15 @@ func ExampleFaultyStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID})
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
 	if err != nil {
 		log.Fatal(err)
 	}
-	answer := mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now())}
+	answer := mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now()), UserID: "user_42"}
 
 	errLost := errors.New("connection lost")
 	store.After = func(_ context.Context, c mfatest.Call) error {
@@ -178,7 +178,7 @@ func ExampleNth() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enroll := mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}}
+	enroll := mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}}
 
 	errDown := errors.New("database is down")
 	store.Before = mfatest.Nth(len(store.Calls())+1, errDown)

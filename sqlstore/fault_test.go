@@ -229,15 +229,25 @@ func TestDeadline(t *testing.T) {
 		if err := tx.Rollback(); err != nil {
 			t.Fatal(err)
 		}
-		tx = locked(t, cfg, "a") // behind those that still wait
-		got := versions(t, store, "a", "b")
-		if a, b := got["a"], got["b"]; a == 1 && b != 1 || a == 2 && b == 1 || a == 0 || a > 2 {
-			t.Errorf("versions %v: a half of a change", got)
+		// A database that is busy may make a change much later, each of the two once.
+		for range 3 {
+			tx = locked(t, cfg, "a")
+			got := versions(t, store, "a", "b")
+			if a, b := got["a"], got["b"]; a == 1 && b != 1 || a == 2 && b == 1 || a == 0 || a > 2 {
+				t.Errorf("versions %v: a half of a change", got)
+			}
+			if err := tx.Rollback(); err != nil {
+				t.Fatal(err)
+			}
+			err := store.Save(t.Context(), put("a", got["a"]))
+			if err == nil {
+				return
+			}
+			if !errors.Is(err, mfa.ErrConflict) {
+				t.Fatal(err)
+			}
 		}
-		if err := tx.Rollback(); err != nil {
-			t.Fatal(err)
-		}
-		save(t, store, put("a", got["a"]))
+		t.Error("more changes were made than there were calls")
 	})
 }
 

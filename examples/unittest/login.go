@@ -9,16 +9,23 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/authfactor/mfa"
 )
 
+// A User is the application's own row of a person.
+type User struct {
+	ID        string // which is not what was typed: "Ann" and "ann" may be one person here
+	HasFactor bool   // see mfa.LoginParams.HasFactor
+}
+
 // A Login answers POST /password (user, password), POST /choose (factor) and then
 // POST /code (code).
 type Login struct {
-	MFA       *mfa.Service
-	Password  func(user, password string) bool // the application's own check
-	HasFactor func(user string) bool           // its own record, set when Verify said FirstUse
+	MFA      *mfa.Service
+	Password func(user, password string) (User, bool) // the application's own check
+	Now      func() time.Time
 
 	mu       sync.Mutex
 	pending  map[string]pending // by cookie: the password was right, a code is awaited
@@ -26,27 +33,32 @@ type Login struct {
 }
 
 // What is pending stays on the server: a browser that could choose the user or the
-// challenge could answer somebody else's.
-type pending struct{ user, challengeID string }
+// challenge could answer somebody else's. It ends: a cookie must not stand for the password
+// for ever.
+type pending struct {
+	user, challengeID string
+	until             time.Time // ten minutes after the password
+}
 
 // PasswordStep checks the password, and logs in who needs no code. All others are told
 // their factors.
 func (l *Login) PasswordStep(w http.ResponseWriter, r *http.Request) {
-	user := r.PostFormValue("user")
-	if user == "" || !l.Password(user, r.PostFormValue("password")) {
+	user, ok := l.Password(r.PostFormValue("user"), r.PostFormValue("password"))
+	if !ok {
 		http.Error(w, "wrong user or password", http.StatusUnauthorized)
 		return
 	}
-	login, err := l.MFA.StartLogin(r.Context(), mfa.LoginParams{UserID: user, HasFactor: l.HasFactor(user)})
+	login, err := l.MFA.StartLogin(r.Context(), mfa.LoginParams{UserID: user.ID, HasFactor: user.HasFactor})
 	switch {
 	case err != nil:
 		refuse(w, err)
 		return
 	case login.SkipCode:
-		l.set(w, "session", func(id string) { l.sessions[id] = user })
+		l.set(w, "session", func(id string) { l.sessions[id] = user.ID })
 		return
 	}
-	l.set(w, "pending", func(id string) { l.pending[id] = pending{user: user} })
+	until := l.Now().Add(10 * time.Minute)
+	l.set(w, "pending", func(id string) { l.pending[id] = pending{user.ID, "", until} })
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8") // names are the person's own text
 	for _, f := range login.Factors {                           // best first, for the person to choose
 		_, _ = fmt.Fprintln(w, f.ID, f.Type, f.Name)
@@ -55,7 +67,7 @@ func (l *Login) PasswordStep(w http.ResponseWriter, r *http.Request) {
 
 // ChooseStep challenges the factor that the person chose; for a number it sends a message.
 func (l *Login) ChooseStep(w http.ResponseWriter, r *http.Request) {
-	p, ok := get(l, r, "pending", l.pending)
+	p, before, ok := l.asked(r)
 	if !ok {
 		http.Error(w, "password first", http.StatusUnauthorized)
 		return
@@ -65,12 +77,15 @@ func (l *Login) ChooseStep(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	l.set(w, "pending", func(id string) { l.pending[id] = pending{p.user, ch.ID} })
+	l.set(w, "pending", func(id string) {
+		delete(l.pending, before)
+		l.pending[id] = pending{p.user, ch.ID, p.until}
+	})
 }
 
 // CodeStep verifies the code and logs the user in.
 func (l *Login) CodeStep(w http.ResponseWriter, r *http.Request) {
-	p, ok := get(l, r, "pending", l.pending)
+	p, before, ok := l.asked(r)
 	if !ok {
 		http.Error(w, "password first", http.StatusUnauthorized)
 		return
@@ -80,13 +95,22 @@ func (l *Login) CodeStep(w http.ResponseWriter, r *http.Request) {
 		refuse(w, err)
 		return
 	}
-	l.set(w, "session", func(id string) { l.sessions[id] = p.user })
+	l.set(w, "session", func(id string) {
+		delete(l.pending, before)
+		l.sessions[id] = p.user
+	})
 }
 
 // User is who is logged in, "" for nobody.
 func (l *Login) User(r *http.Request) string {
-	user, _ := get(l, r, "session", l.sessions)
+	user, _, _ := get(l, r, "session", l.sessions)
 	return user
+}
+
+// asked is who typed the password a moment ago, and the cookie that says so.
+func (l *Login) asked(r *http.Request) (p pending, cookie string, ok bool) {
+	p, cookie, ok = get(l, r, "pending", l.pending)
+	return p, cookie, ok && l.Now().Before(p.until)
 }
 
 // refuse answers what package mfa refused.
@@ -115,14 +139,14 @@ func (l *Login) set(w http.ResponseWriter, name string, keep func(id string)) {
 	http.SetCookie(w, &http.Cookie{Name: name, Value: id, Path: "/", HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode})
 }
 
-func get[T any](l *Login, r *http.Request, name string, kept map[string]T) (T, bool) {
+func get[T any](l *Login, r *http.Request, name string, kept map[string]T) (T, string, bool) {
 	var none T
 	cookie, err := r.Cookie(name)
 	if err != nil {
-		return none, false
+		return none, "", false
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	v, ok := kept[cookie.Value]
-	return v, ok
+	return v, cookie.Value, ok
 }

@@ -31,8 +31,10 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Login = &Login{MFA: svc, Password: func(user, password string) bool { return password == "pw of "+user },
-		HasFactor: func(user string) bool { return user == "ann" }}
+	f.Login = &Login{MFA: svc, Now: f.clock.Now, Password: func(user, password string) (User, bool) {
+		id := strings.ToLower(user) // as many databases compare
+		return User{ID: id, HasFactor: id == "ann"}, password == "pw of "+id
+	}}
 
 	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "ann", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann"}})
 	if err != nil {
@@ -156,6 +158,36 @@ func TestStolenCode(t *testing.T) {
 	f.answer(f.begin(mfa.TypeTOTP), code)
 	if user := f.loggedIn(f.answer(f.begin(mfa.TypeTOTP), code)); user != "" {
 		t.Error("a code logged in twice")
+	}
+}
+
+// TestOtherSpelling: a name that is typed otherwise is the same person, with the same factor.
+func TestOtherSpelling(t *testing.T) {
+	f := newFixture(t)
+	if user := f.loggedIn(f.password("ANN", "pw of ann")); user != "" {
+		t.Errorf("the password alone logged %s in", user)
+	}
+}
+
+// TestPasswordLapses: the password of ten minutes ago is asked for again, and one that was
+// used is used up.
+func TestPasswordLapses(t *testing.T) {
+	f := newFixture(t)
+	first := f.begin(mfa.TypeTOTP)
+	if user := f.loggedIn(f.answer(first, f.code())); user != "ann" {
+		t.Fatalf("logged in: %q", user)
+	}
+	if got := f.answer(first, f.code()).StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("after the login: status %d", got)
+	}
+	first = f.password("ann", "pw of ann")
+	f.clock.Advance(10 * time.Minute)
+	factors, err := f.MFA.Factors(t.Context(), "ann")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := f.post(f.ChooseStep, first, url.Values{"factor": {factors[0].ID}}).StatusCode; got != http.StatusUnauthorized {
+		t.Errorf("after ten minutes: status %d", got)
 	}
 }
 

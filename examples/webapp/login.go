@@ -141,7 +141,10 @@ func (a *app) afterPassword(w http.ResponseWriter, r *http.Request, u user) erro
 	// nobody gets in without them.
 	login, err := a.mfa.StartLogin(r.Context(), mfa.LoginParams{UserID: u.ID, DeviceToken: a.device(r), HasFactor: len(u.Factors) > 0})
 	switch {
-	case errors.Is(err, mfa.ErrNoUsableFactor), errors.Is(err, mfa.ErrIntegrity):
+	case errors.Is(err, mfa.ErrNoUsableFactor):
+		return a.render(w, r, http.StatusForbidden, "locked.html", view{Title: "Your second factor is locked"})
+	case errors.Is(err, mfa.ErrIntegrity):
+		a.log.ErrorContext(r.Context(), "the second factor of a user is missing or was changed", "user", u.ID, "error", err)
 		return a.showLost(w, r)
 	case err != nil:
 		return err

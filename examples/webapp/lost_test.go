@@ -267,3 +267,30 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d challenges to approve", n)
 	}
 }
+
+// TestLockedOut: whoever has nothing left to answer by is told that it is locked, and not
+// let in.
+func TestLockedOut(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ann := s.person(t, "ann@example.com")
+	ann.signUp()
+	ann.addApp("Phone")
+	s.disable(t, ann.email)
+	svc, _ := s.service(t)
+	factors, err := svc.Factors(t.Context(), s.row(t, ann.email).ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range factors {
+		if f.Type == mfa.TypeRecoveryCodes {
+			if err := svc.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	other := s.visitor(t)
+	if got := other.login(ann.email); got.status != http.StatusForbidden || !strings.Contains(got.body, "locked") || other.in() {
+		t.Errorf("status %d: %s", got.status, got.body)
+	}
+}

@@ -2,7 +2,7 @@
 // factor.
 //
 //	guard := proofhttp.Guard{
-//		Check: svc.Spend, // or proof.Checker{Keys: keys}.Check, in a process without the service
+//		Check: svc.Redeem, // or proof.Checker{Keys: keys}.Check, in a process without the service
 //		Claim: func(r *http.Request) (proof.Claim, error) {
 //			user, err := sessionUser(r)
 //			return proof.Claim{
