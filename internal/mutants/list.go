@@ -204,9 +204,9 @@ var mutants = []mutant{
 	// Trusted devices.
 	{"a device's token is good for ever", "device.go", "case n == d.uses:", "case n <= d.uses:"},
 	{"the next token is the same", "device.go", "d.uses++\n\td.rotated = now", "d.rotated = now"},
-	{"no grace for the token before", "device.go", "case n == d.uses-1 && d.inGrace(now):", "case false:"},
-	{"the token before is good for ever", "device.go", "n == d.uses-1 && d.inGrace(now)", "n == d.uses-1"},
-	{"every token is good in the grace", "device.go", "n == d.uses-1 && d.inGrace(now)", "d.inGrace(now)"},
+	{"no grace for the token before", "device.go", "case n == d.uses-1 && d.inGrace(m):", "case false:"},
+	{"the token before is good for ever", "device.go", "n == d.uses-1 && d.inGrace(m)", "n == d.uses-1"},
+	{"every token is good in the grace", "device.go", "n == d.uses-1 && d.inGrace(m)", "d.inGrace(now)"},
 	{"the grace is a moment longer", "device.go", "m.begun.Sub(d.rotated) < deviceGrace", "m.begun.Sub(d.rotated) <= deviceGrace"},
 	{"a clock that was ahead makes the grace longer", "device.go", "m.now.Sub(d.rotated) >= -clockSkew && m.begun", "m.begun"},
 	{"the token before moves the line on", "login.go", "\tcase tokenPrevious:\n\tcase tokenGood:", "\tcase tokenPrevious, tokenGood:"},
