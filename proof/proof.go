@@ -239,7 +239,7 @@ func (c Checker) Check(_ context.Context, claim Claim) (Receipt, error) {
 	}
 	at := now()
 	switch {
-	case !claim.Action.Valid(), r.Action != claim.Action, claim.UserID == "", r.UserID != claim.UserID:
+	case r.Action != claim.Action, claim.UserID == "", r.UserID != claim.UserID:
 		return Receipt{}, fmt.Errorf("%w: %s", ErrMismatch, r.ChallengeID)
 	case !at.Before(r.ExpiresAt), r.IssuedAt.After(at.Add(maxSkew)), r.ExpiresAt.Sub(r.IssuedAt) > MaxAge:
 		return Receipt{}, fmt.Errorf("%w: %s", ErrExpired, r.ChallengeID)
