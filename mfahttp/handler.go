@@ -33,6 +33,10 @@
 // out. The header x-request-id is written in lower case, as the SDK for PHP of version 4
 // looks for it: a handler around this one finds it as w.Header()["x-request-id"].
 //
+// Without a user_id, or with "" or null, an enrolment makes a factor that is nobody's
+// ([mfa.EnrollParams].NoOwner): no list and no [mfa.Service.StartLogin] has it, and no limit
+// goes by a user.
+//
 // A factor that was never confirmed is not listed, and is gone after 24 hours. A user has one
 // such factor of each type: enrolling the type again deletes it. An eleventh factor of a user
 // is refused. Where the user has a confirmed factor, a challenge confirms another one within an
