@@ -44,10 +44,12 @@ func (r *rig) use(token string) (used, error) {
 	r.t.Helper()
 	login, err := r.StartLogin(r.t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: token})
 	switch {
-	case errors.Is(err, mfa.ErrNoUsableFactor), err == nil && (!login.SkipCode || login.DeviceToken() == ""):
+	case errors.Is(err, mfa.ErrNoUsableFactor), err == nil && !login.SkipCode:
 		return used{}, errAsked
 	case err != nil:
 		return used{}, err
+	case login.DeviceToken() == "" && len(r.factorIDs(ann)) == 0: // nobody has to be asked
+		return used{}, errAsked
 	}
 	devices, err := r.Devices(r.t.Context(), ann)
 	for _, d := range devices {

@@ -149,6 +149,13 @@ func TestStartLoginLocked(t *testing.T) {
 	if strings.Contains(string(text2), phone) || !strings.Contains(string(text2), text.MaskedPhoneNumber()) {
 		t.Errorf("the JSON for whoever has the password alone is %s", text2)
 	}
+	forged := strings.Replace(token, ".1.", ".2.", 1) // with the MAC of another number
+	if forged == token {
+		t.Fatal("nothing is forged")
+	}
+	if login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: forged}); err != nil || !login.Factors[1].Locked || login.DeviceToken() != "" {
+		t.Errorf("who knows the id of the device: %v, %v", fmt.Sprint(login.Factors), err)
+	}
 	login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
 	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 || login.DeviceToken() != token {
 		t.Errorf("on the known browser: %v, %v", fmt.Sprint(login.Factors), err)
