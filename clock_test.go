@@ -138,8 +138,8 @@ func TestSlowRead(t *testing.T) {
 	mustBe(t, err, proof.ErrExpired)
 }
 
-// TestResetWithoutUser: an operator frees a factor whose user's record is lost.
-func TestResetWithoutUser(t *testing.T) {
+// TestUnlockWithoutUser: an operator frees a factor whose user's record is lost.
+func TestUnlockWithoutUser(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	r.fail(f, 30)

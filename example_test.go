@@ -634,6 +634,13 @@ func ExampleService_Rename() {
 	// Output: old phone <nil>
 }
 
+// A new password ends the trust in all browsers: somebody else may have trusted one.
+func ExampleService_RevokeDevices() {
+	svc, _, _ := exampleService()
+	fmt.Println(svc.RevokeDevices(context.Background(), "user_42"))
+	// Output: <nil>
+}
+
 // The page of a person's account lists their devices, and takes trust away.
 func ExampleService_RevokeDevice() {
 	ctx := context.Background()

@@ -115,7 +115,7 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 			return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 		}
 	},
-	"Reset": func(r *rig) func(context.Context) error {
+	"Unlock": func(r *rig) func(context.Context) error {
 		f := r.totp(ann)
 		r.fail(f, 5)
 		return func(ctx context.Context) error {

@@ -392,7 +392,7 @@ func FuzzIDs(f *testing.F) {
 				return err
 			},
 			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: userID}) },
-			"Reset":    func() error { return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
+			"Unlock":   func() error { return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
 		} {
 			before := len(r.store.Calls())
 			err := call()

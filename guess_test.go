@@ -108,7 +108,7 @@ func TestAttempts(t *testing.T) {
 }
 
 // TestDisabled: the thirtieth wrong code in a row disables the factor; no time helps,
-// Reset does (NIST SP 800-63B-4 section 3.2.2).
+// Unlock does (NIST SP 800-63B-4 section 3.2.2).
 func TestDisabled(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
@@ -138,7 +138,7 @@ func TestDisabled(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
-		t.Errorf("after Reset: %v", err)
+		t.Errorf("after Unlock: %v", err)
 	}
 }
 
@@ -157,8 +157,8 @@ func TestDisabledUnverified(t *testing.T) {
 	r.login(r.enrollTOTP(ann)) // enrolling anew helps
 }
 
-// TestResetKeepsUsedCodes: an operator's Reset makes no used code valid again.
-func TestResetKeepsUsedCodes(t *testing.T) {
+// TestUnlockKeepsUsedCodes: an operator's Unlock makes no used code valid again.
+func TestUnlockKeepsUsedCodes(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	code := r.right(f)
@@ -564,7 +564,7 @@ func TestEnrolGenericAgain(t *testing.T) {
 	_, err = r.answer(ch, f, wrongFor(ch.Code()))
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if _, err := r.answer(ch, f, ch.Code()); err != nil {
-		t.Errorf("after Reset: %v", err)
+		t.Errorf("after Unlock: %v", err)
 	}
 	for range 2 { // the confirmed one has a count of its own, and the user's row is forgotten
 		ch = r.challenge(f)
@@ -676,7 +676,7 @@ func TestOwnerIsTold(t *testing.T) {
 		}
 		g.took()
 		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
-			t.Errorf("%s: after Reset, told on the days %v", factorType, told)
+			t.Errorf("%s: after Unlock, told on the days %v", factorType, told)
 		}
 	}
 }
@@ -808,7 +808,7 @@ func TestReEnrolIsNotANewBudget(t *testing.T) {
 
 // TestNumberIsForgiven: a stranger who guesses at a number cannot keep its owner
 // from enrolling it for ever: the failures are forgotten once the bucket has
-// drained, and Reset does it at once.
+// drained, and Unlock does it at once.
 func TestNumberIsForgiven(t *testing.T) {
 	guessed := func(t *testing.T) (*rig, enrolled) {
 		t.Helper()
@@ -832,7 +832,7 @@ func TestNumberIsForgiven(t *testing.T) {
 		r.clock.Advance(2 * time.Minute)
 		r.login(r.enrollSMS(ann, phone))
 	})
-	t.Run("by Reset", func(t *testing.T) {
+	t.Run("by Unlock", func(t *testing.T) {
 		r, f := guessed(t)
 		if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)

@@ -29,7 +29,7 @@ type modelChallenge struct {
 
 // A history is of a factor, a number or a user.
 type history struct {
-	row, ever, sent []time.Time // wrong codes since the last right one and since Reset; messages
+	row, ever, sent []time.Time // wrong codes since the last right one and since Unlock; messages
 	since           time.Time   // messages up to then do not lengthen the cool-down
 	forgiven        time.Time   // the latest message, if its code confirmed the number
 	disabled        bool

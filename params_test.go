@@ -290,7 +290,7 @@ func TestClockOutOfRange(t *testing.T) {
 			"Factor":    func() error { _, err := r.Factor(ctx, p); return err },
 			"Factors":   func() error { _, err := r.Factors(ctx, ann); return err },
 			"Unenroll":  func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
-			"Reset":     func() error { return r.Unlock(ctx, p) },
+			"Unlock":    func() error { return r.Unlock(ctx, p) },
 			"Purge":     func() error { _, err := r.Purge(ctx); return err },
 		} {
 			refused(t, r, name+" at "+at.String(), mfa.ErrClock, call)

@@ -7,7 +7,7 @@ import (
 	"github.com/authfactor/mfa/internal/limit"
 )
 
-// The limits, all of them. docs/design.md has the sources and the arithmetic.
+// The numbers of the limits. docs/design.md has the sources and the arithmetic.
 const (
 	digits     = 6
 	codeSpace  = 1_000_000

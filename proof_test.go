@@ -145,9 +145,9 @@ func TestActionRefused(t *testing.T) {
 	}
 }
 
-// TestSpend: a receipt is let through once, whoever asks: 50 at once, over two
+// TestRedeem: a receipt is let through once, whoever asks: 50 at once, over two
 // processes, and again.
-func TestSpend(t *testing.T) {
+func TestRedeem(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
@@ -169,9 +169,9 @@ func TestSpend(t *testing.T) {
 	mustBe(t, err, proof.ErrSpent)
 }
 
-// TestSpendRefused: a receipt of another user, action or keyring, one that is too old, and
+// TestRedeemRefused: a receipt of another user, action or keyring, one that is too old, and
 // one whose factor is gone are not let through; and forged ones never reach the store.
-func TestSpendRefused(t *testing.T) {
+func TestRedeemRefused(t *testing.T) {
 	r := newRig(t)
 	f, bob := r.totp(ann), r.totp("user_bob")
 	receipt, bobs := r.approve(f, pay), r.approve(bob, pay)
@@ -218,9 +218,9 @@ func newKeys(t *testing.T) *mfa.Keyring {
 	return keys
 }
 
-// TestSpendFaults: an error of the store is never a success; after a lost answer the
+// TestRedeemFaults: an error of the store is never a success; after a lost answer the
 // receipt may be spent, and nobody is let through twice.
-func TestSpendFaults(t *testing.T) {
+func TestRedeemFaults(t *testing.T) {
 	for _, method := range []string{"Load", "Save"} {
 		r := newRig(t)
 		f := r.totp(ann)
@@ -352,7 +352,7 @@ func TestUnenrollWantsProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
-		t.Errorf("Reset is the operator's: %v", err)
+		t.Errorf("Unlock is the operator's: %v", err)
 	}
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Errorf("an operator: %v", err)
@@ -463,16 +463,22 @@ func TestProofAfterRotation(t *testing.T) {
 	}
 }
 
+// payment is a right answer to a challenge for pay, with an idempotency key.
+func (r *rig) payment() mfa.VerifyParams {
+	r.t.Helper()
+	f := r.totp(ann)
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+}
+
 // TestRepeatedVerifyReceipt: the same request again has a receipt of the same life, and
 // the two are spent as one.
 func TestRepeatedVerifyReceipt(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+	answer := r.payment()
 	first, err := r.Verify(t.Context(), answer)
 	if err != nil {
 		t.Fatal(err)
@@ -492,12 +498,7 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 // TestRepeatedVerifyOfAnotherAction: the same request for another action has no receipt.
 func TestRepeatedVerifyOfAnotherAction(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	answer := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+	answer := r.payment()
 	if _, err := r.Verify(t.Context(), answer); err != nil {
 		t.Fatal(err)
 	}
@@ -524,15 +525,15 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
 	_, spendErr := r.Redeem(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
-	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Spend": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.took())} {
+	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.took())} {
 		if strings.Contains(out, signature) {
 			t.Errorf("%s prints the receipt: %s", name, out)
 		}
 	}
 }
 
-// TestSpendRoundTrips: one read and one write.
-func TestSpendRoundTrips(t *testing.T) {
+// TestRedeemRoundTrips: one read and one write.
+func TestRedeemRoundTrips(t *testing.T) {
 	r := newRig(t)
 	f := r.totp(ann)
 	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
@@ -541,7 +542,7 @@ func TestSpendRoundTrips(t *testing.T) {
 			t.Fatal(err)
 		}
 	}); got != "Load Save" {
-		t.Errorf("Spend calls %q", got)
+		t.Errorf("Redeem calls %q", got)
 	}
 }
 

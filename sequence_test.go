@@ -282,7 +282,7 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 			}
 		}
 	case 1, 2:
-		w.compare("Reset", svc.Unlock(w.t.Context(), p), want, 0)
+		w.compare("Unlock", svc.Unlock(w.t.Context(), p), want, 0)
 		if want == nil {
 			h := f.guessed(now)
 			h.row, h.ever, h.disabled = nil, nil, false

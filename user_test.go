@@ -109,21 +109,28 @@ func TestFirstImportEndsOthers(t *testing.T) {
 	}
 }
 
+// usedCode is a set of recovery codes of which one was used, and its receipt for enrolling.
+func (r *rig) usedCode() (set enrolled, receipt string) {
+	r.t.Helper()
+	set, list := r.recovery(ann)
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: set.ID, UserID: ann, Action: enroll})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return set, v.Receipt()
+}
+
 // TestUsedCodesAreNoFirstFactor: recovery codes of which one was used are a second
 // factor. A new app requires their receipt then, and does not end them.
 func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	r := strict(t)
 	early := r.enrollTOTP(ann) // by somebody with the password, before the code was used
-	codes, list := r.recovery(ann)
-	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: enroll})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
-	if err != nil {
-		t.Fatal(err)
-	}
+	codes, receipt := r.usedCode()
 	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +139,7 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	mustBe(t, err, mfa.ErrFactorUnverified)
 
 	r.clock.Advance(time.Minute) // ids are in the order of time
-	enr, err := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
+	enr, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,17 +154,8 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 func TestEnrolledBeforehandBesideCodes(t *testing.T) {
 	r := strict(t)
 	early := r.enrollSMS(ann, phone)
-	codes, list := r.recovery(ann)
-	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: enroll})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
-	if err != nil {
-		t.Fatal(err)
-	}
-	enr, err := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
+	_, receipt := r.usedCode()
+	enr, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 	if err != nil {
 		t.Fatal(err)
 	}
