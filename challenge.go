@@ -15,8 +15,8 @@ import (
 // The states of a challenge's record.
 const (
 	statusPending = "pending"
-	statusVoid    = "void" // its message could not be sent
-	// And StatusVerified.
+	statusVoid    = "void"     // its message could not be sent
+	statusDone    = "verified" // it cannot be used again
 )
 
 // ChallengeParams says which factor to challenge.

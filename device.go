@@ -18,12 +18,17 @@ import (
 // A TrustedDevice is a browser that is not asked for a code for a while: see
 // [VerifyParams.TrustDevice].
 type TrustedDevice struct {
-	ID        string // "auth_device_" and a ULID
-	UserID    string // whose it is
-	Name      string // as VerifyParams.DeviceName had it
-	CreatedAt time.Time
-	UsedAt    time.Time // when a code was last typed on it, or StartLogin last let it in
-	ExpiresAt time.Time // 30 days after a code was last typed on it: from then on a code is required
+	ID        string    `json:"id"`      // "auth_device_" and a ULID
+	UserID    string    `json:"user_id"` // whose it is
+	Name      string    `json:"name"`    // as VerifyParams.DeviceName had it
+	CreatedAt time.Time `json:"created_at"`
+
+	// UsedAt is when a code was last typed on it, or StartLogin last let it in.
+	UsedAt time.Time `json:"used_at"`
+
+	// ExpiresAt is 30 days after a code was last typed on it. From then on a code is
+	// required.
+	ExpiresAt time.Time `json:"expires_at"`
 
 	token *hidden[string]
 }
@@ -356,7 +361,7 @@ func (d *device) public(withToken bool) TrustedDevice {
 	return out
 }
 
-func (d *device) event(kind string) Event {
+func (d *device) event(kind EventKind) Event {
 	return Event{Kind: kind, UserID: d.UserID, DeviceID: d.ID}
 }
 

@@ -2,59 +2,68 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 )
 
+// An EventKind says what happened. As a string it is what JSON and logs have.
+type EventKind string
+
 // The kinds of events. Some say more about another one of the same call, which
 // they follow.
 const (
-	EventEnrolled       = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
-	EventImported       = "imported"        // see Service.Import; the owner changed nothing
-	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
-	EventUnenrolled     = "unenrolled"      // a factor was deleted
-	EventUnlocked       = "unlocked"        // an operator cleared the failures of a factor
-	EventMessageSent    = "message_sent"    // a text message was handed to the sender
-	EventMessageFailed  = "message_failed"  // the sender failed; the challenge is void
-	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
-	EventThrottled      = "throttled"       // a call was refused because the factor waits after wrong codes
-	EventVerified       = "verified"        // a code was accepted
-	EventDeviceUsed     = "device_used"     // a trusted device was let in without a code
-	EventDeviceRevoked  = "device_revoked"  // see Service.RevokeDevice; not raised where a change of factors ends the trust
-	EventDeviceStolen   = "device_stolen"   // a token was used twice, or the device's lane had ten wrong codes in a row: it is revoked
-	EventFailed         = "failed"          // a wrong code was answered and counted
+	EventEnrolled       EventKind = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
+	EventImported       EventKind = "imported"        // see Service.Import; the owner changed nothing
+	EventReplaced       EventKind = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
+	EventUnenrolled     EventKind = "unenrolled"      // a factor was deleted
+	EventUnlocked       EventKind = "unlocked"        // an operator cleared the failures of a factor
+	EventMessageSent    EventKind = "message_sent"    // a text message was handed to the sender
+	EventMessageFailed  EventKind = "message_failed"  // the sender failed; the challenge is void
+	EventMessageRefused EventKind = "message_refused" // none was sent: the number or the user had their share
+	EventThrottled      EventKind = "throttled"       // a call was refused because the factor waits after wrong codes
+	EventVerified       EventKind = "verified"        // a code was accepted
+	EventDeviceUsed     EventKind = "device_used"     // a trusted device was let in without a code
+	EventDeviceRevoked  EventKind = "device_revoked"  // see Service.RevokeDevice; not raised where a change of factors ends the trust
+	EventDeviceStolen   EventKind = "device_stolen"   // a token was used twice, or the device's lane had ten wrong codes in a row: it is revoked
+	EventFailed         EventKind = "failed"          // a wrong code was answered and counted
 
-	EventFirstUse             = "first_use"              // beside verified: the code confirmed the factor, which logs in from now on
-	EventRecovered            = "recovered"              // beside verified: it was a recovery code
-	EventSuccessAfterFailures = "success_after_failures" // beside verified: after five wrong codes in a row or more
-	EventDeviceTrusted        = "device_trusted"         // beside verified: the device is trusted from now on
-	EventReplayed             = "replayed"               // beside failed: the code had been accepted before
-	EventDisabled             = "disabled"               // beside failed: the wrong code disabled the factor
+	EventFirstUse             EventKind = "first_use"              // beside verified: the code confirmed the factor, which logs in from now on
+	EventRecovered            EventKind = "recovered"              // beside verified: it was a recovery code
+	EventSuccessAfterFailures EventKind = "success_after_failures" // beside verified: after five wrong codes in a row or more
+	EventDeviceTrusted        EventKind = "device_trusted"         // beside verified: the device is trusted from now on
+	EventReplayed             EventKind = "replayed"               // beside failed: the code had been accepted before
+	EventDisabled             EventKind = "disabled"               // beside failed: the wrong code disabled the factor
 )
 
 // An Event is one thing that happened to a factor. It never holds a secret, a
 // code or a phone number, unless the application's ids or Source do.
 type Event struct {
-	Kind         string    // one of the Event constants
-	Time         time.Time // by the service's clock
-	FactorID     string    // "" when no factor was involved, as when a device is used or revoked
-	FactorType   string    // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
-	FactorStatus string    // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
-	UserID       string    // the owner; "" for none
-	ChallengeID  string    // "" when no challenge was involved
-	DeviceID     string    // "" when no trusted device was involved
-	Source       string    // as WithSource put it into the context; "" for none
+	Kind EventKind `json:"kind"` // one of the Event constants
+	Time time.Time `json:"time"` // by the service's clock
+
+	FactorID   string     `json:"factor_id,omitempty"`   // "" when no factor was involved
+	FactorType FactorType `json:"factor_type,omitempty"` // "" when no factor was involved
+
+	// FactorStatus is the one after what happened, and of a deleted factor the one before.
+	FactorStatus FactorStatus `json:"factor_status,omitempty"`
+
+	UserID      string `json:"user_id,omitempty"`      // the owner; "" for none
+	ChallengeID string `json:"challenge_id,omitempty"` // "" when no challenge was involved
+	DeviceID    string `json:"device_id,omitempty"`    // "" when no trusted device was involved
+	Source      string `json:"source,omitempty"`       // as WithSource put it into the context
 
 	// Failures is how many wrong codes in a row there were: with EventVerified and
 	// those beside it those before this success, with EventFailed and those beside it
 	// including this one.
-	Failures int
+	Failures int `json:"failures,omitempty"`
 
 	// RetryAfter is the wait, with EventThrottled and EventMessageRefused, and with
-	// EventFailed when this wrong code began one.
-	RetryAfter time.Duration
+	// EventFailed when this wrong code began one. In JSON it is in whole seconds, rounded
+	// up.
+	RetryAfter time.Duration `json:"-"`
 
 	filling bool // with EventFailed: see Notify
 }
@@ -75,8 +84,7 @@ type Event struct {
 //
 // EventReplaced is none: what took the place raises one of its own.
 //
-// How full the bucket is, only an Event knows that OnEvent was called with: ask there, and
-// not a copy that went through JSON or a queue.
+// How full the bucket is, no exported field says. JSON has it as "notify".
 func (e Event) Notify() bool {
 	switch e.Kind {
 	case EventFirstUse, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
@@ -92,11 +100,39 @@ func (e Event) Notify() bool {
 // suspicious is how many wrong codes in a row the owner is told of.
 const suspicious = 5
 
+// MarshalJSON gives what is set, and "notify", which is what [Event.Notify] returns.
+func (e Event) MarshalJSON() ([]byte, error) {
+	type plain Event // without this method
+	return json.Marshal(struct {
+		plain
+		RetryAfter int64 `json:"retry_after,omitempty"`
+		Notify     bool  `json:"notify"`
+	}{plain(e), wholeSeconds(e.RetryAfter), e.Notify()})
+}
+
+// UnmarshalJSON reads what MarshalJSON gave, such as from a queue.
+func (e *Event) UnmarshalJSON(text []byte) error {
+	type plain Event // without this method
+	in := struct {
+		*plain
+		RetryAfter int64 `json:"retry_after"`
+		Notify     bool  `json:"notify"`
+	}{plain: (*plain)(e)}
+	if err := json.Unmarshal(text, &in); err != nil {
+		return fmt.Errorf("mfa: reading an event: %w", err)
+	}
+	e.RetryAfter, e.filling = time.Duration(in.RetryAfter)*time.Second, in.Notify
+	return nil
+}
+
+// wholeSeconds is a wait as JSON has it, rounded up.
+func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
+
 // LogValue gives what is set, as a group.
 func (e Event) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("kind", e.Kind)}
+	attrs := []slog.Attr{slog.String("kind", string(e.Kind))}
 	for _, a := range []slog.Attr{
-		slog.String("factor", e.FactorID), slog.String("type", e.FactorType), slog.String("status", e.FactorStatus),
+		slog.String("factor", e.FactorID), slog.String("type", string(e.FactorType)), slog.String("status", string(e.FactorStatus)),
 		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID), slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
@@ -152,17 +188,17 @@ func (s *Service) emit(ctx context.Context, e Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of the panic is the application's and may hold anything.
-			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", e.Kind, "panic_type", fmt.Sprintf("%T", p))
+			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", string(e.Kind), "panic_type", fmt.Sprintf("%T", p))
 		}
 	}()
 	s.onEvent(ctx, e)
 }
 
-func (f *factor) event(kind string) Event {
-	return Event{Kind: kind, FactorID: f.ID, FactorType: f.Type, FactorStatus: f.Status, UserID: f.UserID}
+func (f *factor) event(kind EventKind) Event {
+	return Event{Kind: kind, FactorID: f.ID, FactorType: FactorType(f.Type), FactorStatus: FactorStatus(f.Status), UserID: f.UserID}
 }
 
-func (f *factor) eventOf(ch *challenge, kind string) Event {
+func (f *factor) eventOf(ch *challenge, kind EventKind) Event {
 	e := f.event(kind)
 	e.ChallengeID = ch.ID
 	return e

@@ -12,8 +12,8 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-func kinds(events []mfa.Event) []string {
-	var kinds []string
+func kinds(events []mfa.Event) []mfa.EventKind {
+	var kinds []mfa.EventKind
 	for _, e := range events {
 		kinds = append(kinds, e.Kind)
 	}
@@ -35,33 +35,33 @@ func TestEventKinds(t *testing.T) {
 		name   string
 		factor enrolled
 		do     func()
-		want   []string
-		status string
+		want   []mfa.EventKind
+		status mfa.FactorStatus
 	}{
-		{"a wrong code", confirmed, func() { _, _ = r.answer(r.challenge(confirmed), confirmed, r.wrong(confirmed)) }, []string{"failed"}, mfa.StatusVerified},
+		{"a wrong code", confirmed, func() { _, _ = r.answer(r.challenge(confirmed), confirmed, r.wrong(confirmed)) }, []mfa.EventKind{"failed"}, mfa.StatusVerified},
 		{"a used code", confirmed, func() {
 			used := r.right(confirmed)
 			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
 			r.took()
 			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
-		}, []string{"failed", "replayed"}, mfa.StatusVerified},
-		{"a first use", enrolling, func() { r.login(enrolling) }, []string{"verified", "first_use"}, mfa.StatusVerified},
-		{"a recovery code", codes, func() { _, _ = r.answer(r.challenge(codes), codes, list[0]) }, []string{"verified", "recovered"}, mfa.StatusVerified},
-		{"a message", phones, func() { r.challenge(phones) }, []string{"message_sent"}, mfa.StatusVerified},
+		}, []mfa.EventKind{"failed", "replayed"}, mfa.StatusVerified},
+		{"a first use", enrolling, func() { r.login(enrolling) }, []mfa.EventKind{"verified", "first_use"}, mfa.StatusVerified},
+		{"a recovery code", codes, func() { _, _ = r.answer(r.challenge(codes), codes, list[0]) }, []mfa.EventKind{"verified", "recovered"}, mfa.StatusVerified},
+		{"a message", phones, func() { r.challenge(phones) }, []mfa.EventKind{"message_sent"}, mfa.StatusVerified},
 		{"a message too soon", refused, func() {
 			r.challenge(refused)
 			r.took()
 			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: refused.ID, UserID: refused.UserID})
-		}, []string{"message_refused"}, mfa.StatusVerified},
+		}, []mfa.EventKind{"message_refused"}, mfa.StatusVerified},
 		{"success after failures", enrolling, func() {
 			r.fail(enrolling, 5)
 			r.took()
 			r.clock.Advance(time.Hour)
 			r.login(enrolling)
-		}, []string{"verified", "success_after_failures"}, mfa.StatusVerified},
-		{"disabled", confirmed, func() { r.fail(confirmed, 28); r.took(); r.fail(confirmed, 1) }, []string{"failed", "disabled"}, mfa.StatusDisabled},
-		{"unlocked", confirmed, func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unlocked"}, mfa.StatusVerified},
-		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) }, []string{"unenrolled"}, mfa.StatusVerified},
+		}, []mfa.EventKind{"verified", "success_after_failures"}, mfa.StatusVerified},
+		{"disabled", confirmed, func() { r.fail(confirmed, 28); r.took(); r.fail(confirmed, 1) }, []mfa.EventKind{"failed", "disabled"}, mfa.StatusDisabled},
+		{"unlocked", confirmed, func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unlocked"}, mfa.StatusVerified},
+		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unenrolled"}, mfa.StatusVerified},
 	} {
 		r.took()
 		tt.do()
@@ -72,7 +72,7 @@ func TestEventKinds(t *testing.T) {
 			continue
 		}
 		for _, e := range events {
-			challenged := !slices.Contains([]string{"unlocked", "unenrolled", "message_refused"}, e.Kind)
+			challenged := !slices.Contains([]mfa.EventKind{"unlocked", "unenrolled", "message_refused"}, e.Kind)
 			if e.FactorID != tt.factor.ID || e.FactorType != tt.factor.Type || e.UserID != tt.factor.UserID || e.FactorStatus != tt.status || (e.ChallengeID != "") != challenged {
 				t.Errorf("%s: %+v", tt.name, e)
 			}

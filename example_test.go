@@ -453,7 +453,7 @@ func ExampleService_Unlock() {
 // How sure a policy is, against somebody who knows the password.
 func ExamplePolicy_GuessProbability() {
 	var policy mfa.Policy // the one of Config.Policy
-	for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes} {
+	for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes} {
 		fmt.Printf("%s: %.1e in a day, %.1e in a year\n", factorType,
 			policy.GuessProbability(factorType, 24*time.Hour), policy.GuessProbability(factorType, 365*24*time.Hour))
 	}
@@ -532,7 +532,7 @@ func ExampleEvent_Notify() {
 		OnEvent: func(ctx context.Context, e mfa.Event) {
 			logged(ctx, e)
 			if e.Notify() {
-				mail(e.UserID, e.Kind+" "+e.FactorType+" from "+e.Source) // put into a queue in real life
+				mail(e.UserID, string(e.Kind)+" "+string(e.FactorType)+" from "+e.Source) // put into a queue in real life
 			}
 		},
 	})

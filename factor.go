@@ -16,13 +16,23 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// The states of a factor, in [Factor.Status]. A person who has a factor in another
-// state than StatusUnverified must not log in with the password alone: a disabled
-// factor is no reason to ask for none, or wrong codes would be a way in.
+// A FactorStatus says whether a factor can be used. As a string it is what JSON and the
+// stores have.
+type FactorStatus string
+
+// The states of a factor. A person who has a factor in another state than
+// StatusUnverified must not log in with the password alone: if a disabled factor were a
+// reason to ask for no code, wrong codes would be a way in.
 const (
-	StatusUnverified = "unverified" // not confirmed yet; gone after 24 hours
-	StatusVerified   = "verified"   // confirmed by a first successful Verify, or imported
-	StatusDisabled   = "disabled"   // confirmed, and then too many wrong codes in a row; see Service.Unlock
+	// StatusUnverified is a factor that was not confirmed yet. It is gone after 24 hours.
+	StatusUnverified FactorStatus = "unverified"
+
+	// StatusVerified is a factor that a first successful Verify confirmed, or Import.
+	StatusVerified FactorStatus = "verified"
+
+	// StatusDisabled is a factor that was confirmed and then had too many wrong codes in
+	// a row: see [Service.Unlock].
+	StatusDisabled FactorStatus = "disabled"
 )
 
 // EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP and
@@ -84,21 +94,21 @@ type EnrollParams struct {
 
 // An Enrollment is the answer of [Service.Enroll].
 type Enrollment struct {
-	Factor Factor          // unverified yet, unless it is a set of recovery codes
-	TOTP   *TOTPEnrollment // set for TOTP, nil otherwise
+	Factor Factor          `json:"factor"`         // unverified yet, unless it is a set of recovery codes
+	TOTP   *TOTPEnrollment `json:"totp,omitempty"` // set for TOTP, nil otherwise
 
-	RecoveryCodes *RecoveryCodesEnrollment `json:",omitempty"` // set for recovery codes, nil otherwise
+	// RecoveryCodes is set for recovery codes, nil otherwise.
+	RecoveryCodes *RecoveryCodesEnrollment `json:"recovery_codes,omitempty"`
 }
 
-// A Factor is what may be shown of an authentication factor. It prints with its
-// phone number masked, under every verb; its JSON is the one of the WorkOS MFA
-// API, with the number, and name and status beside.
+// A Factor is what may be shown of an authentication factor. Under every verb of fmt,
+// in logs and in JSON its phone number is masked.
 type Factor struct {
 	ID        string // "auth_factor_" and a ULID; keep it
 	UserID    string // the owner; "" for none
 	Name      string
-	Type      string // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
-	Status    string // StatusUnverified, StatusVerified or StatusDisabled
+	Type      FactorType
+	Status    FactorStatus
 	CreatedAt time.Time
 	UpdatedAt time.Time // moves with Status
 
@@ -139,7 +149,7 @@ func (f Factor) MaskedPhoneNumber() string {
 func (f Factor) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, f.line()) }
 
 func (f Factor) line() string {
-	parts := []string{f.ID, f.Type, f.Status}
+	parts := []string{f.ID, string(f.Type), string(f.Status)}
 	for _, p := range []string{f.UserID, f.Name, f.TOTPIssuer, f.TOTPUser, f.MaskedPhoneNumber()} {
 		if p != "" {
 			parts = append(parts, fmt.Sprintf("%q", p))
@@ -151,7 +161,9 @@ func (f Factor) line() string {
 // LogValue logs the factor as it prints.
 func (f Factor) LogValue() slog.Value { return slog.StringValue(f.line()) }
 
-// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status".
+// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status" beside, and
+// with the phone number masked, as [Factor.MaskedPhoneNumber] has it. Package mfahttp,
+// which serves that API, shows the whole number.
 func (f Factor) MarshalJSON() ([]byte, error) {
 	type totp struct {
 		Issuer string `json:"issuer"`
@@ -161,17 +173,17 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		PhoneNumber string `json:"phone_number"`
 	}
 	out := struct {
-		Object    string `json:"object"`
-		ID        string `json:"id"`
-		CreatedAt string `json:"created_at"`
-		UpdatedAt string `json:"updated_at"`
-		UserID    string `json:"user_id,omitempty"`
-		Name      string `json:"name,omitempty"`
-		Status    string `json:"status"`
-		Type      string `json:"type"`
-		TOTP      *totp  `json:"totp,omitempty"`
-		SMS       *sms   `json:"sms,omitempty"`
-		Left      *int   `json:"recovery_codes_left,omitempty"`
+		Object    string       `json:"object"`
+		ID        string       `json:"id"`
+		CreatedAt string       `json:"created_at"`
+		UpdatedAt string       `json:"updated_at"`
+		UserID    string       `json:"user_id,omitempty"`
+		Name      string       `json:"name,omitempty"`
+		Status    FactorStatus `json:"status"`
+		Type      FactorType   `json:"type"`
+		TOTP      *totp        `json:"totp,omitempty"`
+		SMS       *sms         `json:"sms,omitempty"`
+		Left      *int         `json:"recovery_codes_left,omitempty"`
 	}{
 		Object: "authentication_factor", ID: f.ID, CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
 		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
@@ -180,7 +192,7 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		out.TOTP = &totp{f.TOTPIssuer, f.TOTPUser}
 	}
 	if f.phone != nil {
-		out.SMS = &sms{*f.phone}
+		out.SMS = &sms{f.MaskedPhoneNumber()}
 	}
 	if m := methodOf(f.Type); m != nil && m.traits().backup {
 		out.Left = &f.RecoveryCodesLeft
@@ -289,7 +301,7 @@ func newRecord(now time.Time, p EnrollParams, t traits, own possession) (*factor
 		return nil, err
 	}
 	f := &factor{traits: t, own: own, name: p.Name, replaces: p.Replaces}
-	f.ID, f.Kind, f.Type, f.UserID, f.Status = id, kindFactor, t.kind, p.UserID, StatusUnverified
+	f.ID, f.Kind, f.Type, f.UserID, f.Status = id, kindFactor, string(t.kind), p.UserID, string(StatusUnverified)
 	f.CreatedAt, f.UpdatedAt, f.ExpiresAt = now, now, now.Add(unverifiedLapse)
 	if p.UserID != "" {
 		f.Parent = userRecordID(p.UserID)
@@ -635,7 +647,7 @@ func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*budget, er
 
 func (f *factor) public() Factor {
 	out := Factor{
-		ID: f.ID, UserID: f.UserID, Name: f.name, Type: f.Type, Status: f.Status,
+		ID: f.ID, UserID: f.UserID, Name: f.name, Type: FactorType(f.Type), Status: FactorStatus(f.Status),
 		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
 	}
 	f.own.describe(&out)
@@ -678,8 +690,8 @@ func (f *factor) setStatus(now time.Time) {
 			status = StatusDisabled
 		}
 	}
-	if f.Status != status {
-		f.Status, f.UpdatedAt = status, now
+	if f.Status != string(status) {
+		f.Status, f.UpdatedAt = string(status), now
 	}
 }
 

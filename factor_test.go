@@ -314,14 +314,14 @@ func TestLifecycleEvents(t *testing.T) {
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	var kinds []string
+	var kinds []mfa.EventKind
 	for _, e := range r.took() {
 		kinds = append(kinds, e.Kind)
 		if e.FactorID != f.ID || e.UserID != ann || e.FactorType != mfa.TypeSMS || e.Time.IsZero() {
 			t.Errorf("%+v", e)
 		}
 	}
-	want := []string{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventFirstUse, mfa.EventUnlocked, mfa.EventUnenrolled}
+	want := []mfa.EventKind{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventFirstUse, mfa.EventUnlocked, mfa.EventUnenrolled}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}

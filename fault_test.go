@@ -361,7 +361,7 @@ func TestOnEventCalls(t *testing.T) {
 		c.OnEvent = func(ctx context.Context, e mfa.Event) {
 			f, err := r.Factor(ctx, mfa.FactorParams{FactorID: e.FactorID, UserID: e.UserID})
 			if err == nil {
-				seen = append(seen, e.Kind+" "+f.Status)
+				seen = append(seen, string(e.Kind)+" "+string(f.Status))
 			}
 		}
 	})

@@ -630,7 +630,7 @@ func TestGenericWithoutOwner(t *testing.T) {
 // TestOwnerIsTold: of wrong codes that are never five in a row the owner is told when the
 // bucket is a third full, and when it is two thirds full, once each until it is empty.
 func TestOwnerIsTold(t *testing.T) {
-	for _, factorType := range []string{mfa.TypeGenericOTP, mfa.TypeTOTP} {
+	for _, factorType := range []mfa.FactorType{mfa.TypeGenericOTP, mfa.TypeTOTP} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
 		g.took()
 		// tries are four wrong codes a day, and a login.
@@ -734,7 +734,7 @@ func TestRecoveryCodesAreNeverDisabled(t *testing.T) {
 		}
 		g.mine = mfa.Challenge{}
 		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
-		if events := kinds(g.took()); !slices.Equal(events, []string{mfa.EventFailed}) {
+		if events := kinds(g.took()); !slices.Equal(events, []mfa.EventKind{mfa.EventFailed}) {
 			t.Errorf("under %+v: events %v", policy, events)
 		}
 		_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})

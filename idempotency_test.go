@@ -79,7 +79,7 @@ func TestChallengeAgainWhileDisabled(t *testing.T) {
 // is another key.
 func TestChallengeKeyOfAnother(t *testing.T) {
 	for _, factorType := range factorTypes {
-		t.Run(factorType, func(t *testing.T) {
+		t.Run(string(factorType), func(t *testing.T) {
 			g := newGuesser(t, factorType, mfa.Policy{}, 0)
 			r, f := g.rig, g.f
 			others := []enrolled{g.phone("user_bob", "+12125551234"), g.totp("user_eve")}
@@ -123,7 +123,7 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 // key is remembered without a write of the factor, which a login would lose a race to; and
 // the same call again reads once.
 func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
-	for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+	for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
 		before := g.record("factor").Version
 		first, err := g.challengeWith("key", g.f)

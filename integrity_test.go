@@ -192,7 +192,7 @@ func swapCiphertext(t *testing.T, owner string) {
 func TestFactorsAreOpened(t *testing.T) {
 	r := newRig(t)
 	r.totp(ann)
-	newEdited(r).edit = func(rec *mfa.Record) { rec.Status = mfa.StatusUnverified }
+	newEdited(r).edit = func(rec *mfa.Record) { rec.Status = string(mfa.StatusUnverified) }
 	_, err := r.Factors(t.Context(), ann)
 	mustBe(t, err, mfa.ErrIntegrity)
 }

@@ -68,7 +68,7 @@ func TestPartsAreAppended(t *testing.T) {
 		t.Fatal(err)
 	}
 	written := &factor{
-		Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: TypeSMS},
+		Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeSMS)},
 		own:    &line{"+15005550006"}, ownLater: []byte{9}, name: "phone", later: []byte{7},
 	}
 	change, err := ring.sealed(written)
@@ -94,7 +94,7 @@ func TestMalformedPart(t *testing.T) {
 	}
 	for _, f := range []*factor{
 		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: "pager"}, own: &delivery{}},
-		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: TypeTOTP}, own: &delivery{}, ownLater: []byte{0xff}},
+		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeTOTP)}, own: &delivery{}, ownLater: []byte{0xff}},
 	} {
 		change, err := ring.sealed(f)
 		if err != nil {
@@ -175,7 +175,7 @@ func FuzzState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	kind := func(kind, of string) Record { return Record{ID: "id", Kind: kind, Type: of} }
+	kind := func(kind string, of FactorType) Record { return Record{ID: "id", Kind: kind, Type: string(of)} }
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, s := range []stored{
 		&factor{Record: kind(kindFactor, TypeTOTP), own: &app{issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3}, name: "phone", verified: true, success: at, guesses: limit.Failures{InARow: 2, Last: at, Bucket: limit.Bucket{Empty: at}, Disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, replaces: "d"},

@@ -32,14 +32,14 @@ type LoginParams struct {
 type Login struct {
 	// SkipCode is true if the password is enough: the person has no confirmed factor, or
 	// the browser is a trusted device.
-	SkipCode bool
+	SkipCode bool `json:"skip_code"`
 
 	// Factors are what the person can answer by, best first: what NIST SP 800-63B-4 does
 	// not restrict before what it does, what was used last before what was not, then
 	// recovery codes, and at the end what is locked. Where the error is nil it is empty
 	// exactly if SkipCode is true, and the first one is never locked. Challenge the one that
 	// the person chooses.
-	Factors []LoginFactor
+	Factors []LoginFactor `json:"factors"`
 
 	token *hidden[string]
 }
@@ -76,19 +76,15 @@ func (f LoginFactor) Format(s fmt.State, _ rune) {
 // LogValue logs the factor as it prints.
 func (f LoginFactor) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(f)) }
 
-// MarshalJSON gives the JSON of the Factor with its phone number masked, since whoever asks
-// has typed a password alone, with "locked", and with "retry_after" in whole seconds,
-// rounded up.
+// MarshalJSON gives the JSON of the Factor, with "locked", and with "retry_after" in whole
+// seconds, rounded up.
 func (f LoginFactor) MarshalJSON() ([]byte, error) {
-	if f.phone != nil {
-		f.phone = new(f.MaskedPhoneNumber())
-	}
 	factor, err := f.Factor.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
-	wait := int64((f.RetryAfter + time.Second - 1) / time.Second)
-	return fmt.Appendf(factor[:len(factor)-1], `,"locked":%t,"retry_after":%d}`, f.Locked, wait), nil
+	return fmt.Appendf(factor[:len(factor)-1], `,"locked":%t,"retry_after":%d}`,
+		f.Locked, wholeSeconds(f.RetryAfter)), nil
 }
 
 // StartLogin tells what a login needs once the password was right: a code, and by which

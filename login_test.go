@@ -25,7 +25,7 @@ func (r *rig) startLogin(p ...mfa.LoginParams) (mfa.Login, error) {
 }
 
 // types are those of the factors that a login can be answered by.
-func types(login mfa.Login) (types []string) {
+func types(login mfa.Login) (types []mfa.FactorType) {
 	for _, f := range login.Factors {
 		types = append(types, f.Type)
 	}
@@ -50,7 +50,7 @@ func TestStartLogin(t *testing.T) {
 	r.recovery(ann)
 	r.enrollSMS(ann, "+15005550007") // is not confirmed, and not one to answer by
 	login, err := r.startLogin()
-	if got := types(login); err != nil || login.SkipCode || !slices.Equal(got, []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
+	if got := types(login); err != nil || login.SkipCode || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
 		t.Errorf("%v, %v, %v", login.SkipCode, got, err)
 	}
 	second := r.totp(ann)
@@ -138,9 +138,9 @@ func TestStartLoginLocked(t *testing.T) {
 		t.Errorf("%+v", login.Factors)
 	}
 	var told []struct {
-		Type       string `json:"type"`
-		Locked     bool   `json:"locked"`
-		RetryAfter int    `json:"retry_after"`
+		Type       mfa.FactorType `json:"type"`
+		Locked     bool           `json:"locked"`
+		RetryAfter int            `json:"retry_after"`
 	}
 	text2, err := json.Marshal(login.Factors)
 	if err != nil || json.Unmarshal(text2, &told) != nil || !told[1].Locked || told[0].Locked || told[0].RetryAfter < 1 || told[0].RetryAfter > 30 || told[0].Type != mfa.TypeSMS {
@@ -175,17 +175,17 @@ func TestStartLoginLeavesOut(t *testing.T) {
 		}
 	}
 	login, err := r.startLogin()
-	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP, mfa.TypeSMS}) {
+	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS}) {
 		t.Errorf("%v, %v", got, err)
 	}
 	r.cfg.Regions, r.cfg.DefaultRegion = []string{"GB"}, "GB"
 	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
-	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP}) {
+	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP}) {
 		t.Errorf("a number of another region %v, %v", got, err)
 	}
 	r.cfg.SMS, r.cfg.Store = nil, struct{ mfa.Store }{r.store}
 	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
-	if got := types(login); err != nil || !slices.Equal(got, []string{mfa.TypeTOTP}) {
+	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP}) {
 		t.Errorf("without a sender %v, %v", got, err)
 	}
 }

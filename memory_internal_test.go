@@ -20,7 +20,7 @@ func BenchmarkPurge(b *testing.B) {
 		for i := 0; i < n; i += len(changes) {
 			for j := range changes {
 				changes[j] = Change{Record: Record{
-					ID: fmt.Sprintf("%s%026d", challengePrefix, i+j), Kind: kindChallenge, Parent: factorPrefix + "0", Type: TypeTOTP, Status: statusPending,
+					ID: fmt.Sprintf("%s%026d", challengePrefix, i+j), Kind: kindChallenge, Parent: factorPrefix + "0", Type: string(TypeTOTP), Status: statusPending,
 					CreatedAt: at, UpdatedAt: at, ExpiresAt: at, State: make([]byte, 90),
 				}}
 			}

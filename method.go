@@ -6,13 +6,18 @@ import (
 	"github.com/authfactor/mfa/internal/codec"
 )
 
-// The types of factors, in [Factor.Type].
-const (
-	TypeTOTP       = "totp"        // an authenticator app (RFC 6238)
-	TypeSMS        = "sms"         // a phone number that receives text messages
-	TypeGenericOTP = "generic_otp" // codes that the application delivers itself
+// A FactorType says what kind of thing a factor is. As a string it is what JSON, the
+// stores and the WorkOS MFA API have.
+type FactorType string
 
-	TypeRecoveryCodes = "recovery_codes" // a list on paper, for who has nothing else at hand
+// The types of factors that every [Service] has.
+const (
+	TypeTOTP       FactorType = "totp"        // an authenticator app (RFC 6238)
+	TypeSMS        FactorType = "sms"         // a phone number that receives text messages
+	TypeGenericOTP FactorType = "generic_otp" // codes that the application delivers itself
+
+	// TypeRecoveryCodes is a list on paper, for a person who has nothing else at hand.
+	TypeRecoveryCodes FactorType = "recovery_codes"
 )
 
 // A method is one type of factor. What is particular to a type stands in the file
@@ -71,7 +76,7 @@ const (
 // that must be confirmed, that counts its own wrong codes, and that any user has
 // several of.
 type traits struct {
-	kind string // the Type
+	kind FactorType
 
 	needsOwner  bool // a person without a UserID cannot have one
 	restricted  bool // by NIST SP 800-63B-4 section 3.2.9
@@ -100,7 +105,7 @@ const (
 var builtIn = [...]method{totpMethod{}, smsMethod{}, genericMethod{}, recoveryMethod{}}
 
 // methodOf returns the method of a type, nil if there is none.
-func methodOf(kind string) method {
+func methodOf(kind FactorType) method {
 	for _, m := range builtIn {
 		if m.traits().kind == kind {
 			return m
@@ -136,7 +141,7 @@ func (f *factor) ownFields(c *codec.Codec) {
 		c.Bytes(&state)
 		return
 	}
-	m := methodOf(f.Type)
+	m := methodOf(FactorType(f.Type))
 	if m == nil {
 		c.Refuse()
 		return

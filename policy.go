@@ -172,7 +172,7 @@ func (p Policy) steps() int {
 //
 // The zero fields of p are the defaults. An unknown type, a negative window and a Policy
 // that New refuses are no assurance: the answer is 1.
-func (p Policy) GuessProbability(factorType string, window time.Duration) float64 {
+func (p Policy) GuessProbability(factorType FactorType, window time.Duration) float64 {
 	p = p.withDefaults()
 	m := methodOf(factorType)
 	if m == nil || window < 0 || p.validate() != nil {

@@ -20,10 +20,10 @@ const (
 	aYear = 365 * aDay
 )
 
-var factorTypes = []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes}
+var factorTypes = []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes}
 
 // chance is that of one guess, by hand.
-func chance(p mfa.Policy, factorType string) float64 {
+func chance(p mfa.Policy, factorType mfa.FactorType) float64 {
 	switch factorType {
 	case mfa.TypeTOTP:
 		if p.ExactStep {
@@ -37,7 +37,7 @@ func chance(p mfa.Policy, factorType string) float64 {
 }
 
 // allowed is how many guesses GuessProbability counts.
-func allowed(t *testing.T, p mfa.Policy, factorType string, window time.Duration) int {
+func allowed(t *testing.T, p mfa.Policy, factorType mfa.FactorType, window time.Duration) int {
 	t.Helper()
 	n := p.GuessProbability(factorType, window) / chance(p, factorType)
 	if math.Abs(n-math.Round(n)) > 1e-6 {
@@ -81,7 +81,7 @@ func TestGuessProbability(t *testing.T) {
 			t.Errorf("%s within less than nothing: %g, want 1", factorType, got)
 		}
 	}
-	for _, unknown := range []string{"", "TOTP", "passkey"} {
+	for _, unknown := range []mfa.FactorType{"", "TOTP", "passkey"} {
 		if got := (mfa.Policy{}).GuessProbability(unknown, 0); got != 1 {
 			t.Errorf("%q: %g, want 1", unknown, got)
 		}
@@ -103,7 +103,7 @@ type guesser struct {
 }
 
 // newGuesser enrolls and confirms a fresh factor.
-func newGuesser(t *testing.T, factorType string, p mfa.Policy, owner int) *guesser {
+func newGuesser(t *testing.T, factorType mfa.FactorType, p mfa.Policy, owner int) *guesser {
 	t.Helper()
 	g := &guesser{rig: newRig(t, func(c *mfa.Config) { c.Policy = p }), owner: owner}
 	switch factorType {
@@ -236,7 +236,7 @@ func (g *guesser) counted() int {
 func TestGuessesReachTheBound(t *testing.T) {
 	exact := mfa.Policy{ExactStep: true}
 	for _, tt := range []struct {
-		factorType string
+		factorType mfa.FactorType
 		policy     mfa.Policy
 		window     time.Duration
 		owner      int
@@ -298,7 +298,7 @@ var alone = []struct {
 // less than GuessProbability says, and less than what New refuses.
 func TestGuessesAlone(t *testing.T) {
 	for _, tt := range alone {
-		for _, factorType := range []string{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+		for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
 			got, want := newGuesser(t, factorType, mfa.Policy{}, 0).attack(tt.window), tt.guesses
 			if factorType == mfa.TypeRecoveryCodes {
 				want = tt.recovery

@@ -114,7 +114,7 @@ func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim)
 	if _, err := s.openUser(records, now, f); err != nil {
 		return nil, err
 	}
-	if ch.spent || ch.Status != StatusVerified || ch.action != c.Action {
+	if ch.spent || ch.Status != statusDone || ch.action != c.Action {
 		return nil, spent
 	}
 	return &spending{moment{now, later}, receipt, ch}, nil

@@ -55,7 +55,7 @@ func TestReceipt(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := r.clock.Now().Truncate(time.Second)
-		want := proof.Receipt{ChallengeID: got.ChallengeID, UserID: ann, FactorID: f.ID, FactorType: f.Type, Action: pay, IssuedAt: at, ExpiresAt: at.Add(5 * time.Minute)}
+		want := proof.Receipt{ChallengeID: got.ChallengeID, UserID: ann, FactorID: f.ID, FactorType: string(f.Type), Action: pay, IssuedAt: at, ExpiresAt: at.Add(5 * time.Minute)}
 		if got != want || !strings.HasPrefix(got.ChallengeID, "auth_challenge_") {
 			t.Errorf("%+v, want %+v", got, want)
 		}

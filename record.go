@@ -244,7 +244,7 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
 		return integrityError(&rec, "column ExpiresAt differs from its state")
 	}
-	if kind == kindFactor && methodOf(sealed.Type) == nil {
+	if kind == kindFactor && methodOf(FactorType(sealed.Type)) == nil {
 		return integrityError(&rec, "its type is unknown to this process")
 	}
 	sealed.State = nil

@@ -86,11 +86,11 @@ func TestNewRecoveryCodes(t *testing.T) {
 	if n := len(r.store.Calls("Save")) - saves; n != 1 {
 		t.Errorf("%d commits", n)
 	}
-	var kinds []string
+	var kinds []mfa.EventKind
 	for _, e := range r.took() {
 		kinds = append(kinds, e.Kind)
 	}
-	if !slices.Equal(kinds, []string{mfa.EventEnrolled, mfa.EventReplaced}) {
+	if !slices.Equal(kinds, []mfa.EventKind{mfa.EventEnrolled, mfa.EventReplaced}) {
 		t.Errorf("events %v", kinds)
 	}
 	_, err := r.answer(open, old, codes[0])

@@ -150,7 +150,7 @@ func (d *verifying) reusedKey() *outcome {
 		return nil
 	}
 	out := refused(errIdempotencyKey(d.challenge.ID))
-	if d.challenge.Status == StatusVerified {
+	if d.challenge.Status == statusDone {
 		d.challenge.answered(nil, d.now)
 		out.put(d.challenge)
 	}
@@ -159,7 +159,7 @@ func (d *verifying) reusedKey() *outcome {
 
 // previouslyVerified: a challenge is good for one code.
 func (d *verifying) previouslyVerified() *outcome {
-	if d.challenge.Status == StatusVerified {
+	if d.challenge.Status == statusDone {
 		return refused(errPreviouslyVerified(d.challenge.ID))
 	}
 	return nil

@@ -241,7 +241,7 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 
 // answeredBefore reports whether this same request was answered with success.
 func (d *verifying) answeredBefore() bool {
-	return d.challenge.Status == StatusVerified && d.challenge.action == d.in.Action && !d.factor.lapsed(d.now) &&
+	return d.challenge.Status == statusDone && d.challenge.action == d.in.Action && !d.factor.lapsed(d.now) &&
 		d.repeated && d.request.sameAsked(d.challenge.request)
 }
 
@@ -261,7 +261,7 @@ func (d *verifying) failed(is verdict) (Verification, outcome) {
 	} else if !d.now.Add(wait).Before(ch.ExpiresAt) {
 		left = 0
 	}
-	kinds := []string{EventFailed}
+	kinds := []EventKind{EventFailed}
 	if is == replayed {
 		kinds = append(kinds, EventReplayed)
 	}
@@ -283,7 +283,7 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	out := outcome{save: []stored{ch, f}}
 	told := Verification{Valid: true, FirstUse: !f.verified}
 	failures := int(d.counter.failures())
-	ch.Status, ch.code, ch.verified = StatusVerified, "", now
+	ch.Status, ch.code, ch.verified = statusDone, "", now
 	ch.request.firstUse = len(ch.request.key) > 0 && told.FirstUse
 	d.counter.succeed(now, &out)
 	f.success = now
@@ -316,8 +316,8 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 }
 
 // kinds are those of the events of a right code.
-func (d *verifying) kinds(firstUse bool, failures int) []string {
-	kinds := []string{EventVerified}
+func (d *verifying) kinds(firstUse bool, failures int) []EventKind {
+	kinds := []EventKind{EventVerified}
 	if firstUse {
 		kinds = append(kinds, EventFirstUse)
 	}

@@ -277,7 +277,7 @@ func (h *handler) enroll(q *request) (int, any, error) {
 		return 0, nil, err
 	}
 	p.NoOwner = p.UserID == "" // the hosted API names a user in some calls only
-	switch kind {
+	switch mfa.FactorType(kind) {
 	case mfa.TypeTOTP:
 		p.TOTP = &totp
 	case mfa.TypeSMS:
@@ -295,7 +295,7 @@ func (h *handler) enroll(q *request) (int, any, error) {
 
 func (h *handler) factor(q *request) (int, any, error) {
 	f, err := h.svc.Factor(q.ctx, mfa.FactorParams{FactorID: q.id, UserID: mfa.AnyUser})
-	return http.StatusOK, f, err
+	return http.StatusOK, Factor{f}, err
 }
 
 func (h *handler) unenroll(q *request) (int, any, error) {
@@ -373,7 +373,7 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 	}); err != nil {
 		return 0, nil, err
 	}
-	if kind != mfa.TypeTOTP {
+	if mfa.FactorType(kind) != mfa.TypeTOTP {
 		return 0, nil, invalid("type must be totp.")
 	}
 	if p.TOTP.Issuer == "" {
@@ -392,7 +392,7 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 
 // vendorTypes are the types of the hosted API. Several versions of the SDKs for Python, PHP
 // and Node fail on a list that has another one.
-var vendorTypes = []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP}
+var vendorTypes = []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP}
 
 // maxLabel is how many characters the library takes of mfa.TOTPParams.User.
 const maxLabel = 64
@@ -442,7 +442,7 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 type listing struct {
 	limit      int
 	descending bool
-	types      []string
+	types      []mfa.FactorType
 }
 
 func parseListing(query url.Values) (listing, error) {
@@ -499,7 +499,10 @@ func page(factors []mfa.Factor, before, after string, limit int, descending bool
 		from = max(from, to-limit) // those right before it
 	}
 	to = min(to, from+limit)
-	out := list{Object: "list", Data: factors[from:to]}
+	out := list{Object: "list", Data: []Factor{}}
+	for _, f := range factors[from:to] {
+		out.Data = append(out.Data, Factor{f})
+	}
 	if from > 0 && to > from {
 		out.Metadata.Before = &factors[from].ID
 	}

@@ -29,14 +29,14 @@ var challengeBodies = map[string]string{
 }
 
 // enrollBodies are what the SDKs of 2026 send to enroll a factor for a user, by type.
-var enrollBodies = map[string]string{
+var enrollBodies = map[mfa.FactorType]string{
 	mfa.TypeTOTP:       `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","user_id":"user_1"}`,
 	mfa.TypeSMS:        `{"type":"sms","phone_number":"` + phone + `","user_id":"user_1"}`,
 	mfa.TypeGenericOTP: `{"type":"generic_otp","user_id":"user_1"}`,
 }
 
 // enrollFor enrolls a factor of a type as an SDK does, and gives what the person has.
-func (r *rig) enrollFor(kind string) factor {
+func (r *rig) enrollFor(kind mfa.FactorType) factor {
 	r.t.Helper()
 	a := r.post("/auth/factors/enroll", enrollBodies[kind]).must(r.t, 201)
 	return factor{id: a.get("id"), secret: a.get("totp.secret"), number: a.get("sms.phone_number")}
@@ -65,7 +65,7 @@ func (r *rig) listed(query string) (ids []string) {
 func TestSecondFactor(t *testing.T) {
 	for kind := range enrollBodies {
 		for name, body := range challengeBodies {
-			t.Run(kind+", "+name, func(t *testing.T) {
+			t.Run(string(kind)+", "+name, func(t *testing.T) {
 				r := newRig(t)
 				app := r.userTOTP("user_1", "app")
 				second := r.enrollFor(kind)
@@ -214,7 +214,7 @@ func TestConfirmAgain(t *testing.T) {
 func TestListOfVendorTypes(t *testing.T) {
 	r := newRig(t)
 	var vendors []string
-	for _, kind := range []string{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP} {
+	for _, kind := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP} {
 		f := r.enrollFor(kind)
 		ch := r.challenge(f).must(t, 201)
 		if v := r.verify(ch.get("id"), r.answer(f, ch)); !v.valid() {

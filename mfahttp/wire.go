@@ -19,8 +19,28 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// The JSON of a factor and of a verification is what [mfa.Factor] and
-// [mfa.Verification] have. Those that hold a secret are made here alone.
+// The JSON of a verification is what [mfa.Verification] has. What holds a secret or a
+// whole phone number is made here alone.
+
+// A Factor is the JSON of a factor with its whole phone number, as the hosted API has it.
+// It prints and logs as the [mfa.Factor] does, with the number masked; within another
+// value, a logger that writes JSON would show it.
+type Factor struct{ mfa.Factor }
+
+// LogValue logs the factor with its number masked.
+func (f Factor) LogValue() slog.Value { return f.Factor.LogValue() }
+
+// MarshalJSON gives the factor, with the whole number of one that has one.
+func (f Factor) MarshalJSON() ([]byte, error) {
+	text, err := encode(f.Factor)
+	if err != nil || f.PhoneNumber() == "" {
+		return text, err
+	}
+	// "sms" is the last member, and the number the last of its.
+	end := len(text) - len(`"}}`)
+	begin := end - len(f.MaskedPhoneNumber())
+	return slices.Concat(text[:begin], []byte(f.PhoneNumber()), text[end:]), nil
+}
 
 // An Enrollment is the JSON of an enrolment with its secrets, for an application that
 // answers the same from a handler of its own: add Cache-Control: no-store. It prints
@@ -39,7 +59,7 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 			Codes []string `json:"recovery_codes"`
 		}{e.RecoveryCodes.Codes()})
 	case e.TOTP == nil:
-		return json.Marshal(e.Factor)
+		return json.Marshal(Factor{e.Factor})
 	}
 	return extended(e.Factor, 2, struct { // "totp" is the last member
 		Secret string `json:"secret"`
@@ -95,8 +115,8 @@ type userEnrollment struct {
 }
 
 type list struct {
-	Object   string       `json:"object"`
-	Data     []mfa.Factor `json:"data"`
+	Object   string   `json:"object"`
+	Data     []Factor `json:"data"`
 	Metadata struct {
 		Before *string `json:"before"`
 		After  *string `json:"after"`

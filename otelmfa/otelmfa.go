@@ -94,14 +94,14 @@ var buckets = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01,
 // OnEvent is for [mfa.Config.OnEvent]: it counts the event and adds it to the span of the
 // context.
 func (t *Telemetry) OnEvent(ctx context.Context, e mfa.Event) {
-	t.events.Add(ctx, 1, metric.WithAttributes(attribute.String("mfa.event", e.Kind), attribute.String("mfa.factor.type", e.FactorType)))
+	t.events.Add(ctx, 1, metric.WithAttributes(attribute.String("mfa.event", string(e.Kind)), attribute.String("mfa.factor.type", string(e.FactorType))))
 	span := trace.SpanFromContext(ctx)
 	if !span.IsRecording() {
 		return
 	}
 	var attrs []attribute.KeyValue
 	for _, a := range []attribute.KeyValue{
-		attribute.String("mfa.factor.id", e.FactorID), attribute.String("mfa.factor.type", e.FactorType),
+		attribute.String("mfa.factor.id", e.FactorID), attribute.String("mfa.factor.type", string(e.FactorType)),
 		attribute.String("mfa.challenge.id", e.ChallengeID), attribute.String("mfa.device.id", e.DeviceID), attribute.String("enduser.id", e.UserID),
 	} {
 		if a.Value.AsString() != "" {
@@ -114,7 +114,7 @@ func (t *Telemetry) OnEvent(ctx context.Context, e mfa.Event) {
 	if e.RetryAfter > 0 {
 		attrs = append(attrs, attribute.Float64("mfa.retry_after", e.RetryAfter.Seconds()))
 	}
-	span.AddEvent("mfa."+e.Kind, trace.WithTimestamp(e.Time), trace.WithAttributes(attrs...))
+	span.AddEvent("mfa."+string(e.Kind), trace.WithTimestamp(e.Time), trace.WithAttributes(attrs...))
 }
 
 // Store returns a store that is the given one, observed; nil stays nil.

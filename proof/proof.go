@@ -81,8 +81,11 @@ func Refused(err error) bool {
 // An Action is what a person approves with a code. Two are the same if they are equal
 // (==). The zero Action is none: a login.
 type Action struct {
-	Purpose string   // what kind of thing is done, such as "pay": 1 to 64 printable ASCII characters
-	Hash    [32]byte // of what exactly is approved; zero if nothing but the purpose is
+	// Purpose is what kind of thing is done, such as "pay": 1 to 64 printable ASCII characters.
+	Purpose string `json:"purpose"`
+
+	// Hash is of what exactly is approved; zero if nothing but the purpose is.
+	Hash [32]byte `json:"hash"`
 }
 
 // ActionOf is an action whose Hash covers all details, each by itself and in this order,
@@ -115,13 +118,13 @@ func (a Action) Valid() bool {
 
 // A Receipt says who approved what, with which factor, and when.
 type Receipt struct {
-	ChallengeID string // that was verified: each receipt has another
-	UserID      string // whose factor it was
-	FactorID    string
-	FactorType  string // such as "totp"
-	Action      Action
-	IssuedAt    time.Time // in whole seconds: when the code was accepted
-	ExpiresAt   time.Time // MaxAge later
+	ChallengeID string    `json:"challenge_id"` // that was verified: each receipt has another
+	UserID      string    `json:"user_id"`      // whose factor it was
+	FactorID    string    `json:"factor_id"`
+	FactorType  string    `json:"factor_type"` // such as "totp"
+	Action      Action    `json:"action"`
+	IssuedAt    time.Time `json:"issued_at"`  // in whole seconds: when the code was accepted
+	ExpiresAt   time.Time `json:"expires_at"` // MaxAge later
 }
 
 type header struct {

@@ -75,14 +75,14 @@ func (f *fixture) password(user, password string) *http.Response {
 }
 
 // begin types the right password, and chooses the factor of this type.
-func (f *fixture) begin(kind string) *http.Response {
+func (f *fixture) begin(kind mfa.FactorType) *http.Response {
 	first := f.password("ann", "pw of ann")
 	told, err := io.ReadAll(first.Body)
 	if err != nil {
 		return first
 	}
 	for line := range strings.Lines(string(told)) {
-		if id, named, _ := strings.Cut(line, " "); strings.HasPrefix(named, kind+" ") {
+		if id, named, _ := strings.Cut(line, " "); strings.HasPrefix(named, string(kind)+" ") {
 			return f.post(f.ChooseStep, first, url.Values{"factor": {id}})
 		}
 	}
@@ -239,7 +239,7 @@ func TestRecoveryCodesBeside(t *testing.T) {
 	}
 	f.clock.Advance(time.Minute)
 	told, err := io.ReadAll(f.password("ann", "pw of ann").Body)
-	if err != nil || !strings.HasPrefix(string(told), next.Factor.ID+" "+mfa.TypeTOTP) || strings.Count(string(told), "\n") != 2 {
+	if err != nil || !strings.HasPrefix(string(told), next.Factor.ID+" "+string(mfa.TypeTOTP)) || strings.Count(string(told), "\n") != 2 {
 		t.Errorf("the person chooses from %s, %v", told, err)
 	}
 	if user := f.loggedIn(f.answer(f.begin(mfa.TypeTOTP), f.code())); user != "ann" {

@@ -1,11 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/proof"
@@ -97,7 +97,7 @@ func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
 		return err
 	}
 	slices.SortStableFunc(factors, func(f, g mfa.Factor) int { // if it did end halfway, an app is what is left
-		return strings.Compare(f.Type, g.Type)
+		return cmp.Compare(f.Type, g.Type)
 	})
 	gone := u.Factors
 	for _, f := range factors {

@@ -177,10 +177,14 @@ func (a *app) secondFactors(r *http.Request, u user) (factors []mfa.Factor, need
 	// A disabled factor counts, or thirty wrong codes would be a way in.
 	needed = len(factors) > 0 || len(u.Factors) > 0
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Type == mfa.TypeRecoveryCodes && f.RecoveryCodesLeft == 0 })
-	rank := map[string]int{mfa.TypeTOTP: 1, mfa.TypeSMS: 2, mfa.TypeRecoveryCodes: 3, mfa.StatusDisabled: 4}
-	slices.SortStableFunc(factors, func(f, g mfa.Factor) int {
-		return max(rank[f.Type], rank[f.Status]) - max(rank[g.Type], rank[g.Status])
-	})
+	types := map[mfa.FactorType]int{mfa.TypeTOTP: 1, mfa.TypeSMS: 2, mfa.TypeRecoveryCodes: 3}
+	rank := func(f mfa.Factor) int {
+		if f.Status == mfa.StatusDisabled {
+			return 4
+		}
+		return types[f.Type]
+	}
+	slices.SortStableFunc(factors, func(f, g mfa.Factor) int { return rank(f) - rank(g) })
 	return factors, needed, err
 }
 

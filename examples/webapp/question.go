@@ -36,7 +36,7 @@ type question struct {
 	UserID     string
 	Epoch      int // of the password and the factors
 	FactorID   string
-	FactorType string
+	FactorType mfa.FactorType
 	Open       map[string]open // challenges by their factors
 	Replaces   string          // what goes when the factor is confirmed
 

@@ -11,7 +11,7 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-var typeNames = map[string]string{
+var typeNames = map[mfa.FactorType]string{
 	mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages", mfa.TypeRecoveryCodes: "recovery codes",
 }
 

@@ -9,8 +9,8 @@ var mutants = []mutant{
 	{"drop the step check", "totp.go", "case step < a.nextStep:", "case false:"},
 	{"the same step again", "totp.go", "a.nextStep = step + 1", "a.nextStep = step"},
 	{"forget the step", "totp.go", "a.nextStep = step + 1", "_ = step"},
-	{"never look whether the challenge was verified", "refusals.go", "if d.challenge.Status == StatusVerified {\n\t\treturn refused(", "if false {\n\t\treturn refused("},
-	{"leave the challenge open", "verify.go", "ch.Status, ch.code, ch.verified = StatusVerified, \"\", now", "ch.code, ch.verified = \"\", now"},
+	{"never look whether the challenge was verified", "refusals.go", "if d.challenge.Status == statusDone {\n\t\treturn refused(", "if false {\n\t\treturn refused("},
+	{"leave the challenge open", "verify.go", "ch.Status, ch.code, ch.verified = statusDone, \"\", now", "ch.code, ch.verified = \"\", now"},
 	{"save the factor alone", "verify.go", "out := outcome{save: []stored{ch, f}}\n\ttold", "out := outcome{save: []stored{f}}\n\ttold"},
 	{"save the challenge alone", "verify.go", "out := outcome{save: []stored{ch, f}}\n\ttold", "out := outcome{save: []stored{ch}}\n\ttold"},
 	{"a wrong code saves the factor alone", "verify.go", "out := outcome{save: []stored{ch, f}}\n\tch.failures++", "out := outcome{save: []stored{f}}\n\tch.failures++"},
@@ -383,7 +383,7 @@ var mutants = []mutant{
 
 	// A factor in the place of another.
 	{"keep the factor that was replaced", "user.go", "return []*factor{b.replaced}", "return nil"},
-	{"take a disabled factor away without a receipt", "factor.go", "if err == nil && h.factor.verified && p.UserID != \"\" {", "if err == nil && h.factor.Status == StatusVerified && p.UserID != \"\" {"},
+	{"take a disabled factor away without a receipt", "factor.go", "if err == nil && h.factor.verified && p.UserID != \"\" {", "if err == nil && h.factor.Status == string(StatusVerified) && p.UserID != \"\" {"},
 	{"list the factor that was replaced", "user.go", "\t\tu.drop(f)\n", ""},
 
 	// What is lost or was put back opens nothing.
@@ -427,7 +427,7 @@ var mutants = []mutant{
 	{"try codes under the key of a success", "refusals.go", "d.challenge.answered(nil, d.now)\n\t\tout.put", "out.put"},
 	{"a repeated success for another action", "verify.go", " && d.challenge.action == d.in.Action &&", " &&"},
 	{"a repeated success for another code", "verify.go", "d.repeated && d.request.sameAsked(d.challenge.request)", "d.repeated"},
-	{"a repeated success of a wrong code", "verify.go", "d.challenge.Status == StatusVerified && d.challenge.action", "d.challenge.action"},
+	{"a repeated success of a wrong code", "verify.go", "d.challenge.Status == statusDone && d.challenge.action", "d.challenge.action"},
 	{"a repeated success for ever", "verify.go", "d.repeated && d.request.sameAsked", "d.request != nil && d.request.sameAsked"},
 
 	// Apps that are brought along.
@@ -481,7 +481,7 @@ var mutants = []mutant{
 	// Everything moves to the first key.
 	{"leave users to the old key", "reseal.go", "{kindFactor, factorPrefix}, {kindUser, userPrefix}", "{kindFactor, factorPrefix}"},
 	{"leave numbers to the old key", "reseal.go", "if d.phone != nil && len(d.phone.older) > 0 {", "if false {"},
-	{"leave the number of a factor to the old key that is under the new one", "reseal.go", "if m := methodOf(rec.Type); current && (m == nil || !m.traits().messages) {", "if current {"},
+	{"leave the number of a factor to the old key that is under the new one", "reseal.go", "if m := methodOf(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {", "if current {"},
 	{"let a moved number never expire", "reseal.go", "out.savePhone(d.now, d.phone)", "out.put(d.phone.number)\n\t\t\tfor _, n := range d.phone.older {\n\t\t\t\tout.remove = append(out.remove, n)\n\t\t\t}"},
 	{"begin a walk anew", "reseal.go", "max(progress.After, kind.prefix)", "kind.prefix"},
 
@@ -495,7 +495,8 @@ var mutants = []mutant{
 	{"rename without looking at the name", "factor.go", "if err := checkText(\"name\", p.Name, optional); err != nil {\n\t\treturn Factor{}, err", "if err := checkText(\"name\", \"\", optional); err != nil {\n\t\treturn Factor{}, err"},
 	{"numbers of other regions can answer", "login.go", "s.sms != nil && s.phones.Allowed(f.number())", "s.sms != nil"},
 	{"take away the cookie of somebody else", "login.go", "if !d.foreign {", "if true {"},
-	{"tell the whole number to who has the password", "login.go", "f.phone = new(f.MaskedPhoneNumber())", "_ = f"},
+	{"JSON shows the whole number", "factor.go", "out.SMS = &sms{f.MaskedPhoneNumber()}", "out.SMS = &sms{*f.phone}"},
+	{"an event from a queue forgets the bucket", "events.go", "time.Duration(in.RetryAfter)*time.Second, in.Notify", "time.Duration(in.RetryAfter)*time.Second, false"},
 	{"the grace ends while the store is slow", "device.go", "m.begun.Sub(d.rotated) < deviceGrace", "m.now.Sub(d.rotated) < deviceGrace"},
 	{"what a fast clock rotated is a thief", "device.go", "m.now.Sub(d.rotated) >= -clockSkew", "m.begun.Sub(d.rotated) >= -clockSkew"},
 	{"a receipt that expires during the read", "proof.go", "checker.Now = func() time.Time { return later }", "_ = later"},
