@@ -74,7 +74,8 @@ type Challenge struct {
 	ExpiresAt time.Time `json:"expires_at"` // from this moment on it is ErrChallengeExpired
 	FactorID  string    `json:"authentication_factor_id"`
 
-	code *hidden[string]
+	code    *hidden[string]
+	options *hidden[[]byte]
 }
 
 // Code is the code that the application is to deliver, for a challenge of a
@@ -85,6 +86,16 @@ func (c Challenge) Code() string {
 		return ""
 	}
 	return (*c.code)()
+}
+
+// Options are what the person's browser or device is asked, for a challenge of a factor of
+// [Config.Methods] that [Service.Challenge] returned; nil for all others. They do not
+// print.
+func (c Challenge) Options() []byte {
+	if c.options == nil {
+		return nil
+	}
+	return slices.Clone((*c.options)())
 }
 
 // MarshalJSON gives the JSON of the WorkOS MFA API.
@@ -216,7 +227,11 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 		}
 		d.users = s.keys.numberUsers(d.factor.number(), d.factor.UserID)
 	}
-	if d.challenge, err = s.newChallenge(now, d.factor, p); err != nil {
+	siblings, err := s.loadSiblings(ctx, d.factor, d.user)
+	if err != nil {
+		return nil, err
+	}
+	if d.challenge, err = s.newChallenge(now, d.factor, siblings, p); err != nil {
 		return nil, err
 	}
 	k, err := s.openKnown(records, d.moment, d.user, p.DeviceToken)
@@ -242,7 +257,7 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 }
 
 // newChallenge makes the record of a challenge.
-func (s *Service) newChallenge(now time.Time, f *factor, p ChallengeParams) (*challenge, error) {
+func (s *Service) newChallenge(now time.Time, f *factor, siblings []*factor, p ChallengeParams) (*challenge, error) {
 	id, err := newID(challengePrefix, now)
 	if err != nil {
 		return nil, err
@@ -250,7 +265,7 @@ func (s *Service) newChallenge(now time.Time, f *factor, p ChallengeParams) (*ch
 	ch := &challenge{action: p.Action}
 	ch.ID, ch.Kind, ch.Parent, ch.Type, ch.Status = id, kindChallenge, f.ID, f.Type, statusPending
 	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(s.policy.ChallengeLifetime)
-	return ch, f.own.ask(ch)
+	return ch, f.own.ask(f, ch, siblings)
 }
 
 // request is how the call is known again.
@@ -370,6 +385,9 @@ func (d *challenging) told(ch *challenge) Challenge {
 	told := ch.public()
 	if d.factor.traits.handsOut {
 		told.code = new(hide(ch.code))
+	}
+	if d.factor.traits.ceremony {
+		told.options = new(hide(ch.options))
 	}
 	return told
 }

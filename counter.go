@@ -34,6 +34,7 @@ type failure struct {
 type shared struct {
 	guesses *limit.Failures
 	most    int     // wrong codes in a row that disable, 0 for none
+	open    bool    // whatever wrong codes there are
 	phone   *budget // whose counter it is; nil: not a number's
 	user    *user   // whose counter it is; nil: not a user's
 }
@@ -42,9 +43,10 @@ type shared struct {
 // unless that was read.
 func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *shared {
 	c := &shared{guesses: &f.guesses, most: policy.MaxFailures}
-	if f.traits.unguessable {
+	if f.traits.unguessable || f.traits.unlimited {
 		c.most = 0
 	}
+	c.open = f.traits.unlimited
 	switch {
 	case f.countsOnNumber():
 		c.guesses, c.phone = &p.guesses, p
@@ -58,6 +60,9 @@ func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *sha
 }
 
 func (c *shared) shut(now time.Time) (bool, time.Duration) {
+	if c.open {
+		return false, 0
+	}
 	return c.guesses.Disabled, c.guesses.Wait(now, guessing)
 }
 

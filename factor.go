@@ -35,8 +35,8 @@ const (
 	StatusDisabled FactorStatus = "disabled"
 )
 
-// EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP and
-// RecoveryCodes.
+// EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP, RecoveryCodes
+// and Method.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
 	// UTF-8 without control characters. The factor is reached by calls with the same
@@ -90,6 +90,8 @@ type EnrollParams struct {
 	// person at once that it was added. A new set takes the place of the old one, which is
 	// dead from that moment. Wants a UserID.
 	RecoveryCodes bool
+
+	Method *MethodParams // a factor of a type of Config.Methods
 }
 
 // An Enrollment is the answer of [Service.Enroll].
@@ -123,7 +125,7 @@ type Factor struct {
 // Restricted says whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
 // factor: true for SMS. Offer an unrestricted one beside it, and say why.
 func (f Factor) Restricted() bool {
-	m := methodOf(f.Type)
+	m := builtIn.of(f.Type)
 	return m != nil && m.traits().restricted
 }
 
@@ -194,7 +196,7 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 	if f.phone != nil {
 		out.SMS = &sms{f.MaskedPhoneNumber()}
 	}
-	if m := methodOf(f.Type); m != nil && m.traits().backup {
+	if m := builtIn.of(f.Type); m != nil && m.traits().backup {
 		out.Left = &f.RecoveryCodesLeft
 	}
 	return json.Marshal(out)
@@ -254,7 +256,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 // newFactor checks the parameters and makes the record, and what the person is shown.
 func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, Enrollment, error) {
 	var enr Enrollment
-	m, err := askedMethod(p)
+	m, err := s.methods.asked(p)
 	if err != nil {
 		return nil, enr, err
 	}
@@ -626,14 +628,20 @@ func (s *Service) openFactor(records loaded, id, userID string) (*factor, error)
 	if !ok {
 		return nil, errNotFound(kindFactor, id)
 	}
-	f := new(factor)
-	if err := s.keys.opened(rec, kindFactor, f); err != nil {
+	f, err := s.openedFactor(rec)
+	if err != nil {
 		return nil, err
 	}
 	if userID != AnyUser && userID != f.UserID {
 		return nil, errNotFound(kindFactor, id)
 	}
 	return f, nil
+}
+
+// openedFactor reads the record of a factor, of one of the service's types.
+func (s *Service) openedFactor(rec Record) (*factor, error) {
+	f := &factor{methods: s.methods}
+	return f, s.keys.opened(rec, kindFactor, f)
 }
 
 // loadCountingPhone reads the budget of the factor's number, nil unless wrong codes

@@ -32,9 +32,9 @@ func (*delivery) describe(*Factor)    {}
 func (*delivery) proves() bool        { return true }
 func (*delivery) spent() bool         { return false }
 
-func (*delivery) ask(ch *challenge) error { return ch.makeCode() }
+func (*delivery) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
-func (*delivery) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (*delivery) check(_ *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
 	return ch.checkCode(answer), nil
 }
 

@@ -1,6 +1,9 @@
 package mfa
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
@@ -47,12 +50,13 @@ type possession interface {
 	// describe sets what may be shown.
 	describe(f *Factor)
 
-	// ask makes what a new challenge remembers.
-	ask(ch *challenge) error
+	// ask makes what a new challenge of its factor remembers. The siblings are the other
+	// confirmed factors of the same type, for a type with the trait ceremony.
+	ask(f *factor, ch *challenge, siblings []*factor) error
 
 	// check compares an answer, and on a right one changes what is kept, so that it is
 	// not right again. It is pure: a lost race asks anew.
-	check(answer string, ch *challenge, now time.Time, p Policy) (verdict, error)
+	check(f *factor, answer string, ch *challenge, now time.Time, p Policy) (verdict, error)
 
 	// proves reports whether the owner of a confirmed factor must have it at hand, so
 	// that a receipt of it can be required.
@@ -86,6 +90,8 @@ type traits struct {
 	confirmed   bool // from the start: its owner was shown it and nothing is to be tried
 	oneSet      bool // a new one takes the place of the old one at once
 	unguessable bool // wrong codes make it wait, and never disable it
+	unlimited   bool // they do not even make it wait
+	ceremony    bool // it is answered by VerifyParams.Answer, which another factor of the type may give
 
 	// Where wrong codes count until the factor is confirmed. An enrolment that can be
 	// repeated must not be a new budget of guesses.
@@ -101,12 +107,19 @@ const (
 	onUser // or on the factor, where there is no owner
 )
 
-// builtIn are the types that every Service has.
-var builtIn = [...]method{totpMethod{}, smsMethod{}, genericMethod{}, recoveryMethod{}}
+// methods are the types that a Service has.
+type methods []method
 
-// methodOf returns the method of a type, nil if there is none.
-func methodOf(kind FactorType) method {
-	for _, m := range builtIn {
+// builtIn are the types that every Service has.
+var builtIn = methods{totpMethod{}, smsMethod{}, genericMethod{}, recoveryMethod{}}
+
+// of returns the method of a type, nil if there is none. Without a list it is one of those
+// that are built in.
+func (all methods) of(kind FactorType) method {
+	if all == nil {
+		all = builtIn
+	}
+	for _, m := range all {
 		if m.traits().kind == kind {
 			return m
 		}
@@ -114,17 +127,18 @@ func methodOf(kind FactorType) method {
 	return nil
 }
 
-// askedMethod returns the one method that the parameters ask for.
-func askedMethod(p EnrollParams) (method, error) {
+// asked returns the one method that the parameters ask for.
+func (all methods) asked(p EnrollParams) (method, error) {
 	var found method
 	n := 0
-	for _, m := range builtIn {
+	for _, m := range all {
 		if m.asked(p) {
 			found, n = m, n+1
 		}
 	}
 	if n != 1 {
-		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP and RecoveryCodes must be given.")
+		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP, RecoveryCodes and Method must be given, " +
+			"and Method must have a Type of Config.Methods.")
 	}
 	return found, nil
 }
@@ -141,7 +155,7 @@ func (f *factor) ownFields(c *codec.Codec) {
 		c.Bytes(&state)
 		return
 	}
-	m := methodOf(FactorType(f.Type))
+	m := f.methods.of(FactorType(f.Type))
 	if m == nil {
 		c.Refuse()
 		return
@@ -154,4 +168,177 @@ func (f *factor) ownFields(c *codec.Codec) {
 	if part.Bad() {
 		c.Refuse()
 	}
+}
+
+// A Method is a type of factor that is not built in, such as a passkey. Whatever holds for
+// authenticator apps holds for it as well: single use, expiry, attempts, limits on wrong
+// answers, events, receipts, sealing.
+type Method struct {
+	// Type is its name, which is stored and must never change: 1 to 32 characters, of
+	// a to z, 0 to 9 and '_'. Required.
+	Type FactorType
+
+	// Ceremony makes its challenges and checks the answers. Required.
+	Ceremony Ceremony
+
+	// InsecureUnlimited is true for a type whose answers nobody can guess, such as
+	// signatures: wrong ones never make the factor wait, and never disable it. A challenge
+	// still takes [Policy.MaxAttempts] of them. Defaults to false.
+	InsecureUnlimited bool
+}
+
+// A Ceremony is what a [Method] adds to Challenge and Verify. Its methods are called by many
+// goroutines at once, and again after a lost race: they must not keep anything, nor change
+// what they are given. If one panics, the call fails and nothing is stored or counted.
+type Ceremony interface {
+	// Begin makes the question of a challenge: the options that [Challenge.Options]
+	// returns, at most 32 KiB, and what the challenge keeps to check the answer by, at most
+	// 16 KiB. f is the factor that is challenged; if it is not verified, the answer is to
+	// confirm it. siblings are the other verified factors of its type and owner. An error
+	// is that of Challenge.
+	Begin(f MethodFactor, siblings []MethodFactor) (options, kept []byte, err error)
+
+	// Claims returns the id of the verified factor that an answer says to be of, where that
+	// may be a sibling, so that Finish gets its State; "" for the one that was challenged.
+	// Nothing is trusted of it: a wrong answer counts on the factor that it claims.
+	Claims(kept, answer []byte) (factorID string)
+
+	// Finish checks an answer, of 1 byte to 64 KiB from anybody, and returns the factor's
+	// next State, at most 16 KiB. Any error is a wrong answer, is counted, and is told to
+	// nobody.
+	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
+}
+
+// A MethodFactor is a factor as its [Ceremony] sees it.
+type MethodFactor struct {
+	ID       string // as Enroll gave it
+	Verified bool   // it was confirmed
+	State    []byte // as MethodParams had it, and later as Finish returned it
+}
+
+// MethodParams enrolls a factor of a type of [Config.Methods].
+type MethodParams struct {
+	Type FactorType // of one of Config.Methods
+
+	// State is what the first challenge is to know, such as what a browser shows: at most
+	// 16 KiB. The type says. It is sealed with the factor. Optional.
+	State []byte
+}
+
+// withMethods returns the types that are built in and those of a Config.
+func withMethods(outside []Method) (methods, error) {
+	all := slices.Clone(builtIn)
+	for _, m := range outside {
+		malformed := len(m.Type) == 0 || len(m.Type) > 32 ||
+			strings.Trim(string(m.Type), "abcdefghijklmnopqrstuvwxyz0123456789_") != ""
+		switch {
+		case malformed:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have 1 to 32 characters of a to z, 0 to 9 and '_'", ErrConfig, m.Type)
+		case all.of(m.Type) != nil:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods is there already", ErrConfig, m.Type)
+		case m.Ceremony == nil:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have a Ceremony", ErrConfig, m.Type)
+		}
+		all = append(all, outsideMethod{m})
+	}
+	return all, nil
+}
+
+// An outsideMethod is one of Config.Methods.
+type outsideMethod struct{ Method }
+
+func (m outsideMethod) traits() traits {
+	return traits{kind: m.Type, ceremony: true, unlimited: m.InsecureUnlimited}
+}
+
+// chance is no assurance: nothing is known of the answers.
+func (outsideMethod) chance(Policy) float64 { return 1 }
+
+func (m outsideMethod) asked(p EnrollParams) bool { return p.Method != nil && p.Method.Type == m.Type }
+
+func (m outsideMethod) enroll(_ *Service, p EnrollParams, _ *Enrollment) (possession, error) {
+	if len(p.Method.State) > maxMethodState {
+		return nil, errParameter("The State of Method must have at most %d bytes.", maxMethodState)
+	}
+	return &outsider{m, slices.Clone(p.Method.State)}, nil
+}
+
+func (m outsideMethod) empty() possession { return &outsider{method: m} }
+
+// An outsider is a factor's own part that a Ceremony makes and reads.
+type outsider struct {
+	method outsideMethod
+	state  []byte
+}
+
+func (o *outsider) fields(c *codec.Codec) { c.Bytes(&o.state) }
+func (*outsider) describe(*Factor)        {}
+func (*outsider) proves() bool            { return true }
+func (*outsider) spent() bool             { return false }
+
+func (o *outsider) ask(f *factor, ch *challenge, siblings []*factor) error {
+	var others []MethodFactor
+	for _, other := range siblings {
+		others = append(others, other.own.(*outsider).seen(other))
+	}
+	err := o.method.guard("Begin", func() (err error) {
+		ch.options, ch.kept, err = o.method.Ceremony.Begin(o.seen(f), others)
+		return err
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(ch.options) > maxMethodOptions || len(ch.kept) > maxMethodState:
+		return fmt.Errorf("mfa: Begin of the type %q gave too many bytes", o.method.Type)
+	}
+	return nil
+}
+
+// claims is whose the answer says to be.
+func (o *outsider) claims(ch *challenge, answer []byte) (id string, err error) {
+	if ch.Status != statusPending || len(answer) == 0 {
+		return "", nil
+	}
+	err = o.method.guard("Claims", func() error {
+		id = o.method.Ceremony.Claims(slices.Clone(ch.kept), slices.Clone(answer))
+		return nil
+	})
+	return id, err
+}
+
+func (o *outsider) check(f *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+	if answer == "" {
+		return noCode, nil
+	}
+	var state []byte
+	var refused error
+	err := o.method.guard("Finish", func() error {
+		state, refused = o.method.Ceremony.Finish(o.seen(f), slices.Clone(ch.kept), []byte(answer))
+		return nil
+	})
+	switch {
+	case err != nil:
+		return wrong, err
+	case refused != nil:
+		return wrong, nil
+	case len(state) > maxMethodState:
+		return wrong, fmt.Errorf("mfa: Finish of the type %q gave too many bytes", o.method.Type)
+	}
+	o.state = slices.Clone(state)
+	return right, nil
+}
+
+// seen is the factor as its Ceremony sees it.
+func (o *outsider) seen(f *factor) MethodFactor {
+	return MethodFactor{ID: f.ID, Verified: f.verified, State: slices.Clone(o.state)}
+}
+
+// guard turns a panic into an error. Its value may hold anything.
+func (m outsideMethod) guard(name string, call func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("mfa: %s of the type %q panicked with a %T", name, m.Type, p)
+		}
+	}()
+	return call()
 }

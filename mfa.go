@@ -44,6 +44,7 @@ type Service struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	onEvent   func(context.Context, Event)
+	methods   methods
 	skipProof bool
 	qr        qr.Drawer
 }
@@ -86,6 +87,12 @@ type Config struct {
 	// DefaultRegion is the region of numbers without a leading "+".
 	// Defaults to none: such numbers are invalid.
 	DefaultRegion string
+
+	// Methods are types of factors beside those that are built in, such as passkeys. New
+	// refuses one whose Type is malformed, built in or given twice, or that has no
+	// Ceremony. A type that is left out later makes its factors ErrIntegrity. Defaults to
+	// none.
+	Methods []Method
 
 	// Policy changes limits. Defaults to the zero Policy, the recommended one.
 	Policy Policy
@@ -133,6 +140,10 @@ func New(cfg Config) (*Service, error) {
 		s.log = slog.Default()
 	}
 	if err := s.policy.validate(); err != nil {
+		return nil, err
+	}
+	var err error
+	if s.methods, err = withMethods(cfg.Methods); err != nil {
 		return nil, err
 	}
 	if err := s.inMemory(); err != nil {

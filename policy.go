@@ -41,6 +41,9 @@ const (
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes
+	maxAnswer         = 64 << 10
+	maxMethodState    = 16 << 10 // bytes that a type of Config.Methods keeps of a factor, or of a challenge
+	maxMethodOptions  = 32 << 10
 	maxSource         = 255 // bytes
 	maxRequests       = 4   // with a key, that a factor remembers
 	keepRequest       = 24 * time.Hour
@@ -174,7 +177,7 @@ func (p Policy) steps() int {
 // that New refuses are no assurance: the answer is 1.
 func (p Policy) GuessProbability(factorType FactorType, window time.Duration) float64 {
 	p = p.withDefaults()
-	m := methodOf(factorType)
+	m := builtIn.of(factorType)
 	if m == nil || window < 0 || p.validate() != nil {
 		return 1
 	}

@@ -59,6 +59,7 @@ func userRecordID(userID string) string {
 // A factor is the record of an authentication factor.
 type factor struct {
 	Record
+	methods  methods    // whose types it can have; nil: those that are built in
 	traits   traits     // of its type
 	own      possession // what is particular to its type
 	ownLater []byte     // what a newer version appended to that
@@ -101,6 +102,9 @@ type challenge struct {
 	verified time.Time    // when the code was accepted
 	spent    bool         // the receipt
 
+	kept    []byte // by the ceremony, to check the answer by
+	options []byte // of the ceremony, for a call that is made again
+
 	later []byte
 }
 
@@ -114,6 +118,8 @@ func (ch *challenge) fields(c *codec.Codec) {
 	actionFields(c, &ch.action)
 	c.Time(&ch.verified)
 	c.Bool(&ch.spent)
+	c.Bytes(&ch.kept)
+	c.Bytes(&ch.options)
 	c.Rest(&ch.later)
 }
 
@@ -244,8 +250,8 @@ func (r *Keyring) opened(rec Record, kind string, s stored) error {
 	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
 		return integrityError(&rec, "column ExpiresAt differs from its state")
 	}
-	if kind == kindFactor && methodOf(FactorType(sealed.Type)) == nil {
-		return integrityError(&rec, "its type is unknown to this process")
+	if f, ok := s.(*factor); ok && f.methods.of(FactorType(sealed.Type)) == nil {
+		return integrityError(&rec, "its type is unknown to this Service")
 	}
 	sealed.State = nil
 	*s.columns() = sealed

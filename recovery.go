@@ -84,9 +84,9 @@ func (r *recoverySet) proves() bool { return len(r.hashes) < recoveryCodes }
 
 func (r *recoverySet) spent() bool { return len(r.hashes) == 0 }
 
-func (*recoverySet) ask(*challenge) error { return nil }
+func (*recoverySet) ask(*factor, *challenge, []*factor) error { return nil }
 
-func (r *recoverySet) check(answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (r *recoverySet) check(_ *factor, answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {
 	code, ok := canonicalRecovery(answer)
 	if !ok {
 		return noCode, nil

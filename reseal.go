@@ -105,7 +105,7 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 		factor *factor
 		phone  *budget // nil: it sends no messages
 	}
-	if m := methodOf(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {
+	if m := s.methods.of(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {
 		return false, nil
 	}
 	load := func(ctx context.Context) (d resealing, err error) {

@@ -110,13 +110,13 @@ func (smsMethod) empty() possession { return &line{} }
 // A line is a phone number that receives messages.
 type line struct{ e164 string }
 
-func (l *line) fields(c *codec.Codec) { c.String(&l.e164) }
-func (l *line) describe(f *Factor)    { f.phone = new(l.e164) }
-func (*line) proves() bool            { return true }
-func (*line) spent() bool             { return false }
-func (*line) ask(ch *challenge) error { return ch.makeCode() }
+func (l *line) fields(c *codec.Codec)                         { c.String(&l.e164) }
+func (l *line) describe(f *Factor)                            { f.phone = new(l.e164) }
+func (*line) proves() bool                                    { return true }
+func (*line) spent() bool                                     { return false }
+func (*line) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
-func (*line) check(answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (*line) check(_ *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
 	return ch.checkCode(answer), nil
 }
 

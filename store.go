@@ -63,7 +63,7 @@ type Record struct {
 	Kind   string // "factor", "challenge", "number", "user" or "device"; a store gives it no meaning
 	Parent string // id of another record, which need not exist; "" for none
 	UserID string // the owner, as the application calls it; "" for none
-	Type   string // "totp", "sms", "generic_otp" or "recovery_codes" for factors and challenges, "" otherwise
+	Type   string // the FactorType for factors and challenges, "" otherwise
 	Status string // for operators, such as "verified" or "disabled"
 
 	CreatedAt time.Time // never changes

@@ -98,11 +98,11 @@ func (*app) proves() bool { return true }
 func (*app) spent() bool  { return false }
 
 // ask leaves the challenge without a code: the app makes it.
-func (*app) ask(*challenge) error { return nil }
+func (*app) ask(*factor, *challenge, []*factor) error { return nil }
 
 // check accepts each step once, and no step before one that was accepted (RFC 6238
 // section 5.2).
-func (a *app) check(answer string, _ *challenge, now time.Time, p Policy) (verdict, error) {
+func (a *app) check(_ *factor, answer string, _ *challenge, now time.Time, p Policy) (verdict, error) {
 	code, ok := canonicalCode(answer)
 	if !ok {
 		return noCode, nil

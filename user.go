@@ -137,8 +137,8 @@ func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, er
 		if err != nil {
 			return nil, err
 		}
-		f := new(factor)
-		if err := s.keys.opened(rec, kindFactor, f); err != nil {
+		f, err := s.openedFactor(rec)
+		if err != nil {
 			return nil, err
 		}
 		if f.UserID != userID {
@@ -166,35 +166,64 @@ func (s *Service) loadBeside(ctx context.Context, f *factor, u *user) (beside, e
 	}
 	b.proves = u.hasFirst()
 	var members []membership
-	var ids []string
 	for _, m := range u.factors {
 		if m.id != f.ID && (!u.hasFirst() || m.id == f.replaces) {
-			members, ids = append(members, m), append(ids, m.id)
+			members = append(members, m)
 		}
 	}
-	if len(ids) == 0 {
-		return b, nil
+	var err error
+	if b.others, err = s.loadMembers(ctx, u, members); err != nil {
+		return b, err
+	}
+	for _, other := range b.others {
+		b.proves = b.proves || other.proves()
+		if other.ID == f.replaces {
+			b.replaced = other
+		}
+	}
+	return b, nil
+}
+
+// loadMembers reads factors of a user. One that is not verified may have been purged; one
+// that is and is not there is an error.
+func (s *Service) loadMembers(ctx context.Context, u *user, of []membership) ([]*factor, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	var ids []string
+	for _, m := range of {
+		ids = append(ids, m.id)
 	}
 	records, err := s.load(ctx, ids...)
 	if err != nil {
-		return b, err
+		return nil, err
 	}
+	var factors []*factor
 	for _, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
 			continue
 		}
-		other := new(factor)
-		if err := s.keys.opened(rec, kindFactor, other); err != nil {
-			return b, err
+		f, err := s.openedFactor(rec)
+		if err != nil {
+			return nil, err
 		}
-		b.others = append(b.others, other)
-		b.proves = b.proves || other.proves()
-		if id == f.replaces {
-			b.replaced = other
-		}
+		factors = append(factors, f)
 	}
-	return b, u.misses(b.others, members)
+	return factors, u.misses(factors, of)
+}
+
+// loadSiblings reads the other confirmed factors of the same type and owner, where the type
+// has a use for them.
+func (s *Service) loadSiblings(ctx context.Context, f *factor, u *user) ([]*factor, error) {
+	if !f.traits.ceremony || u == nil {
+		return nil, nil
+	}
+	members := slices.DeleteFunc(slices.Clone(u.factors), func(m membership) bool {
+		return m.id == f.ID || !m.verified || m.backup
+	})
+	factors, err := s.loadMembers(ctx, u, members)
+	return slices.DeleteFunc(factors, func(other *factor) bool { return other.Type != f.Type }), err
 }
 
 // ending are the factors that go when the one beside them is confirmed: the one that it

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"slices"
 
 	"github.com/authfactor/mfa/proof"
 )
@@ -20,6 +21,11 @@ type VerifyParams struct {
 	// is not a code then, or has more than 64 characters, is answered as a wrong code, but
 	// not compared and not counted. All spellings of a code are that one code.
 	Code string
+
+	// Answer answers a challenge of a factor of Config.Methods, in place of Code: what its
+	// type says, such as the JSON of a passkey's assertion. At most 64 KiB. An empty one is
+	// answered as a wrong code, and not counted.
+	Answer []byte
 
 	// Action is what the code is to approve, made anew from what is about to be done. If
 	// it is not the one that the challenge was made for, the error matches proof.ErrMismatch, and
@@ -122,6 +128,9 @@ func checkVerify(p VerifyParams) error {
 	if !wellFormed(challengePrefix, p.ChallengeID) {
 		return errNotFound(kindChallenge, p.ChallengeID)
 	}
+	if len(p.Answer) > maxAnswer {
+		return errParameter("The answer must have at most %d bytes.", maxAnswer)
+	}
 	if !p.TrustDevice {
 		return nil
 	}
@@ -166,6 +175,9 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err == nil {
 		d.user, err = s.openUser(records, d.now, d.factor)
 	}
+	if err == nil {
+		err = s.loadClaimed(ctx, d)
+	}
 	if errors.Is(err, ErrNotFound) {
 		err = errNotFound(kindChallenge, p.ChallengeID)
 	}
@@ -175,10 +187,33 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if p.TrustDevice && d.user == nil {
 		return nil, errParameter("A trusted device must have a user.")
 	}
-	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
+	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code, string(p.Answer))
 	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.unproved = s.unproved(d.factor)
 	return d, s.loadAround(ctx, records, d)
+}
+
+// loadClaimed puts the factor that the answer claims to be of in the place of the one that
+// was challenged, where a type has it that either may answer.
+func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
+	f, u := d.factor, d.user
+	if !f.traits.ceremony || !f.verified || u == nil {
+		return nil
+	}
+	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(u.factors, func(m membership) bool { return m.id == id && m.verified })
+	if i < 0 || id == f.ID {
+		return nil
+	}
+	claimed, err := s.loadMembers(ctx, u, u.factors[i:i+1])
+	if err != nil || claimed[0].Type != f.Type {
+		return err
+	}
+	d.factor = claimed[0]
+	return u.agrees(d.factor)
 }
 
 // loadAround reads what an answer may change beside the challenge, its factor and their
@@ -224,7 +259,11 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 	if !f.verified && d.user != nil {
 		d.user.resumeUsedCodes(f, d.beside.replaced)
 	}
-	is, err := f.own.check(d.in.Code, ch, d.now, d.policy)
+	answer := d.in.Code
+	if f.traits.ceremony {
+		answer = string(d.in.Answer)
+	}
+	is, err := f.own.check(f, answer, ch, d.now, d.policy)
 	switch {
 	case err != nil:
 		return Verification{}, outcome{err: err}
@@ -284,6 +323,7 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	told := Verification{Valid: true, FirstUse: !f.verified}
 	failures := int(d.counter.failures())
 	ch.Status, ch.code, ch.verified = statusDone, "", now
+	ch.Parent, ch.kept, ch.options = f.ID, nil, nil // the factor that answered
 	ch.request.firstUse = len(ch.request.key) > 0 && told.FirstUse
 	d.counter.succeed(now, &out)
 	f.success = now

@@ -1,0 +1,476 @@
+package mfa_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/proof"
+)
+
+// typeToy is a type of factor from outside: a key that signs what a challenge asks. Its
+// ceremony is all that is written for it. What the tests of this file show beside comes
+// from the library.
+const typeToy mfa.FactorType = "toy_key"
+
+// toyKept is what a challenge of a toy keeps, and what the person's device is asked.
+type toyKept struct {
+	Nonce    []byte
+	Siblings []string
+}
+
+// toyAnswer is what the device answers.
+type toyAnswer struct {
+	ID        string
+	Public    ed25519.PublicKey // with the first answer only
+	Signature []byte
+}
+
+type toyCeremony struct{}
+
+func (toyCeremony) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+	asked := toyKept{Nonce: make([]byte, 32)}
+	if f.Verified {
+		asked.Siblings = append(asked.Siblings, f.ID)
+	}
+	for _, s := range siblings {
+		asked.Siblings = append(asked.Siblings, s.ID)
+	}
+	if _, err := rand.Read(asked.Nonce); err != nil {
+		return nil, nil, err
+	}
+	kept, err = json.Marshal(asked)
+	return kept, kept, err
+}
+
+func (toyCeremony) Claims(kept, answer []byte) string {
+	var asked toyKept
+	var a toyAnswer
+	if json.Unmarshal(kept, &asked) != nil || json.Unmarshal(answer, &a) != nil || !slices.Contains(asked.Siblings, a.ID) {
+		return ""
+	}
+	return a.ID
+}
+
+func (toyCeremony) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
+	var asked toyKept
+	var a toyAnswer
+	if err := errors.Join(json.Unmarshal(kept, &asked), json.Unmarshal(answer, &a)); err != nil {
+		return nil, err
+	}
+	public := ed25519.PublicKey(f.State)
+	if !f.Verified {
+		public = a.Public
+	}
+	if len(public) != ed25519.PublicKeySize || !ed25519.Verify(public, asked.Nonce, a.Signature) {
+		return nil, errors.New("the signature is wrong")
+	}
+	return public, nil
+}
+
+// A toy is a factor and the key that its owner has.
+type toy struct {
+	mfa.Factor
+	key ed25519.PrivateKey
+}
+
+func withToys(ceremony mfa.Ceremony) func(*mfa.Config) {
+	return func(c *mfa.Config) { c.Methods = []mfa.Method{{Type: typeToy, Ceremony: ceremony}} }
+}
+
+func (r *rig) enrollToy(userID string) toy {
+	r.t.Helper()
+	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return toy{enr.Factor, ed25519.NewKeyFromSeed(bytes.Repeat([]byte(enr.Factor.ID)[len(enr.Factor.ID)-16:], 2))}
+}
+
+// toy is a confirmed one.
+func (r *rig) toy(userID string) toy {
+	r.t.Helper()
+	f := r.enrollToy(userID)
+	if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
+		r.t.Fatal(err)
+	}
+	r.clock.Advance(3 * time.Minute)
+	return f
+}
+
+// sign is the right answer of a toy to a challenge that was just made.
+func (f toy) sign(ch mfa.Challenge) []byte {
+	var asked toyKept
+	_ = json.Unmarshal(ch.Options(), &asked) // a test fails if the answer is wrong
+	answer, _ := json.Marshal(toyAnswer{
+		ID: f.ID, Public: f.key.Public().(ed25519.PublicKey), Signature: ed25519.Sign(f.key, asked.Nonce),
+	})
+	return answer
+}
+
+func (r *rig) answerToy(ch mfa.Challenge, f toy) (mfa.Verification, error) {
+	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)})
+}
+
+// challengeToy challenges a toy to confirm it, as any page does that enrolls.
+func (r *rig) challengeToy(f toy) mfa.Challenge {
+	r.t.Helper()
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return ch
+}
+
+// TestMethod: a type from outside has what every type has, without a line about it.
+func TestMethod(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	ctx := t.Context()
+	f := r.enrollToy(ann)
+	if f.Type != typeToy || f.Status != mfa.StatusUnverified {
+		t.Fatalf("enrolled %+v", f.Factor)
+	}
+	v, err := r.answerToy(r.challengeToy(f), f)
+	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified || v.Factor.Type != typeToy {
+		t.Fatalf("confirming: %+v, %v", v, err)
+	}
+	if got := kinds(r.took()); !slices.Equal(got, []mfa.EventKind{mfa.EventEnrolled, mfa.EventVerified, mfa.EventFirstUse}) {
+		t.Errorf("events %v", got)
+	}
+
+	pay := proof.ActionOf("pay", "10 EUR")
+	ch, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Redeem(ctx, proof.Claim{Receipt: v.Receipt(), UserID: ann, Action: pay}); err != nil {
+		t.Errorf("its receipt: %v", err)
+	}
+	_, err = r.answerToy(ch, f)
+	mustBe(t, err, proof.ErrMismatch)
+
+	ch = r.challenge(enrolled{Factor: f.Factor})
+	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
+		t.Errorf("an answer given 20 times at once: %v", errs)
+	}
+	_, err = r.answerToy(ch, f)
+	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
+
+	ch = r.challenge(enrolled{Factor: f.Factor})
+	r.clock.Advance(10 * time.Minute)
+	_, err = r.answerToy(ch, f)
+	mustBe(t, err, mfa.ErrChallengeExpired)
+
+	public := []byte(f.key.Public().(ed25519.PublicKey))
+	for _, rec := range r.records() {
+		if bytes.Contains(rec.State, public[:16]) {
+			t.Errorf("the %s's State is not sealed", rec.Kind)
+		}
+	}
+}
+
+// TestMethodIsLimited: wrong answers are counted, make the factor wait and disable it.
+func TestMethodIsLimited(t *testing.T) {
+	for _, unlimited := range []bool{false, true} {
+		r := newRig(t, withToys(toyCeremony{}), func(c *mfa.Config) { c.Methods[0].InsecureUnlimited = unlimited })
+		f := r.toy(ann)
+		thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
+		var err error
+		wrong, waits := 0, 0
+		for wrong < 30 {
+			ch, challengeErr := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			for range 6 {
+				if err = challengeErr; err == nil {
+					_, err = r.answerToy(ch, thief)
+				}
+				if errors.Is(err, mfa.ErrThrottled) {
+					waits++
+					r.clock.Advance(refusal(t, err).RetryAfter)
+					break
+				}
+				if errors.Is(err, mfa.ErrInvalidCode) {
+					wrong++
+				}
+			}
+			if unlimited {
+				mustBe(t, err, mfa.ErrTooManyAttempts) // the sixth
+			}
+		}
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		if unlimited != (err == nil) || unlimited != (waits == 0) || unlimited == errors.Is(err, mfa.ErrFactorDisabled) {
+			t.Errorf("InsecureUnlimited %t: %d waits, then %v", unlimited, waits, err)
+		}
+	}
+}
+
+// TestMethodSiblings: any confirmed factor of the type and owner may answer, and nobody
+// else's, nor one of another type, nor one that is not confirmed. A wrong answer counts on
+// the one that it claims to be of.
+func TestMethodSiblings(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	one, two, foreign, app := r.toy(ann), r.toy(ann), r.toy("user_bob"), r.totp(ann)
+	fresh := r.enrollToy(ann)
+
+	var ch mfa.Challenge
+	if calls := r.calls(func() { ch = r.challenge(enrolled{Factor: one.Factor}) }); calls != "Load Load Save" {
+		t.Errorf("Challenge calls %s", calls)
+	}
+	var asked toyKept
+	if err := json.Unmarshal(ch.Options(), &asked); err != nil || !slices.Equal(asked.Siblings, []string{one.ID, two.ID}) {
+		t.Errorf("the device is asked for %v, %v", asked.Siblings, err)
+	}
+	var v mfa.Verification
+	var err error
+	if calls := r.calls(func() { v, err = r.answerToy(ch, two) }); err != nil || calls != "Load Load Save" {
+		t.Fatalf("a sibling's answer: %v, and Verify calls %s", err, calls)
+	}
+	if v.Factor.ID != two.ID || v.Challenge.FactorID != two.ID {
+		t.Errorf("it was answered by %s, %s, want %s", v.Factor.ID, v.Challenge.FactorID, two.ID)
+	}
+	if e := r.took(); e[len(e)-1].FactorID != two.ID {
+		t.Errorf("the event is of %s", e[len(e)-1].FactorID)
+	}
+	ch = r.challenge(enrolled{Factor: one.Factor})
+	if calls := r.calls(func() { _, err = r.answerToy(ch, one) }); err != nil || calls != "Load Save" {
+		t.Errorf("its own answer: %v, and Verify calls %s", err, calls)
+	}
+
+	// A ceremony that lets everybody answer for everybody.
+	cfg := r.cfg
+	withToys(credulous{})(&cfg)
+	svc, err := mfa.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]toy{
+		"somebody else's": foreign, "one that is not confirmed": fresh, "of another type": {app.Factor, one.key},
+		"not there": {mfa.Factor{ID: "auth_factor_01KDVDNA00HPXWXZG9EP8N1RCY"}, one.key},
+	} {
+		r.took()
+		ch := r.challenge(enrolled{Factor: one.Factor})
+		_, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch)})
+		if e := r.took(); f.key.Equal(one.key) { // its own key, under another id
+			if err != nil || e[0].FactorID != one.ID {
+				t.Errorf("%s: %v, %+v", name, err, e)
+			}
+			continue
+		}
+		mustBe(t, err, mfa.ErrInvalidCode)
+	}
+	r.took()
+	ch = r.challenge(enrolled{Factor: one.Factor})
+	_, err = r.answerToy(ch, toy{two.Factor, one.key})
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if e := r.took(); len(e) != 1 || e[0].FactorID != two.ID || e[0].Failures != 1 {
+		t.Errorf("a wrong answer that claims to be the sibling's counts as %+v", e)
+	}
+}
+
+// A credulous ceremony asks for the factor that the answer names, whichever it is.
+type credulous struct{ toyCeremony }
+
+func (credulous) Claims(_, answer []byte) string {
+	var a toyAnswer
+	_ = json.Unmarshal(answer, &a)
+	return a.ID
+}
+
+// TestMethodKeyedChallenge: a repeated call is asked the same.
+func TestMethodKeyedChallenge(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	f := r.toy(ann)
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "a key"}
+	first, err := r.Challenge(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.Challenge(t.Context(), p)
+	if err != nil || again.ID != first.ID || !bytes.Equal(again.Options(), first.Options()) || len(first.Options()) == 0 {
+		t.Errorf("%s, then %s, %v", first.Options(), again.Options(), err)
+	}
+	answer := f.sign(first)
+	for range 2 { // the second is a repeat
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: answer, IdempotencyKey: "another"})
+		if err != nil || v.Factor.ID != f.ID {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: []byte("other"), IdempotencyKey: "another"})
+	mustBe(t, err, mfa.ErrIdempotencyKey)
+	if out := printed(first); strings.Contains(out, "Nonce") {
+		t.Error("the options print")
+	}
+}
+
+// TestMethodsAreChecked: New refuses what cannot be a type, and Enroll what is none.
+func TestMethodsAreChecked(t *testing.T) {
+	good := mfa.Method{Type: typeToy, Ceremony: toyCeremony{}}
+	for name, methods := range map[string][]mfa.Method{
+		"built in": {{Type: mfa.TypeTOTP, Ceremony: toyCeremony{}}}, "twice": {good, good}, "no ceremony": {{Type: typeToy}},
+		"no type": {{Ceremony: toyCeremony{}}}, "upper case": {{Type: "Toy", Ceremony: toyCeremony{}}},
+		"long": {{Type: mfa.FactorType(strings.Repeat("a", 33)), Ceremony: toyCeremony{}}},
+	} {
+		_, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Methods: methods})
+		if !errors.Is(err, mfa.ErrConfig) {
+			t.Errorf("%s: %v, want ErrConfig", name, err)
+		}
+	}
+
+	r := newRig(t, withToys(toyCeremony{}))
+	for name, p := range map[string]mfa.EnrollParams{
+		"unknown":     {UserID: ann, Method: &mfa.MethodParams{Type: "passkey"}},
+		"built in":    {UserID: ann, Method: &mfa.MethodParams{Type: mfa.TypeSMS}},
+		"no type":     {UserID: ann, Method: &mfa.MethodParams{}},
+		"two":         {UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: typeToy}},
+		"large state": {UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)}},
+	} {
+		_, err := r.Enroll(t.Context(), p)
+		if !errors.Is(err, mfa.ErrInvalidParameter) || len(r.records()) > 0 {
+			t.Errorf("%s: %v, and %d records", name, err, len(r.records()))
+		}
+	}
+
+	f := r.toy(ann)
+	ch := r.challenge(enrolled{Factor: f.Factor})
+	r.took()
+	for name, p := range map[string]mfa.VerifyParams{
+		"a code": {Code: "123456"}, "nothing": {}, "an empty answer": {Answer: []byte{}},
+	} {
+		p.ChallengeID, p.UserID = ch.ID, ann
+		_, err := r.Verify(t.Context(), p)
+		if mustBe(t, err, mfa.ErrInvalidCode); refusal(t, err).AttemptsLeft != 5 {
+			t.Errorf("%s was counted: %v", name, err)
+		}
+	}
+	_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1)})
+	mustBe(t, err, mfa.ErrInvalidParameter)
+	if e := r.took(); len(e) > 0 {
+		t.Errorf("events %+v", e)
+	}
+
+	r.cfg.Methods = nil
+	without := r.another()
+	_, err = without.Factors(t.Context(), ann)
+	mustBe(t, err, mfa.ErrIntegrity)
+	_, err = without.StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+	mustBe(t, err, mfa.ErrIntegrity)
+}
+
+// An unruly ceremony does in one of its methods what it must not.
+type unruly struct {
+	toyCeremony
+	begin, claims, finish func() ([]byte, error)
+}
+
+func (u unruly) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+	if u.begin != nil {
+		kept, err = u.begin()
+		return kept, nil, err
+	}
+	return u.toyCeremony.Begin(f, siblings)
+}
+
+func (u unruly) Claims(kept, answer []byte) string {
+	if u.claims != nil {
+		id, _ := u.claims()
+		return string(id)
+	}
+	return u.toyCeremony.Claims(kept, answer)
+}
+
+func (u unruly) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
+	if u.finish != nil {
+		clear(kept)
+		clear(answer)
+		clear(f.State)
+		return u.finish()
+	}
+	return u.toyCeremony.Finish(f, kept, answer)
+}
+
+// TestUnrulyMethods: what a ceremony does wrong opens nothing, and changes nothing.
+func TestUnrulyMethods(t *testing.T) {
+	panics := func() ([]byte, error) { panic("a secret of the ceremony") }
+	megabyte := func() ([]byte, error) { return make([]byte, 1<<20), nil }
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		name      string
+		unruly    unruly
+		challenge bool // Challenge fails; otherwise Verify does
+	}{
+		{"Begin panics", unruly{begin: panics}, true},
+		{"Begin gives a megabyte", unruly{begin: megabyte}, true},
+		{"Begin fails", unruly{begin: func() ([]byte, error) { return nil, boom }}, true},
+		{"Claims panics", unruly{claims: panics}, false},
+		{"Finish panics", unruly{finish: panics}, false},
+		{"Finish gives a megabyte", unruly{finish: megabyte}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t, withToys(toyCeremony{}))
+			f := r.toy(ann)
+			withToys(tt.unruly)(&r.cfg)
+			svc := r.another()
+			r.took()
+			ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			if !tt.challenge {
+				if err != nil {
+					t.Fatal(err)
+				}
+				before := fmt.Sprint(r.records())
+				_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
+				if fmt.Sprint(r.records()) != before {
+					t.Error("it changed what is stored")
+				}
+			}
+			if err == nil || errors.Is(err, mfa.ErrInvalidCode) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("error %v", err)
+			}
+			if tt.name == "Begin fails" && !errors.Is(err, boom) {
+				t.Errorf("error %v, want its own", err)
+			}
+			if e := r.took(); len(e) > 0 {
+				t.Errorf("events %+v", e)
+			}
+			if _, err := r.answerToy(r.challenge(enrolled{Factor: f.Factor}), f); err != nil {
+				t.Errorf("the factor afterwards: %v", err)
+			}
+		})
+	}
+
+	// One that ruins what it is given, and refuses.
+	r := newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, boom }}))
+	cfg := r.cfg
+	withToys(toyCeremony{})(&r.cfg)
+	r.Service = r.another()
+	f := r.toy(ann)
+	svc, err := mfa.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := r.challenge(enrolled{Factor: f.Factor})
+	_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if _, err := r.answerToy(ch, f); err != nil {
+		t.Errorf("the next answer: %v", err)
+	}
+
+	// One that says yes to everything: a challenge is verified once all the same.
+	r = newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, nil }}))
+	f = r.toy(ann)
+	ch = r.challenge(enrolled{Factor: f.Factor})
+	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
+		t.Errorf("20 answers at once: %v", errs)
+	}
+}
