@@ -9,6 +9,7 @@ import (
 
 	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/operator"
+	"github.com/authfactor/mfa/internal/typed"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -174,7 +175,7 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 // checkChallenge checks the parameters of Challenge that need no reading, and returns
 // the template in its canonical spelling.
 func (s *Service) checkChallenge(p ChallengeParams) (template string, err error) {
-	if template, err = canonicalTemplate(p.SMSTemplate); err != nil {
+	if template, err = smsTemplate(p.SMSTemplate); err != nil {
 		return "", err
 	}
 	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
@@ -409,7 +410,7 @@ func (s *Service) send(ctx context.Context, d *challenging, template string) err
 		}
 		s.emit(ctx, e)
 	}()
-	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.number(), Body: render(template, ch.code)})
+	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code)})
 	if err != nil {
 		return &sendError{challengeID: ch.ID, cause: hide(err)}
 	}

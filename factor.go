@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfactor/mfa/internal/limit"
+	"github.com/authfactor/mfa/internal/typed"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -284,7 +285,7 @@ func checkOwner(p EnrollParams, t traits) error {
 	if err := checkUserID(p.UserID); err != nil {
 		return err
 	}
-	if err := checkText("name", p.Name, optional); err != nil {
+	if err := checkText("name", p.Name, typed.Optional); err != nil {
 		return err
 	}
 	if p.Replaces != "" && (p.UserID == "" || t.oneSet) {
@@ -511,7 +512,7 @@ type RenameParams struct {
 // it is then. One that is not there, not the user's, or was not confirmed in time is
 // [ErrNotFound]; a name that cannot be shown is [ErrInvalidParameter].
 func (s *Service) Rename(ctx context.Context, p RenameParams) (Factor, error) {
-	if err := checkText("name", p.Name, optional); err != nil {
+	if err := checkText("name", p.Name, typed.Optional); err != nil {
 		return Factor{}, err
 	}
 	load := func(ctx context.Context) (held, error) {
@@ -708,6 +709,14 @@ func later(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// checkText refuses what an app, a page or a log would show wrongly.
+func checkText(what, text string, rule typed.Rule) error {
+	if err := typed.Name(text, maxText, rule); err != nil {
+		return errParameter("The %s %s.", what, err)
+	}
+	return nil
 }
 
 func checkUserID(id string) error {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/typed"
 )
 
 // A generic_otp factor is whatever the application delivers codes by. It has nothing
@@ -46,7 +47,7 @@ func (ch *challenge) makeCode() (err error) {
 
 // checkCode compares an answer with the challenge's own code.
 func (ch *challenge) checkCode(answer string) verdict {
-	code, ok := canonicalCode(answer)
+	code, ok := typed.Code(answer, digits)
 	switch {
 	case !ok:
 		return noCode

@@ -155,11 +155,7 @@ func (f *factor) ownFields(c *codec.Codec) {
 		c.Bytes(&state)
 		return
 	}
-	m := f.methods.of(FactorType(f.Type))
-	if m == nil {
-		c.Refuse()
-		return
-	}
+	m := f.methods.of(FactorType(f.Type)) // one that is known, or opened had refused it
 	f.traits, f.own = m.traits(), m.empty()
 	c.Bytes(&state)
 	part := codec.NewReader(state)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/typed"
 )
 
 // Recovery codes have 120 bits each, and are kept as plain hashes: at 112 bits and
@@ -87,7 +88,7 @@ func (r *recoverySet) spent() bool { return len(r.hashes) == 0 }
 func (*recoverySet) ask(*factor, *challenge, []*factor) error { return nil }
 
 func (r *recoverySet) check(_ *factor, answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {
-	code, ok := canonicalRecovery(answer)
+	code, ok := typed.RecoveryCode(answer, recoveryCodeLength)
 	if !ok {
 		return noCode, nil
 	}

@@ -9,12 +9,12 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/phone"
+	"github.com/authfactor/mfa/internal/typed"
 )
 
 // An SMSSender sends text messages.
@@ -128,12 +128,19 @@ func (f *factor) number() string {
 	return ""
 }
 
-const (
-	placeholder     = "{{code}}"
-	defaultTemplate = "Your verification code is " + placeholder + "."
-)
+const defaultTemplate = "Your verification code is " + typed.Placeholder + "."
 
-func render(template, code string) string { return strings.ReplaceAll(template, placeholder, code) }
+// smsTemplate checks the template of a message, and gives it in its canonical spelling.
+func smsTemplate(template string) (string, error) {
+	if template == "" {
+		return defaultTemplate, nil
+	}
+	template, err := typed.Template(template, digits, maxMessageParts)
+	if err != nil {
+		return "", errParameter("The SMS template %s.", err)
+	}
+	return template, nil
+}
 
 // newCode returns six random digits, all equally likely.
 func newCode() (string, error) {
@@ -157,8 +164,8 @@ func AllRegions() []string { return phone.Regions() }
 
 // normalizeNumber returns the number in E.164, computed once: the store, the budgets
 // and the sender all get this one.
-func (s *Service) normalizeNumber(typed string) (string, error) {
-	text, ok := canonicalNumber(typed)
+func (s *Service) normalizeNumber(number string) (string, error) {
+	text, ok := typed.Number(number)
 	if !ok {
 		return "", errInvalidPhoneNumber()
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/otpauth"
+	"github.com/authfactor/mfa/internal/typed"
 )
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
@@ -103,7 +104,7 @@ func (*app) ask(*factor, *challenge, []*factor) error { return nil }
 // check accepts each step once, and no step before one that was accepted (RFC 6238
 // section 5.2).
 func (a *app) check(_ *factor, answer string, _ *challenge, now time.Time, p Policy) (verdict, error) {
-	code, ok := canonicalCode(answer)
+	code, ok := typed.Code(answer, digits)
 	if !ok {
 		return noCode, nil
 	}
@@ -125,10 +126,10 @@ func (a *app) check(_ *factor, answer string, _ *challenge, now time.Time, p Pol
 
 // newApp checks the parameters of an app.
 func newApp(p TOTPParams) (*app, error) {
-	if err := checkText("TOTP issuer", p.Issuer, ofIssuer); err != nil {
+	if err := checkText("TOTP issuer", p.Issuer, typed.OfIssuer); err != nil {
 		return nil, err
 	}
-	if err := checkText("TOTP user", p.User, ofUser); err != nil {
+	if err := checkText("TOTP user", p.User, typed.OfUser); err != nil {
 		return nil, err
 	}
 	secret, err := totpSecret(p.Secret)

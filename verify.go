@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/authfactor/mfa/internal/typed"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -134,7 +135,7 @@ func checkVerify(p VerifyParams) error {
 	if !p.TrustDevice {
 		return nil
 	}
-	return checkText("name of the device", p.DeviceName, optional)
+	return checkText("name of the device", p.DeviceName, typed.Optional)
 }
 
 // verifying is a challenge that is to be answered.

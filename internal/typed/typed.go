@@ -1,6 +1,12 @@
-package mfa
+// Package typed decides what is forgiven of what people type and paste: codes, phone
+// numbers, names and templates. Whatever is accepted has one canonical spelling, which
+// is what is compared, counted, kept and sent. Two texts that a person would call
+// different have different ones, or none.
+package typed
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -8,11 +14,6 @@ import (
 	"github.com/authfactor/mfa/internal/gsm7"
 	"github.com/authfactor/mfa/internal/otpauth"
 )
-
-// This file decides what is forgiven of what people type and paste: codes, phone
-// numbers, names and templates. Whatever is accepted has one canonical spelling, which
-// is what is compared, counted, kept and sent. Two texts that a person would call
-// different have different ones, or none.
 
 const (
 	maxTyped = 64 // characters of a code or a phone number, with all that is between
@@ -22,10 +23,9 @@ const (
 	reversing = '\u202e' // shows 123456 as 654321
 )
 
-// canonicalCode forgives any white space, dashes and format characters, and decimal
-// digits of any script. It reports whether exactly six digits are left, and gives them
-// in ASCII.
-func canonicalCode(typed string) (string, bool) {
+// Code forgives any white space, dashes and format characters, and decimal digits of any
+// script. It reports whether exactly so many digits are left, and gives them in ASCII.
+func Code(typed string, digits int) (string, bool) {
 	if len(typed) == digits && onlyDigits(typed) {
 		return typed, true // as nearly all are
 	}
@@ -42,19 +42,19 @@ func onlyDigits(s string) bool {
 	return true
 }
 
-// canonicalRecovery forgives the same, case, full-width letters, and the letters that
-// Crockford's alphabet leaves out because they look like digits. It reports whether 24
-// letters of it are left.
-func canonicalRecovery(typed string) (string, bool) {
+// RecoveryCode forgives the same, case, full-width letters, and the letters that
+// Crockford's alphabet leaves out because they look like digits. It reports whether so
+// many letters of it are left.
+func RecoveryCode(typed string, letters int) (string, bool) {
 	code, ok := plain(typed, ignored, crockfordLetter)
-	return code, ok && len(code) == recoveryCodeLength
+	return code, ok && len(code) == letters
 }
 
-// canonicalNumber forgives white space, format characters, dashes, slashes, dots and
+// Number forgives white space, format characters, dashes, slashes, dots and
 // brackets in a phone number. It reports whether ASCII digits are left, with at most a
 // '+' in front. Digits of other scripts, letters and extensions, which libphonenumber
 // would take, are refused.
-func canonicalNumber(typed string) (string, bool) {
+func Number(typed string) (string, bool) {
 	number, ok := plain(typed, func(r rune) bool {
 		return ignored(r) || strings.ContainsRune("()（）/／.．·・", r)
 	}, func(r rune) byte {
@@ -138,65 +138,77 @@ func crockfordLetter(r rune) byte {
 	return 0
 }
 
-// Rules of checkText.
-type textRule int
+// A Rule is one of [Name].
+type Rule int
 
+// The rules.
 const (
-	optional textRule = iota // may be empty
-	ofIssuer                 // required, and more than ':', which its label goes without
-	ofUser                   // required, and without ':' (the key URI format)
+	Optional Rule = iota // may be empty
+	OfIssuer             // required, and more than ':', which its label goes without
+	OfUser               // required, and without ':' (the key URI format)
 )
 
-// checkText refuses what an app, a page or a log would show wrongly.
-func checkText(what, text string, rule textRule) error {
-	if rule == optional && text == "" {
+// Name refuses what an app, a page or a log would show wrongly, and what has more
+// characters than most. Its error goes on after the name of the text.
+func Name(text string, most int, rule Rule) error {
+	if rule == Optional && text == "" {
 		return nil
 	}
 	switch {
-	case len(text) > maxText*utf8.UTFMax, utf8.RuneCountInString(text) > maxText:
-		return errParameter("The %s must have at most %d characters.", what, maxText)
+	case len(text) > most*utf8.UTFMax, utf8.RuneCountInString(text) > most:
+		return fmt.Errorf("must have at most %d characters", most)
 	case !utf8.ValidString(text):
-		return errParameter("The %s must be valid UTF-8.", what)
-	case strings.TrimSpace(text) == "", rule == ofIssuer && strings.TrimSpace(otpauth.LabelIssuer(text)) == "":
-		return errParameter("The %s must not be empty.", what)
+		return errors.New("must be valid UTF-8")
+	case strings.TrimSpace(text) == "",
+		rule == OfIssuer && strings.TrimSpace(otpauth.LabelIssuer(text)) == "":
+		return errors.New("must not be empty")
 	case !shownAsWritten(text):
-		return errParameter("The %s must not have control or format characters.", what)
-	case rule == ofUser && strings.Contains(text, ":"):
-		return errParameter("The %s must not have a ':'.", what)
+		return errControls
+	case rule == OfUser && strings.Contains(text, ":"):
+		return errors.New("must not have a ':'")
 	}
 	return nil
 }
 
-// canonicalTemplate returns the template to use: with the line breaks that text
-// messages have, and none at its ends, so that its last line is one.
-func canonicalTemplate(template string) (string, error) {
-	if template == "" {
-		return defaultTemplate, nil
-	}
-	if len(template) > 4*153*maxMessageParts || !utf8.ValidString(template) {
-		return "", errParameter("The SMS template must be valid UTF-8 and fit %d messages.", maxMessageParts)
+var errControls = errors.New("must not have control or format characters")
+
+// Placeholder stands for the code in a template.
+const Placeholder = "{{code}}"
+
+// Template returns the template of a text message in its canonical spelling: with the
+// line breaks that text messages have, and none at its ends, so that its last line is
+// one. With a code of so many digits it must fit so many parts. Its error goes on after
+// the name of the template.
+func Template(template string, digits, parts int) (string, error) {
+	if len(template) > 4*153*parts || !utf8.ValidString(template) {
+		return "", fmt.Errorf("must be valid UTF-8 and fit %d messages", parts)
 	}
 	template = strings.Trim(strings.ReplaceAll(template, "\r\n", "\n"), "\n")
 	text := template // where the code must be once
-	if end := strings.LastIndexByte(template, '\n'); end >= 0 && bindsToSite(template[end+1:]) && strings.Contains(template[:end], placeholder) {
+	end := strings.LastIndexByte(template, '\n')
+	if end >= 0 && bindsToSite(template[end+1:]) && strings.Contains(template[:end], Placeholder) {
 		text = template[:end]
 	}
-	before, after, found := strings.Cut(text, placeholder)
+	before, after, found := strings.Cut(text, Placeholder)
 	switch {
 	case !found, strings.Contains(before+"{", "{{"), strings.Contains(after, "{{"): // "{{{code}}" is refused, too
-		return "", errParameter("The SMS template must have %[1]s once, once more only in a last line such as '@example.com #%[1]s', and no other '{{'.", placeholder)
+		return "", fmt.Errorf("must have %[1]s once, once more only in a last line such as "+
+			"'@example.com #%[1]s', and no other '{{'", Placeholder)
 	case !shownAsWritten(strings.ReplaceAll(template, "\n", " ")):
-		return "", errParameter("The SMS template must not have control or format characters.")
-	case gsm7.Parts(render(template, "000000")) > maxMessageParts:
-		return "", errParameter("The SMS template must fit %d messages.", maxMessageParts)
+		return "", errControls
+	case gsm7.Parts(Render(template, strings.Repeat("0", digits))) > parts:
+		return "", fmt.Errorf("must fit %d messages", parts)
 	}
 	return template, nil
 }
 
+// Render puts a code into a template.
+func Render(template, code string) string { return strings.ReplaceAll(template, Placeholder, code) }
+
 // bindsToSite reports whether a line is as "@example.com #{{code}}", by which phones and
 // browsers fill in the code on that site alone (WICG, Origin-bound one-time codes).
 func bindsToSite(line string) bool {
-	site, after, found := strings.Cut(line, " #"+placeholder)
+	site, after, found := strings.Cut(line, " #"+Placeholder)
 	host, at := strings.CutPrefix(site, "@")
 	return found && at && host != "" && !strings.ContainsAny(host, " @#{") &&
 		(after == "" || after[0] == ' ' && !strings.Contains(after, "{{"))
