@@ -215,7 +215,7 @@ func TestEveryNameIsDocumented(t *testing.T) {
 	}
 }
 
-// onUnexported says whether a function is a method of a type that is not exported.
+// onUnexported reports whether a function is a method of a type that is not exported.
 func onUnexported(d *ast.FuncDecl) bool {
 	if d.Recv == nil {
 		return false

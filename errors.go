@@ -264,7 +264,7 @@ func errNoSMSSender() *Error {
 	return refuse(ErrNoSMSSender, "sms_not_configured", "", "Text messages are not configured: Config.SMS is nil.")
 }
 
-// printableID says whether an id that is not well formed can be shown in an
+// printableID reports whether an id that is not well formed can be shown in an
 // error all the same.
 func printableID(prefix, id string) bool {
 	rest, ok := strings.CutPrefix(id, prefix)

@@ -68,7 +68,7 @@ type Event struct {
 	filling bool // with EventFailed: see Notify
 }
 
-// Notify says whether the owner should be told, by another way than the one that
+// Notify reports whether the owner should be told, by another way than the one that
 // was used, such as by mail to the address of before. It is true for
 //
 //   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST

@@ -17,7 +17,7 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// A FactorStatus says whether a factor can be used. As a string it is what JSON and the
+// A FactorStatus reports whether a factor can be used. As a string it is what JSON and the
 // stores have.
 type FactorStatus string
 
@@ -123,7 +123,7 @@ type Factor struct {
 	phone *string
 }
 
-// Restricted says whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
+// Restricted reports whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
 // factor: true for SMS. Offer an unrestricted one beside it, and say why.
 func (f Factor) Restricted() bool {
 	m := builtIn.of(f.Type)

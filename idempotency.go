@@ -47,12 +47,12 @@ func checkIdempotencyKey(key string) error {
 	return nil
 }
 
-// sameKey says whether an earlier request had this one's key, at most so long ago.
+// sameKey reports whether an earlier request had this one's key, at most so long ago.
 func (r *request) sameKey(earlier request, now time.Time, within time.Duration) bool {
 	return r != nil && len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key) && now.Sub(earlier.at).Abs() <= within
 }
 
-// sameAsked says whether an earlier request asked for the same.
+// sameAsked reports whether an earlier request asked for the same.
 func (r *request) sameAsked(earlier request) bool { return hmac.Equal(r.asked, earlier.asked) }
 
 // requested returns the factor's request with this one's key.

@@ -136,7 +136,7 @@ func (f *modelFactor) challenge(now time.Time, confirm, hasVerified bool) (time.
 	return 0, nil
 }
 
-// counted says whether the factor's waits are those of a number that is not confirmed.
+// counted reports whether the factor's waits are those of a number that is not confirmed.
 func (f *modelFactor) counted() bool { return f.secret == "" && !f.verified }
 
 // told is a wait as the factor's user is told it.

@@ -153,7 +153,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-// shows says whether the digits stand in the text by themselves: addresses and times
+// shows reports whether the digits stand in the text by themselves: addresses and times
 // have many.
 func shows(out, digits string) bool {
 	hex := func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }

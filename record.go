@@ -40,7 +40,7 @@ func newID(prefix string, now time.Time) (string, error) {
 	return prefix + id.String(), nil
 }
 
-// wellFormed says whether an id can be one of ours, so that nothing else ever
+// wellFormed reports whether an id can be one of ours, so that nothing else ever
 // reaches a store.
 func wellFormed(prefix, id string) bool {
 	text, ok := strings.CutPrefix(id, prefix)

@@ -235,7 +235,7 @@ func (h *handler) authorized(header string) bool {
 	return strings.EqualFold(scheme, "Bearer") && found == 1
 }
 
-// match says whether an escaped path is of a route, and gives the id in it.
+// match reports whether an escaped path is of a route, and gives the id in it.
 func match(route, path string) (id string, ok bool) {
 	parts := strings.Split(path, "/")
 	wanted := strings.Split(route, "/")

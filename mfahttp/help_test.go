@@ -216,7 +216,7 @@ func (a answer) must(tb testing.TB, status int) answer {
 	return a
 }
 
-// refuses says whether an answer is an error with exactly these members. retry_after is
+// refuses reports whether an answer is an error with exactly these members. retry_after is
 // in seconds; 0 and "" are members that are absent.
 func (a answer) refuses(tb testing.TB, status int, code, message, entityID string, retryAfter int) {
 	tb.Helper()
@@ -302,7 +302,7 @@ func (r *rig) verify(challengeID, code string, change ...func(*http.Request)) an
 	return r.post("/auth/challenges/"+challengeID+"/verify", `{"code":"`+code+`"}`, change...)
 }
 
-// valid says whether a code was accepted.
+// valid reports whether a code was accepted.
 func (a answer) valid() bool { return a.status == 201 && a.json["valid"] == true }
 
 // right is the code that the person sees now.

@@ -173,7 +173,7 @@ func printed(v any) string {
 	return out.String()
 }
 
-// shows says whether the digits stand in the text by themselves: addresses, times and
+// shows reports whether the digits stand in the text by themselves: addresses, times and
 // request ids have many.
 func shows(out, digits string) bool {
 	hex := func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }

@@ -714,7 +714,7 @@ func records(t *testing.T, s mfa.Store) []mfa.Record {
 	return found
 }
 
-// empty says whether a result holds nothing: no records, or none purged.
+// empty reports whether a result holds nothing: no records, or none purged.
 func empty(result any) bool {
 	switch r := result.(type) {
 	case []mfa.Record:

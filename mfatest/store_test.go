@@ -88,7 +88,7 @@ type mapStore struct {
 	saves  int
 }
 
-// is says whether the store has this flaw.
+// is reports whether the store has this flaw.
 func (s *mapStore) is(flaw string) bool { return s.flaw == flaw }
 
 // pause lets others in, until they are or there are none.
@@ -237,7 +237,7 @@ func (s *mapStore) Save(ctx context.Context, changes ...mfa.Change) error {
 	return nil
 }
 
-// conflicts says whether a change is based on something else than what is stored.
+// conflicts reports whether a change is based on something else than what is stored.
 func (s *mapStore) conflicts(c mfa.Change) bool {
 	old, ok := s.rows[s.key(c.Record.ID)]
 	switch {

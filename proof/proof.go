@@ -67,7 +67,7 @@ var (
 	ErrSpent = errors.New("proof: receipt spent")
 )
 
-// Refused says whether an error is one of these: the receipt proves nothing, and a new
+// Refused reports whether an error is one of these: the receipt proves nothing, and a new
 // code is needed. Any other is a failure of the store.
 func Refused(err error) bool {
 	for _, refusal := range []error{ErrInvalid, ErrExpired, ErrMismatch, ErrSpent} {
@@ -105,7 +105,7 @@ func ActionOf(purpose string, details ...string) Action {
 	return a
 }
 
-// Valid says whether a person can be asked to approve the action: whether its
+// Valid reports whether a person can be asked to approve the action: whether its
 // Purpose is well formed.
 func (a Action) Valid() bool {
 	for i := range len(a.Purpose) {

@@ -152,7 +152,7 @@ func (t *tables) step(version int) (string, error) {
 	return t.names.Replace(string(text)), err
 }
 
-// check says whether this package can work with the tables.
+// check reports whether this package can work with the tables.
 func (t *tables) check(ctx context.Context, db *sql.DB) error {
 	if err := t.checkDB(ctx, db); err != nil {
 		return err
