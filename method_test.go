@@ -209,6 +209,10 @@ func TestMethodIsLimited(t *testing.T) {
 			}
 		}
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		now, factorErr := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+		if factorErr != nil || unlimited != (now.Status == mfa.StatusVerified) {
+			t.Errorf("InsecureUnlimited %t: %+v, %v", unlimited, now, factorErr)
+		}
 		if unlimited != (err == nil) || unlimited != (waits == 0) || unlimited == errors.Is(err, mfa.ErrFactorDisabled) {
 			t.Errorf("InsecureUnlimited %t: %d waits, then %v", unlimited, waits, err)
 		}
