@@ -43,9 +43,9 @@ func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
 func several(ctx context.Context, db *sql.DB, n int) ([]*sql.Conn, error) {
 	first, err := db.Conn(ctx)
 	for try := 0; busy(err) && try < maxTries; try++ { // others set SQLite's journal_mode at this moment
-		rest, cancel := context.WithTimeout(ctx, time.Millisecond<<try)
-		<-rest.Done()
-		cancel()
+		if err := pause(ctx, min(time.Millisecond<<try, longestPause)); err != nil {
+			return nil, err
+		}
 		first, err = db.Conn(ctx)
 	}
 	if err != nil {

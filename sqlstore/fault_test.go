@@ -15,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/sqlstore"
 )
@@ -284,6 +286,36 @@ func TestDeadlock(t *testing.T) {
 				t.Errorf("versions %v", got)
 			}
 		})
+	}
+}
+
+// TestUndoneAgain: on a busy machine a Save can be undone many times before its turn comes.
+func TestUndoneAgain(t *testing.T) {
+	postgreSQL.skip(t)
+	cfg := postgreSQL.config(t, "")
+	store := newStore(t, cfg)
+	save(t, store, put("a", 0))
+	undone, left := 0, 12
+	hooked := cfg
+	hooked.DB = hook(t, cfg.DB.Driver(), postgreSQL.dsn(postgreSQL.at(), ""), &hooks{undone: func(text string) error {
+		if !strings.Contains(text, "UPDATE") || undone == left {
+			return nil
+		}
+		undone++
+		return &pgconn.PgError{Code: "40001"}
+	}})
+	busy, err := sqlstore.New(t.Context(), hooked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	save(t, busy, put("a", 1))
+	if got := versions(t, store, "a")["a"]; got != 2 || undone != left {
+		t.Errorf("version %d after %d failures, want 2 after %d", got, undone, left)
+	}
+
+	undone, left = 0, 1<<20
+	if err := busy.Save(t.Context(), put("a", 2)); err == nil || errors.Is(err, mfa.ErrConflict) || undone != 16 {
+		t.Errorf("after %d failures: %v", undone, err)
 	}
 }
 

@@ -222,6 +222,7 @@ type hooks struct {
 
 	failed func(error)              // a statement, when it was executed
 	query  func(text string) string // what is asked instead
+	undone func(text string) error  // instead of an answer; nil: the database answers
 
 	mu sync.Mutex
 }
@@ -249,6 +250,11 @@ func (c hookedConn) ExecContext(ctx context.Context, text string, args []driver.
 }
 
 func (c hookedConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.undone != nil {
+		if err := c.undone(text); err != nil {
+			return nil, err
+		}
+	}
 	if c.query != nil {
 		text = c.query(text)
 	}

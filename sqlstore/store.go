@@ -57,10 +57,12 @@ package sqlstore
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"math/big"
 	"regexp"
 	"slices"
 	"strconv"
@@ -174,7 +176,7 @@ func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 }
 
 // Save applies all changes or none. What proves that nothing was written, a deadlock
-// or a serialization failure, it tries again, 9 times within 255 ms; every other
+// or a serialization failure, it tries again, 15 times within 2.3 s at most; every other
 // error is returned, and leaves open whether the changes were made.
 func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	if len(changes) == 0 {
@@ -558,17 +560,22 @@ func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Re
 }
 
 // maxTries is how often a call is made that the database undid.
-const maxTries = 10
+const maxTries = 16
+
+// longestPause bounds the pauses between them.
+const longestPause = 256 * time.Millisecond
 
 // again makes a call until the database has not undone it to let another one pass. The
-// first repetition is at once, the others wait for 1, 2, 4 ms and so on, up to 128.
+// first repetition is at once. The others wait for a random time, of at most 1, 2, 4 ms and
+// so on: those who met would meet again if all of them waited for the same time, and on a
+// busy machine one that comes through takes longer than a few milliseconds.
 func (s *Store) again(ctx context.Context, doing string, call func() error) error {
 	var err error
 	for try := range maxTries {
 		if try > 1 {
-			rest, cancel := context.WithTimeout(ctx, time.Millisecond<<(try-2))
-			<-rest.Done()
-			cancel()
+			if err := pause(ctx, min(time.Millisecond<<(try-2), longestPause)); err != nil {
+				return err
+			}
 		}
 		if err = call(); !s.undone(err) {
 			break
@@ -583,6 +590,18 @@ func (s *Store) again(ctx context.Context, doing string, call func() error) erro
 		return fmt.Errorf("sqlstore: %s: %w: %w", doing, ctx.Err(), err) // some drivers hide it
 	}
 	return fmt.Errorf("sqlstore: %s: %w", doing, err)
+}
+
+// pause waits for a random time, or until the context is over.
+func pause(ctx context.Context, longest time.Duration) error {
+	d, err := rand.Int(rand.Reader, big.NewInt(int64(longest)))
+	if err != nil {
+		return fmt.Errorf("sqlstore: pausing: %w", err)
+	}
+	rest, cancel := context.WithTimeout(ctx, time.Duration(d.Int64()))
+	defer cancel()
+	<-rest.Done()
+	return nil // of a context that is over the next try tells
 }
 
 // undone reports whether an error proves that nothing was written, and that the same
