@@ -71,7 +71,8 @@ const (
 // that must be confirmed, that counts its own wrong codes, and that any user has
 // several of.
 type traits struct {
-	kind string // the Type
+	kind string   // the Type
+	amr  []string // what a right code proves: see Verification.AMR
 
 	needsOwner  bool // a person without a UserID cannot have one
 	restricted  bool // by NIST SP 800-63B-4 section 3.2.9

@@ -101,6 +101,9 @@ type challenge struct {
 	verified time.Time    // when the code was accepted
 	spent    bool         // the receipt
 
+	codesSeed []byte // that recovery codes were made of, beside the key of the request
+	codesSet  string // id of their factor; "" if the request made none
+
 	later []byte
 }
 
@@ -114,6 +117,8 @@ func (ch *challenge) fields(c *codec.Codec) {
 	actionFields(c, &ch.action)
 	c.Time(&ch.verified)
 	c.Bool(&ch.spent)
+	c.Bytes(&ch.codesSeed)
+	c.String(&ch.codesSet)
 	c.Rest(&ch.later)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
+	"slices"
 
 	"github.com/authfactor/mfa/proof"
 )
@@ -42,10 +43,27 @@ type VerifyParams struct {
 	// With TrustDevice the same device goes on.
 	DeviceToken string
 
+	// NewRecoveryCodes makes a set of recovery codes (EnrollParams.RecoveryCodes) in the
+	// same commit, if the code confirms a factor and the user has no set: show the person
+	// Verification.RecoveryCodes. A set that ends with this confirmation (see Enroll) counts as
+	// none; one of which no code is left counts as one. Nothing is made, and nothing else
+	// changes, if the factor was confirmed before, if the user has a set, or if they have
+	// the ten factors that a user may have. The factor must have an owner.
+	//
+	// The codes are not stored. If the answer is lost, they are lost with it unless the call had
+	// an IdempotencyKey: the person then makes a new set, with a receipt. Defaults to false.
+	NewRecoveryCodes bool
+
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
 	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
 	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
+	//
+	// With NewRecoveryCodes the answer has the same codes again, those that were used
+	// meanwhile too, as long as their set is the user's. They are made of this key, of which
+	// a MAC alone is stored, and of a seed that is sealed with the challenge. So whoever reads
+	// the store and has the Keyring learns no codes, unless they know the key or guess it:
+	// do not keep it in the same database.
 	IdempotencyKey string
 }
 
@@ -67,6 +85,10 @@ type Verification struct {
 	// TrustDevice was false.
 	Device TrustedDevice `json:"-"`
 
+	// RecoveryCodes are those that NewRecoveryCodes made: show them to the person, on a page
+	// with Cache-Control: no-store. nil if none were made. It does not print.
+	RecoveryCodes *RecoveryCodesEnrollment `json:"-"`
+
 	receipt *hidden[string]
 }
 
@@ -81,6 +103,25 @@ func (v Verification) Receipt() string {
 	return (*v.receipt)()
 }
 
+// AMR is what the code proved, in the words of RFC 8176, for the claim "amr" of a token:
+//
+//   - ["otp"] for TypeTOTP and TypeGenericOTP. Add "tel" where you deliver the code by a
+//     call;
+//   - ["otp", "sms"] for TypeSMS, so that whoever does not take messages can refuse it;
+//   - ["otp"] for TypeRecoveryCodes, whose codes are accepted once each. RFC 8176 has no
+//     value for a list on paper, and "kba" is for questions about the person. Who takes no
+//     recovery codes asks for Factor.Type.
+//
+// It is about this code alone. If the application checked a password before, add "pwd",
+// and "mfa", which says that there were several factors. nil if Valid is false.
+func (v Verification) AMR() []string {
+	m := methodOf(v.Factor.Type)
+	if !v.Valid || m == nil {
+		return nil
+	}
+	return slices.Clone(m.traits().amr)
+}
+
 // Verify answers a challenge with the code that the person typed. Its error is
 // nil only if the code was right, was never accepted before, and that is durable.
 //
@@ -88,6 +129,7 @@ func (v Verification) Receipt() string {
 //   - malformed parameters: [ErrInvalidParameter];
 //   - a challenge that is not there or not the user's, or whose factor was not confirmed
 //     in time: [ErrNotFound];
+//   - TrustDevice or NewRecoveryCodes for a factor without an owner: [ErrInvalidParameter];
 //   - another Action than the challenge's: [proof.ErrMismatch];
 //   - an IdempotencyKey that was used with another code: [ErrIdempotencyKey];
 //   - a challenge that was verified: [ErrChallengePreviouslyVerified];
@@ -172,9 +214,6 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err != nil {
 		return nil, err
 	}
-	if p.TrustDevice && d.user == nil {
-		return nil, errParameter("A trusted device must have a user.")
-	}
 	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code)
 	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.unproved = s.unproved(d.factor)
@@ -189,7 +228,7 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 	if d.known, err = s.openKnown(records, d.moment, u, d.in.DeviceToken); err != nil {
 		return err
 	}
-	if d.in.TrustDevice && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {
+	if d.in.TrustDevice && f.verified && d.known.device == nil && u != nil && len(u.devices) >= maxDevices {
 		if d.known.oldest, err = s.readDevices(ctx, u.devices[0]); err != nil {
 			return err
 		}
@@ -213,10 +252,7 @@ func (d *verifying) chooseCounter() counter {
 func (s *Service) decide(d *verifying) (Verification, outcome) {
 	ch, f := d.challenge, d.factor
 	if d.answeredBefore() { // and the answer was lost
-		return Verification{
-			Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
-			receipt: s.receipt(ch, f),
-		}, outcome{}
+		return s.again(d)
 	}
 	if out := firstRefusal(verifyRefusals, d); out != nil {
 		return Verification{}, *out
@@ -237,6 +273,22 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 		return d.failed(is)
 	}
 	return s.accepted(d)
+}
+
+// again is the answer of before.
+func (s *Service) again(d *verifying) (told Verification, out outcome) {
+	ch, f := d.challenge, d.factor
+	told = Verification{
+		Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
+		receipt: s.receipt(ch, f),
+	}
+	if d.hasRecoveryCodes() {
+		var err error
+		if told.RecoveryCodes, err = d.recoveryCodesAgain(); err != nil {
+			return Verification{}, outcome{err: err}
+		}
+	}
+	return told, outcome{}
 }
 
 // answeredBefore reports whether this same request was answered with success.
@@ -298,6 +350,12 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	}
 	if d.user != nil {
 		d.acceptedUser(&out, told.FirstUse)
+	}
+	if told.FirstUse && d.in.NewRecoveryCodes && d.user.takesRecoveryCodes(now) {
+		var err error
+		if told.RecoveryCodes, err = d.addRecoveryCodes(&out); err != nil {
+			return Verification{}, outcome{err: err}
+		}
 	}
 	if d.in.TrustDevice {
 		d.user.touch(now) // before, since it ends all trust where the factors have changed
