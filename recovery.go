@@ -1,7 +1,6 @@
 package mfa
 
 import (
-	"cmp"
 	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
@@ -106,15 +105,15 @@ func (u *user) takesRecoveryCodes(now time.Time) bool {
 	return here < maxFactors && len(u.factors) < maxMembers
 }
 
-// addRecoveryCodes adds a set to what a right code comes to. With an idempotency key the
-// codes are made of that, which is not stored, and of a seed, which is; without one of
-// what nobody keeps.
+// addRecoveryCodes adds a set to what a right code comes to. The seed is stored for a
+// call with an idempotency key alone, which is not: without a key nobody makes the codes
+// again.
 func (d *verifying) addRecoveryCodes(out *outcome) (*RecoveryCodesEnrollment, error) {
 	seed := make([]byte, recoverySeedSize)
 	if _, err := rand.Read(seed); err != nil {
 		return nil, fmt.Errorf("mfa: making recovery codes: %w", err)
 	}
-	set, shown, err := derivedRecoverySet(seed, cmp.Or(d.in.IdempotencyKey, rand.Text()))
+	set, shown, err := derivedRecoverySet(seed, d.in.IdempotencyKey)
 	if err != nil {
 		return nil, err
 	}

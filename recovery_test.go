@@ -331,6 +331,11 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		codes := first.RecoveryCodes.Codes()
+		bobs := r.confirming(r.enrollTOTP("user_bob"))
+		bobs.IdempotencyKey = p.IdempotencyKey
+		if v, err := r.Verify(t.Context(), bobs); err != nil || v.RecoveryCodes.Codes()[0] == codes[0] {
+			t.Errorf("two people with one key have one code, %v", err)
+		}
 		set := enrolled{Factor: r.sets(ann)[0]}
 		if _, err := r.answer(r.challenge(set), set, codes[0]); err != nil {
 			t.Fatal(err)

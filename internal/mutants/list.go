@@ -98,6 +98,11 @@ var mutants = []mutant{
 	{"type: wrong codes of the application's count on the factor", "generic.go", "unconfirmed: onUser", "unconfirmed: onFactor"},
 	{"type: wrong codes of an app count on the user", "totp.go", "return traits{kind: TypeTOTP, ", "return traits{kind: TypeTOTP, unconfirmed: onUser, "},
 
+	{"type: messages prove no message", "sms.go", "[]string{\"otp\", \"sms\"}", "[]string{\"otp\"}"},
+	{"type: an app proves nothing", "totp.go", "amr: []string{\"otp\"}", "amr: nil"},
+	{"type: codes of the application prove nothing", "generic.go", "amr: []string{\"otp\"}", "amr: nil"},
+	{"type: recovery codes prove nothing", "recovery.go", "amr: []string{\"otp\"}", "amr: nil"},
+
 	// The order of refusal.
 	{"order: an expired challenge was not verified", "refusals.go", "\t{\"previouslyVerified\", ErrChallengePreviouslyVerified, (*verifying).previouslyVerified},\n\t{\"expired\", ErrChallengeExpired, (*verifying).expired},\n", "\t{\"expired\", ErrChallengeExpired, (*verifying).expired},\n\t{\"previouslyVerified\", ErrChallengePreviouslyVerified, (*verifying).previouslyVerified},\n"},
 	{"order: a disabled factor waits", "refusals.go", "\t{\"disabled\", ErrFactorDisabled, (*challenging).disabled},\n\t{\"waiting\", ErrThrottled, (*challenging).waiting},\n", "\t{\"waiting\", ErrThrottled, (*challenging).waiting},\n\t{\"disabled\", ErrFactorDisabled, (*challenging).disabled},\n"},
@@ -376,6 +381,22 @@ var mutants = []mutant{
 
 	// Recovery codes.
 	{"leave a recovery code in place", "recovery.go", "r.hashes = slices.Delete(r.hashes, matched, matched+1)", "_ = slices.Delete[[]string]"},
+	{"new codes: for a factor that was confirmed before", "verify.go", "if told.FirstUse && d.in.NewRecoveryCodes &&", "if d.user != nil && d.in.NewRecoveryCodes &&"},
+	{"new codes: without being asked", "verify.go", "if told.FirstUse && d.in.NewRecoveryCodes &&", "if told.FirstUse && d.user != nil &&"},
+	{"new codes: a second set", "recovery.go", "if m.backup {\n\t\t\treturn false", "if false {\n\t\t\treturn false"},
+	{"new codes: an eleventh factor", "recovery.go", "return here < maxFactors &&", "return here <= maxFactors &&"},
+	{"new codes: what lapsed counts", "recovery.go", "if m.verified || now.Before(m.lapses) {", "if true {"},
+	{"new codes: what is not confirmed does not count", "recovery.go", "if m.verified || now.Before(m.lapses) {", "if m.verified {"},
+	{"new codes: the set is not in the user's record", "recovery.go", "d.user.factors = append(d.user.factors, f.membership())", "_ = d.user"},
+	{"new codes: the set is not written", "recovery.go", "out.put(d.user)\n\tout.put(f)\n", "out.put(d.user)\n"},
+	{"new codes: nobody is told", "recovery.go", "out.events = append(out.events, f.eventOf(d.challenge, EventEnrolled))", "_ = f"},
+	{"new codes: the seed is not stored", "record.go", "\tc.Bytes(&ch.codesSeed)\n", ""},
+	{"new codes: the seed alone makes them", "recovery.go", "hkdf.Key(sha256.New, []byte(secret), seed,", "hkdf.Key(sha256.New, nil, seed,"},
+	{"new codes: the key alone makes them", "recovery.go", "hkdf.Key(sha256.New, []byte(secret), seed,", "hkdf.Key(sha256.New, []byte(secret), nil,"},
+	{"new codes: a repeat shows a set that is gone", "recovery.go", "id != \"\" && d.user.lists(id)", "id != \"\""},
+	{"new codes: a repeat shows them without being asked", "recovery.go", "return d.in.NewRecoveryCodes && id", "return id"},
+	{"new codes: a repeat shows none", "verify.go", "if d.hasRecoveryCodes() {", "if false {"},
+	{"new codes: the seed outlives its key", "idempotency.go", "\tch.codesSeed, ch.codesSet = nil, \"\"\n", ""},
 	{"use up the first recovery code", "recovery.go", "r.hashes = slices.Delete(r.hashes, matched, matched+1)", "r.hashes = slices.Delete(r.hashes, 0, 1)"},
 	{"keep the old set of recovery codes", "factor.go", "newSet := f.traits.oneSet && other.Type == f.Type", "newSet := false"},
 	{"recovery codes without an owner", "factor.go", "if t.needsOwner && p.UserID == \"\" {", "if false {"},
