@@ -11,7 +11,7 @@ import (
 // The kinds of events. Some say more about another one of the same call, which
 // they follow.
 const (
-	EventEnrolled       = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes; see VerifyParams.NewRecoveryCodes
+	EventEnrolled       = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
 	EventImported       = "imported"        // see Service.Import; the owner changed nothing
 	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventUnenrolled     = "unenrolled"      // a factor was deleted

@@ -79,10 +79,11 @@ func newRecoverySet(raw []byte) (*recoverySet, *RecoveryCodesEnrollment) {
 	return set, &RecoveryCodesEnrollment{shown: hide(shown)}
 }
 
-// derivedRecoverySet makes ten codes of a seed and of a secret, the same ones each time.
-// Each of the two is enough to keep the codes from whoever has the other (RFC 5869).
+// derivedRecoverySet makes ten codes of a seed and of a secret, the same ones each
+// time. Whoever has one of the two and not the other has no codes (RFC 5869).
 func derivedRecoverySet(seed []byte, secret string) (*recoverySet, *RecoveryCodesEnrollment, error) {
-	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, "github.com/authfactor/mfa recovery codes", recoveryCodes*recoveryCodeSize)
+	const size = recoveryCodes * recoveryCodeSize
+	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, "github.com/authfactor/mfa recovery codes", size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mfa: making recovery codes: %w", err)
 	}
@@ -90,8 +91,8 @@ func derivedRecoverySet(seed []byte, secret string) (*recoverySet, *RecoveryCode
 	return set, shown, nil
 }
 
-// takesRecoveryCodes reports whether a right code makes a set for the user: they have
-// none, and a factor less than they may have.
+// takesRecoveryCodes reports whether a set can be made for the user: they have
+// none, and fewer factors than they may have.
 func (u *user) takesRecoveryCodes(now time.Time) bool {
 	here := 0
 	for _, m := range u.factors {
@@ -105,9 +106,9 @@ func (u *user) takesRecoveryCodes(now time.Time) bool {
 	return here < maxFactors && len(u.factors) < maxMembers
 }
 
-// addRecoveryCodes adds a set to what a right code comes to. The seed is stored for a
-// call with an idempotency key alone, which is not: without a key nobody makes the codes
-// again.
+// addRecoveryCodes adds a set to what a right code comes to. Its seed is stored
+// only for a call with an idempotency key. That key is not stored, and without it
+// nobody makes the codes again.
 func (d *verifying) addRecoveryCodes(out *outcome) (*RecoveryCodesEnrollment, error) {
 	seed := make([]byte, recoverySeedSize)
 	if _, err := rand.Read(seed); err != nil {
@@ -132,8 +133,8 @@ func (d *verifying) addRecoveryCodes(out *outcome) (*RecoveryCodesEnrollment, er
 	return shown, nil
 }
 
-// hasRecoveryCodes reports whether the answer that is repeated made codes, and the user
-// has their set still.
+// hasRecoveryCodes reports whether the answer that is repeated made codes, and the
+// user still has their set.
 func (d *verifying) hasRecoveryCodes() bool {
 	id := d.challenge.codesSet
 	return d.in.NewRecoveryCodes && id != "" && d.user.lists(id)

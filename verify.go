@@ -43,15 +43,18 @@ type VerifyParams struct {
 	// With TrustDevice the same device goes on.
 	DeviceToken string
 
-	// NewRecoveryCodes makes a set of recovery codes (EnrollParams.RecoveryCodes) in the
-	// same commit, if the code confirms a factor and the user has no set: show the person
-	// Verification.RecoveryCodes. A set that ends with this confirmation (see Enroll) counts as
-	// none; one of which no code is left counts as one. Nothing is made, and nothing else
-	// changes, if the factor was confirmed before, if the user has a set, or if they have
-	// the ten factors that a user may have. The factor must have an owner.
+	// NewRecoveryCodes makes a set of recovery codes (see
+	// EnrollParams.RecoveryCodes) in the same commit, if the code confirms a
+	// factor and the user has no set. Show the person
+	// Verification.RecoveryCodes. A set that ends with this confirmation (see
+	// Enroll) counts as none; a set of which every code was used counts.
+	// Nothing is made, and nothing else changes, if the factor was confirmed
+	// before, if the user has a set, or if they have all the ten factors that a
+	// user may have. The factor must have an owner.
 	//
-	// The codes are not stored. If the answer is lost, they are lost with it unless the call had
-	// an IdempotencyKey: the person then makes a new set, with a receipt. Defaults to false.
+	// The codes are not stored. Without an IdempotencyKey, a lost answer loses
+	// them, and the person makes a new set by Enroll, with a receipt. Defaults
+	// to false.
 	NewRecoveryCodes bool
 
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
@@ -59,11 +62,12 @@ type VerifyParams struct {
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
 	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
 	//
-	// With NewRecoveryCodes the answer has the same codes again, those that were used
-	// meanwhile too, as long as their set is the user's. They are made of this key, of which
-	// a MAC alone is stored, and of a seed that is sealed with the challenge. So whoever reads
-	// the store and has the Keyring learns no codes, unless they know the key or guess it:
-	// do not keep it in the same database.
+	// With NewRecoveryCodes the answer has the same codes again, also those
+	// that were used meanwhile, as long as the user has that set. They are made
+	// of this key, of which only a MAC is stored, and of a seed that is sealed
+	// in the challenge. Whoever reads the store and has the Keyring learns no
+	// codes, unless they know or guess the key. So do not store the key in that
+	// database.
 	IdempotencyKey string
 }
 
@@ -85,8 +89,9 @@ type Verification struct {
 	// TrustDevice was false.
 	Device TrustedDevice `json:"-"`
 
-	// RecoveryCodes are those that NewRecoveryCodes made: show them to the person, on a page
-	// with Cache-Control: no-store. nil if none were made. It does not print.
+	// RecoveryCodes are the codes that NewRecoveryCodes made: show them to the
+	// person once, on a page with Cache-Control: no-store. nil if none were
+	// made. They do not print, and are in no JSON.
 	RecoveryCodes *RecoveryCodesEnrollment `json:"-"`
 
 	receipt *hidden[string]
@@ -103,17 +108,19 @@ func (v Verification) Receipt() string {
 	return (*v.receipt)()
 }
 
-// AMR is what the code proved, in the words of RFC 8176, for the claim "amr" of a token:
+// AMR is what the code proved, in the values of RFC 8176, for the claim "amr" of
+// a token:
 //
-//   - ["otp"] for TypeTOTP and TypeGenericOTP. Add "tel" where you deliver the code by a
-//     call;
-//   - ["otp", "sms"] for TypeSMS, so that whoever does not take messages can refuse it;
-//   - ["otp"] for TypeRecoveryCodes, whose codes are accepted once each. RFC 8176 has no
-//     value for a list on paper, and "kba" is for questions about the person. Who takes no
-//     recovery codes asks for Factor.Type.
+//   - "otp" for TypeTOTP;
+//   - "otp" and "sms" for TypeSMS, so that a message can be told from an app;
+//   - "otp" for TypeGenericOTP: add "tel" if you deliver the code by a call;
+//   - "otp" for TypeRecoveryCodes, because each code is accepted once. RFC 8176
+//     has no value for a list on paper, and "kba" is for questions about the
+//     person. To tell them from an app, look at Factor.Type.
 //
-// It is about this code alone. If the application checked a password before, add "pwd",
-// and "mfa", which says that there were several factors. nil if Valid is false.
+// It is about this code alone. If the application checked a password as well, add
+// "pwd", and "mfa", which says that there was more than one factor. nil if Valid is
+// false.
 func (v Verification) AMR() []string {
 	m := methodOf(v.Factor.Type)
 	if !v.Valid || m == nil {
