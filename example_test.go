@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -290,6 +291,41 @@ func ExampleService_Verify() {
 	// Output:
 	// ask again, 5 tries left
 	// {"code":"invalid_one_time_code","message":"The code is not valid."}
+}
+
+// The code that confirms the first factor makes recovery codes as well, to be shown on the
+// page that follows.
+func ExampleService_Verify_newRecoveryCodes() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleTOTP(svc)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p := mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), NewRecoveryCodes: true,
+		IdempotencyKey: "8e03978e-40d5-43e8-bc93-6894a57f9324", // made anew for each form
+	}
+	v, err := svc.Verify(ctx, p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	codes := v.RecoveryCodes.Codes()
+	fmt.Println("first use:", v.FirstUse, "codes:", len(codes))
+
+	again, err := svc.Verify(ctx, p) // the form was submitted twice
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("the same:", slices.Equal(again.RecoveryCodes.Codes(), codes))
+
+	// A login's token says how: the application checked the password.
+	fmt.Println(append(v.AMR(), "pwd", "mfa"))
+	// Output:
+	// first use: true codes: 10
+	// the same: true
+	// [otp pwd mfa]
 }
 
 func ExampleService_Factor() {

@@ -89,7 +89,8 @@ type EnrollParams struct {
 	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
 	// other factor at hand. They need no confirming: the factor is verified, so tell the
 	// person at once that it was added. A new set takes the place of the old one, which is
-	// dead from that moment. Wants a UserID.
+	// dead from that moment. Wants a UserID. With a user's first factor,
+	// VerifyParams.NewRecoveryCodes makes them without a receipt.
 	RecoveryCodes bool
 
 	Method *MethodParams // a factor of a type of Config.Methods
@@ -213,7 +214,8 @@ func jsonTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.0
 //
 // Confirming the first factor of a user ends every other one that they had before,
 // recovery codes too, whoever enrolled it ([EventReplaced]): until then the
-// password alone was enough to enroll one. So enroll recovery codes after that.
+// password alone was enough to enroll one. So enroll recovery codes after that, or have
+// them made by the confirmation itself: [VerifyParams.NewRecoveryCodes].
 //
 // A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
 // type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. With NoOwner neither rule holds. A new

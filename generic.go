@@ -12,7 +12,7 @@ import (
 type genericMethod struct{}
 
 func (genericMethod) traits() traits {
-	return traits{kind: TypeGenericOTP, handsOut: true, unconfirmed: onUser}
+	return traits{kind: TypeGenericOTP, amr: []string{"otp"}, handsOut: true, unconfirmed: onUser}
 }
 
 func (genericMethod) chance(Policy) float64 { return chanceOfCode }

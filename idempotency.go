@@ -110,6 +110,7 @@ func (f *factor) remember(r *request, now time.Time, challengeID string) {
 // is told what came of the last one.
 func (ch *challenge) answered(r *request, now time.Time) {
 	ch.request = request{}
+	ch.codesSeed, ch.codesSet = nil, ""
 	if r != nil {
 		ch.request = *r
 		ch.request.at = now

@@ -182,7 +182,7 @@ func FuzzState(f *testing.F) {
 		&factor{Record: kind(kindFactor, TypeSMS), own: &line{"+15005550006"}, later: []byte{7}, ownLater: []byte{9}},
 		&factor{Record: kind(kindFactor, TypeGenericOTP), own: &delivery{}},
 		&factor{Record: kind(kindFactor, TypeRecoveryCodes), own: &recoverySet{[]string{"hash"}}},
-		&challenge{Record: kind(kindChallenge, ""), code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}},
+		&challenge{Record: kind(kindChallenge, ""), code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}, spent: true, codesSeed: []byte{4}, codesSet: "f"},
 		&number{Record: kind(kindNumber, ""), sends: limit.Messages{Times: limit.Day{at, at}, Since: at}},
 		&user{Record: kind(kindUser, ""), factors: []membership{{id: "a", backup: true, verified: true, lapses: at}}, devices: []string{"e"}, set: []byte{3}},
 		&device{Record: kind(kindDevice, ""), name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at}},

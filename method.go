@@ -81,6 +81,7 @@ const (
 // several of.
 type traits struct {
 	kind FactorType
+	amr  []string // what a right code proves: see Verification.AMR
 
 	needsOwner  bool // a person without a UserID cannot have one
 	restricted  bool // by NIST SP 800-63B-4 section 3.2.9

@@ -102,8 +102,10 @@ type challenge struct {
 	verified time.Time    // when the code was accepted
 	spent    bool         // the receipt
 
-	kept    []byte // by the ceremony, to check the answer by
-	options []byte // of the ceremony, for a call that is made again
+	kept      []byte // by the ceremony, to check the answer by
+	options   []byte // of the ceremony, for a call that is made again
+	codesSeed []byte // that recovery codes were made of, beside the key of the request
+	codesSet  string // id of their factor; "" if the request made none
 
 	later []byte
 }
@@ -120,6 +122,8 @@ func (ch *challenge) fields(c *codec.Codec) {
 	c.Bool(&ch.spent)
 	c.Bytes(&ch.kept)
 	c.Bytes(&ch.options)
+	c.Bytes(&ch.codesSeed)
+	c.String(&ch.codesSet)
 	c.Rest(&ch.later)
 }
 

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base32"
@@ -22,6 +23,7 @@ const (
 	recoveryCodeSize   = 15 // bytes
 	recoveryCodeLength = 24 // letters
 	recoveryGroup      = 4  // letters between hyphens
+	recoverySeedSize   = 32 // bytes
 )
 
 // crockford has no letters that look like others.
@@ -42,7 +44,8 @@ type recoveryMethod struct{}
 
 func (recoveryMethod) traits() traits {
 	return traits{
-		kind: TypeRecoveryCodes, needsOwner: true, backup: true, confirmed: true, oneSet: true, unguessable: true,
+		kind: TypeRecoveryCodes, amr: []string{"otp"},
+		needsOwner: true, backup: true, confirmed: true, oneSet: true, unguessable: true,
 	}
 }
 
@@ -51,23 +54,97 @@ func (recoveryMethod) chance(Policy) float64 { return math.Ldexp(recoveryCodes, 
 func (recoveryMethod) asked(p EnrollParams) bool { return p.RecoveryCodes }
 
 func (recoveryMethod) enroll(_ *Service, _ EnrollParams, enr *Enrollment) (possession, error) {
+	raw := make([]byte, recoveryCodes*recoveryCodeSize)
+	if _, err := rand.Read(raw); err != nil {
+		return nil, fmt.Errorf("mfa: making recovery codes: %w", err)
+	}
+	set, shown := newRecoverySet(raw)
+	enr.RecoveryCodes = shown
+	return set, nil
+}
+
+// newRecoverySet makes ten codes of random bytes: what is kept of them, and what the
+// person is shown.
+func newRecoverySet(raw []byte) (*recoverySet, *RecoveryCodesEnrollment) {
 	set := &recoverySet{}
-	shown := make([]string, recoveryCodes)
-	for i := range shown {
-		var raw [recoveryCodeSize]byte
-		if _, err := rand.Read(raw[:]); err != nil {
-			return nil, fmt.Errorf("mfa: making a recovery code: %w", err)
-		}
-		code := crockford.EncodeToString(raw[:])
+	var shown []string
+	for of := range slices.Chunk(raw, recoveryCodeSize) {
+		code := crockford.EncodeToString(of)
 		set.hashes = append(set.hashes, recoveryHash(code))
 		var groups []string
 		for ; code != ""; code = code[recoveryGroup:] {
 			groups = append(groups, code[:recoveryGroup])
 		}
-		shown[i] = strings.Join(groups, "-")
+		shown = append(shown, strings.Join(groups, "-"))
 	}
-	enr.RecoveryCodes = &RecoveryCodesEnrollment{shown: hide(shown)}
-	return set, nil
+	return set, &RecoveryCodesEnrollment{shown: hide(shown)}
+}
+
+// derivedRecoverySet makes ten codes of a seed and of a secret, the same ones each
+// time. Whoever has one of the two and not the other has no codes (RFC 5869).
+func derivedRecoverySet(seed []byte, secret string) (*recoverySet, *RecoveryCodesEnrollment, error) {
+	const size = recoveryCodes * recoveryCodeSize
+	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, "github.com/authfactor/mfa recovery codes", size)
+	if err != nil {
+		return nil, nil, fmt.Errorf("mfa: making recovery codes: %w", err)
+	}
+	set, shown := newRecoverySet(raw)
+	return set, shown, nil
+}
+
+// takesRecoveryCodes reports whether a set can be made for the user: they have
+// none, and fewer factors than they may have.
+func (u *user) takesRecoveryCodes(now time.Time) bool {
+	here := 0
+	for _, m := range u.factors {
+		if m.backup {
+			return false
+		}
+		if m.verified || now.Before(m.lapses) {
+			here++
+		}
+	}
+	return here < maxFactors && len(u.factors) < maxMembers
+}
+
+// addRecoveryCodes adds a set to what a right code comes to. Its seed is stored
+// only for a call with an idempotency key. That key is not stored, and without it
+// nobody makes the codes again.
+func (d *verifying) addRecoveryCodes(out *outcome) (*RecoveryCodesEnrollment, error) {
+	seed := make([]byte, recoverySeedSize)
+	if _, err := rand.Read(seed); err != nil {
+		return nil, fmt.Errorf("mfa: making recovery codes: %w", err)
+	}
+	set, shown, err := derivedRecoverySet(seed, d.in.IdempotencyKey)
+	if err != nil {
+		return nil, err
+	}
+	f, err := newRecord(d.now, EnrollParams{UserID: d.user.UserID}, recoveryMethod{}.traits(), set)
+	if err != nil {
+		return nil, err
+	}
+	if d.request != nil {
+		d.challenge.codesSeed, d.challenge.codesSet = seed, f.ID
+	}
+	d.user.factors = append(d.user.factors, f.membership())
+	d.user.touch(d.now)
+	out.put(d.user)
+	out.put(f)
+	out.events = append(out.events, f.eventOf(d.challenge, EventEnrolled))
+	return shown, nil
+}
+
+// hasRecoveryCodes reports whether the answer that is repeated made codes, and the
+// user still has their set.
+func (d *verifying) hasRecoveryCodes() bool {
+	id := d.challenge.codesSet
+	return d.in.NewRecoveryCodes && id != "" && d.user.lists(id)
+}
+
+// recoveryCodesAgain are the codes that the answer which is repeated made.
+func (d *verifying) recoveryCodesAgain() (*RecoveryCodesEnrollment, error) {
+	_, shown, err := derivedRecoverySet(d.challenge.codesSeed, d.in.IdempotencyKey)
+	return shown, err
 }
 
 func (recoveryMethod) empty() possession { return &recoverySet{} }

@@ -36,6 +36,7 @@ var challengeRefusals = []refusal[*challenging]{
 
 var verifyRefusals = []refusal[*verifying]{
 	{"lapsed", ErrNotFound, (*verifying).lapsed},
+	{"ownerless", ErrInvalidParameter, (*verifying).ownerless},
 	{"otherAction", proof.ErrMismatch, (*verifying).otherAction},
 	{"reusedKey", ErrIdempotencyKey, (*verifying).reusedKey},
 	{"previouslyVerified", ErrChallengePreviouslyVerified, (*verifying).previouslyVerified},
@@ -131,6 +132,20 @@ func (d *challenging) waiting() *outcome {
 func (d *verifying) lapsed() *outcome {
 	if d.factor.lapsed(d.now) {
 		return refused(errNotFound(kindChallenge, d.challenge.ID))
+	}
+	return nil
+}
+
+// ownerless: trusted devices and recovery codes are somebody's.
+func (d *verifying) ownerless() *outcome {
+	if d.user != nil {
+		return nil
+	}
+	switch {
+	case d.in.TrustDevice:
+		return refused(errParameter("A trusted device must have a user."))
+	case d.in.NewRecoveryCodes:
+		return refused(errParameter("Recovery codes must have a user."))
 	}
 	return nil
 }

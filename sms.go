@@ -87,7 +87,9 @@ type SMSParams struct {
 type smsMethod struct{}
 
 func (smsMethod) traits() traits {
-	return traits{kind: TypeSMS, restricted: true, messages: true, unconfirmed: onNumber}
+	return traits{
+		kind: TypeSMS, amr: []string{"otp", "sms"}, restricted: true, messages: true, unconfirmed: onNumber,
+	}
 }
 
 func (smsMethod) chance(Policy) float64 { return chanceOfCode }

@@ -61,7 +61,7 @@ func (e *TOTPEnrollment) QRCode() string { return e.shown().qrCode }
 // An authenticator app (RFC 6238) is a factor that shares a secret with the service.
 type totpMethod struct{}
 
-func (totpMethod) traits() traits { return traits{kind: TypeTOTP} }
+func (totpMethod) traits() traits { return traits{kind: TypeTOTP, amr: []string{"otp"}} }
 
 // chance is that of guessing one of the codes that are valid at once.
 func (totpMethod) chance(p Policy) float64 { return float64(p.steps()) * likeliestTOTP }

@@ -248,6 +248,11 @@ func (out *outcome) end(u *user, factors ...*factor) {
 	}
 }
 
+// lists reports whether the user's record lists a factor.
+func (u *user) lists(id string) bool {
+	return slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == id })
+}
+
 // hasVerified reports whether the user has a confirmed factor of any type. Of a factor
 // without an owner there is no user, and so none.
 func (u *user) hasVerified() bool {

@@ -49,10 +49,31 @@ type VerifyParams struct {
 	// With TrustDevice the same device goes on.
 	DeviceToken string
 
+	// NewRecoveryCodes makes a set of recovery codes (see
+	// EnrollParams.RecoveryCodes) in the same commit, if the code confirms a
+	// factor and the user has no set. Show the person
+	// Verification.RecoveryCodes. A set that ends with this confirmation (see
+	// Enroll) counts as none; a set of which every code was used counts.
+	// Nothing is made, and nothing else changes, if the factor was confirmed
+	// before, if the user has a set, or if they have all the ten factors that a
+	// user may have. The factor must have an owner.
+	//
+	// The codes are not stored. Without an IdempotencyKey, a lost answer loses
+	// them, and the person makes a new set by Enroll, with a receipt. Defaults
+	// to false.
+	NewRecoveryCodes bool
+
 	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
 	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
 	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
 	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
+	//
+	// With NewRecoveryCodes the answer has the same codes again, also those
+	// that were used meanwhile, as long as the user has that set. They are made
+	// of this key, of which only a MAC is stored, and of a seed that is sealed
+	// in the challenge. Whoever reads the store and has the Keyring learns no
+	// codes, unless they know or guess the key. So do not store the key in that
+	// database.
 	IdempotencyKey string
 }
 
@@ -74,6 +95,11 @@ type Verification struct {
 	// TrustDevice was false.
 	Device TrustedDevice `json:"-"`
 
+	// RecoveryCodes are the codes that NewRecoveryCodes made: show them to the
+	// person once, on a page with Cache-Control: no-store. nil if none were
+	// made. They do not print, and are in no JSON.
+	RecoveryCodes *RecoveryCodesEnrollment `json:"-"`
+
 	receipt *hidden[string]
 }
 
@@ -88,6 +114,27 @@ func (v Verification) Receipt() string {
 	return (*v.receipt)()
 }
 
+// AMR is what the code proved, in the values of RFC 8176, for the claim "amr" of
+// a token:
+//
+//   - "otp" for TypeTOTP;
+//   - "otp" and "sms" for TypeSMS, so that a message can be told from an app;
+//   - "otp" for TypeGenericOTP: add "tel" if you deliver the code by a call;
+//   - "otp" for TypeRecoveryCodes, because each code is accepted once. RFC 8176
+//     has no value for a list on paper, and "kba" is for questions about the
+//     person. To tell them from an app, look at Factor.Type.
+//
+// It is about this code alone. If the application checked a password as well, add
+// "pwd", and "mfa", which says that there was more than one factor. nil if Valid is
+// false.
+func (v Verification) AMR() []string {
+	m := builtIn.of(v.Factor.Type)
+	if !v.Valid || m == nil {
+		return nil
+	}
+	return slices.Clone(m.traits().amr)
+}
+
 // Verify answers a challenge with the code that the person typed. Its error is
 // nil only if the code was right, was never accepted before, and that is durable.
 //
@@ -95,6 +142,7 @@ func (v Verification) Receipt() string {
 //   - malformed parameters: [ErrInvalidParameter];
 //   - a challenge that is not there or not the user's, or whose factor was not confirmed
 //     in time: [ErrNotFound];
+//   - TrustDevice or NewRecoveryCodes for a factor without an owner: [ErrInvalidParameter];
 //   - another Action than the challenge's: [proof.ErrMismatch];
 //   - an IdempotencyKey that was used with another code: [ErrIdempotencyKey];
 //   - a challenge that was verified: [ErrChallengePreviouslyVerified];
@@ -185,9 +233,6 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err != nil {
 		return nil, err
 	}
-	if p.TrustDevice && d.user == nil {
-		return nil, errParameter("A trusted device must have a user.")
-	}
 	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code, string(p.Answer))
 	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.unproved = s.unproved(d.factor)
@@ -225,7 +270,7 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 	if d.known, err = s.openKnown(records, d.moment, u, d.in.DeviceToken); err != nil {
 		return err
 	}
-	if d.in.TrustDevice && f.verified && d.known.device == nil && len(u.devices) >= maxDevices {
+	if d.in.TrustDevice && f.verified && d.known.device == nil && u != nil && len(u.devices) >= maxDevices {
 		if d.known.oldest, err = s.readDevices(ctx, u.devices[0]); err != nil {
 			return err
 		}
@@ -249,10 +294,7 @@ func (d *verifying) chooseCounter() counter {
 func (s *Service) decide(d *verifying) (Verification, outcome) {
 	ch, f := d.challenge, d.factor
 	if d.answeredBefore() { // and the answer was lost
-		return Verification{
-			Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
-			receipt: s.receipt(ch, f),
-		}, outcome{}
+		return s.again(d)
 	}
 	if out := firstRefusal(verifyRefusals, d); out != nil {
 		return Verification{}, *out
@@ -277,6 +319,22 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 		return d.failed(is)
 	}
 	return s.accepted(d)
+}
+
+// again is the answer of before.
+func (s *Service) again(d *verifying) (told Verification, out outcome) {
+	ch, f := d.challenge, d.factor
+	told = Verification{
+		Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
+		receipt: s.receipt(ch, f),
+	}
+	if d.hasRecoveryCodes() {
+		var err error
+		if told.RecoveryCodes, err = d.recoveryCodesAgain(); err != nil {
+			return Verification{}, outcome{err: err}
+		}
+	}
+	return told, outcome{}
 }
 
 // answeredBefore reports whether this same request was answered with success.
@@ -339,6 +397,12 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	}
 	if d.user != nil {
 		d.acceptedUser(&out, told.FirstUse)
+	}
+	if told.FirstUse && d.in.NewRecoveryCodes && d.user.takesRecoveryCodes(now) {
+		var err error
+		if told.RecoveryCodes, err = d.addRecoveryCodes(&out); err != nil {
+			return Verification{}, outcome{err: err}
+		}
 	}
 	if d.in.TrustDevice {
 		d.user.touch(now) // before, since it ends all trust where the factors have changed

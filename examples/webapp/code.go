@@ -135,10 +135,10 @@ func (a *app) otherFactor(w http.ResponseWriter, r *http.Request, u user, q ques
 // code looks at what was typed.
 func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) error {
 	v, err := a.verify(r, &q)
-	key := q.key(r.PostFormValue("code"))
+	key := keyID(a.key(r, &q))
 	switch {
 	case q.Answered && q.For != forLogin && errors.Is(err, mfa.ErrNotFound) && q.Key == key: // its factor is what was taken away
-		return a.twice(w, r, u, q)
+		return a.twice(w, r, u, q, mfa.Verification{})
 	case err != nil && q.Answered: // by another code, or too long ago
 		if err := a.db.forgetAnswer(r.Context(), a.answerID(r, q.ID)); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 	}
 	q.Epoch, q.Key = u.Epoch, key
 	if !q.Answered {
-		q.At, q.Recovery = a.now(), q.For == forConfirm && v.Receipt() != "" || q.Path == "/account/recovery"
+		q.At, q.Recovery = a.now(), v.RecoveryCodes != nil || q.Path == "/account/recovery"
 	}
 	id := a.answerID(r, q.ID)
 	first, err := a.db.answer(r.Context(), id, q, a.now().Add(answerAge))
@@ -173,7 +173,7 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 	case q.For == forLogin:
 		return a.enter(w, r, u, v.Receipt(), q.At) // if the password was set just now, not for long
 	case q.Answered:
-		return a.twice(w, r, u, q)
+		return a.twice(w, r, u, q, v)
 	}
 	a.sessions.Remove(r.Context(), questionKey)
 	if err := a.sessions.RenewToken(r.Context()); err != nil { // it is worth more than before
@@ -183,7 +183,7 @@ func (a *app) code(w http.ResponseWriter, r *http.Request, u user, q question) e
 		return a.over(w, r, "You are logged out.")
 	}
 	if q.For == forConfirm {
-		err = a.confirmed(w, r, u, v)
+		err = a.confirmed(w, r, v)
 	} else {
 		err = a.again(w, r, q, v.Receipt())
 	}
@@ -199,10 +199,14 @@ func (a *app) over(w http.ResponseWriter, r *http.Request, why string) error {
 }
 
 // twice logs in who submitted the same code again. The browser may not have heard of the
-// session that the first one made.
-func (a *app) twice(w http.ResponseWriter, r *http.Request, u user, q question) error {
+// session that the first one made, nor have the page with the recovery codes of the first
+// factor, which is shown again.
+func (a *app) twice(w http.ResponseWriter, r *http.Request, u user, q question, v mfa.Verification) error {
 	if err := a.begin(r, u); err != nil {
 		return err
+	}
+	if v.RecoveryCodes != nil {
+		return a.showRecovery(w, r, v.RecoveryCodes)
 	}
 	notice := "That was sent twice, and was done once. If you do not see it here, please do it again."
 	if q.Recovery {

@@ -159,8 +159,8 @@ func (a *app) notEnrolled(w http.ResponseWriter, r *http.Request, u user, err er
 	return a.enrollForm(w, r, err)
 }
 
-// confirmation is the question that confirms a factor. The code of a first one also
-// approves the recovery codes that come with it.
+// confirmation is the question that confirms a factor. The code of a first one also makes
+// recovery codes.
 func (a *app) confirmation(r *http.Request, u user, f mfa.Factor) (question, error) {
 	q := question{
 		For: forConfirm, What: "add a second factor", UserID: u.ID, Epoch: u.Epoch, FactorID: f.ID, FactorType: f.Type,
@@ -168,17 +168,15 @@ func (a *app) confirmation(r *http.Request, u user, f mfa.Factor) (question, err
 	}
 	a.sessions.Remove(r.Context(), lostKey) // its receipt is spent
 	_, needed, err := a.secondFactors(r, u)
-	if !needed {
-		q.Action = proof.ActionOf(mfa.PurposeEnroll)
-	}
+	q.Recovery = !needed
 	return q, err
 }
 
-func (a *app) confirmed(w http.ResponseWriter, r *http.Request, u user, v mfa.Verification) error {
-	if v.Receipt() == "" {
+func (a *app) confirmed(w http.ResponseWriter, r *http.Request, v mfa.Verification) error {
+	if v.RecoveryCodes == nil {
 		return a.redirect(w, r, "/account", "Added: "+factorName(v.Factor)+". Browsers that you trusted are asked for a code again.")
 	}
-	return a.makeRecovery(w, r, u, v.Receipt())
+	return a.showRecovery(w, r, v.RecoveryCodes)
 }
 
 // enrollRecovery makes a new list. The old one is worthless from then on. Each is told by
@@ -196,7 +194,7 @@ func (a *app) enrollRecovery(w http.ResponseWriter, r *http.Request, u user) err
 	return err
 }
 
-// makeRecovery shows the codes, once.
+// makeRecovery makes new codes in place of those of before.
 func (a *app) makeRecovery(w http.ResponseWriter, r *http.Request, u user, receipt string) error {
 	before, err := a.mfa.Factors(r.Context(), u.ID)
 	if err != nil {
@@ -214,5 +212,10 @@ func (a *app) makeRecovery(w http.ResponseWriter, r *http.Request, u user, recei
 	if _, err := a.keepFactors(r, u, []mfa.Factor{enr.Factor}, gone); err != nil {
 		return err
 	}
-	return a.render(w, r, http.StatusOK, "recovery.html", view{Title: "Your recovery codes", Data: enr.RecoveryCodes.Codes()})
+	return a.showRecovery(w, r, enr.RecoveryCodes)
+}
+
+// showRecovery is the page with the codes, to be copied or printed.
+func (a *app) showRecovery(w http.ResponseWriter, r *http.Request, codes *mfa.RecoveryCodesEnrollment) error {
+	return a.render(w, r, http.StatusOK, "recovery.html", view{Title: "Your recovery codes", Data: codes.Codes()})
 }

@@ -42,7 +42,7 @@ type question struct {
 
 	Answered bool      // by a right code, less than a minute ago
 	At       time.Time // when it was
-	Key      string    // of that code
+	Key      string    // a hash of the key of that answer
 	Recovery bool      // the answer makes new recovery codes
 
 	Action     proof.Action // what the code is a proof of
@@ -85,9 +85,20 @@ func (q *question) action() proof.Action {
 }
 
 // key makes Verify succeed again for the same form with the same code: a second click, or a
-// password manager that submits once more.
-func (q *question) key(code string) string {
-	sum := sha256.Sum256([]byte(q.ID + " " + code))
+// password manager that submits once more. Recovery codes are made of it, so the cookie is
+// in it, of which the database has the hash alone.
+func (a *app) key(r *http.Request, q *question) string {
+	cookie := ""
+	if c, err := r.Cookie(cookieName("session", a.secure())); err == nil {
+		cookie = c.Value
+	}
+	sum := sha256.Sum256([]byte("key " + cookie + " " + q.ID + " " + r.PostFormValue("code")))
+	return hex.EncodeToString(sum[:])
+}
+
+// keyID recognises a key again.
+func keyID(key string) string {
+	sum := sha256.Sum256([]byte("id " + key))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -154,7 +165,8 @@ func (a *app) verify(r *http.Request, q *question) (mfa.Verification, error) {
 	code := r.PostFormValue("code")
 	for range 2 {
 		if id := q.challengeID(a.now()); id != "" {
-			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Action: q.action(), DeviceToken: a.device(r), IdempotencyKey: q.key(code)}
+			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Action: q.action(), DeviceToken: a.device(r), IdempotencyKey: a.key(r, q)}
+			p.NewRecoveryCodes = q.For == forConfirm && q.Recovery
 			if q.For == forLogin && r.PostFormValue("trust") != "" {
 				p.TrustDevice, p.DeviceName = true, browser(r.UserAgent())
 			}
