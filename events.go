@@ -17,7 +17,8 @@ const (
 	EventUnenrolled     = "unenrolled"      // a factor was deleted
 	EventUnlocked       = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    = "message_sent"    // a text message was handed to the sender
-	EventMessageFailed  = "message_failed"  // the sender failed; the challenge is void
+	EventMessageFailed  = "message_failed"  // the sender did not hand the message over; the challenge is void
+	EventMessageUnknown = "message_unknown" // the sender's error leaves open whether it did; the challenge is open: see SMSSender
 	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
 	EventThrottled      = "throttled"       // a call was refused because the factor waits after wrong codes
 	EventVerified       = "verified"        // a code was accepted
@@ -45,6 +46,8 @@ type Event struct {
 	UserID       string    // the owner; "" for none
 	ChallengeID  string    // "" when no challenge was involved
 	DeviceID     string    // "" when no trusted device was involved
+	MessageID    string    // with EventMessageSent, EventMessageFailed and EventMessageUnknown: the Message.ID, for a provider's reports of delivery
+	Purpose      string    // of the Action that the challenge is for; "" for a login, and when no challenge was involved
 	Source       string    // as WithSource put it into the context; "" for none
 
 	// Failures is how many wrong codes in a row there were: with EventVerified and
@@ -97,7 +100,8 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind)}
 	for _, a := range []slog.Attr{
 		slog.String("factor", e.FactorID), slog.String("type", e.FactorType), slog.String("status", e.FactorStatus),
-		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID), slog.String("source", e.Source),
+		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID),
+		slog.String("message_id", e.MessageID), slog.String("purpose", e.Purpose), slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -114,13 +118,13 @@ func (e Event) LogValue() slog.Value {
 
 // LogEvents returns a [Config.OnEvent] that logs each event with the message "mfa",
 // as [Event.LogValue] gives it, at level Info, and at level Warn what somebody may
-// have to look at: wrong codes, waits, and messages that were not sent. nil is
+// have to look at: wrong codes, waits, and messages that were not or perhaps not sent. nil is
 // slog.Default().
 func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
-		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
+		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		}
 		l := log
@@ -164,6 +168,6 @@ func (f *factor) event(kind string) Event {
 
 func (f *factor) eventOf(ch *challenge, kind string) Event {
 	e := f.event(kind)
-	e.ChallengeID = ch.ID
+	e.ChallengeID, e.Purpose = ch.ID, ch.action.Purpose
 	return e
 }
