@@ -137,17 +137,17 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 // and tell the person to type the newest code. A challenge of a TOTP factor sends
 // nothing and is not limited.
 //
-// A request's own context is the right ctx. Whoever hangs up before the challenge is
-// committed gets none; after that its message is sent all the same, within
-// [Config.SendTimeout] and a deadline of ctx, if that is earlier. Once a message was
-// charged, it counts, whatever comes of it.
+// The context of a request is the right ctx. When its client hangs up, reading ends, and
+// no challenge is made. Once a challenge is committed, its message is sent all the same:
+// the sender has [Config.SendTimeout], or until the deadline of ctx, if that is earlier. The
+// message counts, whatever comes of it.
 //
 // When the sender says that it did not hand the message over, or was not asked because the
 // deadline of ctx was past, the challenge is void and the error is [ErrMessageNotSent] with
 // the sender's own wrapped in it. Its text is left out; [Config.Logger] gets it, without
 // number and code. Where it is unknown whether the message was handed over, as
 // after a timeout, the challenge is open and the error nil, because the person may hold
-// the code in their hands: see [SMSSender] and [EventMessageUnknown].
+// the code in their hands. [SMSSender] has the rule; [EventMessageUnknown] is raised.
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
 	template, err := s.checkChallenge(p)
 	if err != nil {

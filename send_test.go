@@ -35,19 +35,18 @@ func (slow) Temporary() bool { return false }
 // handed over, the challenge is open, its code is good, and the message counts; where it
 // proves that it was not, the challenge is void.
 func TestUnknownMessage(t *testing.T) {
-	op := func(op string) error {
-		return &url.Error{Op: "Post", URL: "https://gw.example/", Err: &net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET}}
-	}
+	post := func(err error) error { return &url.Error{Op: "Post", URL: "https://gw.example/", Err: err} }
+	op := func(op string) error { return post(&net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET}) }
 	for _, tt := range []struct {
 		name    string
 		err     error
 		unknown bool
 	}{
-		{"a deadline", fmt.Errorf("gateway: %w", context.DeadlineExceeded), true},
+		{"a deadline", post(fmt.Errorf("transport: %w", context.DeadlineExceeded)), true}, // whose Timeout() is false
 		{"a cancelled context", fmt.Errorf("gateway: %w", context.Canceled), true},
-		{"a deadline of a connection", errors.Join(errors.New("gateway"), os.ErrDeadlineExceeded), true},
+		{"a deadline of a connection", post(fmt.Errorf("transport: %w", os.ErrDeadlineExceeded)), true},
 		{"a timeout", fmt.Errorf("gateway: %w", slow{errors.New("no answer")}), true},
-		{"no answer", &url.Error{Op: "Post", URL: "https://gw.example/", Err: io.EOF}, true},
+		{"no answer", post(io.EOF), true},
 		{"half an answer", fmt.Errorf("gateway: %w", io.ErrUnexpectedEOF), true},
 		{"a connection that broke in the answer", op("read"), true},
 		{"a connection that broke in the request", op("write"), true},
