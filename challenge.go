@@ -9,7 +9,6 @@ import (
 
 	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/operator"
-	"github.com/authfactor/mfa/internal/typed"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -61,8 +60,8 @@ type ChallengeParams struct {
 	// remembers its last four keys, and any other factor all of them. A key whose message
 	// could not be sent is free again. That is one message at most: none, if the process died
 	// in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
-	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID. Give
-	// ctx a life of its own, or whoever hangs up voids the challenge. Defaults to none.
+	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID.
+	// Defaults to none.
 	IdempotencyKey string
 }
 
@@ -74,6 +73,16 @@ type Challenge struct {
 	UpdatedAt time.Time `json:"updated_at"` // the same as CreatedAt
 	ExpiresAt time.Time `json:"expires_at"` // from this moment on it is ErrChallengeExpired
 	FactorID  string    `json:"authentication_factor_id"`
+
+	// ResendAt is when the limits of the number and the user let the next message through,
+	// for a button "send again". Until then Challenge is ErrThrottled. For a number
+	// that is not confirmed it is rounded up to a whole minute from now, as
+	// [Error.RetryAfter] is. A right code can make it earlier, and so can a device of its own
+	// lane ([ChallengeParams.DeviceToken]); wrong codes begin waits of another kind. A call
+	// that is answered again by its IdempotencyKey tells it as it is then: the present,
+	// if a message may be sent at once. It is zero for a factor without messages, and
+	// in a [Verification].
+	ResendAt time.Time `json:"-"`
 
 	code    *hidden[string]
 	options *hidden[[]byte]
@@ -129,8 +138,9 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 // Nothing is stored, sent or charged then.
 //
 // Messages are limited per number and per user, over all factors: 60 seconds between
-// two, then 2, 5, 10 and 15 minutes until a code was right, 5 an hour and 10 a day. To a
-// number that is not confirmed there are 3 an hour and 5 a day, of which 2 are for one
+// two, then 2, 5, 10 and 15 minutes until a code was right, and by default 5 an hour and
+// 10 a day: see [Policy.MessagesPerHour] and [Policy.MessagesPerDay]. To a
+// number that is not confirmed there are 3 an hour and 5 a day at most, of which 2 are for one
 // user, or for all that enroll it without one; and RetryAfter is rounded up to a minute,
 // since it would tell when somebody else was sent a message. The message whose code
 // confirmed the number does not delay the next one. Earlier challenges stay open, and a code
@@ -138,10 +148,17 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 // and tell the person to type the newest code. A challenge of a TOTP factor sends
 // nothing and is not limited.
 //
-// ctx bounds the sending too, and nothing else does: give it a deadline that your
-// provider keeps. When the sender fails, the error is [ErrMessageNotSent] with the
-// sender's own wrapped in it (its text is left out), the challenge is void, and the
-// message counts: the next one has to wait.
+// The context of a request is the right ctx. When its client hangs up, reading ends, and
+// no challenge is made. Once a challenge is committed, its message is sent all the same:
+// the sender has [Config.SendTimeout], or until the deadline of ctx, if that is earlier. The
+// message counts, whatever comes of it.
+//
+// When the sender says that it did not hand the message over, or was not asked because the
+// deadline of ctx was past, the challenge is void and the error is [ErrMessageNotSent] with
+// the sender's own wrapped in it. Its text is left out; [Config.Logger] gets it, without
+// number and code. Where it is unknown whether the message was handed over, as
+// after a timeout, the challenge is open and the error nil, because the person may hold
+// the code in their hands. [SMSSender] has the rule; [EventMessageUnknown] is raised.
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
 	template, err := s.checkChallenge(p)
 	if err != nil {
@@ -195,6 +212,7 @@ type challenging struct {
 	challenge *challenge // the new one
 	counter   counter    // of wrong codes
 	phone     *budget    // that the message goes to; nil: the factor's type has no messages
+	policy    Policy
 	users     []string   // what stands for the user in the record of the number
 	sender    bool       // there is one for messages
 	allowed   bool       // messages to this number are
@@ -206,7 +224,7 @@ type challenging struct {
 
 // loadChallenging reads the factor and prepares a challenge of it.
 func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*challenging, error) {
-	d := &challenging{in: p, request: p.request()}
+	d := &challenging{in: p, request: p.request(), policy: s.policy}
 	begun, err := s.now()
 	if err != nil {
 		return nil, err
@@ -347,7 +365,7 @@ func (d *challenging) decide() outcome {
 	n.sends.Charge(now, d.quota())
 	out.savePhone(now, n)
 	if u != nil {
-		u.sends.Charge(now, sendQuota)
+		u.sends.Charge(now, d.policy.sendQuota())
 		u.touch(now)
 		out.put(u)
 	}
@@ -357,31 +375,37 @@ func (d *challenging) decide() outcome {
 // messageWait is how long no message may be sent, 0 for not at all, and whether it is
 // one of the device's own, beyond the quota of number and user.
 func (d *challenging) messageWait() (wait time.Duration, own bool) {
-	f, u, n, now := d.factor, d.user, d.phone, d.now
-	// The factor remembers its successes, so that Verify need not write here.
-	n.sends.Since = later(n.sends.Since, f.success)
-	wait = n.sends.Wait(now, d.quota())
-	if u != nil {
-		wait = max(wait, u.sends.Wait(now, sendQuota))
-	}
-	if !f.verified {
-		wait = max(wait, n.shares.Wait(now, d.users, userShare))
-	}
-	if wait > cooldown[0] && f.verified && d.device.takesMessage(now, d.quota(), n.number, u) { // longer than impatience makes it
+	wait = d.sharedWait()
+	if wait > cooldown[0] && d.factor.verified && d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) { // longer than impatience makes it
 		return 0, true
 	}
 	return wait, false
 }
 
+// sharedWait is how long the limits of number and user allow no message.
+func (d *challenging) sharedWait() time.Duration {
+	f, u, n, now := d.factor, d.user, d.phone, d.now
+	// The factor remembers its successes, so that Verify need not write here.
+	n.sends.Since = later(n.sends.Since, f.success)
+	wait := n.sends.Wait(now, d.quota())
+	if u != nil {
+		wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))
+	}
+	if !f.verified {
+		wait = max(wait, n.shares.Wait(now, d.users, userShare))
+	}
+	return wait
+}
+
 // quota is that of the number.
 func (d *challenging) quota() limit.Sending {
 	if d.factor.verified {
-		return sendQuota
+		return d.policy.sendQuota()
 	}
-	return unverifiedSendQuota
+	return d.policy.unverifiedSendQuota()
 }
 
-// told is what the caller is told of a challenge.
+// told is what the caller is told of a challenge, once its message is charged.
 func (d *challenging) told(ch *challenge) Challenge {
 	told := ch.public()
 	if d.factor.traits.handsOut {
@@ -390,32 +414,10 @@ func (d *challenging) told(ch *challenge) Challenge {
 	if d.factor.traits.ceremony {
 		told.options = new(hide(ch.options))
 	}
-	return told
-}
-
-// send sends the code of a committed challenge. Unless that succeeds, and also if
-// the sender panics, the challenge is void.
-func (s *Service) send(ctx context.Context, d *challenging, template string) error {
-	ch, f := d.challenge, d.factor
-	sent := false
-	defer func() {
-		e := f.eventOf(ch, EventMessageSent)
-		e.Time = ch.CreatedAt
-		if !sent {
-			e.Kind = EventMessageFailed
-			ch.Version, ch.Status, ch.code = 1, statusVoid, ""
-			if err := s.commit(ctx, voidTimeout, outcome{save: []stored{ch}}); err != nil {
-				s.log.ErrorContext(ctx, "mfa: a challenge whose message failed could not be voided", "challenge", ch.ID, "error", err)
-			}
-		}
-		s.emit(ctx, e)
-	}()
-	err := s.sms.Send(ctx, Message{ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code)})
-	if err != nil {
-		return &sendError{challengeID: ch.ID, cause: hide(err)}
+	if d.phone != nil {
+		told.ResendAt = d.now.Add(d.factor.told(d.sharedWait()))
 	}
-	sent = true
-	return nil
+	return told
 }
 
 func (ch *challenge) public() Challenge {

@@ -346,11 +346,11 @@ func (d *device) takesGuess(now time.Time, u *user) bool {
 }
 
 // takesMessage reports whether the lane of a device takes a message now, beyond the
-// quota of number and user. No device, nil, takes none.
+// quota that number and user have each. No device, nil, takes none.
 func (d *device) takesMessage(now time.Time, quota limit.Sending, n *number, u *user) bool {
 	return d != nil && d.sends.Wait(now, deviceSendQuota) == 0 &&
 		n.sends.QuotaWait(now, quota.Plus(deviceSends)) == 0 &&
-		u.sends.QuotaWait(now, sendQuota.Plus(deviceSends)) == 0
+		u.sends.QuotaWait(now, quota.Plus(deviceSends)) == 0
 }
 
 func (d *device) public(withToken bool) TrustedDevice {

@@ -30,8 +30,9 @@ var (
 	ErrTooManyAttempts = errors.New("mfa: too many attempts")
 
 	// ErrThrottled says that the factor, the phone number or the user has to wait
-	// for [Error.RetryAfter], or that a call lost eight races for its records. Nothing
-	// was counted or sent, and nothing is told about the code.
+	// for [Error.RetryAfter], or that a call lost eight races for its records:
+	// [Error.Reason] tells which. Nothing was counted or sent, and nothing is told about
+	// the code.
 	ErrThrottled = errors.New("mfa: throttled")
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the
@@ -86,8 +87,9 @@ var (
 	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
 	ErrNoSMSSender = errors.New("mfa: no SMS sender")
 
-	// ErrMessageNotSent says that the [SMSSender] failed. It is not an *Error:
-	// errors.Is and errors.As find the sender's error in it, to log and to tell why.
+	// ErrMessageNotSent says that the [SMSSender] did not hand the message over. It is not an
+	// *Error: errors.Is and errors.As find the sender's error in it, to tell why. Its
+	// text is in the log: see [Config.Logger].
 	ErrMessageNotSent = errors.New("mfa: message not sent")
 )
 
@@ -132,14 +134,28 @@ type Error struct {
 	// wrong code that disables a factor has none, and AttemptsLeft 0.
 	RetryAfter time.Duration `json:"-"`
 
+	// Reason is what the wait of RetryAfter is for, "" without one.
+	Reason Reason `json:"-"`
+
 	// AttemptsLeft is how many more codes the challenge takes. It is set with
 	// ErrInvalidCode (0: a new challenge is needed, because this one is used up, or
 	// expires before the wait is over) and ErrTooManyAttempts (0), and -1, unknown, with
 	// all others.
 	AttemptsLeft int `json:"-"`
 
-	reason error // one of the variables above
+	is error // one of the variables above
 }
+
+// A Reason is why somebody has to wait, in [Error.Reason]. Where two waits are due at
+// once, it is that of the longer one.
+type Reason string
+
+// The reasons to wait.
+const (
+	ReasonWrongCodes Reason = "wrong_codes" // after wrong codes: no code is compared meanwhile
+	ReasonMessages   Reason = "messages"    // the number or the user had their share of messages; a code that was sent before is still good
+	ReasonRaces      Reason = "races"       // other calls wrote the same records all the time: the call can be made again after a second
+)
 
 // Error gives the message, and the wait if there is one.
 func (e *Error) Error() string {
@@ -150,10 +166,10 @@ func (e *Error) Error() string {
 }
 
 // Unwrap gives the variable that the error matches, such as [ErrInvalidCode].
-func (e *Error) Unwrap() error { return e.reason }
+func (e *Error) Unwrap() error { return e.is }
 
 func refuse(reason error, code, id, message string) *Error {
-	return &Error{Code: code, Message: message, ID: id, AttemptsLeft: -1, reason: reason}
+	return &Error{Code: code, Message: message, ID: id, AttemptsLeft: -1, is: reason}
 }
 
 func errNotFound(kind, id string) *Error {
@@ -171,6 +187,9 @@ func errNotFound(kind, id string) *Error {
 func errInvalidCode(challengeID string, left int, wait time.Duration) *Error {
 	e := refuse(ErrInvalidCode, "invalid_one_time_code", challengeID, "The code is not valid.")
 	e.AttemptsLeft, e.RetryAfter = left, wait
+	if wait > 0 {
+		e.Reason = ReasonWrongCodes
+	}
 	return e
 }
 
@@ -191,9 +210,9 @@ func errTooManyAttempts(challengeID string) *Error {
 	return e
 }
 
-func errThrottled(id string, wait time.Duration) *Error {
+func errThrottled(id string, wait time.Duration, reason Reason) *Error {
 	e := refuse(ErrThrottled, "rate_limit_exceeded", id, "Too many requests.")
-	e.RetryAfter = wait
+	e.RetryAfter, e.Reason = wait, reason
 	return e
 }
 
@@ -210,7 +229,7 @@ func errFactorUnverified(factorID string) *Error {
 func errProofRequired(cause error) *Error {
 	e := refuse(ErrProofRequired, "second_factor_required", "", "A fresh second factor is required.")
 	if cause != nil {
-		e.reason = fmt.Errorf("%w: %w", ErrProofRequired, cause)
+		e.is = fmt.Errorf("%w: %w", ErrProofRequired, cause)
 	}
 	return e
 }

@@ -21,7 +21,8 @@ const (
 	EventUnenrolled     EventKind = "unenrolled"      // a factor was deleted
 	EventUnlocked       EventKind = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    EventKind = "message_sent"    // a text message was handed to the sender
-	EventMessageFailed  EventKind = "message_failed"  // the sender failed; the challenge is void
+	EventMessageFailed  EventKind = "message_failed"  // the sender did not hand the message over; the challenge is void
+	EventMessageUnknown EventKind = "message_unknown" // the sender's error leaves open whether it did; the challenge is open: see SMSSender
 	EventMessageRefused EventKind = "message_refused" // none was sent: the number or the user had their share
 	EventThrottled      EventKind = "throttled"       // a call was refused because the factor waits after wrong codes
 	EventVerified       EventKind = "verified"        // a code was accepted
@@ -53,7 +54,15 @@ type Event struct {
 	UserID      string `json:"user_id,omitempty"`      // the owner; "" for none
 	ChallengeID string `json:"challenge_id,omitempty"` // "" when no challenge was involved
 	DeviceID    string `json:"device_id,omitempty"`    // "" when no trusted device was involved
-	Source      string `json:"source,omitempty"`       // as WithSource put it into the context
+
+	// MessageID is the Message.ID, with EventMessageSent, EventMessageFailed and
+	// EventMessageUnknown, for a provider's reports of delivery.
+	MessageID string `json:"message_id,omitempty"`
+
+	// Purpose is that of the Action that the challenge is for, "" for a login.
+	Purpose string `json:"purpose,omitempty"`
+
+	Source string `json:"source,omitempty"` // as WithSource put it into the context
 
 	// Failures is how many wrong codes in a row there were: with EventVerified and
 	// those beside it those before this success, with EventFailed and those beside it
@@ -133,7 +142,8 @@ func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", string(e.Kind))}
 	for _, a := range []slog.Attr{
 		slog.String("factor", e.FactorID), slog.String("type", string(e.FactorType)), slog.String("status", string(e.FactorStatus)),
-		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID), slog.String("source", e.Source),
+		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID),
+		slog.String("message_id", e.MessageID), slog.String("purpose", e.Purpose), slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -150,13 +160,13 @@ func (e Event) LogValue() slog.Value {
 
 // LogEvents returns a [Config.OnEvent] that logs each event with the message "mfa",
 // as [Event.LogValue] gives it, at level Info, and at level Warn what somebody may
-// have to look at: wrong codes, waits, and messages that were not sent. nil is
+// have to look at: wrong codes, waits, and messages that were not or perhaps not sent. nil is
 // slog.Default().
 func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
-		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
+		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		}
 		l := log
@@ -200,6 +210,6 @@ func (f *factor) event(kind EventKind) Event {
 
 func (f *factor) eventOf(ch *challenge, kind EventKind) Event {
 	e := f.event(kind)
-	e.ChallengeID = ch.ID
+	e.ChallengeID, e.Purpose = ch.ID, ch.action.Purpose
 	return e
 }

@@ -142,6 +142,7 @@ func TestNotify(t *testing.T) {
 		{mfa.Event{Kind: mfa.EventThrottled}, false},
 		{mfa.Event{Kind: mfa.EventMessageSent}, false},
 		{mfa.Event{Kind: mfa.EventMessageFailed}, false},
+		{mfa.Event{Kind: mfa.EventMessageUnknown}, false},
 		{mfa.Event{Kind: mfa.EventMessageRefused}, false},
 	} {
 		if got := tt.event.Notify(); got != tt.want {

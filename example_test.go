@@ -1,14 +1,17 @@
 package mfa_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"html/template"
+	"io"
 	"log"
 	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -705,4 +708,94 @@ func ExampleService_RevokeDevice() {
 	// Output:
 	// Firefox on Linux until 2026-01-31
 	// 0 <nil>
+}
+
+// gateway sends messages by a provider with an API over HTTP.
+type gateway struct{ url string }
+
+// Send hands one message over. The error of the client goes back as it is.
+func (g gateway) Send(ctx context.Context, m mfa.Message) error {
+	body, err := json.Marshal(map[string]string{"to": m.To, "text": m.Body, "id": m.ID})
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 == 2 {
+		return nil
+	}
+	said, err := io.ReadAll(io.LimitReader(resp.Body, 1000))
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the gateway says %s: %s", resp.Status, said)
+}
+
+// What a provider says of a number that it refuses is in the log, without the number.
+func ExampleSMSSender() {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "+1 500-555-0006 has unsubscribed", http.StatusBadRequest)
+	}))
+	defer provider.Close()
+	svc, err := mfa.New(mfa.Config{
+		Store: new(mfa.MemoryStore), SMS: gateway{provider.URL}, Regions: []string{"US"},
+		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key != slog.MessageKey && a.Key != "error" { // the others have times and ids
+				return slog.Attr{}
+			}
+			return a
+		}})),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	ctx := context.Background()
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"})
+	fmt.Println(errors.Is(err, mfa.ErrMessageNotSent))
+	// Output:
+	// msg="mfa: a message could not be sent" error="the gateway says 400 Bad Request: +[number] has unsubscribed "
+	// true
+}
+
+// The page for the code counts down to ResendAt before it offers to send another message.
+func ExampleChallenge_resendAt() {
+	ctx := context.Background()
+	clock, sms := new(mfatest.Clock), new(mfatest.Sender)
+	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now})
+	if err != nil {
+		log.Fatal(err)
+	}
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	p := mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42"}
+	ch, err := svc.Challenge(ctx, p)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println("again in", ch.ResendAt.Sub(clock.Now()))
+
+	_, err = svc.Challenge(ctx, p) // whoever does not wait
+	if e, ok := errors.AsType[*mfa.Error](err); ok && e.Reason == mfa.ReasonMessages {
+		fmt.Println("the code that was sent is still good; another one in", e.RetryAfter)
+	}
+	clock.Set(ch.ResendAt)
+	_, err = svc.Challenge(ctx, p)
+	fmt.Println(err)
+	// Output:
+	// again in 1m0s
+	// the code that was sent is still good; another one in 1m0s
+	// <nil>
 }

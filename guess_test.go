@@ -892,6 +892,15 @@ func TestPolicyBounds(t *testing.T) {
 		{mfa.Policy{MaxFailures: -1}, false},
 		{mfa.Policy{MaxFailures: 100, ExactStep: true}, true},
 		{mfa.Policy{MaxFailures: 101, ExactStep: true}, false},
+		{mfa.Policy{MessagesPerHour: 1, MessagesPerDay: 1}, true},
+		{mfa.Policy{MessagesPerHour: 10, MessagesPerDay: 30}, true},
+		{mfa.Policy{MessagesPerHour: 10}, true},
+		{mfa.Policy{MessagesPerDay: 2}, true},
+		{mfa.Policy{MessagesPerHour: 11, MessagesPerDay: 30}, false},
+		{mfa.Policy{MessagesPerHour: -1}, false},
+		{mfa.Policy{MessagesPerDay: 31}, false},
+		{mfa.Policy{MessagesPerDay: -1}, false},
+		{mfa.Policy{MessagesPerHour: 4, MessagesPerDay: 3}, false},
 	} {
 		_, err := mfa.New(mfa.Config{Policy: tt.policy, Logger: slog.New(slog.DiscardHandler)})
 		if (err == nil) != tt.ok || !tt.ok && !errors.Is(err, mfa.ErrConfig) {

@@ -48,6 +48,7 @@ func TestChallengeAgain(t *testing.T) {
 		t.Error(err)
 	}
 	r.clock.Advance(24*time.Hour - time.Minute)
+	first.ResendAt = r.clock.Now() // there is no wait any more
 	if again, err = r.challengeWith("key 1", f); err != nil || again != first {
 		t.Errorf("a day later: %+v, %v", again, err)
 	}

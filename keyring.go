@@ -19,7 +19,7 @@ import (
 
 const (
 	keySize   = xaes.KeySize
-	maxKeys   = 8 // a number has a record for each, and a Save takes 16
+	maxKeys   = 4 // a number has a record for each, and a Save takes 16
 	keyIDSize = 8 // the start of the key's SHA-256
 
 	sealHeader = keyIDSize + xaes.NonceSize // in front of every ciphertext
@@ -43,7 +43,7 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(k[:])
 }
 
-// ParseKeyring reads base64 keys of 32 bytes each, 8 at most, separated by commas, the
+// ParseKeyring reads base64 keys of 32 bytes each, 4 at most, separated by commas, the
 // sealing one first. Spaces around them are ignored. Its errors match
 // [ErrConfig] and name a key by its place, never by its content.
 func ParseKeyring(s string) (*Keyring, error) {

@@ -116,11 +116,11 @@ func TestMergedNumber(t *testing.T) {
 	mustBe(t, err, mfa.ErrFactorDisabled)
 }
 
-// TestManyKeys: a keyring holds eight: each may have a record of one number, and all of
+// TestManyKeys: a keyring holds four: each may have a record of one number, and all of
 // them change in one Save.
 func TestManyKeys(t *testing.T) {
 	var keys []string
-	for range 8 {
+	for range 4 {
 		keys = append(keys, mfa.NewKey())
 	}
 	newRig(t).with(keys...)

@@ -224,6 +224,9 @@ type MethodParams struct {
 
 // withMethods returns the types that are built in and those of a Config.
 func withMethods(outside []Method) (methods, error) {
+	if len(outside) > maxMethods {
+		return nil, fmt.Errorf("%w: Config.Methods has %d types; at most %d are taken", ErrConfig, len(outside), maxMethods)
+	}
 	all := slices.Clone(builtIn)
 	for _, m := range outside {
 		malformed := len(m.Type) == 0 || len(m.Type) > 32 ||

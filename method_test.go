@@ -324,6 +324,7 @@ func TestMethodsAreChecked(t *testing.T) {
 	for name, methods := range map[string][]mfa.Method{
 		"built in": {{Type: mfa.TypeTOTP, Ceremony: toyCeremony{}}}, "twice": {good, good}, "no ceremony": {{Type: typeToy}},
 		"no type": {{Ceremony: toyCeremony{}}}, "upper case": {{Type: "Toy", Ceremony: toyCeremony{}}},
+		"five": {good, {Type: "b", Ceremony: toyCeremony{}}, {Type: "c", Ceremony: toyCeremony{}}, {Type: "d", Ceremony: toyCeremony{}}, {Type: "e", Ceremony: toyCeremony{}}},
 		"long": {{Type: mfa.FactorType(strings.Repeat("a", 33)), Ceremony: toyCeremony{}}},
 	} {
 		_, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Methods: methods})

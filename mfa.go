@@ -24,6 +24,7 @@
 package mfa
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -47,6 +48,8 @@ type Service struct {
 	methods   methods
 	skipProof bool
 	qr        qr.Drawer
+
+	sendTimeout time.Duration
 }
 
 // Config says what a [Service] works with. The zero value runs in memory.
@@ -60,6 +63,11 @@ type Config struct {
 	// Defaults to a new Outbox if Store is a MemoryStore. Beside any other Store it
 	// defaults to none, and SMS factors are refused with ErrNoSMSSender.
 	SMS SMSSender
+
+	// SendTimeout is how long the sender has for one message, from 0 to 5 minutes. It ends
+	// the context that Send gets, and a sender that goes on after that holds up Challenge.
+	// Defaults to 15 seconds.
+	SendTimeout time.Duration
 
 	// Keys seal what is stored; see ParseKeyring. Required unless Store is a
 	// MemoryStore. Defaults to a new key that is never written down. Services with other
@@ -88,8 +96,8 @@ type Config struct {
 	// Defaults to none: such numbers are invalid.
 	DefaultRegion string
 
-	// Methods are types of factors beside those that are built in, such as passkeys. New
-	// refuses one whose Type is malformed, built in or given twice, or that has no
+	// Methods are types of factors beside those that are built in, such as passkeys, four at
+	// most. New refuses one whose Type is malformed, built in or given twice, or that has no
 	// Ceremony. A type that is left out later makes its factors ErrIntegrity. Defaults to
 	// none.
 	Methods []Method
@@ -108,8 +116,10 @@ type Config struct {
 	// a source that users do not control. Defaults to time.Now.
 	Now func() time.Time
 
-	// Logger gets what no caller is told: that the defaults are not for production,
-	// and panics of OnEvent. Defaults to slog.Default().
+	// Logger gets what no caller is told: that the defaults are not for production, panics
+	// of OnEvent, and at level Warn the text of each error of the SMSSender, of which four
+	// digits in a row of the number or the code, paths and queries of URLs, control
+	// characters, and what is longer than 512 bytes are left out. Defaults to slog.Default().
 	Logger *slog.Logger
 
 	// OnEvent is called once for each thing that happened, after it was committed
@@ -131,7 +141,7 @@ func New(cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, sms: cfg.SMS, keys: cfg.Keys,
 		policy: cfg.Policy.withDefaults(), clock: cfg.Now, log: cfg.Logger, onEvent: cfg.OnEvent,
-		skipProof: cfg.InsecureSkipProof,
+		skipProof: cfg.InsecureSkipProof, sendTimeout: cmp.Or(cfg.SendTimeout, defaultSend),
 	}
 	if s.clock == nil {
 		s.clock = time.Now
@@ -141,6 +151,9 @@ func New(cfg Config) (*Service, error) {
 	}
 	if err := s.policy.validate(); err != nil {
 		return nil, err
+	}
+	if s.sendTimeout < 0 || s.sendTimeout > maxSendTimeout {
+		return nil, fmt.Errorf("%w: Config.SendTimeout is %s; it must be from 0s, for the default of %s, to %s", ErrConfig, cfg.SendTimeout, defaultSend, maxSendTimeout)
 	}
 	var err error
 	if s.methods, err = withMethods(cfg.Methods); err != nil {

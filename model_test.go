@@ -83,12 +83,31 @@ func (h *history) forget(now time.Time) {
 func (h *history) sendWait(now, since time.Time, hour, day int) time.Duration {
 	recent := history{sent: slices.Clone(h.sent)}
 	recent.forget(now)
-	lately := slices.DeleteFunc(slices.Clone(recent.sent), func(t time.Time) bool { return !t.After(since) })
-	pause := []time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately), 5)]
-	if n := len(recent.sent); n > 0 && recent.sent[n-1].Equal(h.forgiven) {
-		pause = 0
+	wait := max(0, until(now, recent.sent, hour, time.Hour), until(now, recent.sent, day, 24*time.Hour))
+	n := len(recent.sent)
+	if n == 0 || recent.sent[n-1].Equal(h.forgiven) {
+		return wait
 	}
-	return max(until(now, recent.sent, 1, pause*time.Minute), until(now, recent.sent, hour, time.Hour), until(now, recent.sent, day, 24*time.Hour))
+	last := recent.sent[n-1]
+	cooling := func(at time.Time) bool {
+		lately := history{sent: slices.DeleteFunc(slices.Clone(recent.sent), func(t time.Time) bool { return !t.After(since) })}
+		lately.forget(at)
+		return last.Add([]time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately.sent), 5)] * time.Minute).After(at)
+	}
+	ends := []time.Time{now} // when the cool-down may be over
+	for _, t := range recent.sent {
+		ends = append(ends, t.Add(24*time.Hour))
+	}
+	for _, minutes := range []time.Duration{1, 2, 5, 10, 15} {
+		ends = append(ends, last.Add(minutes*time.Minute))
+	}
+	slices.SortFunc(ends, time.Time.Compare)
+	for _, end := range ends {
+		if !end.Before(now) && !cooling(end) {
+			return max(wait, end.Sub(now))
+		}
+	}
+	return wait
 }
 
 // challenge says which wait Challenge names, and what it answers.

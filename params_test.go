@@ -348,6 +348,11 @@ func TestConfig(t *testing.T) {
 		{mfa.Config{Policy: mfa.Policy{MaxFailures: 101, ExactStep: true}}, "at most 100"},
 		{mfa.Config{Policy: mfa.Policy{ChallengeLifetime: 11 * time.Minute}}, "is 11m0s; it must be from 1m0s to 10m0s"},
 		{mfa.Config{Policy: mfa.Policy{MaxAttempts: 11}}, "is 11; it must be from 1 to 10"},
+		{mfa.Config{Policy: mfa.Policy{MessagesPerDay: 31}}, "is 31; it must be from 1 to 30"},
+		{mfa.Config{Policy: mfa.Policy{MessagesPerHour: 4, MessagesPerDay: 3}}, "is 4; it must be from 1 to 10, and at most MessagesPerDay, which is 3"},
+		{mfa.Config{SendTimeout: 5 * time.Minute}, ""},
+		{mfa.Config{SendTimeout: 5*time.Minute + 1}, "Config.SendTimeout is 5m0.000000001s; it must be from"},
+		{mfa.Config{SendTimeout: -1}, "Config.SendTimeout is -1ns; it must be from"},
 	} {
 		tt.cfg.Logger = discard
 		_, err := mfa.New(tt.cfg)

@@ -19,6 +19,8 @@ const (
 	maxLifetime     = 10 * time.Minute // NIST SP 800-63B-4 section 3.1.3.2
 	defaultAttempts = 5
 	defaultFailures = 30
+	defaultHourly   = 5 // messages
+	defaultDaily    = 10
 	maxGuessChance  = 1e-4
 
 	bucketSize  = 50
@@ -28,7 +30,9 @@ const (
 
 	maxFactors        = 10
 	maxMembers        = 16 // with those that are to replace others
-	maxSends          = 32 // that are remembered; a day has 10
+	maxHourlySends    = 10
+	maxDailySends     = 30
+	maxSends          = maxDailySends + deviceSends // that are remembered: all of a day
 	unverifiedLapse   = 24 * time.Hour
 	keepLapsed        = 24 * time.Hour
 	maxRaces          = 8
@@ -36,11 +40,15 @@ const (
 	raceWait          = time.Second
 	commitTimeout     = 5 * time.Second
 	voidTimeout       = 2 * time.Second
+	defaultSend       = 15 * time.Second // that the sender has for a message
+	maxSendTimeout    = 5 * time.Minute
+	maxSenderText     = 512 // bytes of a sender's error that are logged
 	maxText           = 64  // characters of an issuer, user or name
 	maxUserID         = 255 // bytes
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes
+	maxMethods        = 4   // of Config.Methods: the first confirmation ends one of each type
 	maxAnswer         = 64 << 10
 	maxMethodState    = 16 << 10 // bytes that a type of Config.Methods keeps of a factor, or of a challenge
 	maxMethodOptions  = 32 << 10
@@ -79,13 +87,21 @@ var cooldown = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 }
 
-// The limits on messages: to a number and for a user, to a number whose factor is not
-// confirmed, and in the lane of a device.
-var (
-	sendQuota           = limit.Sending{Hour: 5, Day: 10, Cooldown: cooldown, MaxSkew: maxSkew}
-	unverifiedSendQuota = limit.Sending{Hour: 3, Day: 5, Cooldown: cooldown, MaxSkew: maxSkew}
-	deviceSendQuota     = limit.Sending{Cooldown: cooldown, MaxSkew: maxSkew}.Plus(deviceSends)
-)
+// deviceSendQuota are the limits on messages in the lane of a device.
+var deviceSendQuota = limit.Sending{Cooldown: cooldown, MaxSkew: maxSkew}.Plus(deviceSends)
+
+// sendQuota are the limits on messages to a number, and on those for a user.
+func (p Policy) sendQuota() limit.Sending {
+	return limit.Sending{Hour: p.MessagesPerHour, Day: p.MessagesPerDay, Cooldown: cooldown, MaxSkew: maxSkew}
+}
+
+// unverifiedSendQuota are those on messages to a number whose factor is not confirmed,
+// which may be a stranger's.
+func (p Policy) unverifiedSendQuota() limit.Sending {
+	q := p.sendQuota()
+	q.Hour, q.Day = min(q.Hour, 3), min(q.Day, 5)
+	return q
+}
 
 // userShare is how many of a day's messages to a number whose factor is not confirmed can
 // be for one user, so that a stranger cannot use up all of them.
@@ -113,6 +129,17 @@ type Policy struct {
 	// 10,000 while nobody logs in: at most 33, or 100 with ExactStep. Defaults to 30.
 	// For the chance when the owner does log in see GuessProbability.
 	MaxFailures int
+
+	// MessagesPerHour is how many text messages a confirmed number is sent within an
+	// hour, and a user for all their numbers, from 1 to 10. To a number that is not
+	// confirmed there are 3 at most. The waits between two messages are another limit:
+	// see Service.Challenge. Defaults to 5, or to MessagesPerDay if that is fewer.
+	MessagesPerHour int
+
+	// MessagesPerDay is the same within 24 hours, from 1 to 30, and not fewer than
+	// MessagesPerHour. To a number that is not confirmed there are 5 at most.
+	// Defaults to 10.
+	MessagesPerDay int
 }
 
 func (p Policy) withDefaults() Policy {
@@ -124,6 +151,12 @@ func (p Policy) withDefaults() Policy {
 	}
 	if p.MaxFailures == 0 {
 		p.MaxFailures = defaultFailures
+	}
+	if p.MessagesPerDay == 0 {
+		p.MessagesPerDay = defaultDaily
+	}
+	if p.MessagesPerHour == 0 {
+		p.MessagesPerHour = min(defaultHourly, p.MessagesPerDay)
 	}
 	return p
 }
@@ -137,6 +170,13 @@ func (p Policy) validate() error {
 	}
 	if p.MaxFailures < 1 {
 		return fmt.Errorf("%w: Policy.MaxFailures is %d; it must be at least 1", ErrConfig, p.MaxFailures)
+	}
+	if p.MessagesPerDay < 1 || p.MessagesPerDay > maxDailySends {
+		return fmt.Errorf("%w: Policy.MessagesPerDay is %d; it must be from 1 to %d", ErrConfig, p.MessagesPerDay, maxDailySends)
+	}
+	if most := min(maxHourlySends, p.MessagesPerDay); p.MessagesPerHour < 1 || p.MessagesPerHour > most {
+		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, and at most MessagesPerDay, which is %d",
+			ErrConfig, p.MessagesPerHour, maxHourlySends, p.MessagesPerDay)
 	}
 	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
 	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {
@@ -170,7 +210,7 @@ func (p Policy) steps() int {
 // other types a MaxFailures of 1: then the first wrong code is the last.
 //
 // What it leaves out makes the true chance smaller for TypeSMS, where each challenge costs
-// one of ten messages a day, and for TypeRecoveryCodes, where ten codes are at most ten
+// one of MessagesPerDay, and for TypeRecoveryCodes, where ten codes are at most ten
 // logins. [Service.Unlock] empties the bucket, and a second factor has one of its own.
 //
 // The zero fields of p are the defaults. An unknown type, a negative window and a Policy

@@ -113,10 +113,10 @@ func (d *challenging) waiting() *outcome {
 		return nil
 	}
 	_, wait := d.counter.shut(d.now)
-	kind := EventThrottled
+	kind, reason := EventThrottled, ReasonWrongCodes
 	if d.phone != nil {
 		if unsent, _ := d.messageWait(); unsent > wait {
-			wait, kind = unsent, EventMessageRefused
+			wait, kind, reason = unsent, EventMessageRefused, ReasonMessages
 		}
 	}
 	if wait == 0 {
@@ -124,8 +124,8 @@ func (d *challenging) waiting() *outcome {
 	}
 	wait = d.factor.told(wait)
 	e := d.factor.event(kind)
-	e.RetryAfter = wait
-	return refused(errThrottled(d.factor.ID, wait), e)
+	e.RetryAfter, e.Purpose = wait, d.in.Action.Purpose
+	return refused(errThrottled(d.factor.ID, wait, reason), e)
 }
 
 // lapsed: the factor was not confirmed in time, and is gone with its challenges.
@@ -226,5 +226,5 @@ func (d *verifying) waiting() *outcome {
 	wait = d.factor.told(wait)
 	e := d.factor.eventOf(d.challenge, EventThrottled)
 	e.RetryAfter = wait
-	return refused(errThrottled(d.challenge.ID, wait), e)
+	return refused(errThrottled(d.challenge.ID, wait, ReasonWrongCodes), e)
 }

@@ -19,9 +19,29 @@ import (
 
 // An SMSSender sends text messages.
 type SMSSender interface {
-	// Send hands the message to the phone network. It honours ctx. An error makes
-	// the challenge void, and the message still counts: whoever sent it may charge
-	// for it. Hand Message.ID to a provider that takes idempotency keys.
+	// Send hands the message to the phone network, and returns nil once a provider
+	// took it. It honours ctx, whose deadline is at most Config.SendTimeout away and which
+	// no caller of Challenge cancels; nothing else ends it. Hand Message.ID to a provider
+	// that takes idempotency keys.
+	//
+	// An error says that the message was not handed over, as when the provider refuses
+	// it: the challenge is void, and Challenge returns ErrMessageNotSent. The exceptions are
+	// errors that leave it open whether the message is on its way. Then the challenge stays
+	// open, Challenge returns it without an error, and EventMessageUnknown is raised. They are:
+	//
+	//   - any error when the deadline of ctx is past;
+	//   - one that matches context.DeadlineExceeded, context.Canceled or
+	//     os.ErrDeadlineExceeded, or is a net.Error with Timeout();
+	//   - one that matches io.EOF or io.ErrUnexpectedEOF, or is a *net.OpError of reading or
+	//     writing: the connection ended before the answer.
+	//
+	// So the error of an http.Client is told apart as it is: return it, or wrap it with %w.
+	// Where an answer leaves it open, such as 504 Gateway Timeout, wrap
+	// context.DeadlineExceeded. A panic leaves it open too, and passes through Challenge.
+	//
+	// Either way the message counts, since whoever took it may charge for it, and the
+	// text of the error is logged, without the number, the code, and what follows the host in
+	// a URL: leave other secrets out.
 	Send(ctx context.Context, m Message) error
 }
 
@@ -217,8 +237,8 @@ func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
 
 // merge takes over the counts of the same number under another key.
 func (n *number) merge(old *number) {
-	n.sends.Merge(old.sends, sendQuota.Day+deviceSends) // older ones decide nothing
-	n.shares.Merge(old.shares, sendQuota.Day)
+	n.sends.Merge(old.sends, maxSends) // older ones decide nothing
+	n.shares.Merge(old.shares, maxSends)
 	n.guesses.Merge(old.guesses)
 }
 

@@ -48,7 +48,7 @@ func transact[V interface{ at() time.Time }, T any](ctx context.Context, s *Serv
 		}
 		return told, out.err
 	}
-	return none, errThrottled(id, raceWait)
+	return none, errThrottled(id, raceWait, ReasonRaces)
 }
 
 // A moment is when a decision is made: after the first records were read that it is about.
@@ -231,5 +231,5 @@ func agreed[T any](id string, read func() (T, error)) (T, error) {
 		}
 		seen = c.seen
 	}
-	return none, errThrottled(id, raceWait)
+	return none, errThrottled(id, raceWait, ReasonRaces)
 }

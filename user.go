@@ -289,7 +289,7 @@ func (u *user) touch(now time.Time) {
 	if set := u.fingerprint(); string(set) != string(u.set) {
 		u.set, u.devices = set, nil // whoever changed the factors may not be who trusted them
 	}
-	u.sends.Forget(now, sendQuota)
+	u.sends.Forget(now, maxSkew)
 	u.ExpiresAt = later(now, later(u.sends.Lapse(), u.guesses.Lapse()))
 	for _, m := range u.factors {
 		if m.verified {

@@ -26,7 +26,8 @@
 // verify and rate_limit_exceeded on challenge, and with the seconds in "retry_after".
 // A message that could not be sent is 502, which some SDKs send again by themselves; it
 // counts, so what they are told in the end is the wait. A client that hangs up does not
-// stop a message: it has 30 seconds, or what is left of the request's deadline. Every
+// stop a message: it has [mfa.Config].SendTimeout, or what is left of the request's
+// deadline. Where it is unknown whether it was sent, the answer is the challenge. Every
 // error has a "code", that of an unknown route too. A phone number is not
 // quoted in an error. Refused parameters have one object in "errors", with the same message
 // as the error and a code made of it. The answer of verify leaves the code of a generic_otp challenge
@@ -96,9 +97,6 @@ const minAPIKey = 16
 
 // confirmWithin is how long after an enrolment a challenge confirms it without saying so.
 const confirmWithin = time.Hour
-
-// sendTimeout is what a sender has for a message unless the request has a deadline.
-const sendTimeout = 30 * time.Second
 
 // New returns the handler. Its error says how to mend the Config.
 func New(cfg Config) (http.Handler, error) {
@@ -309,8 +307,7 @@ func (h *handler) challenge(q *request) (int, any, error) {
 	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &confirm}); err != nil {
 		return 0, nil, err
 	}
-	ctx, cancel := sending(q.ctx)
-	defer cancel()
+	ctx := q.ctx
 	if confirm != nil {
 		p.Confirm = *confirm
 	} else {
@@ -324,15 +321,6 @@ func (h *handler) challenge(q *request) (int, any, error) {
 		err = e
 	}
 	return http.StatusCreated, Challenge{ch}, err
-}
-
-// sending is a context that a client who hangs up does not end: the message may be on
-// its way, and its challenge must not be void when the client asks again with its key.
-func sending(ctx context.Context) (context.Context, context.CancelFunc) {
-	if deadline, ok := ctx.Deadline(); ok {
-		return context.WithDeadline(context.WithoutCancel(ctx), deadline)
-	}
-	return context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 }
 
 func (h *handler) challengeLegacy(q *request) (int, any, error) {

@@ -30,7 +30,8 @@ type Sender struct {
 var _ mfa.SMSSender = (*Sender)(nil)
 
 // Delivered makes an error for [Sender.Script] with which the message is delivered
-// and Send returns err all the same: the provider sent it, and its answer was lost.
+// and Send returns err all the same: the provider sent it, and its answer was lost. An err
+// such as context.DeadlineExceeded leaves the challenge open: see [mfa.SMSSender].
 func Delivered(err error) error { return &deliveredError{err} }
 
 type deliveredError struct{ error }

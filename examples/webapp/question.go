@@ -144,17 +144,14 @@ func (a *app) challenge(r *http.Request, q *question) error {
 		// By the last line, phones and browsers fill the code in on this site alone.
 		SMSTemplate: "Webapp: {{code}} is your code to " + q.What + ".\n\n@" + a.hostname() + " #{{code}}",
 	})
-	switch {
-	case err == nil:
-		if q.Open == nil {
-			q.Open = make(map[string]open)
-		}
-		q.Open[q.FactorID] = open{ch.ID, ch.ExpiresAt}
-	case errors.Is(err, mfa.ErrMessageNotSent):
-		// The provider's own words quote the number, so they are not for the log.
-		a.log.ErrorContext(r.Context(), "the provider failed", "error", err)
+	if err != nil {
+		return err // what a provider says is logged already
 	}
-	return err
+	if q.Open == nil {
+		q.Open = make(map[string]open)
+	}
+	q.Open[q.FactorID] = open{ch.ID, ch.ExpiresAt}
+	return nil
 }
 
 // verify makes a new challenge when an app's or a list's was used up or is too old, since

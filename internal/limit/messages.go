@@ -25,21 +25,33 @@ type Messages struct {
 	Forgiven time.Time // the message whose code confirmed the number: no cool-down follows it
 }
 
-// Wait returns how long no message may be sent, 0 for not at all.
+// Wait returns how long no message may be sent, 0 for not at all: to the nanosecond, unless
+// something else happens meanwhile.
 func (m Messages) Wait(now time.Time, s Sending) time.Duration {
 	m = m.counted(now, s)
 	var wait time.Duration
-	level := 0
-	for _, t := range m.Times {
-		if t.After(m.Since) {
-			level++
-		}
-	}
 	if n := len(m.Times); n > 0 && !m.Times[n-1].Equal(m.Forgiven) {
-		pause := s.Cooldown[min(max(level, 1), len(s.Cooldown))-1]
-		wait = min(m.Times[n-1].Add(pause).Sub(now), pause)
+		wait = m.pause(now, s)
 	}
 	return max(wait, m.Times.quotaWait(now, s))
+}
+
+// pause is what is left of the cool-down after the last message. It gets shorter with each
+// earlier one that is forgotten meanwhile. It may be negative.
+func (m Messages) pause(now time.Time, s Sending) time.Duration {
+	last := m.Times[len(m.Times)-1]
+	row := slices.DeleteFunc(slices.Clone(m.Times), func(t time.Time) bool { return !t.After(m.Since) })
+	left := func(level int) time.Duration {
+		pause := s.Cooldown[min(max(level, 1), len(s.Cooldown))-1]
+		return min(last.Add(pause).Sub(now), pause)
+	}
+	wait := left(len(row))
+	for i, t := range row {
+		if forgotten := t.Add(day).Sub(now); forgotten < wait {
+			wait = max(forgotten, left(len(row)-i-1))
+		}
+	}
+	return wait
 }
 
 // QuotaWait returns the part of Wait that the hour and the day make, the cool-down aside.
@@ -57,16 +69,16 @@ func (m Messages) Lapse() time.Time {
 
 // Charge counts one message; it is never refunded.
 func (m *Messages) Charge(now time.Time, s Sending) {
-	m.Forget(now, s)
+	m.Forget(now, s.MaxSkew)
 	m.Times, m.Forgiven = append(m.Times, now), time.Time{}
 }
 
 // Forget drops what is over, and what a clock that was ahead noted.
-func (m *Messages) Forget(now time.Time, s Sending) {
-	if m.Since.After(now.Add(s.MaxSkew)) {
+func (m *Messages) Forget(now time.Time, maxSkew time.Duration) {
+	if m.Since.After(now.Add(maxSkew)) {
 		m.Since = time.Time{}
 	}
-	m.Times.Forget(now, s.MaxSkew)
+	m.Times.Forget(now, maxSkew)
 }
 
 // Merge adds the messages that were counted elsewhere for the same. It keeps the last ones
@@ -82,7 +94,7 @@ func (m *Messages) Merge(other Messages, keep int) {
 // counted are a copy of the messages, without what Forget drops.
 func (m Messages) counted(now time.Time, s Sending) Messages {
 	m.Times = slices.Clone(m.Times)
-	m.Forget(now, s)
+	m.Forget(now, s.MaxSkew)
 	return m
 }
 

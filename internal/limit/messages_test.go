@@ -35,6 +35,20 @@ func TestCooldown(t *testing.T) {
 	wantWait(t, "after one more", m.Wait(now.Add(2*time.Second), more), 5*time.Minute)
 }
 
+// TestCooldownOfForgotten: a message of a day ago does not lengthen the cool-down from the
+// moment on when it is forgotten, which may be within the cool-down.
+func TestCooldownOfForgotten(t *testing.T) {
+	more, now := sending.Plus(100), start.Add(24*time.Hour-2*time.Minute)
+	var m limit.Messages
+	m.Charge(start, more)
+	m.Charge(now, more)
+	wantWait(t, "until the first is forgotten", m.Wait(now, more), 2*time.Minute)
+	wantWait(t, "a moment before", m.Wait(now.Add(2*time.Minute-1), more), 1)
+	wantWait(t, "then", m.Wait(now.Add(2*time.Minute), more), 0)
+	m.Charge(now.Add(90*time.Second), more)
+	wantWait(t, "with one more that stays", m.Wait(now.Add(90*time.Second), more), 5*time.Minute)
+}
+
 // TestQuota: so many an hour and a day, and no more; and Plus is so many more.
 func TestQuota(t *testing.T) {
 	var m limit.Messages
@@ -68,7 +82,7 @@ func TestMessagesAreForgotten(t *testing.T) {
 		Times: limit.Day{now.Add(-24 * time.Hour), now.Add(-24*time.Hour + 1), now.Add(time.Hour), now.Add(time.Hour + 1)},
 		Since: now.Add(time.Hour + 1),
 	}
-	m.Forget(now, sending)
+	m.Forget(now, sending.MaxSkew)
 	want := limit.Messages{Times: limit.Day{now.Add(-24*time.Hour + 1), now.Add(time.Hour)}}
 	if !reflect.DeepEqual(m, want) {
 		t.Errorf("%+v, want %+v", m, want)
@@ -174,7 +188,7 @@ func FuzzMessages(f *testing.F) {
 			if wait < 0 || wait > 24*time.Hour || share < 0 || share > 24*time.Hour {
 				t.Fatalf("waits of %s and %s", wait, share)
 			}
-			if !back && m.Wait(now.Add(wait), sending) != 0 { // it may be over sooner, when a message of before is forgotten
+			if !back && (m.Wait(now.Add(wait), sending) != 0 || wait > 0 && m.Wait(now.Add(wait-1), sending) != 1) {
 				t.Fatalf("the wait is said to be %s, and is not: %+v", wait, m)
 			}
 			if share > 0 && !back && (s.Wait(now.Add(share-1), []string{name}, sharing) != 1 || s.Wait(now.Add(share), []string{name}, sharing) != 0) {

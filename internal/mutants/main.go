@@ -29,7 +29,7 @@ import (
 // they run.
 var packages = []string{
 	"./internal/codec", "./internal/gsm7", "./internal/limit", "./internal/otpauth", "./internal/phone",
-	"./internal/qr", "./internal/xaes", ".", "./mfatest", "./proof/...",
+	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./mfatest", "./proof/...",
 }
 
 // killers has a line for each mutant: what it does, and after a tab the package and the

@@ -29,7 +29,7 @@ func Code(typed string, digits int) (string, bool) {
 	if len(typed) == digits && onlyDigits(typed) {
 		return typed, true // as nearly all are
 	}
-	code, ok := plain(typed, ignored, digit)
+	code, ok := plain(typed, ignored, Digit)
 	return code, ok && len(code) == digits
 }
 
@@ -102,9 +102,9 @@ func ignored(r rune) bool {
 	return unicode.Is(unicode.Cf, r)
 }
 
-// digit gives a decimal digit of any script in ASCII, 0 for anything else. In Unicode
+// Digit gives a decimal digit of any script in ASCII, 0 for anything else. In Unicode
 // the ten digits of a script follow each other from zero, and so do whole scripts.
-func digit(r rune) byte {
+func Digit(r rune) byte {
 	if !unicode.IsDigit(r) {
 		return 0
 	}
@@ -118,7 +118,7 @@ func digit(r rune) byte {
 // crockfordLetter gives a letter or digit of a recovery code in the spelling that it
 // has there, 0 for anything else.
 func crockfordLetter(r rune) byte {
-	if d := digit(r); d != 0 {
+	if d := Digit(r); d != 0 {
 		return d
 	}
 	if 'Ａ' <= r && r <= 'Ｚ' || 'ａ' <= r && r <= 'ｚ' {
@@ -225,7 +225,7 @@ func shownAsWritten(text string) bool {
 			if size == 0 || !visible(before) || !visible(after) {
 				return false
 			}
-		} else if controls(r) {
+		} else if Controls(r) {
 			return false
 		}
 		before = r
@@ -233,7 +233,7 @@ func shownAsWritten(text string) bool {
 	return true
 }
 
-func visible(r rune) bool { return !unicode.IsSpace(r) && !controls(r) }
+func visible(r rune) bool { return !unicode.IsSpace(r) && !Controls(r) }
 
-// controls reports whether a character controls how others are shown.
-func controls(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }
+// Controls reports whether a character controls how others are shown.
+func Controls(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) }

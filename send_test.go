@@ -1,0 +1,595 @@
+package mfa_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+	"github.com/authfactor/mfa/proof"
+)
+
+// slow is an error as of a connection that took too long.
+type slow struct{ error }
+
+func (slow) Timeout() bool   { return true }
+func (slow) Temporary() bool { return false }
+
+// TestUnknownMessage: where the sender's error leaves open whether the message was
+// handed over, the challenge is open, its code is good, and the message counts; where it
+// proves that it was not, the challenge is void.
+func TestUnknownMessage(t *testing.T) {
+	post := func(err error) error { return &url.Error{Op: "Post", URL: "https://gw.example/", Err: err} }
+	op := func(op string) error { return post(&net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET}) }
+	for _, tt := range []struct {
+		name    string
+		err     error
+		unknown bool
+	}{
+		{"a deadline", post(fmt.Errorf("transport: %w", context.DeadlineExceeded)), true}, // whose Timeout() is false
+		{"a cancelled context", fmt.Errorf("gateway: %w", context.Canceled), true},
+		{"a deadline of a connection", post(fmt.Errorf("transport: %w", os.ErrDeadlineExceeded)), true},
+		{"a timeout", fmt.Errorf("gateway: %w", slow{errors.New("no answer")}), true},
+		{"no answer", post(io.EOF), true},
+		{"half an answer", fmt.Errorf("gateway: %w", io.ErrUnexpectedEOF), true},
+		{"a connection that broke in the answer", op("read"), true},
+		{"a connection that broke in the request", op("write"), true},
+		{"no connection", op("dial"), false},
+		{"an error of the network that is no timeout", &net.DNSError{Err: "no such host", Name: "gw.example"}, false},
+		{"a refusal", errors.New("gateway: 400: unsubscribed"), false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := newRig(t)
+			f := r.phone(ann, phone)
+			r.took()
+			r.sms.Script = func(context.Context, int, mfa.Message) error { return mfatest.Delivered(tt.err) }
+			ch, err := r.challengeWith("key", f)
+			kind := mfa.EventMessageFailed
+			if tt.unknown {
+				kind = mfa.EventMessageUnknown
+			}
+			events := r.took()
+			if len(events) != 1 || events[0].Kind != kind || events[0].ChallengeID == "" {
+				t.Fatalf("events %+v, want %s", events, kind)
+			}
+			_, again := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			mustBe(t, again, mfa.ErrThrottled)
+			if !tt.unknown {
+				mustBe(t, err, tt.err)
+				mustBe(t, err, mfa.ErrMessageNotSent)
+				return
+			}
+			if err != nil || ch.ID != events[0].ChallengeID {
+				t.Fatalf("%+v, %v", ch, err)
+			}
+			sends := r.sms.Sends()
+			if repeated, err := r.challengeWith("key", f); err != nil || repeated != ch || r.sms.Sends() != sends {
+				t.Errorf("by its key: %+v, %v, want %+v", repeated, err, ch)
+			}
+			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+				t.Errorf("the code of the message: %v", err)
+			}
+		})
+	}
+}
+
+// TestUnknownAfterPanic: a panic of the sender proves nothing. It passes through, the
+// challenge is open, and whoever asks again with the key is told it.
+func TestUnknownAfterPanic(t *testing.T) {
+	for name, script := range map[string]func(context.Context, int, mfa.Message) error{
+		"panics":          func(context.Context, int, mfa.Message) error { panic("provider") },
+		"panics silently": func(context.Context, int, mfa.Message) error { panic(nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			f := r.phone(ann, phone)
+			r.took()
+			var code string
+			r.sms.Script = func(ctx context.Context, n int, m mfa.Message) error {
+				code = strings.Trim(m.Body, "Your verification code is .")
+				return script(ctx, n, m)
+			}
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Error("the panic did not pass through")
+					}
+				}()
+				_, _ = r.challengeWith("key", f)
+			}()
+			if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
+				t.Errorf("events %+v", e)
+			}
+			ch, err := r.challengeWith("key", f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.answer(ch, f, code); err != nil {
+				t.Errorf("the code of the message: %v", err)
+			}
+		})
+	}
+}
+
+// TestHTTPSender: the sender that is written first tells the two apart by itself, a
+// refusal of the provider, and an answer that did not come in time.
+func TestHTTPSender(t *testing.T) {
+	answer := make(chan int)
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if status := <-answer; status != 0 {
+			w.WriteHeader(status)
+		}
+	}))
+	defer provider.Close()
+	client := &http.Client{Timeout: 50 * time.Millisecond}
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	r.sms.Script = func(ctx context.Context, _ int, m mfa.Message) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, provider.URL, strings.NewReader(m.Body))
+		if err != nil {
+			return err
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusCreated {
+			return fmt.Errorf("provider: %s", resp.Status)
+		}
+		return nil
+	}
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann}
+	_, err := r.Challenge(t.Context(), p) // no answer comes
+	if err != nil {
+		t.Errorf("a timeout: %v", err)
+	}
+	answer <- 0
+	client.Timeout = 0
+	for status, want := range map[int]error{http.StatusBadRequest: mfa.ErrMessageNotSent, http.StatusCreated: nil} {
+		r.clock.Advance(time.Hour)
+		go func() { answer <- status }()
+		if _, err := r.Challenge(t.Context(), p); !errors.Is(err, want) {
+			t.Errorf("status %d: %v, want %v", status, err, want)
+		}
+	}
+}
+
+// TestSendingOutlivesTheRequest: whoever hangs up once the challenge is committed does
+// not stop the message, before Send is called or after; the values of the context stay.
+func TestSendingOutlivesTheRequest(t *testing.T) {
+	type key struct{}
+	for _, when := range []string{"before it is sent", "while it is sent"} {
+		t.Run(when, func(t *testing.T) {
+			r := newRig(t)
+			f := r.phone(ann, phone)
+			ctx, hangUp := context.WithCancel(context.WithValue(t.Context(), key{}, "trace"))
+			r.store.After = func(_ context.Context, c mfatest.Call) error {
+				if c.Method == "Save" && when == "before it is sent" {
+					hangUp()
+				}
+				return nil
+			}
+			r.sms.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
+				hangUp()
+				if ctx.Value(key{}) != "trace" {
+					t.Error("the values of the context are gone")
+				}
+				return ctx.Err()
+			}
+			ch, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e := r.took(); e[len(e)-1].Kind != mfa.EventMessageSent {
+				t.Errorf("events %v", kinds(e))
+			}
+			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestSendTimeout: a sender has the time of Config.SendTimeout, or until an earlier
+// deadline of the caller. What it says after that, in whatever words, proves nothing.
+func TestSendTimeout(t *testing.T) {
+	for _, tt := range []struct{ configured, caller, want time.Duration }{
+		{0, 0, 15 * time.Second},
+		{0, 10 * time.Second, 10 * time.Second},
+		{0, time.Hour, 15 * time.Second},
+		{time.Millisecond, 0, time.Millisecond},
+		{5 * time.Minute, 0, 5 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, func(c *mfa.Config) { c.SendTimeout = tt.configured })
+			f := r.phone(ann, phone)
+			r.took()
+			r.sms.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
+				<-ctx.Done()
+				return mfatest.Delivered(errors.New("gateway: too slow"))
+			}
+			ctx := t.Context()
+			if tt.caller > 0 {
+				var cancel context.CancelFunc
+				ctx, cancel = context.WithTimeout(ctx, tt.caller)
+				defer cancel()
+			}
+			begin := time.Now()
+			ch, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			if took := time.Since(begin); took != tt.want || err != nil {
+				t.Errorf("%+v: it took %s, %v", tt, took, err)
+			}
+			if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
+				t.Errorf("%+v: events %+v", tt, e)
+			}
+			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+				t.Errorf("%+v: %v", tt, err)
+			}
+		})
+	}
+}
+
+// TestNoTimeToSend: where the caller's deadline is past before the sender is asked,
+// nothing was sent, and the challenge is void.
+func TestNoTimeToSend(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		f := r.phone(ann, phone)
+		sends := r.sms.Sends()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.store.After = func(_ context.Context, c mfatest.Call) error {
+			if c.Method == "Save" {
+				time.Sleep(time.Second)
+			}
+			return nil
+		}
+		r.took()
+		_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		mustBe(t, err, mfa.ErrMessageNotSent)
+		mustBe(t, err, context.DeadlineExceeded)
+		if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageFailed || r.sms.Sends() != sends {
+			t.Errorf("events %+v, %d messages", e, r.sms.Sends()-sends)
+		}
+	})
+}
+
+// TestSenderErrorIsLogged: an operator reads why a message failed or is unknown, of
+// which challenge, and neither the number nor the code.
+func TestSenderErrorIsLogged(t *testing.T) {
+	for msg, cause := range map[string]error{
+		"mfa: a message could not be sent":              errors.New("blocked"),
+		"mfa: it is unknown whether a message was sent": fmt.Errorf("slow: %w", os.ErrDeadlineExceeded),
+	} {
+		var log bytes.Buffer
+		r := newRig(t, func(c *mfa.Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
+		f := r.phone(ann, phone)
+		var message mfa.Message
+		r.sms.Script = func(_ context.Context, _ int, m mfa.Message) error {
+			message = m
+			return fmt.Errorf("gateway %w: %s <- %q%s", cause, m.To, m.Body, strings.Repeat(".", 10_000))
+		}
+		r.took()
+		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		var line map[string]string
+		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
+			t.Fatalf("%v: %s", err, &log)
+		}
+		said := line["error"]
+		delete(line, "time")
+		delete(line, "error")
+		want := map[string]string{"level": "WARN", "msg": msg, "challenge": r.took()[0].ChallengeID, "message_id": message.ID}
+		if fmt.Sprint(line) != fmt.Sprint(want) {
+			t.Errorf("the log has %v, want %v", line, want)
+		}
+		if want := fmt.Sprintf(`gateway %s: +[number] <- "Your verification code is [code]."...`, cause); !strings.HasPrefix(said, want) || len(said) > 520 {
+			t.Errorf("the log has %q, want %q", said, want)
+		}
+	}
+}
+
+// TestResendAt: it is the moment from which the next message is let through, not a
+// millisecond earlier, whatever the limit is that decides.
+func TestResendAt(t *testing.T) {
+	for _, policy := range []mfa.Policy{{}, {MessagesPerHour: 10, MessagesPerDay: 30}, {MessagesPerHour: 1, MessagesPerDay: 2}} {
+		r := newRig(t, func(c *mfa.Config) { c.Policy = policy })
+		numbers := []enrolled{r.phone(ann, phone)}
+		r.clock.Advance(aDay)
+		numbers = append(numbers, r.phone(ann, "+15005550007"))
+		for i := range 70 {
+			f := numbers[i*i/3%2] // one's limits, and those of the user
+			var ch mfa.Challenge
+			for waited := false; ; waited = true {
+				var err error
+				if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err == nil {
+					break
+				}
+				mustBe(t, err, mfa.ErrThrottled)
+				if waited {
+					t.Fatalf("message %d: a wait after the wait: %v", i, err)
+				}
+				r.clock.Advance(refusal(t, err).RetryAfter)
+			}
+			if i%3 > 0 {
+				continue // the other number may be next
+			}
+			r.clock.Set(ch.ResendAt.Add(-time.Millisecond))
+			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+			if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != time.Millisecond {
+				t.Fatalf("message %d: %v a millisecond before %s", i, err, ch.ResendAt)
+			}
+			r.clock.Advance(time.Millisecond)
+			next := r.challenge(f)
+			if i%9 == 0 {
+				if _, err := r.answer(next, f, r.right(f)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.clock.Advance(time.Duration(i%4) * 13 * time.Minute)
+		}
+	}
+}
+
+// TestResendAtOfAStranger: of a number that is not confirmed it is rounded up to a whole
+// minute from now, as RetryAfter is, since others' messages are in it.
+func TestResendAtOfAStranger(t *testing.T) {
+	r := newRig(t)
+	owner := r.phone(ann, phone)
+	r.challenge(owner)
+	r.clock.Advance(61*time.Second + 7*time.Millisecond)
+	f := r.enrollSMS("user_mallory", phone)
+	for _, want := range []time.Duration{56 * time.Minute, aDay - time.Hour} {
+		ch := r.challenge(f)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
+		if left := ch.ResendAt.Sub(r.clock.Now()); left != refusal(t, err).RetryAfter || left != want || left%time.Minute != 0 {
+			t.Errorf("%s, and %v; want %s", left, err, want)
+		}
+		r.clock.Advance(time.Hour + 7*time.Millisecond)
+	}
+}
+
+// TestResendAtOfARepeat: a call that is answered again tells how it is then; and what has
+// no messages, or is no answer of Challenge, has the zero time.
+func TestResendAtOfARepeat(t *testing.T) {
+	r := newRig(t)
+	f, app := r.phone(ann, phone), r.totp(ann)
+	first, err := r.challengeWith("key", f)
+	if err != nil || first.ResendAt != r.clock.Now().Add(time.Minute) {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	r.clock.Advance(20 * time.Second)
+	if again, err := r.challengeWith("key", f); err != nil || again != first {
+		t.Errorf("%+v, %v, want %+v", again, err, first)
+	}
+	r.clock.Advance(2 * time.Minute)
+	if again, err := r.challengeWith("key", f); err != nil || again.ResendAt != r.clock.Now() {
+		t.Errorf("after the wait: %+v, %v", again, err)
+	}
+	v, err := r.answer(first, f, r.right(f))
+	if err != nil || !v.Challenge.ResendAt.IsZero() || !r.challenge(app).ResendAt.IsZero() {
+		t.Errorf("%+v, %v", v.Challenge, err)
+	}
+	text, err := json.Marshal(first)
+	if err != nil || strings.Contains(strings.ToLower(string(text)), "resend") {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// TestReason: a wait says what it is for, and without a wait nothing is said.
+func TestReason(t *testing.T) {
+	r := newRig(t)
+	f := r.phone(ann, phone)
+	ch := r.challenge(f)
+	wrong := r.wrong(f)
+	try := func(code string) error { _, err := r.answer(ch, f, code); return err }
+	again := func() error {
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		return err
+	}
+	says := func(err error, want mfa.Reason) {
+		t.Helper()
+		e := refusal(t, err)
+		if e.Reason != want || (e.Reason == "") != (e.RetryAfter == 0) {
+			t.Errorf("%v: reason %q, want %q", err, e.Reason, want)
+		}
+		if text, err := json.Marshal(e); err != nil || string(text) != fmt.Sprintf(`{"code":%q,"message":%q}`, e.Code, e.Message) {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	says(again(), mfa.ReasonMessages)
+	for range 4 {
+		says(try(wrong), "")
+	}
+	says(try(wrong), mfa.ReasonWrongCodes) // the fifth begins a wait
+	says(again(), mfa.ReasonMessages)      // of 60 seconds, and 30 of the other kind
+	says(try(wrong), "")                   // the challenge is used up
+	r.clock.Advance(time.Hour)
+	ch = r.challenge(f)
+	wrong = r.wrong(f)
+	for range 3 {
+		says(try(wrong), mfa.ReasonWrongCodes) // an invalid code
+		err := try(wrong)                      // not compared
+		says(err, mfa.ReasonWrongCodes)
+		r.clock.Advance(refusal(t, err).RetryAfter)
+	}
+	_ = try(wrong)
+	says(again(), mfa.ReasonWrongCodes)
+	r.clock.Advance(time.Hour)
+	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method == "Save" {
+			return mfa.ErrConflict
+		}
+		return nil
+	}
+	says(again(), mfa.ReasonRaces)
+}
+
+// TestEventOfAMessage: the event of a message has the id that the provider got, so that a
+// report of delivery finds its challenge; that of any other has none.
+func TestEventOfAMessage(t *testing.T) {
+	for kind, err := range map[string]error{"message_sent": nil, "message_failed": errors.New("refused"), "message_unknown": io.EOF} {
+		var log bytes.Buffer
+		r := newRig(t)
+		f := r.phone(ann, phone)
+		var id string
+		r.sms.Script = func(_ context.Context, _ int, m mfa.Message) error {
+			id = m.ID
+			return err
+		}
+		r.took()
+		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		events := r.took()
+		if len(events) != 1 || fmt.Sprint(events[0].Kind) != kind || events[0].MessageID != id || events[0].Notify() {
+			t.Fatalf("%s: %+v, want the message %s", kind, events, id)
+		}
+		mfa.LogEvents(slog.New(slog.NewTextHandler(&log, nil)))(t.Context(), events[0])
+		if text := log.String(); !strings.Contains(text, " message_id="+id) || strings.Contains(text, "WARN") == (kind == "message_sent") {
+			t.Errorf("%s: logged as %s", kind, text)
+		}
+		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		if e := r.took(); len(e) != 1 || e[0].MessageID != "" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// TestPurposeOfEvents: all events of a challenge have the purpose of its action, and those
+// of a login have none.
+func TestPurposeOfEvents(t *testing.T) {
+	for _, action := range []proof.Action{{}, proof.ActionOf("pay", "100 USD to Bob")} {
+		r := newRig(t)
+		f := r.phone(ann, phone)
+		r.took()
+		p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: action}
+		ch, err := r.Challenge(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = r.Challenge(t.Context(), p)
+		for _, code := range []string{r.wrong(f), r.right(f)} {
+			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Action: action, TrustDevice: true})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := r.took()
+		want := []string{"message_sent", "message_refused", "failed", "verified", "device_trusted"}
+		if got := fmt.Sprint(kinds(events)); got != fmt.Sprint(want) {
+			t.Fatalf("events %s", got)
+		}
+		for _, e := range events {
+			if text := e.LogValue().String(); e.Purpose != action.Purpose || strings.Contains(text, "purpose=pay") != (action.Purpose == "pay") {
+				t.Errorf("%+v, logged as %s", e, text)
+			}
+		}
+	}
+}
+
+// TestMessagePolicy: the quotas of a confirmed number and of a user are the policy's, beside
+// the cool-down, which lets seven through in an hour without a right code; those
+// of a number that is not confirmed are no more than 3 and 5, nor than the policy's.
+func TestMessagePolicy(t *testing.T) {
+	for _, tt := range []struct {
+		hour, day   int
+		verified    bool
+		hours, days int
+	}{
+		{0, 0, true, 5, 10}, {0, 3, true, 3, 3}, {10, 0, true, 7, 10}, {10, 30, true, 7, 30}, {1, 1, true, 1, 1}, {2, 30, true, 2, 30},
+		{0, 0, false, 3, 5}, {10, 30, false, 3, 5}, {1, 1, false, 1, 1}, {2, 4, false, 2, 4},
+	} {
+		r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: tt.hour, MessagesPerDay: tt.day} })
+		factors := []enrolled{r.enrollSMS(ann, phone)}
+		if tt.verified {
+			r.login(factors[0])
+			r.clock.Advance(25 * time.Hour)
+		} else { // of whom each has two a day
+			factors = append(factors, r.enrollSMS("user_bob", phone), r.enrollSMS("user_eve", phone))
+		}
+		begin, sent := r.clock.Now(), []time.Time{}
+		for r.clock.Now().Sub(begin) < 23*time.Hour {
+			wait := aDay
+			for _, f := range factors {
+				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
+				if err == nil {
+					sent, wait = append(sent, r.clock.Now()), 0
+					break
+				}
+				wait = min(wait, refusal(t, err).RetryAfter)
+			}
+			r.clock.Advance(wait)
+		}
+		inHour := 0
+		for i, at := range sent {
+			n := slices.IndexFunc(sent[i:], func(t time.Time) bool { return t.Sub(at) >= time.Hour })
+			if n < 0 {
+				n = len(sent) - i
+			}
+			inHour = max(inHour, n)
+		}
+		if len(sent) != tt.days || inHour != tt.hours {
+			t.Errorf("%+v: %d messages in a day and up to %d in an hour", tt, len(sent), inHour)
+		}
+	}
+}
+
+// TestMostMessagesAreRemembered: with the most a day, and those of a trusted device beyond
+// them, all are kept, and a new key forgets none.
+func TestMostMessagesAreRemembered(t *testing.T) {
+	one, two := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: 10, MessagesPerDay: 30} })
+	r.with(one)
+	f := r.phone(ann, phone)
+	r.clock.Advance(25 * time.Hour)
+	ch := r.challenge(f)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, sends := r.clock.Now(), r.sms.Sends()
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann}
+	send := func(n int) {
+		for range n {
+			r.clock.Advance(16 * time.Minute)
+			if _, err := r.Challenge(t.Context(), p); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	send(29)
+	p.DeviceToken = v.Device.Token()
+	send(3)
+	for _, keys := range [][]string{{one, two}, {two, one}} {
+		r.with(keys...)
+		for _, token := range []string{"", v.Device.Token()} {
+			p.DeviceToken = token
+			_, err := r.Challenge(t.Context(), p)
+			mustBe(t, err, mfa.ErrThrottled)
+		}
+	}
+	r.clock.Set(begin.Add(aDay + 48*time.Minute)) // four of the 33 are a day old
+	p.DeviceToken = ""
+	if _, err := r.Challenge(t.Context(), p); err != nil || r.sms.Sends() != sends+33 {
+		t.Errorf("%d messages, %v", r.sms.Sends()-sends, err)
+	}
+	_, err = r.Challenge(t.Context(), p)
+	if left := begin.Add(aDay + 64*time.Minute).Sub(r.clock.Now()); refusal(t, err).RetryAfter != left {
+		t.Errorf("%v, want a wait of %s", err, left)
+	}
+}
