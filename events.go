@@ -15,6 +15,8 @@ const (
 	EventImported       = "imported"        // see Service.Import; the owner changed nothing
 	EventReplaced       = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventUnenrolled     = "unenrolled"      // a factor was deleted
+	EventTurnedOff      = "turned_off"      // all factors of a user were deleted, of which one was confirmed: see Service.TurnOff
+	EventForgotten      = "forgotten"       // nothing names the user any more: see Service.Forget
 	EventUnlocked       = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    = "message_sent"    // a text message was handed to the sender
 	EventMessageFailed  = "message_failed"  // the sender failed; the challenge is void
@@ -39,7 +41,7 @@ const (
 type Event struct {
 	Kind         string    // one of the Event constants
 	Time         time.Time // by the service's clock
-	FactorID     string    // "" when no factor was involved, as when a device is used or revoked
+	FactorID     string    // "" when no factor was involved, as when a device is used or revoked, and with EventTurnedOff
 	FactorType   string    // TypeTOTP, TypeSMS, TypeGenericOTP or TypeRecoveryCodes
 	FactorStatus string    // StatusUnverified, StatusVerified or StatusDisabled, after what happened; of a deleted factor, before
 	UserID       string    // the owner; "" for none
@@ -64,7 +66,7 @@ type Event struct {
 //
 //   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST
 //     SP 800-63B-4 section 4.1.2.1, OWASP ASVS 5.0 6.3.7);
-//   - EventUnenrolled, if the factor was confirmed, and EventUnlocked;
+//   - EventUnenrolled, if the factor was confirmed, EventTurnedOff and EventUnlocked;
 //   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
 //     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
@@ -79,7 +81,7 @@ type Event struct {
 // not a copy that went through JSON or a queue.
 func (e Event) Notify() bool {
 	switch e.Kind {
-	case EventFirstUse, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
+	case EventFirstUse, EventTurnedOff, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified
