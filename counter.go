@@ -128,6 +128,7 @@ func (l *lane) fail(now time.Time, out *outcome) failure {
 	e.Kind, e.DeviceID = EventDeviceStolen, d.ID
 	out.events = append(out.events, e)
 	out.revoke(now, l.user, d.ID)
+	out.drop(d)
 	return failure{inRow: d.failures}
 }
 

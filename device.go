@@ -67,8 +67,9 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 	return devices, nil
 }
 
-// RevokeDevice ends the trust in one device of a user. A device that is not there, or is
-// somebody else's, is [ErrNotFound]. "" and AnyUser as userID are [ErrInvalidParameter].
+// RevokeDevice ends the trust in one device of a user, and deletes its record. A device that
+// is not there, or is somebody else's, is [ErrNotFound]. "" and AnyUser as userID are
+// [ErrInvalidParameter].
 func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) error {
 	return s.revoke(ctx, userID, func(u *user) ([]string, error) {
 		if !slices.Contains(u.devices, deviceID) {
@@ -79,7 +80,8 @@ func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) err
 }
 
 // RevokeDevices ends the trust in all devices of a user, such as when the password was
-// changed. That there are none is no error. "" and AnyUser are [ErrInvalidParameter].
+// changed, and deletes their records. That there are none is no error. "" and AnyUser are
+// [ErrInvalidParameter].
 func (s *Service) RevokeDevices(ctx context.Context, userID string) error {
 	return s.revoke(ctx, userID, func(u *user) ([]string, error) { return slices.Clone(u.devices), nil })
 }
@@ -91,8 +93,12 @@ func (s *Service) revoke(ctx context.Context, userID string, which func(*user) (
 		moment
 		user *user
 	}
+	rows := new(deviceRows)
 	load := func(ctx context.Context) (d revoking, err error) {
 		if d.user, err = s.loadDevicesUser(ctx, userID); err != nil {
+			return d, err
+		}
+		if err := rows.load(ctx, s, userID, d.user.devices); err != nil {
 			return d, err
 		}
 		d.now, err = s.now()
@@ -105,9 +111,97 @@ func (s *Service) revoke(ctx context.Context, userID string, which func(*user) (
 			out.events = append(out.events, Event{Kind: EventDeviceRevoked, UserID: userID, DeviceID: id})
 		}
 		out.revoke(d.now, d.user, ids...)
+		if err == nil {
+			rows.dropBeside(&out, d.now, d.user)
+		}
 		return struct{}{}, out
 	})
+	if err != nil {
+		return err
+	}
+	return rows.sweep(ctx, s)
+}
+
+// deviceRows are the rows of a user's devices, which are deleted once the user's record does
+// not list them any more.
+type deviceRows struct {
+	userID string
+	ids    []string // of those that the user's record listed
+	rows   []*Record
+	tried  bool
+	left   bool // some are to be deleted after the commit
+}
+
+// load reads the rows, those of devices that do not count any more as well.
+func (r *deviceRows) load(ctx context.Context, s *Service, userID string, listed []string) (err error) {
+	r.userID, r.ids = userID, slices.Clone(listed)
+	r.rows, err = s.rowsOf(ctx, kindDevice, userID, listed)
 	return err
+}
+
+// drop adds to an outcome that the rows go that the user's record does not list from then
+// on. It must write that record too, so that a device that is trusted meanwhile makes it
+// lose the race. Only the first try takes the rows along: whoever uses a copied token all
+// the time writes its row, and would win each race. Once the record does not list the
+// device, the token does nothing, and sweep deletes the row.
+func (r *deviceRows) drop(out *outcome, listed []string) {
+	rows := unlisted(r.rows, listed)
+	r.left = len(rows) > 0
+	if !r.tried {
+		r.tried = true
+		r.left = out.dropRows(rows)
+	}
+}
+
+// dropBeside is drop of the rows that the user's record does not list, which is written if
+// there are any.
+func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
+	if u.Version == 0 || len(unlisted(r.rows, u.devices)) == 0 {
+		r.left = false
+		return
+	}
+	u.touch(now)
+	out.put(u)
+	r.drop(out, u.devices)
+}
+
+func unlisted(rows []*Record, listed []string) []*Record {
+	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool { return slices.Contains(listed, rec.ID) })
+}
+
+// sweep deletes, after the commit, the rows that drop left.
+func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
+	type sweeping struct {
+		moment
+		rows []*Record
+	}
+	load := func(ctx context.Context) (d sweeping, err error) {
+		rows, err := s.rowsOf(ctx, kindDevice, r.userID, r.ids)
+		if err != nil {
+			return d, err
+		}
+		u, err := s.loadDevicesUser(ctx, r.userID) // after the rows: it lists each that counts
+		if err != nil {
+			return d, err
+		}
+		d.rows = unlisted(rows, u.devices)
+		d.now, err = s.now()
+		return d, err
+	}
+	for range maxRounds {
+		if !r.left {
+			return nil
+		}
+		_, err := transact(ctx, s, "", load, func(d sweeping) (struct{}, outcome) {
+			var out outcome
+			r.left = out.dropRows(d.rows)
+			return struct{}{}, out
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return errThrottled("", raceWait, ReasonRaces)
 }
 
 // defaultDeviceName is what a device is called that was given no name.
@@ -328,8 +422,8 @@ func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, er
 	return devices, nil
 }
 
-// revoke adds to an outcome that devices count no more. Their records are left to Purge: a
-// write of theirs would be a race with whoever uses them.
+// revoke adds to an outcome that devices count no more. Their records are another matter:
+// see deviceRows.
 func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 	if len(ids) == 0 {
 		return

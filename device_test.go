@@ -683,6 +683,9 @@ func TestLastWrongCodeOfADevice(t *testing.T) {
 	}
 	_, err := r.onDevice(token, f, r.right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
+	if slices.ContainsFunc(r.records(), ofKind("device")) {
+		t.Error("its row is left")
+	}
 
 	r = newRig(t)
 	f = r.totp(ann)

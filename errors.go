@@ -105,7 +105,9 @@ var (
 
 	// ErrIntegrity means that a stored record was not written by this library with
 	// one of these keys, or was changed since, or that another record says that it must be
-	// there, or must not, and it is not so.
+	// there, or must not, and it is not so. It lasts until somebody mends it: restore the
+	// record, or delete what is left of the user with Service.TurnOff, ByOperator, or
+	// Service.Forget.
 	ErrIntegrity = errors.New("mfa: integrity")
 
 	// ErrClock says that Config.Now gave a time before 1970 or after 9999.

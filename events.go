@@ -19,6 +19,8 @@ const (
 	EventImported       EventKind = "imported"        // see Service.Import; the owner changed nothing
 	EventReplaced       EventKind = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
 	EventUnenrolled     EventKind = "unenrolled"      // a factor was deleted
+	EventTurnedOff      EventKind = "turned_off"      // all factors of a user were deleted, of which one was confirmed: see Service.TurnOff
+	EventForgotten      EventKind = "forgotten"       // nothing names the user any more: see Service.Forget
 	EventUnlocked       EventKind = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    EventKind = "message_sent"    // a text message was handed to the sender
 	EventMessageFailed  EventKind = "message_failed"  // the sender did not hand the message over; the challenge is void
@@ -82,7 +84,7 @@ type Event struct {
 //
 //   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST
 //     SP 800-63B-4 section 4.1.2.1, OWASP ASVS 5.0 6.3.7);
-//   - EventUnenrolled, if the factor was confirmed, and EventUnlocked;
+//   - EventUnenrolled, if the factor was confirmed, EventTurnedOff and EventUnlocked;
 //   - EventRecovered (NIST SP 800-63B-4 section 4.2.3);
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
 //     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
@@ -96,7 +98,7 @@ type Event struct {
 // How full the bucket is, no exported field says. JSON has it as "notify".
 func (e Event) Notify() bool {
 	switch e.Kind {
-	case EventFirstUse, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
+	case EventFirstUse, EventTurnedOff, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified

@@ -387,6 +387,55 @@ func ExampleService_Unenroll() {
 	// with one: <nil>
 }
 
+// A person turns their second factor off with a code of any factor that they have. From then
+// on their password is enough; an operator needs no code.
+func ExampleService_TurnOff() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	factor, secret := exampleConfirmed(svc, clock)
+
+	err := svc.TurnOff(ctx, mfa.TurnOffParams{UserID: "user_42"})
+	fmt.Println("without a code:", err)
+
+	off := proof.ActionOf(mfa.PurposeTurnOff)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: off})
+	if err != nil {
+		log.Fatal(err)
+	}
+	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: off})
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = svc.TurnOff(ctx, mfa.TurnOffParams{UserID: "user_42", Receipt: v.Receipt()})
+	fmt.Println("with one:", err)
+	hasFactor := err != nil // keep it in your own record of the person
+
+	login, err := svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", HasFactor: hasFactor})
+	fmt.Println("the password is enough:", login.SkipCode, err)
+	// Output:
+	// without a code: mfa: A fresh second factor is required. (second_factor_required)
+	// with one: <nil>
+	// the password is enough: true <nil>
+}
+
+// A job erases a person whose account was deleted. It is run again until there is no error.
+func ExampleService_Forget() {
+	ctx := context.Background()
+	svc, clock, _ := exampleService()
+	exampleConfirmed(svc, clock)
+
+	err := svc.Forget(ctx, "user_42")
+	for range 3 {
+		if err == nil {
+			break
+		}
+		err = svc.Forget(ctx, "user_42")
+	}
+	factors, _ := svc.Factors(ctx, "user_42")
+	fmt.Println(err, len(factors))
+	// Output: <nil> 0
+}
+
 // A payment is approved with a code, by the process that has the factors, and made by
 // another one, which has the public keys alone.
 func ExampleVerification_Receipt() {

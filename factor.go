@@ -391,7 +391,7 @@ func (u *user) replaceable(id string) bool {
 func (d *enrolling) going(out outcome) int {
 	going := map[string]bool{}
 	for _, other := range append(slices.Clone(d.factors), d.factor) {
-		removed := slices.ContainsFunc(out.remove, func(r stored) bool { return r.columns().ID == other.ID })
+		removed := slices.ContainsFunc(out.remove, func(rec *Record) bool { return rec.ID == other.ID })
 		if !other.verified && !removed && d.user.replaceable(other.replaces) {
 			going[other.replaces] = true
 		}
@@ -468,21 +468,14 @@ type UnenrollParams struct {
 // Unenroll deletes a factor. Its open challenges are not found from then on. The
 // budgets of its number and user stay. To take away a verified factor the user
 // requires [UnenrollParams.Receipt]: whoever has the password alone must not. An operator, as AnyUser,
-// does not.
+// does not. Taking away a verified factor ends the trust in all devices of the user, and
+// deletes their records. [Service.TurnOff] takes away all factors.
 func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
-	type unenrolling struct {
-		held
-		proof *challenge // nil: none is required
-	}
+	rows := new(deviceRows)
 	load := func(ctx context.Context) (*unenrolling, error) {
-		if p.UserID == AnyUser {
-			h, err := s.holdWhatIsLeft(ctx, p.FactorID)
-			return &unenrolling{held: h}, err
-		}
-		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
-		d := &unenrolling{held: h}
-		if err == nil && h.factor.verified && p.UserID != "" {
-			d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+		d, err := s.loadUnenrolling(ctx, p)
+		if err == nil && d.factor.verified && d.user != nil {
+			err = rows.load(ctx, s, d.user.UserID, d.user.devices)
 		}
 		return d, err
 	}
@@ -491,16 +484,39 @@ func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 		if f.lapsed(d.now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
-		out := outcome{remove: []stored{f}, events: []Event{f.event(EventUnenrolled)}}
+		out := outcome{remove: []*Record{&f.Record}, events: []Event{f.event(EventUnenrolled)}}
+		out.spend(d.proof)
 		if u != nil {
 			u.drop(f)
 			u.touch(d.now)
 			out.put(u)
+			rows.drop(&out, u.devices)
 		}
-		out.spend(d.proof)
 		return struct{}{}, out
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return rows.sweep(ctx, s)
+}
+
+// unenrolling is a factor that is to be taken away.
+type unenrolling struct {
+	held
+	proof *challenge // nil: none is required
+}
+
+func (s *Service) loadUnenrolling(ctx context.Context, p UnenrollParams) (*unenrolling, error) {
+	if p.UserID == AnyUser {
+		h, err := s.holdWhatIsLeft(ctx, p.FactorID)
+		return &unenrolling{held: h}, err
+	}
+	h, _, err := s.hold(ctx, p.FactorID, p.UserID)
+	d := &unenrolling{held: h}
+	if err == nil && h.factor.verified && p.UserID != "" {
+		d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+	}
+	return d, err
 }
 
 // RenameParams says what a factor is called from now on.

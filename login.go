@@ -22,9 +22,10 @@ type LoginParams struct {
 	// HasFactor is what the application's own record of the person says: that they have a
 	// confirmed factor. Set that record with any nil error of Verify, with Import (also for
 	// a person whom it refused, and who has to enroll anew) and with Enroll of recovery
-	// codes; clear it once Unenroll took the last factor. If no confirmed factor is stored
-	// although it is true, StartLogin refuses with ErrIntegrity: a store that was lost or
-	// restored opens no account. Defaults to false, which believes the store.
+	// codes; clear it once Unenroll took the last factor, and with a nil error of TurnOff. If
+	// no confirmed factor is stored although it is true, StartLogin refuses with ErrIntegrity:
+	// a store that was lost or restored opens no account. Defaults to false, which believes the
+	// store.
 	HasFactor bool
 }
 

@@ -105,7 +105,7 @@ type Config struct {
 	// Policy changes limits. Defaults to the zero Policy, the recommended one.
 	Policy Policy
 
-	// InsecureSkipProof lets Enroll and Unenroll change the factors of a user who has a
+	// InsecureSkipProof lets Enroll, Unenroll and TurnOff change the factors of a user who has a
 	// verified one without the receipt of a fresh second factor. Whoever steals a session
 	// can then add a factor of their own, unless the application asks for a code by its own
 	// means. Defaults to false: they require a receipt. Service.Unlock never does, since it

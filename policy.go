@@ -38,6 +38,8 @@ const (
 	maxRaces          = 8
 	racePause         = 4 * time.Millisecond // at most, after the first; twice that after the next
 	raceWait          = time.Second
+	maxSave           = 16 // records: the contract of Store
+	maxRounds         = 64 // of Saves, to delete what there is of a user
 	commitTimeout     = 5 * time.Second
 	voidTimeout       = 2 * time.Second
 	defaultSend       = 15 * time.Second // that the sender has for a message

@@ -13,10 +13,11 @@ import (
 
 // The purposes of the actions that a user approves to change their factors:
 // proof.ActionOf(PurposeEnroll), proof.ActionOf(PurposeEnroll, factorID) where that factor
-// is replaced, and proof.ActionOf(PurposeUnenroll, factorID).
+// is replaced, proof.ActionOf(PurposeUnenroll, factorID), and proof.ActionOf(PurposeTurnOff).
 const (
 	PurposeEnroll   = "mfa.enroll"
 	PurposeUnenroll = "mfa.unenroll"
+	PurposeTurnOff  = "mfa.turn_off"
 )
 
 // ProofKeys are the public keys of the receipts: one for each key of the keyring, of

@@ -79,7 +79,7 @@ func (s *Service) loadNow(ctx context.Context, ids ...string) (loaded, moment, e
 // written.
 type outcome struct {
 	save   []stored
-	remove []stored
+	remove []*Record // by id and version: they need not open
 	events []Event
 	err    error
 	again  bool // what was read is of different moments: nothing is written or told
@@ -87,9 +87,18 @@ type outcome struct {
 
 // drop adds a record to what is deleted, once.
 func (out *outcome) drop(r stored) {
-	if !slices.Contains(out.remove, r) {
-		out.remove = append(out.remove, r)
+	if rec := r.columns(); !slices.Contains(out.remove, rec) {
+		out.remove = append(out.remove, rec)
 	}
+}
+
+// dropRows adds rows to what is deleted, as many as one Save takes beside the rest. It
+// reports whether some are left.
+func (out *outcome) dropRows(rows []*Record) (left bool) {
+	rows = without(rows, out.remove) // one that somebody made look like another kind
+	n := min(maxSave-len(out.save)-len(out.remove), len(rows))
+	out.remove = append(out.remove, rows[:n]...)
+	return n < len(rows)
 }
 
 // put adds a record to what is saved, once.
@@ -113,8 +122,7 @@ func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome
 		}
 		changes = append(changes, c)
 	}
-	for _, r := range out.remove {
-		rec := r.columns()
+	for _, rec := range out.remove {
 		changes = append(changes, Change{Record: Record{ID: rec.ID, Version: rec.Version}, Delete: true})
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
@@ -149,6 +157,44 @@ func (s *Service) load(ctx context.Context, ids ...string) (loaded, error) {
 		return nil, fmt.Errorf("mfa: loading %s: %w", ids[0], err)
 	}
 	return records, nil
+}
+
+// rowsOf reads the rows of a kind that the store lists for a user, and those with other
+// ids, which the user's record lists. They need not open, and what is of somebody else by
+// its column is left out.
+func (s *Service) rowsOf(ctx context.Context, kind, userID string, ids []string) ([]*Record, error) {
+	var rows []*Record
+	missing := slices.Clone(ids)
+	// For one read more, a store that gives short pages hides nothing.
+	for rec, err := range s.list(ctx, Query{Kind: kind, UserID: userID, Limit: 100}, emptyIsLast) {
+		if err != nil {
+			return nil, err
+		}
+		if rec.UserID == userID {
+			rows = append(rows, &rec)
+			missing = slices.DeleteFunc(missing, func(id string) bool { return id == rec.ID })
+		}
+	}
+	if len(missing) == 0 {
+		return rows, nil
+	}
+	records, err := s.load(ctx, missing...)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range missing {
+		if rec, ok := records.find(id); ok {
+			rows = append(rows, &rec)
+		}
+	}
+	return rows, nil
+}
+
+// without are the rows whose ids none of others has.
+func without(rows, others []*Record) []*Record {
+	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool {
+		return slices.ContainsFunc(others, func(o *Record) bool { return o.ID == rec.ID })
+	})
 }
 
 // An end says which page of a list is the last.

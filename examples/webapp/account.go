@@ -1,11 +1,8 @@
 package main
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"net/http"
-	"slices"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/proof"
@@ -75,38 +72,30 @@ func (a *app) removeFactor(w http.ResponseWriter, r *http.Request, u user) error
 	return a.redirect(w, r, "/account", "The second factor was removed. No browser is trusted any more.")
 }
 
-// turnOff takes all factors away, with one code. What that code approved is checked here,
-// so that each factor needs no further one.
+// turnOff takes all factors away, with one code.
 func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
-	action := proof.ActionOf("turn off the second factor")
-	_, needed, err := a.secondFactors(r, u)
+	factors, needed, err := a.secondFactors(r, u)
 	switch {
 	case err != nil:
 		return err
+	case needed && len(factors) == 0: // of a store that was lost, nothing would be turned off
+		return a.showLost(w, r)
+	}
+	err = a.mfa.TurnOff(r.Context(), mfa.TurnOffParams{UserID: u.ID, Receipt: receipt(r)})
+	if errors.Is(err, mfa.ErrProofRequired) {
+		return a.approve(w, r, u, proof.ActionOf(mfa.PurposeTurnOff), "turn off your second factor")
+	}
+	problem, err := plain(err)
+	switch {
+	case err != nil:
+		return err
+	case problem != "":
+		return a.redirect(w, r, "/account", problem)
 	case !needed:
 		return a.redirect(w, r, "/account", "Your second factor is off.")
 	}
-	ctx := context.WithoutCancel(r.Context()) // it is not to end halfway
-	if _, err := a.mfa.Redeem(ctx, proof.Claim{Receipt: receipt(r), UserID: u.ID, Action: action}); proof.Refused(err) {
-		return a.approve(w, r, u, action, "turn off your second factor")
-	} else if err != nil {
-		return err
-	}
-	factors, err := a.mfa.Factors(ctx, u.ID)
-	if err != nil {
-		return err
-	}
-	slices.SortStableFunc(factors, func(f, g mfa.Factor) int { // if it did end halfway, an app is what is left
-		return cmp.Compare(f.Type, g.Type)
-	})
-	gone := u.Factors
-	for _, f := range factors {
-		if err := a.mfa.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil && !errors.Is(err, mfa.ErrNotFound) {
-			return err
-		}
-		gone = append(gone, f.ID)
-	}
-	if _, err := a.keepFactors(r, u, nil, gone...); err != nil {
+	// A crash right here leaves a user who needs support, and not one who needs no code.
+	if _, err := a.keepFactors(r, u, nil, u.Factors...); err != nil {
 		return err
 	}
 	return a.redirect(w, r, "/account", "Your second factor is off. From now on your password alone lets you in; recovery codes do not work any more, and no browser is trusted.")

@@ -84,6 +84,8 @@ func notice(e mfa.Event) string {
 		return "New recovery codes were made for your account."
 	case mfa.EventUnenrolled:
 		return "A second factor was removed from your account: " + typeNames[e.FactorType] + "."
+	case mfa.EventTurnedOff:
+		return "The second factor of your account was turned off. Your password alone lets you in."
 	case mfa.EventUnlocked:
 		return "Support unlocked your second factor."
 	case mfa.EventRecovered:

@@ -1,0 +1,253 @@
+package mfa
+
+import (
+	"context"
+	"slices"
+
+	"github.com/authfactor/mfa/proof"
+)
+
+// TurnOffParams says whose second factor to turn off.
+type TurnOffParams struct {
+	UserID string // the person; required
+
+	// Receipt is that of a fresh second factor: required if the user has a confirmed factor
+	// (ErrProofRequired), and spent in the commit that turns off. It is of the action
+	// proof.ActionOf(PurposeTurnOff), by any factor of the user. See EnrollParams.Receipt,
+	// and Config.InsecureSkipProof. With ByOperator it is ErrInvalidParameter.
+	Receipt string
+
+	// ByOperator says that the user does not make this call, and that no proof is required:
+	// an operator helps a person who proved who they are by other means, or whose records
+	// are lost or do not open. Never set it from a request. Defaults to false.
+	ByOperator bool
+}
+
+// TurnOff ends the second factor of a user. All their factors and trusted devices are
+// deleted, and their password alone logs in from then on. Once the error is nil, and not
+// before, clear what you give as [LoginParams.HasFactor]. Where that is true and
+// [Service.Factors] has no confirmed factor, the store was lost: do not clear it then.
+//
+// All factors go in one commit. When the store fails, either all of them are there or none
+// is: call it again until the error is nil, which takes no receipt any more once they
+// are gone. Open challenges of the factors are not found from then on. A user who has
+// nothing is no error, and nothing is written.
+//
+// The limits stay: messages and wrong codes that count on the user or a number, and the used
+// codes of the last apps, if these are enrolled again. So does the user's record, which
+// holds them, until they lapse: [Service.Forget] deletes it too.
+//
+// For the user it is [ErrIntegrity] if records are missing or were changed. ByOperator
+// deletes those as well, by what their columns and the user's record say, and so is the way
+// out of that error. If the user's record itself does not open or is missing, the user's
+// limits are lost with it. While more than 14 rows of factors are left of such a user, they
+// go in several commits; until the last one every login is ErrIntegrity.
+//
+// No UserID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
+// or is [ErrThrottled] after eight lost races.
+func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
+	if err := checkEnding(p.UserID); err != nil {
+		return err
+	}
+	if p.ByOperator && p.Receipt != "" {
+		return errParameter("A receipt is the user's own, and not given together with ByOperator.")
+	}
+	load := func(ctx context.Context) (*ending, error) {
+		if p.ByOperator {
+			return s.loadWhatIsLeft(ctx, p.UserID)
+		}
+		return s.loadTurningOff(ctx, p)
+	}
+	return s.end(ctx, p.UserID, load, (*ending).turnOff)
+}
+
+// Forget erases a user, such as for GDPR article 17. All their factors, trusted devices and
+// limits are deleted, and no record names them any more. It is the operator's: it requires
+// no proof, and must not be reached from a page of the person. Delete the account first, or
+// what goes on for it meanwhile may enroll the user anew.
+//
+// It deletes records that are missing others or do not open as well, as TurnOff with
+// ByOperator does. When it fails, call it again until the error is nil. A user of whom there
+// is nothing is no error.
+//
+// What stays names nobody: the limits of phone numbers, under a hash that takes the key, and
+// the challenges of the deleted factors, which are not found from then on, until
+// [Service.Purge] takes them a day after they expired. A row whose column UserID somebody
+// changed is deleted only if the user's record opens and lists it. [EventForgotten] names
+// the user a last time: mind where your log keeps it.
+//
+// No userID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
+// or is [ErrThrottled] after eight lost races.
+func (s *Service) Forget(ctx context.Context, userID string) error {
+	if err := checkEnding(userID); err != nil {
+		return err
+	}
+	load := func(ctx context.Context) (*ending, error) { return s.loadWhatIsLeft(ctx, userID) }
+	if err := s.end(ctx, userID, load, (*ending).forget); err != nil {
+		return err
+	}
+	now, err := s.now()
+	if err != nil {
+		return err
+	}
+	s.emit(ctx, Event{Kind: EventForgotten, Time: now, UserID: userID})
+	return nil
+}
+
+func checkEnding(userID string) error {
+	if userID == "" || userID == AnyUser {
+		return errParameter("What is turned off or forgotten must be that of one user.")
+	}
+	return checkUserID(userID)
+}
+
+// An ending is what there is of a user whose second factor ends.
+type ending struct {
+	moment
+	userID  string
+	record  *Record    // the user's, as it is stored; nil: there is none
+	user    *user      // the user's record; nil: there is none, or it does not open
+	factors []*factor  // those that open
+	rows    []*Record  // of all factors
+	proof   *challenge // whose receipt is spent; nil: none is required
+}
+
+// loadTurningOff reads what there is of a user who calls themself. What does not agree is
+// an error.
+func (s *Service) loadTurningOff(ctx context.Context, p TurnOffParams) (*ending, error) {
+	of, err := s.loadPerson(ctx, p.UserID)
+	if err != nil {
+		return nil, err
+	}
+	d := &ending{moment: of.moment, userID: p.UserID, factors: of.factors}
+	if of.user.Version > 0 {
+		d.user, d.record = of.user, &of.user.Record
+	}
+	for _, f := range of.factors {
+		d.rows = append(d.rows, &f.Record)
+	}
+	if of.user.hasVerified() {
+		d.proof, err = s.loadProof(ctx, of.now, proof.Claim{
+			Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeTurnOff),
+		})
+	}
+	return d, err
+}
+
+// loadWhatIsLeft reads what there is of a user, whatever is missing or does not open: rows
+// by their column UserID, and by the list of the user's record.
+func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*ending, error) {
+	id := userRecordID(userID)
+	records, m, err := s.loadNow(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	d := &ending{moment: m, userID: userID}
+	var members []string
+	if rec, ok := records.find(id); ok {
+		d.record = &rec
+		if u := new(user); s.keys.opened(rec, kindUser, u) == nil {
+			d.user = u
+			for _, m := range u.factors {
+				members = append(members, m.id)
+			}
+		}
+	}
+	if d.rows, err = s.rowsOf(ctx, kindFactor, userID, members); err != nil {
+		return nil, err
+	}
+	if d.record != nil {
+		d.rows = without(d.rows, []*Record{d.record}) // if somebody made it look like a factor
+	}
+	for _, rec := range d.rows {
+		if f, err := s.openedFactor(*rec); err == nil {
+			d.factors = append(d.factors, f)
+		}
+	}
+	return d, nil
+}
+
+// end deletes what there is of a user. last is the outcome that does without a second
+// factor from then on. It deletes all rows of factors and writes or deletes the user's
+// record, at the version that was read before the rows: whatever is enrolled meanwhile
+// changes that, so that end reads again. Where there is no such record to lose the race by,
+// end goes on until nothing is left.
+func (s *Service) end(ctx context.Context, userID string, load func(context.Context) (*ending, error),
+	last func(d *ending, devices bool) outcome,
+) error {
+	devices := new(deviceRows)
+	loadAll := func(ctx context.Context) (*ending, error) {
+		d, err := load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return d, devices.load(ctx, s, userID, d.listedDevices())
+	}
+	for range maxRounds {
+		done, err := transact(ctx, s, "", loadAll, func(d *ending) (bool, outcome) {
+			if over := len(d.rows) - (maxSave - 2); over > 0 { // beside the user's record and the receipt
+				return false, outcome{remove: d.rows[:min(over, maxSave)]}
+			}
+			out := last(d, len(devices.rows) > 0)
+			devices.drop(&out, nil)
+			return d.record != nil || len(out.save)+len(out.remove) == 0, out
+		})
+		switch {
+		case err != nil:
+			return err
+		case done:
+			return devices.sweep(ctx, s)
+		}
+	}
+	return errThrottled("", raceWait, ReasonRaces)
+}
+
+func (d *ending) listedDevices() []string {
+	if d.user == nil {
+		return nil
+	}
+	return d.user.devices
+}
+
+// isOn reports whether the user has a confirmed factor, or had, as far as anybody can tell.
+func (d *ending) isOn() bool {
+	unreadable := d.record != nil && d.user == nil || len(d.factors) < len(d.rows)
+	return unreadable || d.user.hasVerified() || slices.ContainsFunc(d.factors, func(f *factor) bool { return f.verified })
+}
+
+// turnOff keeps the user's record and what it knows of used codes and limits, if it opens.
+func (d *ending) turnOff(devices bool) outcome {
+	var out outcome
+	if len(d.rows) == 0 && !devices && !d.isOn() {
+		return out
+	}
+	if d.isOn() {
+		out.events = append(out.events, Event{Kind: EventTurnedOff, UserID: d.userID})
+	}
+	out.remove = slices.Clone(d.rows)
+	out.spend(d.proof)
+	u := d.user
+	switch {
+	case u != nil:
+		// A few apps are remembered: those that were used last.
+		slices.SortStableFunc(d.factors, func(f, g *factor) int { return f.success.Compare(g.success) })
+		for _, f := range d.factors {
+			u.drop(f)
+		}
+		u.factors, u.devices = nil, nil // those too whose rows are lost
+		u.touch(d.now)
+		out.put(u)
+	case d.record != nil:
+		out.remove = append(out.remove, d.record)
+	}
+	return out
+}
+
+// forget keeps nothing.
+func (d *ending) forget(bool) outcome {
+	out := outcome{remove: slices.Clone(d.rows)}
+	if d.record != nil {
+		out.remove = append(out.remove, d.record)
+	}
+	return out
+}
