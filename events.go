@@ -18,7 +18,7 @@ const (
 	EventUnlocked       = "unlocked"        // an operator cleared the failures of a factor
 	EventMessageSent    = "message_sent"    // a text message was handed to the sender
 	EventMessageFailed  = "message_failed"  // the sender did not hand the message over; the challenge is void
-	EventMessageUnknown = "message_unknown" // the sender's error leaves open whether it did; the challenge is open: see SMSSender
+	EventMessageUnknown = "message_unknown" // it is unknown whether it did; the challenge is open: see SMSSender
 	EventMessageRefused = "message_refused" // none was sent: the number or the user had their share
 	EventThrottled      = "throttled"       // a call was refused because the factor waits after wrong codes
 	EventVerified       = "verified"        // a code was accepted
@@ -46,8 +46,8 @@ type Event struct {
 	UserID       string    // the owner; "" for none
 	ChallengeID  string    // "" when no challenge was involved
 	DeviceID     string    // "" when no trusted device was involved
-	MessageID    string    // with EventMessageSent, EventMessageFailed and EventMessageUnknown: the Message.ID, for a provider's reports of delivery
-	Purpose      string    // of the Action that the challenge is for; "" for a login, and when no challenge was involved
+	MessageID    string    // the Message.ID, with EventMessageSent, EventMessageFailed and EventMessageUnknown
+	Purpose      string    // of the Action that a challenge was for, or asked for; "" for a login
 	Source       string    // as WithSource put it into the context; "" for none
 
 	// Failures is how many wrong codes in a row there were: with EventVerified and
