@@ -154,9 +154,16 @@ type Reason string
 
 // The reasons to wait.
 const (
-	ReasonWrongCodes Reason = "wrong_codes" // after wrong codes: no code is compared meanwhile
-	ReasonMessages   Reason = "messages"    // the number or the user had their share of messages; a code that was sent before is still good
-	ReasonRaces      Reason = "races"       // other calls wrote the same records all the time: the call can be made again after a second
+	// ReasonWrongCodes is a wait after wrong codes: no code is compared meanwhile.
+	ReasonWrongCodes Reason = "wrong_codes"
+
+	// ReasonMessages is a wait for the next message, because the number or the user had
+	// their share. A code that was sent before is still good.
+	ReasonMessages Reason = "messages"
+
+	// ReasonRaces is a wait of a second, because other calls wrote the same records all the
+	// time. The call can then be made again.
+	ReasonRaces Reason = "races"
 )
 
 // Error gives the message, and the wait if there is one.

@@ -28,14 +28,17 @@ func (s *Service) send(ctx context.Context, d *challenging, template string) err
 	}
 	text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText) // fmt takes a nil pointer for what it is
 	if unknown {
-		s.log.WarnContext(ctx, "mfa: it is unknown whether a message was sent", "challenge", ch.ID, "message_id", m.ID, "error", text)
+		s.log.WarnContext(ctx, "mfa: it is unknown whether a message was sent",
+			"challenge", ch.ID, "message_id", m.ID, "error", text)
 		return nil
 	}
 	e.Kind = EventMessageFailed
-	s.log.WarnContext(ctx, "mfa: a message could not be sent", "challenge", ch.ID, "message_id", m.ID, "error", text)
+	s.log.WarnContext(ctx, "mfa: a message could not be sent",
+		"challenge", ch.ID, "message_id", m.ID, "error", text)
 	ch.Version, ch.Status, ch.code = 1, statusVoid, ""
 	if err := s.commit(ctx, voidTimeout, outcome{save: []stored{ch}}); err != nil {
-		s.log.ErrorContext(ctx, "mfa: a challenge whose message failed could not be voided", "challenge", ch.ID, "error", err)
+		s.log.ErrorContext(ctx, "mfa: a challenge whose message failed could not be voided",
+			"challenge", ch.ID, "error", err)
 	}
 	return &sendError{challengeID: ch.ID, cause: hide(err)}
 }

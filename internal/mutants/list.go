@@ -416,7 +416,7 @@ var mutants = []mutant{
 	{"no user waits for messages", "challenge.go", "wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))", "_ = u"},
 	{"messages of the lane are free", "challenge.go", "if _, own := d.messageWait(); own {", "if _, own := d.messageWait(); false && own {"},
 	{"a new key is a new share", "internal/limit/messages.go", "if slices.Contains(names, share.User) &&", "if names[0] == share.User &&"},
-	{"messages of devices are lost in a merge", "sms.go", "n.sends.Merge(old.sends, maxSends)", "n.sends.Merge(old.sends, maxDailySends)"},
+	{"messages of devices are lost in a merge", "sms.go", "n.sends.Merge(old.sends, maxSends)", "n.sends.Merge(old.sends, defaultDaily)"},
 	{"a confirmation makes room for a device", "verify.go", "d.in.TrustDevice && f.verified && d.known", "d.in.TrustDevice && d.known"},
 	{"a row that does not open keeps devices trusted", "device.go", "\t\tif d.user, err = s.loadDevicesUser(ctx, userID); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\tif err := rows", "\t\tif d.user, err = s.loadDevicesUser(ctx, userID); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\tif _, err = s.readDevices(ctx, d.user.devices...); err != nil {\n\t\t\treturn d, err\n\t\t}\n\t\tif err := rows"},
 	{"shares are lost in a merge", "sms.go", "n.shares.Merge(old.shares, maxSends)", "_ = old"},
