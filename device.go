@@ -133,9 +133,10 @@ type deviceRows struct {
 }
 
 // load reads the rows, those of devices that do not count any more as well.
-func (r *deviceRows) load(ctx context.Context, s *Service, userID string, listed []string) (err error) {
+func (r *deviceRows) load(ctx context.Context, s *Service, userID string, listed []string) error {
 	r.userID, r.ids = userID, slices.Clone(listed)
-	r.rows, err = s.rowsOf(ctx, kindDevice, userID, listed)
+	rows, err := s.rowsOf(ctx, kindDevice, userID, listed)
+	r.rows = rows
 	return err
 }
 
@@ -166,7 +167,9 @@ func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
 }
 
 func unlisted(rows []*Record, listed []string) []*Record {
-	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool { return slices.Contains(listed, rec.ID) })
+	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool {
+		return slices.Contains(listed, rec.ID)
+	})
 }
 
 // sweep deletes, after the commit, the rows that drop left.

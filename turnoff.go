@@ -172,7 +172,8 @@ func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*ending, e
 // record, at the version that was read before the rows: whatever is enrolled meanwhile
 // changes that, so that end reads again. Where there is no such record to lose the race by,
 // end goes on until nothing is left.
-func (s *Service) end(ctx context.Context, userID string, load func(context.Context) (*ending, error),
+func (s *Service) end(ctx context.Context, userID string,
+	load func(context.Context) (*ending, error),
 	last func(d *ending, devices bool) outcome,
 ) error {
 	devices := new(deviceRows)
@@ -212,7 +213,8 @@ func (d *ending) listedDevices() []string {
 // isOn reports whether the user has a confirmed factor, or had, as far as anybody can tell.
 func (d *ending) isOn() bool {
 	unreadable := d.record != nil && d.user == nil || len(d.factors) < len(d.rows)
-	return unreadable || d.user.hasVerified() || slices.ContainsFunc(d.factors, func(f *factor) bool { return f.verified })
+	verified := func(f *factor) bool { return f.verified }
+	return unreadable || d.user.hasVerified() || slices.ContainsFunc(d.factors, verified)
 }
 
 // turnOff keeps the user's record and what it knows of used codes and limits, if it opens.
