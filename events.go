@@ -104,8 +104,9 @@ func (e Event) Notify() bool {
 		return e.FactorStatus != StatusUnverified
 	case EventFailed:
 		return e.filling || e.Failures == suspicious || e.Failures == 2*suspicious || e.Failures == 4*suspicious
+	default:
+		return false
 	}
-	return false
 }
 
 // suspicious is how many wrong codes in a row the owner is told of.
@@ -170,6 +171,7 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 		switch e.Kind {
 		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
+		default:
 		}
 		l := log
 		if l == nil {

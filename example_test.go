@@ -776,7 +776,7 @@ func (g gateway) Send(ctx context.Context, m mfa.Message) error {
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode/100 == 2 {
 		return nil
 	}

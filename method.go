@@ -311,15 +311,16 @@ func (o *outsider) check(f *factor, answer string, ch *challenge, _ time.Time, _
 		return noCode, nil
 	}
 	var state []byte
-	var refused error
+	refused := false
 	err := o.method.guard("Finish", func() error {
-		state, refused = o.method.Ceremony.Finish(o.seen(f), slices.Clone(ch.kept), []byte(answer))
+		next, err := o.method.Ceremony.Finish(o.seen(f), slices.Clone(ch.kept), []byte(answer))
+		state, refused = next, err != nil
 		return nil
 	})
 	switch {
 	case err != nil:
 		return wrong, err
-	case refused != nil:
+	case refused:
 		return wrong, nil
 	case len(state) > maxMethodState:
 		return wrong, fmt.Errorf("mfa: Finish of the type %q gave too many bytes", o.method.Type)

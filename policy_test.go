@@ -32,8 +32,9 @@ func chance(p mfa.Policy, factorType mfa.FactorType) float64 {
 		return 3 * 2148 / math.Pow(2, 31)
 	case mfa.TypeRecoveryCodes:
 		return 10 / math.Pow(2, 120)
+	default:
+		return 1e-6
 	}
-	return 1e-6
 }
 
 // allowed is how many guesses GuessProbability counts.
@@ -175,6 +176,7 @@ func (g *guesser) guess(end time.Time) error {
 		code = g.wrong(g.f)
 	case mfa.TypeRecoveryCodes:
 		code = strings.Repeat("0", 24)
+	default:
 	}
 	_, err = g.answer(g.mine, g.f, code)
 	if errors.Is(err, mfa.ErrInvalidCode) {
@@ -210,6 +212,7 @@ func (g *guesser) login() {
 			g.t.Fatal("the owner has no recovery codes left")
 		}
 		code, g.codes = g.codes[0], g.codes[1:]
+	default:
 	}
 	if _, err := g.answer(ch, g.f, code); err != nil {
 		g.t.Fatalf("the owner: %v", err)

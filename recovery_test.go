@@ -569,6 +569,7 @@ func TestAMR(t *testing.T) {
 			code = g.right(g.f)
 		case mfa.TypeRecoveryCodes:
 			code = g.codes[0]
+		default:
 		}
 		v, err = g.answer(ch, g.f, code)
 		if err != nil || !slices.Equal(v.AMR(), want) {

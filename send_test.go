@@ -102,7 +102,7 @@ func TestUnknownAfterPanic(t *testing.T) {
 			r.took()
 			var code string
 			r.sms.Script = func(ctx context.Context, n int, m mfa.Message) error {
-				code = strings.Trim(m.Body, "Your verification code is .")
+				code = strings.TrimSuffix(strings.TrimPrefix(m.Body, "Your verification code is "), ".")
 				return script(ctx, n, m)
 			}
 			func() {
@@ -149,7 +149,7 @@ func TestHTTPSender(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
+		defer func() { _ = resp.Body.Close() }()
 		if resp.StatusCode != http.StatusCreated {
 			return fmt.Errorf("provider: %s", resp.Status)
 		}

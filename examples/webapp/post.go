@@ -98,8 +98,9 @@ func notice(e mfa.Event) string {
 		return fmt.Sprintf("Your code was accepted after %d wrong ones.", e.Failures)
 	case mfa.EventDeviceStolen:
 		return "A browser that you trusted is not trusted any more: somebody may have copied its cookie."
+	default:
+		return "Something about your second factor changed."
 	}
-	return "Something about your second factor changed."
 }
 
 // showInbox shows what was sent, newest first. It is there with -dev alone.
