@@ -29,7 +29,7 @@ const (
 	maxSkew = time.Hour // what is noted further in the future is of a clock that was ahead
 
 	maxFactors        = 10
-	maxMembers        = 16 // with those that are to replace others
+	maxMembers        = 14 // with those that are to replace others: TurnOff deletes all in one Save
 	maxHourlySends    = 10
 	maxDailySends     = 30
 	maxSends          = maxDailySends + deviceSends // that are remembered: all of a day

@@ -214,6 +214,9 @@ func TestTurnOffNothing(t *testing.T) {
 		if got := kinds(r.took()); !slices.Equal(got, want) {
 			t.Errorf("%s: events %v, want %v", verb.name, got, want)
 		}
+		if got := r.calls(func() { _ = verb.call(r) }); strings.Contains(got, "Save") {
+			t.Errorf("%s again calls %s", verb.name, got)
+		}
 		r.ended(verb, "confirmed nothing")
 	}
 }
@@ -309,6 +312,7 @@ func TestEndDamaged(t *testing.T) {
 		"a factor does not open": func(r *rig, f enrolled) { r.change(withID(f.ID), flip) },
 		"a factor is of mallory": func(r *rig, f enrolled) { r.change(withID(f.ID), mallory) },
 		"a factor is a device": func(r *rig, f enrolled) {
+			r.drop(ofKind("device")) // so that it fits into the same Save
 			r.change(withID(f.ID), func(rec *mfa.Record) { rec.Kind = "device" })
 		},
 		"all factors are lost":     func(r *rig, _ enrolled) { r.drop(ofKind("factor")) },
@@ -324,6 +328,7 @@ func TestEndDamaged(t *testing.T) {
 				r := newRig(t)
 				f, token := r.whole()
 				damage(r, f)
+				r.store.Store = distinct{r.store.Store}
 				before := len(r.records())
 				r.store.Before = func(ctx context.Context, c mfatest.Call) error {
 					if c.Method == "Save" && !verb.careful {
@@ -354,6 +359,20 @@ func TestEndDamaged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A distinct store takes each id once in a Save, as the contract has it.
+type distinct struct{ mfa.Store }
+
+func (s distinct) Save(ctx context.Context, changes ...mfa.Change) error {
+	seen := map[string]bool{}
+	for _, c := range changes {
+		if seen[c.Record.ID] {
+			return fmt.Errorf("%w: %s is twice in one Save", errTold, c.Record.ID)
+		}
+		seen[c.Record.ID] = true
+	}
+	return s.Store.Save(ctx, changes...)
 }
 
 // TestEndDamagedDevices: what a device's row holds stands in nobody's way.

@@ -212,7 +212,7 @@ var mutants = []mutant{
 	{"turn off by a receipt for enrolling", "turnoff.go", "proof.ActionOf(PurposeTurnOff),\n", "proof.ActionOf(PurposeEnroll),\n"},
 	{"a person turns off what does not agree", "turnoff.go", "\t\tif p.ByOperator {", "\t\tif p.ByOperator || s.skipProof {"},
 	{"turn off by a receipt and an operator", "turnoff.go", "if p.ByOperator && p.Receipt != \"\" {", "if false {"},
-	{"turn off what is of anybody", "turnoff.go", "if userID == \"\" || userID == AnyUser {", "if userID == \"\" {"},
+	{"turn off what is of nobody", "turnoff.go", "if userID == \"\" || userID == AnyUser {", "if userID == AnyUser {"},
 	{"turn off the limits", "turnoff.go", "out.put(u)\n\tcase", "out.remove = append(out.remove, d.record)\n\tcase"},
 	{"turn off and make used codes good", "turnoff.go", "u.drop(f)", "_ = f"},
 	{"remember the apps that were used first", "turnoff.go", "return f.success.Compare(g.success)", "return g.success.Compare(f.success)"},
