@@ -715,6 +715,48 @@ func TestEndLargestSave(t *testing.T) {
 	}
 }
 
+// TestEndWithTypesFromOutside: however many types there are, what a user may have goes in
+// one commit.
+func TestEndWithTypesFromOutside(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) {
+		for i := range 4 {
+			c.Methods = append(c.Methods, mfa.Method{
+				Type: mfa.FactorType(fmt.Sprint("toy_", i)), Ceremony: toyCeremony{},
+			})
+		}
+	})
+	r.whole()
+	factors, err := r.Factors(t.Context(), ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs []error
+	for i, m := range r.cfg.Methods {
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, Method: &mfa.MethodParams{Type: m.Type}, Replaces: factors[4+i].ID,
+		})
+		errs = append(errs, err)
+	}
+	if count(errs, nil) != 1 || count(errs, mfa.ErrTooManyFactors) != 3 {
+		t.Errorf("enrolling beside 13 factors: %v", errs)
+	}
+	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		left := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind != "factor" })
+		if c.Method == "Save" && len(left) != 14 && len(left) != 0 {
+			return fmt.Errorf("a second commit has %d factors to delete", len(left))
+		}
+		return nil
+	}
+	saves := r.calls(func() {
+		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	if strings.Count(saves, "Save") != 2 { // the second deletes devices
+		t.Errorf("TurnOff calls %s", saves)
+	}
+}
+
 // TestEndRoundTrips is what the verbs cost.
 func TestEndRoundTrips(t *testing.T) {
 	for _, tt := range []struct {
