@@ -13,105 +13,41 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// trust answers a challenge on a browser that is to be trusted from then on.
-func (r *rig) trust(f enrolled, name string) mfa.TrustedDevice {
-	r.t.Helper()
-	ch := r.patientChallenge(f)
-	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: name != "", DeviceName: name})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if v.Device.Name != name || v.Device.Token() == "" || v.Device.UserID != f.UserID {
-		r.t.Fatalf("%+v", v.Device)
-	}
-	r.clock.Advance(time.Minute)
-	return v.Device
-}
-
-// errAsked stands for a login that requires a code.
-var errAsked = errors.New("a code is required")
-
-// A used device is one that let its person in without a code.
-type used struct {
-	mfa.TrustedDevice
-	token string
-}
-
-func (u used) Token() string { return u.token }
-
-// use starts a login of Ann on the browser that has the token.
-func (r *rig) use(token string) (used, error) {
-	r.t.Helper()
-	login, err := r.StartLogin(r.t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: token})
-	switch {
-	case errors.Is(err, mfa.ErrNoUsableFactor), err == nil && !login.SkipCode:
-		return used{}, errAsked
-	case err != nil:
-		return used{}, err
-	case login.DeviceToken() == "" && len(r.factorIDs(ann)) == 0: // nobody has to be asked
-		return used{}, errAsked
-	}
-	devices, err := r.Devices(r.t.Context(), ann)
-	for _, d := range devices {
-		if strings.HasPrefix(login.DeviceToken(), d.ID+".") {
-			return used{d, login.DeviceToken()}, err
-		}
-	}
-	r.t.Fatalf("let in by a device that is not listed: %v", err)
-	return used{}, err
-}
-
-func (r *rig) devices() []string {
-	r.t.Helper()
-	devices, err := r.Devices(r.t.Context(), ann)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	names := []string{}
-	for _, d := range devices {
-		names = append(names, d.Name)
-		if d.Token() != "" {
-			r.t.Errorf("%s is listed with its token", d.Name)
-		}
-	}
-	return names
-}
-
 // TestTrustedDevice: a browser is let in without a code for 30 days after one was typed on
 // it, each time with the newest token.
 func TestTrustedDevice(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	typed := r.clock.Now()
-	d := r.trust(f, "Firefox")
+	f := r.TOTP(ann)
+	typed := r.Clock.Now()
+	d := r.Trust(f, "Firefox")
 	if !d.ExpiresAt.Equal(typed.Add(30*24*time.Hour)) || !d.CreatedAt.Equal(typed) || !strings.HasPrefix(d.ID, "auth_device_") {
 		t.Errorf("%+v", d)
 	}
 	token := d.Token()
 	for range 29 {
-		r.clock.Advance(24 * time.Hour)
-		next, err := r.use(token)
-		if err != nil || next.ID != d.ID || next.Token() == token || !next.UsedAt.Equal(r.clock.Now()) || !next.ExpiresAt.Equal(d.ExpiresAt) {
+		r.Clock.Advance(24 * time.Hour)
+		next, err := r.Use(token)
+		if err != nil || next.ID != d.ID || next.Token() == token || !next.UsedAt.Equal(r.Clock.Now()) || !next.ExpiresAt.Equal(d.ExpiresAt) {
 			t.Fatalf("%+v, %v", next, err)
 		}
 		token = next.Token()
 	}
-	r.clock.Set(d.ExpiresAt)
-	_, err := r.use(token)
+	r.Clock.Set(d.ExpiresAt)
+	_, err := r.Use(token)
 	mustBe(t, err, errAsked)
-	if got := r.devices(); !slices.Equal(got, []string{"Firefox"}) {
+	if got := r.TrustedNames(); !slices.Equal(got, []string{"Firefox"}) {
 		t.Errorf("devices with a lane are %v", got)
 	}
 
 	// A code on the same browser: the same device goes on.
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox 2", DeviceToken: token})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: true, DeviceName: "Firefox 2", DeviceToken: token})
 	if err != nil || v.Device.ID != d.ID {
 		t.Fatalf("%+v, %v", v.Device, err)
 	}
-	if _, err := r.use(v.Device.Token()); err != nil {
+	if _, err := r.Use(v.Device.Token()); err != nil {
 		t.Error(err)
 	}
-	if got := r.devices(); !slices.Equal(got, []string{"Firefox 2"}) {
+	if got := r.TrustedNames(); !slices.Equal(got, []string{"Firefox 2"}) {
 		t.Errorf("devices %v", got)
 	}
 }
@@ -120,22 +56,22 @@ func TestTrustedDevice(t *testing.T) {
 // after them, is asked for a code, and the owner is told.
 func TestStolenToken(t *testing.T) {
 	r := newRig(t)
-	d := r.trust(r.totp(ann), "Firefox")
+	d := r.Trust(r.TOTP(ann), "Firefox")
 	stolen := d.Token()
-	next, err := r.use(stolen) // by the thief, or by the owner
+	next, err := r.Use(stolen) // by the thief, or by the owner
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(30 * time.Second)
-	r.took()
-	_, err = r.use(stolen)
+	r.Clock.Advance(30 * time.Second)
+	r.Took()
+	_, err = r.Use(stolen)
 	mustBe(t, err, errAsked)
-	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID || e[0].UserID != ann || !e[0].Notify() {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID || e[0].UserID != ann || !e[0].Notify() {
 		t.Errorf("%+v", e)
 	}
-	_, err = r.use(next.Token())
+	_, err = r.Use(next.Token())
 	mustBe(t, err, errAsked)
-	if got := r.devices(); len(got) != 0 {
+	if got := r.TrustedNames(); len(got) != 0 {
 		t.Errorf("devices %v", got)
 	}
 }
@@ -144,8 +80,8 @@ func TestStolenToken(t *testing.T) {
 // end the trust in a device whose id somebody knows.
 func TestForgedTokens(t *testing.T) {
 	r := newRig(t)
-	f, bob := r.totp(ann), r.totp("user_bob")
-	d, bobs := r.trust(f, "Firefox"), r.trust(bob, "Chrome")
+	f, bob := r.TOTP(ann), r.TOTP("user_bob")
+	d, bobs := r.Trust(f, "Firefox"), r.Trust(bob, "Chrome")
 	token := d.Token()
 	parts := strings.Split(token, ".")
 	forged := []string{
@@ -156,9 +92,9 @@ func TestForgedTokens(t *testing.T) {
 	for i := range token {
 		forged = append(forged, token[:i]+token[i+1:], token[:i]+string(token[i]^1)+token[i+1:])
 	}
-	saves := len(r.store.Calls("Save"))
+	saves := len(r.Store.Calls("Save"))
 	for _, text := range forged {
-		got, err := r.use(text)
+		got, err := r.Use(text)
 		if !errors.Is(err, errAsked) || got != (used{}) || len(text) > 40 && strings.Contains(err.Error(), text) {
 			t.Errorf("%.60q: %+v, %v", text, got, err)
 		}
@@ -166,10 +102,10 @@ func TestForgedTokens(t *testing.T) {
 	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: token}); err != nil || login.SkipCode || login.DeviceToken() != token { // whose cookie is left alone
 		t.Errorf("somebody else's: %+v, %v", login, err)
 	}
-	if len(r.store.Calls("Save")) != saves {
+	if len(r.Store.Calls("Save")) != saves {
 		t.Error("a forged token was written")
 	}
-	if _, err := r.use(token); err != nil {
+	if _, err := r.Use(token); err != nil {
 		t.Errorf("the token itself: %v", err)
 	}
 }
@@ -179,31 +115,31 @@ func TestForgedTokens(t *testing.T) {
 // current token and writes nothing.
 func TestPreviousToken(t *testing.T) {
 	r := newRig(t)
-	first := r.trust(r.totp(ann), "Firefox").Token()
-	second, err := r.use(first)
+	first := r.Trust(r.TOTP(ann), "Firefox").Token()
+	second, err := r.Use(first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	saves := len(r.store.Calls("Save"))
+	saves := len(r.Store.Calls("Save"))
 	for range 2 {
-		again, err := r.use(first)
+		again, err := r.Use(first)
 		if err != nil || again.Token() != second.Token() || again.UsedAt != second.UsedAt {
 			t.Errorf("%+v, %v", again, err)
 		}
-		r.clock.Advance(30*time.Second - time.Millisecond)
+		r.Clock.Advance(30*time.Second - time.Millisecond)
 	}
-	if got := len(r.store.Calls("Save")); got != saves {
+	if got := len(r.Store.Calls("Save")); got != saves {
 		t.Errorf("it wrote %d times", got-saves)
 	}
 
 	// An older one never was good.
-	r.clock.Advance(-25 * time.Second)
-	if _, err := r.use(second.Token()); err != nil {
+	r.Clock.Advance(-25 * time.Second)
+	if _, err := r.Use(second.Token()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.use(first)
+	_, err = r.Use(first)
 	mustBe(t, err, errAsked)
-	if got := r.devices(); len(got) != 0 {
+	if got := r.TrustedNames(); len(got) != 0 {
 		t.Errorf("devices %v", got)
 	}
 }
@@ -212,32 +148,32 @@ func TestPreviousToken(t *testing.T) {
 // them; not when a clock that was ahead wrote the time; and never after the trust ended.
 func TestPreviousTokenEnds(t *testing.T) {
 	for name, end := range map[string]func(r *rig, next used){
-		"30 seconds": func(r *rig, _ used) { r.clock.Advance(3 * time.Millisecond) },
+		"30 seconds": func(r *rig, _ used) { r.Clock.Advance(3 * time.Millisecond) },
 		"a clock that was ahead": func(r *rig, _ used) {
-			r.clock.Advance(-time.Minute)
+			r.Clock.Advance(-time.Minute)
 		},
 		"revocation": func(r *rig, next used) {
-			r.clock.Advance(-20 * time.Second)
-			if err := r.RevokeDevice(r.t.Context(), ann, next.ID); err != nil {
-				r.t.Fatal(err)
+			r.Clock.Advance(-20 * time.Second)
+			if err := r.RevokeDevice(r.T.Context(), ann, next.ID); err != nil {
+				r.T.Fatal(err)
 			}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			d := r.trust(r.totp(ann), "Firefox")
-			next, err := r.use(d.Token())
+			d := r.Trust(r.TOTP(ann), "Firefox")
+			next, err := r.Use(d.Token())
 			if err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
-				r.clock.Advance(9999 * time.Millisecond)
-				if _, err := r.use(d.Token()); err != nil {
+				r.Clock.Advance(9999 * time.Millisecond)
+				if _, err := r.Use(d.Token()); err != nil {
 					t.Fatal(err)
 				}
 			}
 			end(r, next)
-			_, err = r.use(d.Token())
+			_, err = r.Use(d.Token())
 			mustBe(t, err, errAsked)
 		})
 	}
@@ -247,16 +183,16 @@ func TestPreviousTokenEnds(t *testing.T) {
 // the same device and gives the current token, which is not replaced once more.
 func TestPreviousTokenWithCode(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	d := r.trust(f, "Firefox")
-	next, err := r.use(d.Token())
+	f := r.TOTP(ann)
+	d := r.Trust(f, "Firefox")
+	next, err := r.Use(d.Token())
 	if err != nil {
 		t.Fatal(err)
 	}
 	verify := func(token string) mfa.TrustedDevice {
 		t.Helper()
-		code := r.right(f)
-		ch := r.challenge(f)
+		code := r.Right(f)
+		ch := r.Ask(f)
 		v, err := r.Verify(t.Context(), mfa.VerifyParams{
 			ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: true, DeviceName: "Firefox", DeviceToken: token,
 		})
@@ -268,8 +204,8 @@ func TestPreviousTokenWithCode(t *testing.T) {
 	if got := verify(d.Token()); got.ID != d.ID || got.Token() != next.Token() {
 		t.Error("the previous token gave another device, or another token than the current one")
 	}
-	r.clock.Advance(time.Minute)
-	if _, err := r.use(next.Token()); err != nil {
+	r.Clock.Advance(time.Minute)
+	if _, err := r.Use(next.Token()); err != nil {
 		t.Errorf("the current token: %v", err)
 	}
 }
@@ -278,8 +214,8 @@ func TestPreviousTokenWithCode(t *testing.T) {
 // token, within the 30 seconds in which the token before is good.
 func TestTokenAtOnce(t *testing.T) {
 	r := newRig(t)
-	d := r.trust(r.totp(ann), "Firefox")
-	services := []*mfa.Service{r.Service, r.another()}
+	d := r.Trust(r.TOTP(ann), "Firefox")
+	services := []*mfa.Service{r.Service, r.Another()}
 	var tokens [20]string
 	errs := all(20, func(i int) error {
 		login, err := services[i%2].StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: d.Token()})
@@ -289,7 +225,7 @@ func TestTokenAtOnce(t *testing.T) {
 		}
 		return err
 	})
-	if n := count(errs, nil); n != 20 || len(r.devices()) != 1 {
+	if n := count(errs, nil); n != 20 || len(r.TrustedNames()) != 1 {
 		t.Errorf("%d were let in: %v", n, errs)
 	}
 	for _, token := range tokens {
@@ -304,39 +240,39 @@ func TestTokenAtOnce(t *testing.T) {
 // browser, so each change of the verified ones ends the trust.
 func TestDevicesDieWithFactors(t *testing.T) {
 	for name, change := range map[string]func(r *rig, f enrolled){
-		"another one confirmed": func(r *rig, _ enrolled) { r.phone(ann, phone) },
+		"another one confirmed": func(r *rig, _ enrolled) { r.Phone(ann, phone) },
 		"taken away": func(r *rig, f enrolled) {
-			_ = r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
+			_ = r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 		},
-		"recovery codes": func(r *rig, _ enrolled) { r.recovery(ann) },
+		"recovery codes": func(r *rig, _ enrolled) { r.Recovery(ann) },
 		"replaced": func(r *rig, f enrolled) {
-			enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 			if err != nil {
-				r.t.Fatal(err)
+				r.T.Fatal(err)
 			}
-			r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+			r.LogIn(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()})
 		},
 	} {
 		r := newRig(t)
-		f := r.totp(ann)
-		d := r.trust(f, "Firefox")
+		f := r.TOTP(ann)
+		d := r.Trust(f, "Firefox")
 		change(r, f)
-		_, err := r.use(d.Token())
-		if !errors.Is(err, errAsked) || len(r.devices()) != 0 {
-			t.Errorf("%s: %v, %v", name, err, r.devices())
+		_, err := r.Use(d.Token())
+		if !errors.Is(err, errAsked) || len(r.TrustedNames()) != 0 {
+			t.Errorf("%s: %v, %v", name, err, r.TrustedNames())
 		}
 	}
 	r := newRig(t)
-	f := r.totp(ann)
-	d := r.trust(f, "Firefox")
-	r.login(f)
-	r.fail(f, 1)
-	pending := r.enrollSMS(ann, phone)
+	f := r.TOTP(ann)
+	d := r.Trust(f, "Firefox")
+	r.LogIn(f)
+	r.Fail(f, 1)
+	pending := r.EnrollSMS(ann, phone)
 	_ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: pending.ID, UserID: ann})
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.use(d.Token()); err != nil {
+	if _, err := r.Use(d.Token()); err != nil {
 		t.Errorf("what is no change of factors: %v", err)
 	}
 }
@@ -344,8 +280,8 @@ func TestDevicesDieWithFactors(t *testing.T) {
 // TestTrustWhileConfirming: the code that confirms a factor can trust the browser.
 func TestTrustWhileConfirming(t *testing.T) {
 	r := newRig(t)
-	d := r.trust(r.enrollTOTP(ann), "Firefox")
-	if _, err := r.use(d.Token()); err != nil {
+	d := r.Trust(r.EnrollTOTP(ann), "Firefox")
+	if _, err := r.Use(d.Token()); err != nil {
 		t.Error(err)
 	}
 }
@@ -353,17 +289,17 @@ func TestTrustWhileConfirming(t *testing.T) {
 // TestFiveDevices: a user has five, and the oldest gives way.
 func TestFiveDevices(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	var devices []mfa.TrustedDevice
 	for _, name := range []string{"a", "b", "c", "d", "e", "f"} {
-		devices = append(devices, r.trust(f, name))
+		devices = append(devices, r.Trust(f, name))
 	}
-	if got := r.devices(); !slices.Equal(got, []string{"b", "c", "d", "e", "f"}) {
+	if got := r.TrustedNames(); !slices.Equal(got, []string{"b", "c", "d", "e", "f"}) {
 		t.Errorf("devices %v", got)
 	}
-	_, err := r.use(devices[0].Token())
+	_, err := r.Use(devices[0].Token())
 	mustBe(t, err, errAsked)
-	if _, err := r.use(devices[1].Token()); err != nil {
+	if _, err := r.Use(devices[1].Token()); err != nil {
 		t.Error(err)
 	}
 }
@@ -371,10 +307,10 @@ func TestFiveDevices(t *testing.T) {
 // TestRevokeDevice: one, or all; and nobody else's.
 func TestRevokeDevice(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	a, b, c := r.trust(f, "a"), r.trust(f, "b"), r.trust(f, "c")
-	bobs := r.trust(r.totp("user_bob"), "bob's")
-	r.took()
+	f := r.TOTP(ann)
+	a, b, c := r.Trust(f, "a"), r.Trust(f, "b"), r.Trust(f, "c")
+	bobs := r.Trust(r.TOTP("user_bob"), "bob's")
+	r.Took()
 	for _, id := range []string{bobs.ID, "auth_device_", f.ID, "nonsense"} {
 		mustBe(t, r.RevokeDevice(t.Context(), ann, id), mfa.ErrNotFound)
 	}
@@ -386,12 +322,12 @@ func TestRevokeDevice(t *testing.T) {
 	if err := r.RevokeDevice(t.Context(), ann, b.ID); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.use(b.Token())
+	_, err := r.Use(b.Token())
 	mustBe(t, err, errAsked)
-	if got := r.devices(); !slices.Equal(got, []string{"a", "c"}) {
+	if got := r.TrustedNames(); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("devices %v", got)
 	}
-	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceRevoked || e[0].DeviceID != b.ID || e[0].UserID != ann {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceRevoked || e[0].DeviceID != b.ID || e[0].UserID != ann {
 		t.Errorf("%+v", e)
 	}
 	for range 2 {
@@ -400,7 +336,7 @@ func TestRevokeDevice(t *testing.T) {
 		}
 	}
 	for _, d := range []mfa.TrustedDevice{a, c} {
-		_, err := r.use(d.Token())
+		_, err := r.Use(d.Token())
 		mustBe(t, err, errAsked)
 	}
 	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: bobs.Token()}); err != nil || !login.SkipCode {
@@ -412,28 +348,28 @@ func TestRevokeDevice(t *testing.T) {
 // trusts nothing.
 func TestTrustRefused(t *testing.T) {
 	r := newRig(t)
-	f, unowned := r.totp(ann), r.totp("")
+	f, unowned := r.TOTP(ann), r.TOTP("")
 	for _, tt := range []struct {
 		factor enrolled
 		name   string
 	}{{unowned, "Firefox"}, {f, strings.Repeat("a", 65)}, {f, "a\nb"}, {f, " "}} {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(tt.factor).ID, UserID: tt.factor.UserID, Code: r.right(tt.factor), TrustDevice: tt.name != "", DeviceName: tt.name})
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(tt.factor).ID, UserID: tt.factor.UserID, Code: r.Right(tt.factor), TrustDevice: tt.name != "", DeviceName: tt.name})
 		mustBe(t, err, mfa.ErrInvalidParameter)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f), TrustDevice: true, DeviceName: "Firefox"})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Wrong(f), TrustDevice: true, DeviceName: "Firefox"})
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if v.Device != (mfa.TrustedDevice{}) || len(r.devices()) != 0 {
+	if v.Device != (mfa.TrustedDevice{}) || len(r.TrustedNames()) != 0 {
 		t.Errorf("%+v", v.Device)
 	}
 }
 
 // onDevice challenges and answers on the device.
 func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification, error) {
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 	if err != nil {
 		return mfa.Verification{}, err
 	}
-	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token})
+	return r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token})
 }
 
 // TestOwnLane: while a stranger's guessing makes the factor wait, or has disabled it, the
@@ -442,40 +378,40 @@ func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification,
 func TestOwnLane(t *testing.T) {
 	for _, failures := range []int{5, 30} {
 		r := newRig(t)
-		f := r.totp(ann)
-		token := r.trust(f, "Firefox").Token()
-		r.fail(f, failures)
+		f := r.TOTP(ann)
+		token := r.Trust(f, "Firefox").Token()
+		r.Fail(f, failures)
 		waits := mfa.ErrThrottled
 		if failures == 30 {
 			waits = mfa.ErrFactorDisabled
 		}
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, waits)
-		_, err = r.onDevice(strings.Replace(token, ".1.", ".0.", 1), f, r.right(f))
+		_, err = r.onDevice(strings.Replace(token, ".1.", ".0.", 1), f, r.Right(f))
 		mustBe(t, err, waits)
 
-		if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+		if _, err := r.onDevice(token, f, r.Right(f)); err != nil {
 			t.Fatalf("after %d failures: %v", failures, err)
 		}
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, waits) // for everybody else
 		for i := range 3 {
-			_, err := r.onDevice(token, f, r.wrong(f))
+			_, err := r.onDevice(token, f, r.Wrong(f))
 			mustBe(t, err, mfa.ErrInvalidCode)
 			if wait := refusal(t, err).RetryAfter; i < 2 && wait != 0 {
 				t.Errorf("after wrong code %d: a wait of %s", i+1, wait)
 			}
 		}
 		if failures == 30 {
-			r.clock.Advance(23 * time.Hour)
-			_, err = r.onDevice(token, f, r.right(f))
+			r.Clock.Advance(23 * time.Hour)
+			_, err = r.onDevice(token, f, r.Right(f))
 			mustBe(t, err, waits)
-			r.clock.Advance(time.Hour)
-			if _, err = r.onDevice(token, f, r.right(f)); err != nil {
+			r.Clock.Advance(time.Hour)
+			if _, err = r.onDevice(token, f, r.Right(f)); err != nil {
 				t.Errorf("a day later: %v", err)
 			}
 		} else {
-			_, err = r.onDevice(token, f, r.right(f))
+			_, err = r.onDevice(token, f, r.Right(f))
 			mustBe(t, err, waits)
 		}
 	}
@@ -485,16 +421,16 @@ func TestOwnLane(t *testing.T) {
 // end the device.
 func TestOwnLaneIsSmall(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxAttempts = 10 })
-	f := r.totp(ann)
-	d := r.trust(f, "Firefox")
-	r.fail(f, 30)
+	f := r.TOTP(ann)
+	d := r.Trust(f, "Firefox")
+	r.Fail(f, 30)
 	for day := range 4 {
 		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
 		if err != nil {
 			t.Fatal(err)
 		}
-		code := r.wrong(f)
-		r.took()
+		code := r.Wrong(f)
+		r.Took()
 		answered := count(all(200, func(int) error {
 			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()})
 			return err
@@ -507,14 +443,14 @@ func TestOwnLaneIsSmall(t *testing.T) {
 			mustBe(t, err, mfa.ErrInvalidCode)
 			answered++
 		}
-		if events := kinds(r.took()); slices.Contains(events, mfa.EventDeviceStolen) != (day == 3) || slices.Contains(events, mfa.EventDisabled) {
+		if events := kinds(r.Took()); slices.Contains(events, mfa.EventDeviceStolen) != (day == 3) || slices.Contains(events, mfa.EventDisabled) {
 			t.Errorf("day %d: %v", day, events)
 		}
-		r.clock.Advance(24 * time.Hour)
+		r.Clock.Advance(24 * time.Hour)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	_, err = r.use(d.Token())
+	_, err = r.Use(d.Token())
 	mustBe(t, err, errAsked)
 }
 
@@ -522,9 +458,9 @@ func TestOwnLaneIsSmall(t *testing.T) {
 // three a day more, and impatience does not spend them.
 func TestOwnMessages(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	token := r.trust(f, "Firefox").Token()
-	r.clock.Advance(24 * time.Hour)
+	f := r.Phone(ann, phone)
+	token := r.Trust(f, "Firefox").Token()
+	r.Clock.Advance(24 * time.Hour)
 	send := func() error {
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 		return err
@@ -534,28 +470,28 @@ func TestOwnMessages(t *testing.T) {
 	}
 	mustBe(t, send(), mfa.ErrThrottled) // twice within a minute
 	for range 4 {
-		r.clock.Advance(15 * time.Minute)
+		r.Clock.Advance(15 * time.Minute)
 		if err := send(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
-	sent := r.sms.Sends()
+	sent := r.SMS.Sends()
 	for i := range 3 {
 		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 		if err != nil {
 			t.Fatal(i, err)
 		}
-		r.clock.Advance(10 * time.Second)
+		r.Clock.Advance(10 * time.Second)
 		mustBe(t, send(), mfa.ErrThrottled) // a cool-down of its own
-		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: token}); err != nil {
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token}); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(5 * time.Minute)
+		r.Clock.Advance(5 * time.Minute)
 	}
 	mustBe(t, send(), mfa.ErrThrottled)
-	if n := r.sms.Sends() - sent; n != 3 {
+	if n := r.SMS.Sends() - sent; n != 3 {
 		t.Errorf("%d messages in the lane", n)
 	}
 }
@@ -568,27 +504,27 @@ func TestDevicesAreNoBudget(t *testing.T) {
 		enroll func(r *rig) enrolled
 		want   int
 	}{
-		"confirmed":     {func(r *rig) enrolled { return r.phone(ann, phone) }, 13},
-		"not confirmed": {func(r *rig) enrolled { return r.enrollSMS(ann, phone) }, 2},
+		"confirmed":     {func(r *rig) enrolled { return r.Phone(ann, phone) }, 13},
+		"not confirmed": {func(r *rig) enrolled { return r.EnrollSMS(ann, phone) }, 2},
 	} {
 		r := newRig(t)
-		own := r.totp(ann)
+		own := r.TOTP(ann)
 		f := tt.enroll(r)
-		r.clock.Advance(23 * time.Hour)
+		r.Clock.Advance(23 * time.Hour)
 		if name == "confirmed" {
-			r.clock.Advance(time.Hour)
+			r.Clock.Advance(time.Hour)
 		} else {
-			f = r.enrollSMS(ann, phone) // the first one lapses
+			f = r.EnrollSMS(ann, phone) // the first one lapses
 		}
-		begin, sent := r.clock.Now(), r.sms.Sends()
-		for r.clock.Now().Before(begin.Add(22 * time.Hour)) {
-			token := r.trust(own, "x").Token()
+		begin, sent := r.Clock.Now(), r.SMS.Sends()
+		for r.Clock.Now().Before(begin.Add(22 * time.Hour)) {
+			token := r.Trust(own, "x").Token()
 			for range 3 {
 				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token})
-				r.clock.Advance(4 * time.Minute)
+				r.Clock.Advance(4 * time.Minute)
 			}
 		}
-		if n := r.sms.Sends() - sent; n != tt.want {
+		if n := r.SMS.Sends() - sent; n != tt.want {
 			t.Errorf("%d messages to a number that is %s, want %d", n, name, tt.want)
 		}
 	}
@@ -598,18 +534,18 @@ func TestDevicesAreNoBudget(t *testing.T) {
 // together too, over all their numbers.
 func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
 	r := newRig(t)
-	own := r.totp(ann)
-	numbers := []enrolled{r.phone(ann, phone), r.phone(ann, "+12125551234")}
-	r.clock.Advance(24 * time.Hour)
-	begin, sent := r.clock.Now(), r.sms.Sends()
-	for i := 0; r.clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
-		token := r.trust(own, "x").Token()
+	own := r.TOTP(ann)
+	numbers := []enrolled{r.Phone(ann, phone), r.Phone(ann, "+12125551234")}
+	r.Clock.Advance(24 * time.Hour)
+	begin, sent := r.Clock.Now(), r.SMS.Sends()
+	for i := 0; r.Clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
+		token := r.Trust(own, "x").Token()
 		for range 3 {
 			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token})
-			r.clock.Advance(4 * time.Minute)
+			r.Clock.Advance(4 * time.Minute)
 		}
 	}
-	if n := r.sms.Sends() - sent; n != 13 {
+	if n := r.SMS.Sends() - sent; n != 13 {
 		t.Errorf("%d messages, want 13", n)
 	}
 }
@@ -617,10 +553,10 @@ func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
 // TestLaneIsForWaits: while no code has to wait, those of a device count as all others.
 func TestLaneIsForWaits(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	token := r.trust(f, "Firefox").Token()
+	f := r.TOTP(ann)
+	token := r.Trust(f, "Firefox").Token()
 	for range 5 {
-		_, err := r.onDevice(token, f, r.wrong(f))
+		_, err := r.onDevice(token, f, r.Wrong(f))
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
@@ -630,17 +566,17 @@ func TestLaneIsForWaits(t *testing.T) {
 // TestUsedTokenHasNoLane: a token that was used before is the same as none.
 func TestUsedTokenHasNoLane(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	used := r.trust(f, "Firefox").Token()
-	d, err := r.use(used)
+	f := r.TOTP(ann)
+	used := r.Trust(f, "Firefox").Token()
+	d, err := r.Use(used)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(time.Minute)
-	r.fail(f, 5)
-	_, err = r.onDevice(used, f, r.right(f))
+	r.Clock.Advance(time.Minute)
+	r.Fail(f, 5)
+	_, err = r.onDevice(used, f, r.Right(f))
 	mustBe(t, err, mfa.ErrThrottled)
-	if _, err := r.onDevice(d.Token(), f, r.right(f)); err != nil {
+	if _, err := r.onDevice(d.Token(), f, r.Right(f)); err != nil {
 		t.Errorf("the new token: %v", err)
 	}
 }
@@ -649,13 +585,13 @@ func TestUsedTokenHasNoLane(t *testing.T) {
 // whatever device they come from.
 func TestNoLaneForNumbers(t *testing.T) {
 	r := newRig(t)
-	token := r.trust(r.totp(ann), "Firefox").Token()
-	f := r.enrollSMS(ann, phone)
-	first := r.patientChallenge(f)
-	r.clock.Advance(time.Minute)
-	second := r.patientChallenge(f)
+	token := r.Trust(r.TOTP(ann), "Firefox").Token()
+	f := r.EnrollSMS(ann, phone)
+	first := r.AskPatiently(f)
+	r.Clock.Advance(time.Minute)
+	second := r.AskPatiently(f)
 	guess := func(ch mfa.Challenge) error {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f), DeviceToken: token})
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), DeviceToken: token})
 		return err
 	}
 	for range 5 {
@@ -668,48 +604,48 @@ func TestNoLaneForNumbers(t *testing.T) {
 // holds without it; and a right code ends the row.
 func TestLastWrongCodeOfADevice(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	token := r.trust(f, "Firefox").Token()
-	r.fail(f, 30)
+	f := r.TOTP(ann)
+	token := r.Trust(f, "Firefox").Token()
+	r.Fail(f, 30)
 	for i := range 10 {
 		if i > 0 && i%3 == 0 {
-			r.clock.Advance(24 * time.Hour)
+			r.Clock.Advance(24 * time.Hour)
 		}
-		_, err := r.onDevice(token, f, r.wrong(f))
+		_, err := r.onDevice(token, f, r.Wrong(f))
 		mustBe(t, err, mfa.ErrInvalidCode)
 		if e := refusal(t, err); (e.AttemptsLeft == 0) != (i%3 == 2 || i == 9) {
 			t.Errorf("wrong code %d: %d attempts left", i+1, e.AttemptsLeft)
 		}
 	}
-	_, err := r.onDevice(token, f, r.right(f))
+	_, err := r.onDevice(token, f, r.Right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	if slices.ContainsFunc(r.records(), ofKind("device")) {
+	if slices.ContainsFunc(r.Records(), ofKind("device")) {
 		t.Error("its row is left")
 	}
 
 	r = newRig(t)
-	f = r.totp(ann)
-	token = r.trust(f, "Firefox").Token()
-	r.fail(f, 30)
+	f = r.TOTP(ann)
+	token = r.Trust(f, "Firefox").Token()
+	r.Fail(f, 30)
 	for range 12 {
-		_, err := r.onDevice(token, f, r.wrong(f))
+		_, err := r.onDevice(token, f, r.Wrong(f))
 		mustBe(t, err, mfa.ErrInvalidCode)
-		if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+		if _, err := r.onDevice(token, f, r.Right(f)); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(12 * time.Hour)
+		r.Clock.Advance(12 * time.Hour)
 	}
 }
 
 // TestDeviceClockWasAhead: what a clock trusted that was ahead is not trusted for longer.
 func TestDeviceClockWasAhead(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	now := r.clock.Now()
-	r.clock.Advance(365 * 24 * time.Hour)
-	d := r.trust(f, "Firefox")
-	r.clock.Set(now)
-	_, err := r.use(d.Token())
+	f := r.TOTP(ann)
+	now := r.Clock.Now()
+	r.Clock.Advance(365 * 24 * time.Hour)
+	d := r.Trust(f, "Firefox")
+	r.Clock.Set(now)
+	_, err := r.Use(d.Token())
 	mustBe(t, err, errAsked)
 }
 
@@ -719,41 +655,41 @@ func TestDeviceClockWasAhead(t *testing.T) {
 func TestLaneOfAClockAhead(t *testing.T) {
 	for what, inLane := range map[string]func(r *rig, f enrolled, token string) error{
 		"a success": func(r *rig, f enrolled, token string) error {
-			ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+			ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 			if err == nil {
-				_, err = r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: token})
+				_, err = r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token})
 			}
 			return err
 		},
 		"a message": func(r *rig, f enrolled, token string) (err error) {
 			for _, pause := range []time.Duration{0, time.Minute, time.Second} { // the last is too short for all but the lane
-				r.clock.Advance(pause)
-				_, err = r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+				r.Clock.Advance(pause)
+				_, err = r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 			}
 			return err
 		},
 	} {
 		r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
-		f := r.phone(ann, phone)
-		token := r.trust(f, "Firefox").Token()
-		r.clock.Advance(time.Hour)
-		r.fail(f, 5)
+		f := r.Phone(ann, phone)
+		token := r.Trust(f, "Firefox").Token()
+		r.Clock.Advance(time.Hour)
+		r.Fail(f, 5)
 		wrong := func() error {
-			_, err := r.onDevice(token, f, r.wrong(f))
+			_, err := r.onDevice(token, f, r.Wrong(f))
 			return err
 		}
-		now := r.clock.Now().Add(24 * time.Hour)
+		now := r.Clock.Now().Add(24 * time.Hour)
 		for i := range 3 {
-			r.clock.Set(now.Add(5*time.Hour + time.Duration(i)*10*time.Minute))
+			r.Clock.Set(now.Add(5*time.Hour + time.Duration(i)*10*time.Minute))
 			mustBe(t, wrong(), mfa.ErrInvalidCode)
 		}
-		r.clock.Advance(10 * time.Minute)
+		r.Clock.Advance(10 * time.Minute)
 		mustBe(t, wrong(), mfa.ErrFactorDisabled)
-		r.clock.Set(now)
+		r.Clock.Set(now)
 		if err := inLane(r, f, token); err != nil {
 			t.Fatalf("%s: %v", what, err)
 		}
-		r.clock.Set(now.Add(6 * time.Hour))
+		r.Clock.Set(now.Add(6 * time.Hour))
 		if err := wrong(); !errors.Is(err, mfa.ErrInvalidCode) {
 			t.Errorf("after %s: %v", what, err)
 		}
@@ -763,11 +699,11 @@ func TestLaneOfAClockAhead(t *testing.T) {
 // TestDeviceRows: a device that gave way leaves no row behind.
 func TestDeviceRows(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	for range 12 {
-		r.trust(f, "Firefox")
+		r.Trust(f, "Firefox")
 	}
-	rows := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind != "device" })
+	rows := slices.DeleteFunc(r.Records(), func(rec mfa.Record) bool { return rec.Kind != "device" })
 	if len(rows) != 5 {
 		t.Errorf("%d rows, want 5", len(rows))
 	}
@@ -777,11 +713,11 @@ func TestDeviceRows(t *testing.T) {
 // revoked.
 func TestRevokeBeatsUse(t *testing.T) {
 	r := newRig(t)
-	d := r.trust(r.totp(ann), "Firefox")
+	d := r.Trust(r.TOTP(ann), "Firefox")
 	token := d.Token()
-	thief := r.another()
+	thief := r.Another()
 	busy := false
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !busy {
 			busy = true
 			if login, err := thief.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); err == nil {
@@ -794,32 +730,32 @@ func TestRevokeBeatsUse(t *testing.T) {
 	if err := r.RevokeDevice(t.Context(), ann, d.ID); err != nil {
 		t.Fatal(err)
 	}
-	r.store.Before = nil
-	_, err := r.use(token)
+	r.Store.Before = nil
+	_, err := r.Use(token)
 	mustBe(t, err, errAsked)
 }
 
 // TestLaneOutlivesTrust: a browser is known for 90 days after a code, and trusted for 30.
 func TestLaneOutlivesTrust(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	typed := r.clock.Now()
-	token := r.trust(f, "Firefox").Token()
-	r.fail(f, 30)
-	r.clock.Set(typed.Add(90*24*time.Hour - time.Millisecond))
-	_, err := r.use(token)
+	f := r.TOTP(ann)
+	typed := r.Clock.Now()
+	token := r.Trust(f, "Firefox").Token()
+	r.Fail(f, 30)
+	r.Clock.Set(typed.Add(90*24*time.Hour - time.Millisecond))
+	_, err := r.Use(token)
 	mustBe(t, err, errAsked)
-	if _, err := r.onDevice(token, f, r.right(f)); err != nil {
+	if _, err := r.onDevice(token, f, r.Right(f)); err != nil {
 		t.Error(err)
 	}
-	r.clock.Set(typed.Add(90 * 24 * time.Hour))
-	_, err = r.onDevice(token, f, r.right(f))
+	r.Clock.Set(typed.Add(90 * 24 * time.Hour))
+	_, err = r.onDevice(token, f, r.Right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	r.clock.Advance(24*time.Hour + time.Millisecond)
+	r.Clock.Advance(24*time.Hour + time.Millisecond)
 	if _, err := r.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if slices.ContainsFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind == "device" }) {
+	if slices.ContainsFunc(r.Records(), func(rec mfa.Record) bool { return rec.Kind == "device" }) {
 		t.Error("Purge left it")
 	}
 }
@@ -828,21 +764,21 @@ func TestLaneOutlivesTrust(t *testing.T) {
 func TestDeviceFaults(t *testing.T) {
 	for _, method := range []string{"Load", "Save"} {
 		r := newRig(t)
-		d := r.trust(r.totp(ann), "Firefox")
+		d := r.Trust(r.TOTP(ann), "Firefox")
 		broken := errors.New("the database is gone")
-		r.store.After = func(_ context.Context, c mfatest.Call) error {
+		r.Store.After = func(_ context.Context, c mfatest.Call) error {
 			if c.Method == method {
 				return broken
 			}
 			return nil
 		}
-		got, err := r.use(d.Token())
+		got, err := r.Use(d.Token())
 		mustBe(t, err, broken)
 		if got != (used{}) {
 			t.Errorf("an error came with %+v", got)
 		}
-		r.store.After = nil
-		if _, err = r.use(d.Token()); err != nil { // written or not: it is still the previous one
+		r.Store.After = nil
+		if _, err = r.Use(d.Token()); err != nil { // written or not: it is still the previous one
 			t.Errorf("after %s failed: %v", method, err)
 		}
 	}
@@ -852,15 +788,15 @@ func TestDeviceFaults(t *testing.T) {
 // than the Verify that it belongs to.
 func TestDeviceRoundTrips(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	token := r.trust(f, "Firefox").Token()
-	r.fail(f, 5)
+	f := r.TOTP(ann)
+	token := r.Trust(f, "Firefox").Token()
+	r.Fail(f, 5)
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, code := range []string{r.wrong(f), r.right(f)} {
-		if got := r.calls(func() {
+	for _, code := range []string{r.Wrong(f), r.Right(f)} {
+		if got := r.Calls(func() {
 			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token, TrustDevice: true, DeviceName: "Firefox"})
 		}); got != "Load Save" {
 			t.Errorf("Verify calls %q", got)
@@ -870,10 +806,10 @@ func TestDeviceRoundTrips(t *testing.T) {
 	if err != nil || len(devices) != 1 {
 		t.Fatal(devices, err)
 	}
-	r.clock.Advance(time.Hour)
-	fresh := r.trust(f, "Chrome").Token()
+	r.Clock.Advance(time.Hour)
+	fresh := r.Trust(f, "Chrome").Token()
 	for _, want := range []string{"Load List Save", "Load List"} { // the second time by the token before
-		if got := r.calls(func() {
+		if got := r.Calls(func() {
 			_, _ = r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: fresh})
 		}); got != want {
 			t.Errorf("StartLogin calls %q, want %q", got, want)
@@ -884,8 +820,8 @@ func TestDeviceRoundTrips(t *testing.T) {
 // TestDevicesDoNotPrint: a token is a bearer token.
 func TestDevicesDoNotPrint(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox"})
+	f := r.TOTP(ann)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: true, DeviceName: "Firefox"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -895,7 +831,7 @@ func TestDevicesDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := login.DeviceToken()[strings.LastIndexByte(login.DeviceToken(), '.')+1:]
-	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(v.Device), "*TrustedDevice": printed(&v.Device), "Login": printed(login), "*Login": printed(&login), "events": printed(r.took())} {
+	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(v.Device), "*TrustedDevice": printed(&v.Device), "Login": printed(login), "*Login": printed(&login), "events": printed(r.Took())} {
 		if strings.Contains(out, mac) || strings.Contains(out, next) {
 			t.Errorf("%s prints the token: %s", name, out)
 		}
@@ -908,13 +844,13 @@ func TestResealDevices(t *testing.T) {
 	old, next := mfa.NewKey(), mfa.NewKey()
 	ring := func(keys string) *mfa.Service {
 		var err error
-		if r.cfg.Keys, err = mfa.ParseKeyring(keys); err != nil {
+		if r.Config.Keys, err = mfa.ParseKeyring(keys); err != nil {
 			t.Fatal(err)
 		}
-		return r.another()
+		return r.Another()
 	}
 	r.Service = ring(old)
-	d := r.trust(r.totp(ann), "Firefox")
+	d := r.Trust(r.TOTP(ann), "Firefox")
 	r.Service = ring(next + "," + old)
 	for _, err := range r.Reseal(t.Context(), mfa.ResealParams{PerSecond: 1e6}) {
 		if err != nil {
@@ -922,7 +858,7 @@ func TestResealDevices(t *testing.T) {
 		}
 	}
 	r.Service = ring(next)
-	if _, err := r.use(d.Token()); err != nil {
+	if _, err := r.Use(d.Token()); err != nil {
 		t.Error(err)
 	}
 }
@@ -930,8 +866,8 @@ func TestResealDevices(t *testing.T) {
 // TestTrustedDeviceApprovesNothing: a device skips no step-up: what is approved is asked for.
 func TestTrustedDeviceApprovesNothing(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	d := r.trust(f, "Firefox")
+	f := r.TOTP(ann)
+	d := r.Trust(f, "Firefox")
 	_, err := r.Enroll(t.Context(), enrollment(ann, d.Token()))
 	mustBe(t, err, mfa.ErrProofRequired)
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: d.Token(), UserID: ann, Action: pay})
@@ -944,30 +880,30 @@ func TestRotationIsNoBudget(t *testing.T) {
 	r := newRig(t)
 	before, after := mfa.NewKey(), mfa.NewKey()
 	r.with(before)
-	factors := []enrolled{r.phone(ann, phone), r.phone("user_bob", phone)}
-	r.clock.Advance(24 * time.Hour)
+	factors := []enrolled{r.Phone(ann, phone), r.Phone("user_bob", phone)}
+	r.Clock.Advance(24 * time.Hour)
 	sent := 0
 	var tokens []string
 	for _, f := range factors {
-		ch := r.patientChallenge(f)
+		ch := r.AskPatiently(f)
 		sent++
 		v, err := r.Verify(t.Context(), mfa.VerifyParams{
-			ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), TrustDevice: true, DeviceName: "Firefox",
+			ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), TrustDevice: true, DeviceName: "Firefox",
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		tokens = append(tokens, v.Device.Token())
-		r.clock.Advance(15 * time.Minute)
+		r.Clock.Advance(15 * time.Minute)
 	}
 	for i := range 8 {
-		r.login(factors[i%2])
+		r.LogIn(factors[i%2])
 		sent++
-		r.clock.Advance(20 * time.Minute)
+		r.Clock.Advance(20 * time.Minute)
 	}
 	send := func(i int) error {
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i]})
-		r.clock.Advance(16 * time.Minute)
+		r.Clock.Advance(16 * time.Minute)
 		if err == nil {
 			sent++
 		}
@@ -989,15 +925,15 @@ func TestRotationIsNoBudget(t *testing.T) {
 // TestDeviceName: the name is the person's, and no consent by itself.
 func TestDeviceName(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	verify := func(p mfa.VerifyParams) mfa.TrustedDevice {
 		t.Helper()
-		p.ChallengeID, p.UserID, p.Code = r.challenge(f).ID, ann, r.right(f)
+		p.ChallengeID, p.UserID, p.Code = r.Ask(f).ID, ann, r.Right(f)
 		v, err := r.Verify(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(time.Minute)
+		r.Clock.Advance(time.Minute)
 		return v.Device
 	}
 	if d := verify(mfa.VerifyParams{DeviceName: "Firefox"}); d != (mfa.TrustedDevice{}) {

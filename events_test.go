@@ -12,24 +12,16 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-func kinds(events []mfa.Event) []mfa.EventKind {
-	var kinds []mfa.EventKind
-	for _, e := range events {
-		kinds = append(kinds, e.Kind)
-	}
-	return kinds
-}
-
 // TestEventKinds: each thing that can happen raises its events, in order, and each of
 // them says which factor, user and challenge it is about, and in what state the
 // factor is left.
 func TestEventKinds(t *testing.T) {
 	r := newRig(t)
-	confirmed, phones := r.totp(ann), r.phone(ann, phone)
-	codes, list := r.recovery(ann)
-	enrolling := r.enrollTOTP(ann)
-	r.clock.Advance(time.Hour)
-	refused := r.phone("user_bob", "+15005550007")
+	confirmed, phones := r.TOTP(ann), r.Phone(ann, phone)
+	codes, list := r.Recovery(ann)
+	enrolling := r.EnrollTOTP(ann)
+	r.Clock.Advance(time.Hour)
+	refused := r.Phone("user_bob", "+15005550007")
 
 	for _, tt := range []struct {
 		name   string
@@ -38,34 +30,34 @@ func TestEventKinds(t *testing.T) {
 		want   []mfa.EventKind
 		status mfa.FactorStatus
 	}{
-		{"a wrong code", confirmed, func() { _, _ = r.answer(r.challenge(confirmed), confirmed, r.wrong(confirmed)) }, []mfa.EventKind{"failed"}, mfa.StatusVerified},
+		{"a wrong code", confirmed, func() { _, _ = r.Answer(r.Ask(confirmed), confirmed, r.Wrong(confirmed)) }, []mfa.EventKind{"failed"}, mfa.StatusVerified},
 		{"a used code", confirmed, func() {
-			used := r.right(confirmed)
-			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
-			r.took()
-			_, _ = r.answer(r.challenge(confirmed), confirmed, used)
+			used := r.Right(confirmed)
+			_, _ = r.Answer(r.Ask(confirmed), confirmed, used)
+			r.Took()
+			_, _ = r.Answer(r.Ask(confirmed), confirmed, used)
 		}, []mfa.EventKind{"failed", "replayed"}, mfa.StatusVerified},
-		{"a first use", enrolling, func() { r.login(enrolling) }, []mfa.EventKind{"verified", "first_use"}, mfa.StatusVerified},
-		{"a recovery code", codes, func() { _, _ = r.answer(r.challenge(codes), codes, list[0]) }, []mfa.EventKind{"verified", "recovered"}, mfa.StatusVerified},
-		{"a message", phones, func() { r.challenge(phones) }, []mfa.EventKind{"message_sent"}, mfa.StatusVerified},
+		{"a first use", enrolling, func() { r.LogIn(enrolling) }, []mfa.EventKind{"verified", "first_use"}, mfa.StatusVerified},
+		{"a recovery code", codes, func() { _, _ = r.Answer(r.Ask(codes), codes, list[0]) }, []mfa.EventKind{"verified", "recovered"}, mfa.StatusVerified},
+		{"a message", phones, func() { r.Ask(phones) }, []mfa.EventKind{"message_sent"}, mfa.StatusVerified},
 		{"a message too soon", refused, func() {
-			r.challenge(refused)
-			r.took()
+			r.Ask(refused)
+			r.Took()
 			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: refused.ID, UserID: refused.UserID})
 		}, []mfa.EventKind{"message_refused"}, mfa.StatusVerified},
 		{"success after failures", enrolling, func() {
-			r.fail(enrolling, 5)
-			r.took()
-			r.clock.Advance(time.Hour)
-			r.login(enrolling)
+			r.Fail(enrolling, 5)
+			r.Took()
+			r.Clock.Advance(time.Hour)
+			r.LogIn(enrolling)
 		}, []mfa.EventKind{"verified", "success_after_failures"}, mfa.StatusVerified},
-		{"disabled", confirmed, func() { r.fail(confirmed, 28); r.took(); r.fail(confirmed, 1) }, []mfa.EventKind{"failed", "disabled"}, mfa.StatusDisabled},
+		{"disabled", confirmed, func() { r.Fail(confirmed, 28); r.Took(); r.Fail(confirmed, 1) }, []mfa.EventKind{"failed", "disabled"}, mfa.StatusDisabled},
 		{"unlocked", confirmed, func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unlocked"}, mfa.StatusVerified},
 		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unenrolled"}, mfa.StatusVerified},
 	} {
-		r.took()
+		r.Took()
 		tt.do()
-		events := r.took()
+		events := r.Took()
 		events = slices.DeleteFunc(events, func(e mfa.Event) bool { return e.Kind == mfa.EventThrottled })
 		if !slices.Equal(kinds(events), tt.want) {
 			t.Errorf("%s: events %v, want %v", tt.name, kinds(events), tt.want)
@@ -84,30 +76,30 @@ func TestEventKinds(t *testing.T) {
 // the longer one.
 func TestMessageRefused(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	ch := r.challenge(f)
-	r.took()
+	f := r.Phone(ann, phone)
+	ch := r.Ask(f)
+	r.Took()
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageRefused || e[0].RetryAfter != refusal(t, err).RetryAfter {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageRefused || e[0].RetryAfter != refusal(t, err).RetryAfter {
 		t.Errorf("%+v", e)
 	}
 	for range 5 {
-		_, _ = r.answer(ch, f, r.wrong(f))
+		_, _ = r.Answer(ch, f, r.Wrong(f))
 	}
-	r.clock.Advance(50 * time.Second) // of 60 for messages; of 30 for wrong codes
-	ch = r.patientChallenge(f)
-	_, _ = r.answer(ch, f, r.wrong(f)) // the sixth: 60 seconds
-	r.clock.Advance(time.Hour)
-	r.took()
-	ch = r.patientChallenge(f)
+	r.Clock.Advance(50 * time.Second) // of 60 for messages; of 30 for wrong codes
+	ch = r.AskPatiently(f)
+	_, _ = r.Answer(ch, f, r.Wrong(f)) // the sixth: 60 seconds
+	r.Clock.Advance(time.Hour)
+	r.Took()
+	ch = r.AskPatiently(f)
 	for range 2 {
-		_, _ = r.answer(ch, f, r.wrong(f))
-		r.clock.Advance(4 * time.Minute)
+		_, _ = r.Answer(ch, f, r.Wrong(f))
+		r.Clock.Advance(4 * time.Minute)
 	}
-	_, _ = r.answer(ch, f, r.wrong(f)) // the ninth: 8 minutes
-	r.took()
+	_, _ = r.Answer(ch, f, r.Wrong(f)) // the ninth: 8 minutes
+	r.Took()
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-	if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventThrottled || e[0].RetryAfter != refusal(t, err).RetryAfter {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventThrottled || e[0].RetryAfter != refusal(t, err).RetryAfter {
 		t.Errorf("%+v", e)
 	}
 }
@@ -155,16 +147,16 @@ func TestNotify(t *testing.T) {
 // to what a log can hold.
 func TestSource(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.took()
+	f := r.TOTP(ann)
+	r.Took()
 	long := strings.Repeat("a", 254) + "äöü"
 	for source, want := range map[string]string{"198.51.100.7": "198.51.100.7", "": "", long: strings.Repeat("a", 254), "a\xffb": "ab"} {
 		ctx := mfa.WithSource(t.Context(), source)
 		if _, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
-		_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: r.challenge(f).ID, UserID: ann, Code: r.wrong(f)})
-		if e := r.took(); len(e) != 1 || e[0].Source != want {
+		_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Wrong(f)})
+		if e := r.Took(); len(e) != 1 || e[0].Source != want {
 			t.Errorf("source %q: %+v", source, e)
 		}
 	}
@@ -180,9 +172,9 @@ func TestLogEvents(t *testing.T) {
 		return a
 	}}
 	r := newRig(t, func(c *mfa.Config) { c.OnEvent = mfa.LogEvents(slog.New(slog.NewTextHandler(&log, plain))) })
-	f := r.totp(ann)
-	ch := r.challenge(f)
-	wrong, right := r.wrong(f), r.right(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
+	wrong, right := r.Wrong(f), r.Right(f)
 	log.Reset()
 	ctx := mfa.WithSource(t.Context(), "198.51.100.7")
 	for range 5 {
@@ -194,8 +186,8 @@ func TestLogEvents(t *testing.T) {
 		t.Errorf("log %q, want at last %q", lines, want)
 	}
 	log.Reset()
-	r.clock.Advance(30 * time.Second)
-	r.login(f)
+	r.Clock.Advance(30 * time.Second)
+	r.LogIn(f)
 	if out := log.String(); !strings.HasPrefix(out, "level=INFO msg=mfa kind=verified") || !strings.Contains(out, "level=WARN msg=mfa kind=success_after_failures") || strings.Contains(out, right) {
 		t.Errorf("log %q", out)
 	}
@@ -214,13 +206,13 @@ func TestLogEvents(t *testing.T) {
 func TestOnEventBlocks(t *testing.T) {
 	blocked, release := make(chan struct{}), make(chan struct{})
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, code := r.challenge(f), r.right(f)
-	r.cfg.OnEvent = func(context.Context, mfa.Event) {
+	f := r.TOTP(ann)
+	ch, code := r.Ask(f), r.Right(f)
+	r.Config.OnEvent = func(context.Context, mfa.Event) {
 		blocked <- struct{}{}
 		<-release
 	}
-	slow := r.another()
+	slow := r.Another()
 	ctx, hangUp := context.WithCancel(t.Context())
 	told := make(chan error)
 	go func() {
@@ -229,7 +221,7 @@ func TestOnEventBlocks(t *testing.T) {
 	}()
 	<-blocked
 	hangUp()
-	_, err := r.answer(ch, f, code)
+	_, err := r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 	close(release)
 	if err := <-told; err != nil {

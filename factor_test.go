@@ -16,11 +16,11 @@ import (
 
 func TestCodeOfOtherUser(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	bob := r.totp("user_bob")
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	bob := r.TOTP("user_bob")
+	ch := r.Ask(f)
 	for _, userID := range []string{"user_bob", "", "user_ann ", "USER_ANN"} {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.right(f)})
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.Right(f)})
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID})
 		mustBe(t, err, mfa.ErrNotFound)
@@ -29,9 +29,9 @@ func TestCodeOfOtherUser(t *testing.T) {
 		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
 		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
 	}
-	_, err := r.answer(ch, f, r.right(bob))
+	_, err := r.Answer(ch, f, r.Right(bob))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)})
 	if err != nil || v.Factor.UserID != ann || v.Factor.ID != f.ID {
 		t.Errorf("an operator: %+v, %v; want Ann's factor", v, err)
 	}
@@ -41,7 +41,7 @@ func TestCodeOfOtherUser(t *testing.T) {
 // refused with the same error, which does not say which factor it is of.
 func TestChallengeNotFoundIsOne(t *testing.T) {
 	r := newRig(t)
-	ch := r.challenge(r.totp(ann))
+	ch := r.Ask(r.TOTP(ann))
 	missing := "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 	_, other := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_bob", Code: "123456"})
 	_, none := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: missing, UserID: "user_bob", Code: "123456"})
@@ -55,7 +55,7 @@ func TestChallengeNotFoundIsOne(t *testing.T) {
 // with the same error.
 func TestNotFoundIsOne(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	missing := "auth_factor_01ARZ3NDEKTSV4RRFFQ69G5FAV"
 	_, other := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob"})
 	_, none := r.Factor(t.Context(), mfa.FactorParams{FactorID: missing, UserID: "user_bob"})
@@ -69,11 +69,11 @@ func TestNotFoundIsOne(t *testing.T) {
 // user reaches it.
 func TestUnownedFactor(t *testing.T) {
 	r := newRig(t)
-	first := r.enrollTOTP("")
+	first := r.EnrollTOTP("")
 	for range 15 {
-		r.enrollTOTP("")
+		r.EnrollTOTP("")
 	}
-	r.login(first)
+	r.LogIn(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: first.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Factors(t.Context(), "")
@@ -85,10 +85,10 @@ func TestZeroResultNotVerified(t *testing.T) {
 		t.Error("the zero Verification is verified")
 	}
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
-	for _, code := range []string{r.wrong(f), "", "x"} {
-		if v, err := r.answer(ch, f, code); err == nil || v.Valid || v.Factor.ID != "" {
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
+	for _, code := range []string{r.Wrong(f), "", "x"} {
+		if v, err := r.Answer(ch, f, code); err == nil || v.Valid || v.Factor.ID != "" {
 			t.Errorf("%+v, %v", v, err)
 		}
 	}
@@ -96,12 +96,12 @@ func TestZeroResultNotVerified(t *testing.T) {
 
 func TestMissingFactorFailsClosed(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(ch, f, r.right(f))
+	_, err := r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
@@ -111,7 +111,7 @@ func TestMissingFactorFailsClosed(t *testing.T) {
 		t.Errorf("%v, %v; want no factors and no error", factors, err)
 	}
 	broken := fmt.Errorf("connection refused")
-	r.store.Before = func(context.Context, mfatest.Call) error { return broken }
+	r.Store.Before = func(context.Context, mfatest.Call) error { return broken }
 	_, err = r.Factors(t.Context(), ann)
 	mustBe(t, err, broken)
 }
@@ -121,13 +121,13 @@ func TestMissingFactorFailsClosed(t *testing.T) {
 func TestUnenrollDuringVerify(t *testing.T) {
 	for range 20 {
 		r := newRig(t)
-		f := r.totp(ann)
-		ch, code := r.challenge(f), r.right(f)
+		f := r.TOTP(ann)
+		ch, code := r.Ask(f), r.Right(f)
 		errs := all(2, func(i int) error {
 			if i == 0 {
 				return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 			}
-			_, err := r.answer(ch, f, code)
+			_, err := r.Answer(ch, f, code)
 			return err
 		})
 		if errs[0] != nil || errs[1] != nil && count(errs, mfa.ErrNotFound) != 1 {
@@ -140,7 +140,7 @@ func TestUnenrollDuringVerify(t *testing.T) {
 func TestTenFactors(t *testing.T) {
 	r := newRig(t)
 	for range 9 {
-		r.totp(ann)
+		r.TOTP(ann)
 	}
 	_ = all(50, func(i int) error {
 		_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
@@ -152,11 +152,11 @@ func TestTenFactors(t *testing.T) {
 	}
 	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	mustBe(t, err, mfa.ErrTooManyFactors)
-	r.enrollTOTP(ann) // replaces the unverified one
+	r.EnrollTOTP(ann) // replaces the unverified one
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: factors[0].ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	r.enrollSMS(ann, phone)
+	r.EnrollSMS(ann, phone)
 	if !slices.IsSortedFunc(factors, func(a, b mfa.Factor) int { return a.CreatedAt.Compare(b.CreatedAt) }) {
 		t.Error("the factors are not listed oldest first")
 	}
@@ -165,17 +165,17 @@ func TestTenFactors(t *testing.T) {
 // TestOneUnverifiedOfAType: a new enrolment replaces the unconfirmed one of its type.
 func TestOneUnverifiedOfAType(t *testing.T) {
 	r := newRig(t)
-	sms := r.enrollSMS(ann, phone)
-	r.clock.Advance(time.Millisecond) // ids are in order of the millisecond
-	old := r.enrollTOTP(ann)
-	ch := r.challenge(old)
-	r.took()
-	young := r.enrollTOTP(ann)
-	events := r.took()
+	sms := r.EnrollSMS(ann, phone)
+	r.Clock.Advance(time.Millisecond) // ids are in order of the millisecond
+	old := r.EnrollTOTP(ann)
+	ch := r.Ask(old)
+	r.Took()
+	young := r.EnrollTOTP(ann)
+	events := r.Took()
 	if len(events) != 2 || events[0].Kind != mfa.EventEnrolled || events[1].Kind != mfa.EventReplaced || events[1].FactorID != old.ID {
 		t.Errorf("events %+v", events)
 	}
-	_, err := r.answer(ch, old, r.right(old))
+	_, err := r.Answer(ch, old, r.Right(old))
 	mustBe(t, err, mfa.ErrNotFound)
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || len(factors) != 2 || factors[0].ID != sms.ID || factors[1].ID != young.ID {
@@ -187,20 +187,20 @@ func TestOneUnverifiedOfAType(t *testing.T) {
 // for every call, and makes room.
 func TestUnverifiedLapses(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	r.clock.Advance(24*time.Hour - time.Minute)
-	ch := r.challenge(f)
-	r.clock.Advance(time.Minute - time.Millisecond)
+	f := r.EnrollTOTP(ann)
+	r.Clock.Advance(24*time.Hour - time.Minute)
+	ch := r.Ask(f)
+	r.Clock.Advance(time.Minute - time.Millisecond)
 	if _, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(time.Millisecond)
+	r.Clock.Advance(time.Millisecond)
 	for purged := range 2 {
 		_, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrNotFound)
-		_, err = r.answer(ch, f, r.right(f))
+		_, err = r.Answer(ch, f, r.Right(f))
 		mustBe(t, err, mfa.ErrNotFound)
 		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
 		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
@@ -208,11 +208,11 @@ func TestUnverifiedLapses(t *testing.T) {
 			t.Errorf("%v, %v; want none", factors, err)
 		}
 		if purged == 0 {
-			r.clock.Advance(48 * time.Hour)
+			r.Clock.Advance(48 * time.Hour)
 			if _, err := r.Purge(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if left := r.records(); len(left) != 0 {
+			if left := r.Records(); len(left) != 0 {
 				t.Errorf("after Purge %d records are left", len(left))
 			}
 		}
@@ -222,10 +222,10 @@ func TestUnverifiedLapses(t *testing.T) {
 // TestLapsedMakesRoom: an enrolment takes the user's lapsed ones away.
 func TestLapsedMakesRoom(t *testing.T) {
 	r := newRig(t)
-	r.enrollTOTP(ann)
-	r.clock.Advance(24 * time.Hour)
-	f := r.enrollSMS(ann, phone)
-	if got := r.record("factor"); got.ID != f.ID {
+	r.EnrollTOTP(ann)
+	r.Clock.Advance(24 * time.Hour)
+	f := r.EnrollSMS(ann, phone)
+	if got := r.Record("factor"); got.ID != f.ID {
 		t.Errorf("the store keeps %s", got.ID)
 	}
 }
@@ -234,14 +234,14 @@ func TestLapsedMakesRoom(t *testing.T) {
 // found, like any other.
 func TestHalfPurged(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	user := r.record("user")
-	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: user, Delete: true}); err != nil {
+	f := r.EnrollTOTP(ann)
+	user := r.Record("user")
+	if err := r.Store.Store.Save(t.Context(), mfa.Change{Record: user, Delete: true}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrIntegrity)
-	r.clock.Advance(24 * time.Hour)
+	r.Clock.Advance(24 * time.Hour)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
 }
@@ -250,33 +250,33 @@ func TestHalfPurged(t *testing.T) {
 // challenged to confirm it. (Whoever has no verified factor confirms by logging in.)
 func TestUnverifiedDoesNotLogIn(t *testing.T) {
 	r := newRig(t)
-	first := r.enrollTOTP(ann)
-	r.challenge(first)
-	r.login(first)
-	second := r.enrollSMS(ann, phone)
-	sends := r.sms.Sends()
+	first := r.EnrollTOTP(ann)
+	r.Ask(first)
+	r.LogIn(first)
+	second := r.EnrollSMS(ann, phone)
+	sends := r.SMS.Sends()
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorUnverified)
-	if r.sms.Sends() != sends {
+	if r.SMS.Sends() != sends {
 		t.Error("a message was sent")
 	}
-	r.login(second) // with Confirm
-	r.challenge(second)
+	r.LogIn(second) // with Confirm
+	r.Ask(second)
 }
 
 // TestPurgeKeepsTheLiving: Purge takes no factor, and no budget that still counts.
 func TestPurgeKeepsTheLiving(t *testing.T) {
 	r := newRig(t)
-	f, s := r.totp(ann), r.phone("user_bob", phone)
+	f, s := r.TOTP(ann), r.Phone("user_bob", phone)
 	for range 10 {
-		r.clock.Advance(7 * 24 * time.Hour)
+		r.Clock.Advance(7 * 24 * time.Hour)
 		if _, err := r.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r.login(f)
-	r.challenge(s)
-	r.clock.Advance(30 * time.Second)
+	r.LogIn(f)
+	r.Ask(s)
+	r.Clock.Advance(30 * time.Second)
 	if _, err := r.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -288,14 +288,14 @@ func TestPurgeKeepsTheLiving(t *testing.T) {
 // with its status only.
 func TestRestrictedAndStatus(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
+	f := r.EnrollTOTP(ann)
 	if f.Status != mfa.StatusUnverified || f.Restricted() || !f.CreatedAt.Equal(f.UpdatedAt) {
 		t.Errorf("%v", f.Factor)
 	}
-	r.clock.Advance(time.Hour)
-	confirmed := r.clock.Now()
-	r.login(f)
-	r.login(f)
+	r.Clock.Advance(time.Hour)
+	confirmed := r.Clock.Now()
+	r.LogIn(f)
+	r.LogIn(f)
 	got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
 	if err != nil || got.Status != mfa.StatusVerified || !got.UpdatedAt.Equal(confirmed) {
 		t.Errorf("%v updated %s, %v; want verified at %s", got, got.UpdatedAt, err, confirmed)
@@ -306,8 +306,8 @@ func TestRestrictedAndStatus(t *testing.T) {
 // its time.
 func TestLifecycleEvents(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone)
-	r.login(f)
+	f := r.EnrollSMS(ann, phone)
+	r.LogIn(f)
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestLifecycleEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kinds []mfa.EventKind
-	for _, e := range r.took() {
+	for _, e := range r.Took() {
 		kinds = append(kinds, e.Kind)
 		if e.FactorID != f.ID || e.UserID != ann || e.FactorType != mfa.TypeSMS || e.Time.IsZero() {
 			t.Errorf("%+v", e)
@@ -331,22 +331,22 @@ func TestLifecycleEvents(t *testing.T) {
 // first one again; and the user's record lasts as long as its messages count.
 func TestUnenrollLast(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone)
-	sent := r.clock.Now()
-	r.login(f)
-	if expires := r.record("user").ExpiresAt; !expires.IsZero() {
+	f := r.EnrollSMS(ann, phone)
+	sent := r.Clock.Now()
+	r.LogIn(f)
+	if expires := r.Record("user").ExpiresAt; !expires.IsZero() {
 		t.Errorf("with a verified factor the user's record expires at %s", expires)
 	}
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	if expires := r.record("user").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
+	if expires := r.Record("user").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
 		t.Errorf("the user's record expires at %s, want a day after the message", expires)
 	}
-	if expires := r.record("number").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
+	if expires := r.Record("number").ExpiresAt; !expires.Equal(sent.Add(24 * time.Hour)) {
 		t.Errorf("the number's record expires at %s, want a day after the message", expires)
 	}
-	r.challenge(r.enrollTOTP(ann)) // without Confirm
+	r.Ask(r.EnrollTOTP(ann)) // without Confirm
 }
 
 // TestOwnerIsNamed: a factor of nobody is enrolled by that name alone, and not because a
@@ -355,7 +355,7 @@ func TestOwnerIsNamed(t *testing.T) {
 	r := newRig(t)
 	app := &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}
 	for _, p := range []mfa.EnrollParams{{TOTP: app}, {TOTP: app, UserID: ann, NoOwner: true}} {
-		refused(t, r, fmt.Sprint(p.UserID, p.NoOwner), mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, fmt.Sprint(p.UserID, p.NoOwner), mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(t.Context(), p)
 			return err
 		})
@@ -365,9 +365,9 @@ func TestOwnerIsNamed(t *testing.T) {
 // TestRename: a factor is called as its owner says, and stays what it is.
 func TestRename(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.fail(f, 2)
-	r.took()
+	f := r.TOTP(ann)
+	r.Fail(f, 2)
+	r.Took()
 	got, err := r.Rename(t.Context(), mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: "old phone"})
 	if err != nil || got.Name != "old phone" || got.Status != mfa.StatusVerified {
 		t.Fatalf("%+v, %v", got, err)
@@ -376,8 +376,8 @@ func TestRename(t *testing.T) {
 	if err != nil || now.Name != "old phone" {
 		t.Errorf("%+v, %v", now, err)
 	}
-	r.login(f)
-	if calls := r.calls(func() {
+	r.LogIn(f)
+	if calls := r.Calls(func() {
 		_, _ = r.Rename(t.Context(), mfa.RenameParams{FactorID: f.ID, UserID: ann})
 	}); calls != "Load Save" {
 		t.Errorf("Rename calls %q", calls)
@@ -395,8 +395,8 @@ func TestRename(t *testing.T) {
 		_, err := r.Rename(t.Context(), tt.p)
 		mustBe(t, err, tt.want)
 	}
-	pending := r.enrollTOTP(ann)
-	r.clock.Advance(24 * time.Hour)
+	pending := r.EnrollTOTP(ann)
+	r.Clock.Advance(24 * time.Hour)
 	_, err = r.Rename(t.Context(), mfa.RenameParams{FactorID: pending.ID, UserID: ann, Name: "late"})
 	mustBe(t, err, mfa.ErrNotFound)
 }

@@ -12,48 +12,36 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-func (r *rig) challengeWith(key string, f enrolled, change ...func(*mfa.ChallengeParams)) (mfa.Challenge, error) {
-	p := mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, IdempotencyKey: key}
-	for _, c := range change {
-		c(&p)
-	}
-	return r.Challenge(r.t.Context(), p)
-}
-
-func (r *rig) answerWith(key string, ch mfa.Challenge, f enrolled, code string) (mfa.Verification, error) {
-	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: code, IdempotencyKey: key})
-}
-
 // TestChallengeAgain: a challenge that is asked for again under its key is the same one,
 // by another process too, and no second message is sent or charged.
 func TestChallengeAgain(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	sends := r.sms.Sends()
-	first, err := r.challengeWith("key 1", f)
+	f := r.Phone(ann, phone)
+	sends := r.SMS.Sends()
+	first, err := r.AskWith("key 1", f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	before := len(r.store.Calls("Save"))
-	r.clock.Advance(time.Minute)
-	other := r.another()
+	before := len(r.Store.Calls("Save"))
+	r.Clock.Advance(time.Minute)
+	other := r.Another()
 	again, err := other.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1"})
 	if err != nil || again != first {
 		t.Errorf("again: %+v, %v; want %+v", again, err, first)
 	}
-	if n := r.sms.Sends() - sends; n != 1 || len(r.store.Calls("Save")) != before {
+	if n := r.SMS.Sends() - sends; n != 1 || len(r.Store.Calls("Save")) != before {
 		t.Errorf("%d messages were sent, want 1; and something was written", n)
 	}
-	if _, err := r.answer(again, f, r.right(f)); err != nil {
+	if _, err := r.Answer(again, f, r.Right(f)); err != nil {
 		t.Error(err)
 	}
-	r.clock.Advance(24*time.Hour - time.Minute)
-	first.ResendAt = r.clock.Now() // there is no wait any more
-	if again, err = r.challengeWith("key 1", f); err != nil || again != first {
+	r.Clock.Advance(24*time.Hour - time.Minute)
+	first.ResendAt = r.Clock.Now() // there is no wait any more
+	if again, err = r.AskWith("key 1", f); err != nil || again != first {
 		t.Errorf("a day later: %+v, %v", again, err)
 	}
-	r.clock.Advance(time.Millisecond)
-	if again, err = r.challengeWith("key 1", f); err != nil || again.ID == first.ID {
+	r.Clock.Advance(time.Millisecond)
+	if again, err = r.AskWith("key 1", f); err != nil || again.ID == first.ID {
 		t.Errorf("after a day the key is free: %+v, %v", again, err)
 	}
 }
@@ -62,15 +50,15 @@ func TestChallengeAgain(t *testing.T) {
 // factor was disabled since.
 func TestChallengeAgainWhileDisabled(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
-	f := r.totp(ann)
-	first, err := r.challengeWith("key 1", f)
+	f := r.TOTP(ann)
+	first, err := r.AskWith("key 1", f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.fail(f, 5)
-	_, err = r.challengeWith("key 2", f)
+	r.Fail(f, 5)
+	_, err = r.AskWith("key 2", f)
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	if again, err := r.challengeWith("key 1", f); err != nil || again != first {
+	if again, err := r.AskWith("key 1", f); err != nil || again != first {
 		t.Errorf("again: %+v, %v; want %+v", again, err, first)
 	}
 }
@@ -82,15 +70,15 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 	for _, factorType := range factorTypes {
 		t.Run(string(factorType), func(t *testing.T) {
 			g := newGuesser(t, factorType, mfa.Policy{}, 0)
-			r, f := g.rig, g.f
-			others := []enrolled{g.phone("user_bob", "+12125551234"), g.totp("user_eve")}
+			r, f := g.Rig, g.F
+			others := []enrolled{g.Phone("user_bob", "+12125551234"), g.TOTP("user_eve")}
 			pay := func(p *mfa.ChallengeParams) { p.Action = proof.ActionOf("pay", "EUR 5.00") }
-			first, err := r.challengeWith("key", f, pay)
+			first, err := r.AskWith("key", f, pay)
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.clock.Advance(time.Hour)
-			sends, saves := r.sms.Sends(), len(r.store.Calls("Save"))
+			r.Clock.Advance(time.Hour)
+			sends, saves := r.SMS.Sends(), len(r.Store.Calls("Save"))
 			for name, change := range map[string]func(*mfa.ChallengeParams){
 				"template":       func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
 				"user":           func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
@@ -98,23 +86,23 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 				"another action": func(p *mfa.ChallengeParams) { p.Action = proof.ActionOf("pay", "EUR 500.00") },
 				"no action":      func(p *mfa.ChallengeParams) { p.Action = proof.Action{} },
 			} {
-				_, err := r.challengeWith("key", f, pay, change)
+				_, err := r.AskWith("key", f, pay, change)
 				if e := refusal(t, err); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" || e.ID != f.ID {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
-			if again, err := r.challengeWith("key", f, pay); err != nil || again.ID != first.ID {
+			if again, err := r.AskWith("key", f, pay); err != nil || again.ID != first.ID {
 				t.Errorf("the same again: %+v, %v", again, err)
 			}
-			if r.sms.Sends() != sends || len(r.store.Calls("Save")) != saves {
+			if r.SMS.Sends() != sends || len(r.Store.Calls("Save")) != saves {
 				t.Error("something was sent or written")
 			}
 			for _, other := range others {
-				if _, err := r.challengeWith("key", other); err != nil {
+				if _, err := r.AskWith("key", other); err != nil {
 					t.Errorf("another factor, %s: %v", other.Type, err)
 				}
 			}
-			_, err = r.challengeWith(strings.Repeat("k", 256), f)
+			_, err = r.AskWith(strings.Repeat("k", 256), f)
 			mustBe(t, err, mfa.ErrInvalidParameter)
 		})
 	}
@@ -126,16 +114,16 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
 	for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
-		before := g.record("factor").Version
-		first, err := g.challengeWith("key", g.f)
+		before := g.Record("factor").Version
+		first, err := g.AskWith("key", g.F)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if after := g.record("factor").Version; after != before {
+		if after := g.Record("factor").Version; after != before {
 			t.Errorf("%s: the factor was written: version %d, then %d", factorType, before, after)
 		}
 		var again mfa.Challenge
-		if calls := g.calls(func() { again, err = g.challengeWith("key", g.f) }); calls != "Load" || err != nil || again.ID != first.ID || again.Code() != first.Code() {
+		if calls := g.Calls(func() { again, err = g.AskWith("key", g.F) }); calls != "Load" || err != nil || again.ID != first.ID || again.Code() != first.Code() {
 			t.Errorf("%s: again it calls %q, with %+v, %v", factorType, calls, again, err)
 		}
 	}
@@ -145,17 +133,17 @@ func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
 // little behind; and once the key is free, the new challenge is the one that is known.
 func TestKeyAtMidnight(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	ask := func(at time.Time, key string) string {
 		t.Helper()
-		r.clock.Set(at)
-		ch, err := r.challengeWith(key, f)
+		r.Clock.Set(at)
+		ch, err := r.AskWith(key, f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return ch.ID
 	}
-	midnight := r.clock.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)
+	midnight := r.Clock.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)
 	for key, apart := range map[string][2]time.Duration{
 		"a night":            {-time.Second, time.Second},
 		"a clock behind":     {time.Second, -time.Second},
@@ -179,19 +167,19 @@ func TestKeyAtMidnight(t *testing.T) {
 // TestChallengeKeyIsFreeAgain: a message that could not be sent does not use up the key.
 func TestChallengeKeyIsFreeAgain(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.sms.Script = func(context.Context, int, mfa.Message) error { return errors.New("no network") }
-	_, err := r.challengeWith("key", f)
+	f := r.Phone(ann, phone)
+	r.SMS.Script = func(context.Context, int, mfa.Message) error { return errors.New("no network") }
+	_, err := r.AskWith("key", f)
 	mustBe(t, err, mfa.ErrMessageNotSent)
-	_, err = r.challengeWith("key", f) // the message counts all the same
+	_, err = r.AskWith("key", f) // the message counts all the same
 	mustBe(t, err, mfa.ErrThrottled)
-	r.sms.Script = nil
-	r.clock.Advance(time.Hour)
-	ch, err := r.challengeWith("key", f, func(p *mfa.ChallengeParams) { p.SMSTemplate = "Now: {{code}}" })
+	r.SMS.Script = nil
+	r.Clock.Advance(time.Hour)
+	ch, err := r.AskWith("key", f, func(p *mfa.ChallengeParams) { p.SMSTemplate = "Now: {{code}}" })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 		t.Error(err)
 	}
 }
@@ -200,22 +188,22 @@ func TestChallengeKeyIsFreeAgain(t *testing.T) {
 func TestLastFourKeys(t *testing.T) {
 	for _, four := range []bool{true, false} {
 		r := newRig(t)
-		f := r.phone(ann, phone)
+		f := r.Phone(ann, phone)
 		if !four {
-			f = r.totp(ann)
+			f = r.TOTP(ann)
 		}
 		first := map[string]string{}
 		for _, key := range []string{"a", "b", "c", "d", "e"} {
-			r.clock.Advance(time.Hour)
-			ch, err := r.challengeWith(key, f)
+			r.Clock.Advance(time.Hour)
+			ch, err := r.AskWith(key, f)
 			if err != nil {
 				t.Fatal(err)
 			}
 			first[key] = ch.ID
 		}
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 		for _, key := range []string{"b", "c", "d", "e", "a"} {
-			ch, err := r.challengeWith(key, f)
+			ch, err := r.AskWith(key, f)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -229,11 +217,11 @@ func TestLastFourKeys(t *testing.T) {
 // TestChallengeKeyAtOnce: of many calls at once with one key, one sends.
 func TestChallengeKeyAtOnce(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	sends := r.sms.Sends()
+	f := r.Phone(ann, phone)
+	sends := r.SMS.Sends()
 	ids := make([]string, 8)
 	errs := all(len(ids), func(i int) error {
-		ch, err := r.challengeWith("key", f)
+		ch, err := r.AskWith("key", f)
 		ids[i] = ch.ID
 		return err
 	})
@@ -242,7 +230,7 @@ func TestChallengeKeyAtOnce(t *testing.T) {
 			t.Errorf("call %d: %s, %v; want %s", i, ids[i], err, ids[0])
 		}
 	}
-	if n := r.sms.Sends() - sends; n != 1 {
+	if n := r.SMS.Sends() - sends; n != 1 {
 		t.Errorf("%d messages were sent", n)
 	}
 }
@@ -251,16 +239,16 @@ func TestChallengeKeyAtOnce(t *testing.T) {
 // process, is not mistaken for a message of somebody else.
 func TestChallengeKeyBetweenReads(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
+	f := r.Phone(ann, phone)
 	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key"}
 	loads := 0
 	var first mfa.Challenge
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if loads++; c.Method != "Load" || loads != 2 {
 			return nil
 		}
 		var err error
-		first, err = r.another().Challenge(ctx, p)
+		first, err = r.Another().Challenge(ctx, p)
 		return err
 	}
 	again, err := r.Challenge(t.Context(), p)
@@ -272,16 +260,16 @@ func TestChallengeKeyBetweenReads(t *testing.T) {
 // TestThrottledWithAKey: a key changes nothing about what a refusal says.
 func TestThrottledWithAKey(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.challenge(f)
-	r.clock.Advance(time.Second)
+	f := r.Phone(ann, phone)
+	r.Ask(f)
+	r.Clock.Advance(time.Second)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
 	want := refusal(t, err).RetryAfter
-	r.took()
-	_, err = r.challengeWith("key", f)
+	r.Took()
+	_, err = r.AskWith("key", f)
 	mustBe(t, err, mfa.ErrThrottled)
-	if got := refusal(t, err).RetryAfter; got != want || len(r.took()) != 1 {
+	if got := refusal(t, err).RetryAfter; got != want || len(r.Took()) != 1 {
 		t.Errorf("a wait of %s, want %s and an event", got, want)
 	}
 }
@@ -290,17 +278,17 @@ func TestThrottledWithAKey(t *testing.T) {
 // nothing else does, and nothing is counted.
 func TestVerifyAgain(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	ch := r.challenge(f)
-	code := r.right(f)
-	first, err := r.answerWith("key", ch, f, code)
+	f := r.EnrollTOTP(ann)
+	ch := r.Ask(f)
+	code := r.Right(f)
+	first, err := r.AnswerWith("key", ch, f, code)
 	if err != nil || !first.FirstUse {
 		t.Fatal(first, err)
 	}
-	r.took()
-	saves := len(r.store.Calls("Save"))
-	r.clock.Advance(time.Minute)
-	again, err := r.answerWith("key", ch, f, code)
+	r.Took()
+	saves := len(r.Store.Calls("Save"))
+	r.Clock.Advance(time.Minute)
+	again, err := r.AnswerWith("key", ch, f, code)
 	if err != nil || !again.Valid || !again.FirstUse || again.Challenge != first.Challenge || again.Factor.ID != f.ID {
 		t.Errorf("again: %+v, %v", again, err)
 	}
@@ -312,18 +300,18 @@ func TestVerifyAgain(t *testing.T) {
 		"no key":                 {"", mfa.ErrChallengePreviouslyVerified},
 		"a key that is too long": {strings.Repeat("k", 256), mfa.ErrInvalidParameter},
 	} {
-		if v, err := r.answerWith(c.key, ch, f, code); v.Valid || !errors.Is(err, c.want) {
+		if v, err := r.AnswerWith(c.key, ch, f, code); v.Valid || !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
-	if len(r.store.Calls("Save")) != saves || len(r.took()) > 0 {
+	if len(r.Store.Calls("Save")) != saves || len(r.Took()) > 0 {
 		t.Error("something was written or told")
 	}
-	if _, err := r.answerWith("key", r.challenge(f), f, code); !errors.Is(err, mfa.ErrInvalidCode) {
+	if _, err := r.AnswerWith("key", r.Ask(f), f, code); !errors.Is(err, mfa.ErrInvalidCode) {
 		t.Errorf("the same key and code on another challenge: %v", err)
 	}
-	r.clock.Advance(time.Millisecond)
-	if _, err := r.answerWith("key", ch, f, code); !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+	r.Clock.Advance(time.Millisecond)
+	if _, err := r.AnswerWith("key", ch, f, code); !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 		t.Errorf("after a minute: %v", err)
 	}
 }
@@ -336,16 +324,16 @@ func TestVerifyKeyIsNoOracle(t *testing.T) {
 		"another spelling": func(code, _ string) string { return code + " " },
 	} {
 		r := newRig(t)
-		f := r.totp(ann)
-		ch := r.challenge(f)
-		code, wrong := r.right(f), r.wrong(f)
-		if _, err := r.answerWith("key", ch, f, code); err != nil {
+		f := r.TOTP(ann)
+		ch := r.Ask(f)
+		code, wrong := r.Right(f), r.Wrong(f)
+		if _, err := r.AnswerWith("key", ch, f, code); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := r.answerWith("key", ch, f, change(code, wrong)); v.Valid || !errors.Is(err, mfa.ErrIdempotencyKey) {
+		if v, err := r.AnswerWith("key", ch, f, change(code, wrong)); v.Valid || !errors.Is(err, mfa.ErrIdempotencyKey) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if v, err := r.answerWith("key", ch, f, code); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+		if v, err := r.AnswerWith("key", ch, f, code); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 			t.Errorf("the right code after %s: %v", name, err)
 		}
 	}
@@ -355,20 +343,20 @@ func TestVerifyKeyIsNoOracle(t *testing.T) {
 // it does not share in what another call achieves.
 func TestWrongVerifyAgain(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, wrong := r.challenge(f), r.wrong(f)
+	f := r.TOTP(ann)
+	ch, wrong := r.Ask(f), r.Wrong(f)
 	for left := range 2 {
-		_, err := r.answerWith("key", ch, f, wrong)
+		_, err := r.AnswerWith("key", ch, f, wrong)
 		if e := refusal(t, err); !errors.Is(err, mfa.ErrInvalidCode) || e.AttemptsLeft != 4-left {
 			t.Errorf("try %d: %v, %d left", left+1, err, e.AttemptsLeft)
 		}
 	}
-	_, err := r.answerWith("key", ch, f, r.right(f))
+	_, err := r.AnswerWith("key", ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrIdempotencyKey)
-	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := r.answerWith("key", ch, f, wrong); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+	if v, err := r.AnswerWith("key", ch, f, wrong); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 		t.Errorf("the wrong code's key after a success: %v", err)
 	}
 }
@@ -377,15 +365,15 @@ func TestWrongVerifyAgain(t *testing.T) {
 // keys of their own one does.
 func TestVerifyKeyAtOnce(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, code := r.challenge(f), r.right(f)
-	errs := all(8, func(int) error { _, err := r.answerWith("key", ch, f, code); return err })
+	f := r.TOTP(ann)
+	ch, code := r.Ask(f), r.Right(f)
+	errs := all(8, func(int) error { _, err := r.AnswerWith("key", ch, f, code); return err })
 	if n := count(errs, nil); n != 8 {
 		t.Errorf("%d of 8 were told: %v", n, errs)
 	}
-	r.clock.Advance(time.Minute)
-	ch, code = r.challenge(f), r.right(f)
-	errs = all(8, func(i int) error { _, err := r.answerWith(string(rune('a'+i)), ch, f, code); return err })
+	r.Clock.Advance(time.Minute)
+	ch, code = r.Ask(f), r.Right(f)
+	errs = all(8, func(i int) error { _, err := r.AnswerWith(string(rune('a'+i)), ch, f, code); return err })
 	if n := count(errs, nil); n != 1 {
 		t.Errorf("%d of 8 were accepted: %v", n, errs)
 	}
@@ -399,39 +387,39 @@ func TestGenericOTP(t *testing.T) {
 		t.Fatal(enr, err)
 	}
 	f := enrolled{Factor: enr.Factor}
-	ch, err := r.challengeWith("key", f)
+	ch, err := r.AskWith("key", f)
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := r.challengeWith("key", f)
+	again, err := r.AskWith("key", f)
 	if err != nil || again.Code() != ch.Code() || again.ID != ch.ID {
 		t.Errorf("again: %v, the same code: %t", err, again.Code() == ch.Code())
 	}
 	if text := printed(ch); len(ch.Code()) != 6 || shows(text, ch.Code()) {
 		t.Errorf("code %q is printed, or is no code", ch.Code())
 	}
-	if other := r.challenge(f); other.Code() == ch.Code() && r.challenge(f).Code() == ch.Code() {
+	if other := r.Ask(f); other.Code() == ch.Code() && r.Ask(f).Code() == ch.Code() {
 		t.Error("three challenges have one code")
 	}
 	wrong := "000000"
 	if ch.Code() == wrong {
 		wrong = "000001"
 	}
-	_, err = r.answer(ch, f, wrong)
+	_, err = r.Answer(ch, f, wrong)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	v, err := r.answer(ch, f, ch.Code())
+	v, err := r.Answer(ch, f, ch.Code())
 	if err != nil || !v.FirstUse || v.Challenge.Code() != "" {
 		t.Errorf("%+v, %v", v, err)
 	}
-	_, err = r.answer(ch, f, ch.Code())
+	_, err = r.Answer(ch, f, ch.Code())
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
-	if again, err = r.challengeWith("key", f); err != nil || again.Code() != "" {
+	if again, err = r.AskWith("key", f); err != nil || again.Code() != "" {
 		t.Errorf("a used code is told again: %q, %v", again.Code(), err)
 	}
-	if n := r.sms.Sends(); n != 0 {
+	if n := r.SMS.Sends(); n != 0 {
 		t.Errorf("%d messages were sent", n)
 	}
-	if r.challenge(r.totp(ann)).Code() != "" || r.challenge(r.phone(ann, phone)).Code() != "" {
+	if r.Ask(r.TOTP(ann)).Code() != "" || r.Ask(r.Phone(ann, phone)).Code() != "" {
 		t.Error("the challenge of an app or a phone tells a code")
 	}
 }

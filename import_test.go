@@ -20,7 +20,7 @@ const otherSecret = "ONSWG4TFOQQHG5DBPFZSA43FMNZGK5BB"
 
 // imports is an import that must succeed, with labels where there are none.
 func (r *rig) imports(p mfa.ImportParams) enrolled {
-	r.t.Helper()
+	r.T.Helper()
 	if p.UserID == "" {
 		p.UserID = ann
 	}
@@ -30,11 +30,11 @@ func (r *rig) imports(p mfa.ImportParams) enrolled {
 	if !strings.HasPrefix(p.Secret, "otpauth:") {
 		p.Issuer, p.User = "Foo Corp", "alan.turing@foo-corp.com"
 	}
-	f, err := r.Import(r.t.Context(), p)
+	f, err := r.Import(r.T.Context(), p)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	return enrolled{f, otherSecret}
+	return enrolled{Factor: f, Secret: otherSecret}
 }
 
 // TestImport: the factor is verified, is listed, logs in without being confirmed, and
@@ -43,26 +43,26 @@ func TestImport(t *testing.T) {
 	r := newRig(t)
 	f := r.imports(mfa.ImportParams{Name: "work phone"})
 	if f.Status != mfa.StatusVerified || f.Type != mfa.TypeTOTP || f.UserID != ann || f.Name != "work phone" ||
-		f.TOTPIssuer != "Foo Corp" || f.TOTPUser != "alan.turing@foo-corp.com" || f.CreatedAt != r.clock.Now() {
+		f.TOTPIssuer != "Foo Corp" || f.TOTPUser != "alan.turing@foo-corp.com" || f.CreatedAt != r.Clock.Now() {
 		t.Errorf("%+v of %s", f.Factor, f.CreatedAt)
 	}
-	if events := r.took(); len(events) != 1 || events[0].Kind != mfa.EventImported || events[0].FactorID != f.ID || events[0].UserID != ann {
+	if events := r.Took(); len(events) != 1 || events[0].Kind != mfa.EventImported || events[0].FactorID != f.ID || events[0].UserID != ann {
 		t.Errorf("events %+v", events)
 	}
-	r.clock.Advance(72 * time.Hour)
+	r.Clock.Advance(72 * time.Hour)
 	if n, err := r.Purge(t.Context()); n != 0 || err != nil {
 		t.Errorf("%d records were purged, %v", n, err)
 	}
 	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || factors[0].ID != f.ID {
 		t.Errorf("%v, %v", factors, err)
 	}
-	v, err := r.answer(r.challenge(f), f, r.right(f)) // without Confirm
+	v, err := r.Answer(r.Ask(f), f, r.Right(f)) // without Confirm
 	if err != nil || v.FirstUse || v.Factor.ID != f.ID {
 		t.Errorf("%+v, %v", v, err)
 	}
 	_, err = r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob"})
 	mustBe(t, err, mfa.ErrNotFound)
-	app := r.enrollTOTP(ann) // that somebody with the password alone enrolls
+	app := r.EnrollTOTP(ann) // that somebody with the password alone enrolls
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorUnverified)
 }
@@ -89,8 +89,8 @@ func TestImportSpellings(t *testing.T) {
 			t.Errorf("%s: %v, %v", secret, again, err)
 		}
 	}
-	r.clock.Advance(time.Minute)
-	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+	r.Clock.Advance(time.Minute)
+	if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 		t.Error(err)
 	}
 }
@@ -172,8 +172,8 @@ func TestImportRefused(t *testing.T) {
 		{mfa.ImportParams{Secret: strings.Replace(good, "alan", long, 1)}, mfa.ErrInvalidParameter, "64 characters"},
 		{mfa.ImportParams{Secret: strings.Replace(good, "Foo:", "", 1)}, mfa.ErrInvalidParameter, "issuer must not be empty"},
 		{mfa.ImportParams{Secret: good + "&issuer=Bar"}, mfa.ErrInvalidParameter, "two issuers"},
-		{mfa.ImportParams{Secret: good, LastStep: r.clock.Now().Unix()/30 + 21}, mfa.ErrInvalidParameter, "in the future"},
-		{mfa.ImportParams{Secret: good, LastStep: r.clock.Now().Unix()}, mfa.ErrInvalidParameter, "in the future"},
+		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()/30 + 21}, mfa.ErrInvalidParameter, "in the future"},
+		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()}, mfa.ErrInvalidParameter, "in the future"},
 	} {
 		switch tt.p.UserID {
 		case "":
@@ -187,13 +187,13 @@ func TestImportRefused(t *testing.T) {
 			tt.p.Secret = good
 		}
 		var err error
-		refused(t, r, fmt.Sprint(tt.p), tt.want, func() error { _, err = r.Import(t.Context(), tt.p); return err })
+		refused(t, r.Rig, fmt.Sprint(tt.p), tt.want, func() error { _, err = r.Import(t.Context(), tt.p); return err })
 		if text := printed(err); !strings.Contains(text, tt.text) || strings.Contains(text, otherSecret[:8]) || strings.Contains(text, "otpauth:") {
 			t.Errorf("%v: %v, want %q", tt.p, err, tt.text)
 		}
 	}
-	if events := r.took(); len(events) != 0 || len(r.records()) != 0 {
-		t.Errorf("events %v, %d records", events, len(r.records()))
+	if events := r.Took(); len(events) != 0 || len(r.Records()) != 0 {
+		t.Errorf("events %v, %d records", events, len(r.Records()))
 	}
 }
 
@@ -241,19 +241,19 @@ func TestImportUsedCodes(t *testing.T) {
 		first := int64(-2)
 		for k := int64(-1); k <= 22 && first == -2; k++ {
 			r := newRig(t)
-			r.clock.Set(now)
+			r.Clock.Set(now)
 			f := r.imports(tt.p)
 			if k > 1 { // the moment from which this code is in the window
-				r.clock.Set(time.Unix((step+k-1)*30, 0))
+				r.Clock.Set(time.Unix((step+k-1)*30, 0))
 			}
-			r.took()
-			_, err := r.answer(r.challenge(f), f, mfatest.Code(otherSecret, time.Unix((step+k)*30, 0)))
+			r.Took()
+			_, err := r.Answer(r.Ask(f), f, mfatest.Code(otherSecret, time.Unix((step+k)*30, 0)))
 			if err == nil {
 				first = k
 				continue
 			}
 			mustBe(t, err, mfa.ErrInvalidCode)
-			if events := r.took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
+			if events := r.Took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
 				t.Errorf("%s: a used code raised %+v", tt.what, events)
 			}
 		}
@@ -267,47 +267,47 @@ func TestImportUsedCodes(t *testing.T) {
 // no second factor, no label, no event, no used code that is valid again.
 func TestImportAgain(t *testing.T) {
 	r := newRig(t)
-	step := func() int64 { return r.clock.Now().Unix() / 30 }
+	step := func() int64 { return r.Clock.Now().Unix() / 30 }
 	row := mfa.ImportParams{Name: "work phone", LastStep: step() - 5}
 	f := r.imports(row)
-	r.clock.Advance(time.Hour)
-	ch, code := r.challenge(f), r.right(f)
-	if _, err := r.answer(ch, f, code); err != nil {
+	r.Clock.Advance(time.Hour)
+	ch, code := r.Ask(f), r.Right(f)
+	if _, err := r.Answer(ch, f, code); err != nil {
 		t.Fatal(err)
 	}
-	r.took()
-	before := r.versions()
+	r.Took()
+	before := r.Versions()
 	for what, p := range map[string]mfa.ImportParams{
 		"the same row": row, "nothing known": {}, "a name": {Name: "old phone"}, "the URI": {Secret: "otpauth://totp/x:y?secret=" + otherSecret},
-		"the code that was used here": {LastStep: step()}, "an older use": {LastUsed: r.clock.Now().Add(-30 * time.Second)},
+		"the code that was used here": {LastStep: step()}, "an older use": {LastUsed: r.Clock.Now().Add(-30 * time.Second)},
 	} {
 		again := r.imports(p)
 		if again.ID != f.ID || again.Name != "work phone" || again.TOTPIssuer != "Foo Corp" || !again.UpdatedAt.Equal(f.UpdatedAt) {
 			t.Errorf("%s: %+v", what, again.Factor)
 		}
-		if events := r.took(); len(events) != 0 || fmt.Sprint(before) != fmt.Sprint(r.versions()) {
-			t.Errorf("%s: events %+v, versions %v", what, events, r.versions())
+		if events := r.Took(); len(events) != 0 || fmt.Sprint(before) != fmt.Sprint(r.Versions()) {
+			t.Errorf("%s: events %+v, versions %v", what, events, r.Versions())
 		}
 	}
-	_, err := r.answer(r.challenge(f), f, code)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 
 	// A code that was used there in the meantime is used here.
-	r.clock.Advance(time.Minute)
-	code = r.right(f)
-	r.took()
-	if again := r.imports(mfa.ImportParams{LastStep: step()}); again.ID != f.ID || len(r.took()) != 0 {
+	r.Clock.Advance(time.Minute)
+	code = r.Right(f)
+	r.Took()
+	if again := r.imports(mfa.ImportParams{LastStep: step()}); again.ID != f.ID || len(r.Took()) != 0 {
 		t.Errorf("%+v", again.Factor)
 	}
-	_, err = r.answer(r.challenge(f), f, code)
+	_, err = r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	r.imports(row)
-	_, err = r.answer(r.challenge(f), f, code)
+	_, err = r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	r.clock.Advance(time.Minute)
-	r.login(f)
+	r.Clock.Advance(time.Minute)
+	r.LogIn(f)
 
-	r.fail(f, 30)
+	r.Fail(f, 30)
 	if again := r.imports(row); again.ID != f.ID || again.Status != mfa.StatusDisabled {
 		t.Errorf("%+v, want it as it is: disabled", again.Factor)
 	}
@@ -342,7 +342,7 @@ func TestImportAtOnce(t *testing.T) {
 	if n := count(errs, nil); n != len(ids) || len(slices.Compact(ids)) != 1 {
 		t.Errorf("%v: %v", slices.Compact(ids), errs)
 	}
-	events := r.took()
+	events := r.Took()
 	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || len(events) != 1 {
 		t.Errorf("%v, %v; events %v", factors, err, events)
 	}
@@ -353,23 +353,23 @@ func TestImportAtOnce(t *testing.T) {
 // twice.
 func TestImportBesideEnrollment(t *testing.T) {
 	r := newRig(t)
-	r.phone(ann, phone)
-	begun := r.enrollTOTP(ann)
-	r.took()
+	r.Phone(ann, phone)
+	begun := r.EnrollTOTP(ann)
+	r.Took()
 	f := r.imports(mfa.ImportParams{})
-	if events := r.took(); len(events) != 1 {
+	if events := r.Took(); len(events) != 1 {
 		t.Errorf("events %+v", events)
 	}
-	r.login(begun)
-	r.login(f)
+	r.LogIn(begun)
+	r.LogIn(f)
 
 	same, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_bob", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.took()
+	r.Took()
 	bob := r.imports(mfa.ImportParams{UserID: "user_bob"})
-	events := r.took()
+	events := r.Took()
 	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != same.Factor.ID {
 		t.Errorf("events %+v", events)
 	}
@@ -382,19 +382,19 @@ func TestImportBesideEnrollment(t *testing.T) {
 // TestImportOfAnEnrollment: and so beside a verified factor, where an import ends nothing else.
 func TestImportOfAnEnrollment(t *testing.T) {
 	r := newRig(t)
-	number := r.phone(ann, phone)
+	number := r.Phone(ann, phone)
 	same, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.took()
-	r.clock.Advance(time.Minute) // ids are in the order of time
+	r.Took()
+	r.Clock.Advance(time.Minute) // ids are in the order of time
 	f := r.imports(mfa.ImportParams{})
-	events := r.took()
+	events := r.Took()
 	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != same.Factor.ID {
 		t.Errorf("events %+v", events)
 	}
-	if got := r.factorIDs(ann); !slices.Equal(got, []string{number.ID, f.ID}) {
+	if got := r.FactorIDs(ann); !slices.Equal(got, []string{number.ID, f.ID}) {
 		t.Errorf("factors %v, want the number and the import", got)
 	}
 }
@@ -404,7 +404,7 @@ func TestImportAtTheCap(t *testing.T) {
 	r := newRig(t)
 	f := r.imports(mfa.ImportParams{})
 	for range 9 {
-		r.totp(ann)
+		r.TOTP(ann)
 	}
 	_, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: otherSecret[:30] + "MI", Issuer: "a", User: "b"})
 	mustBe(t, err, mfa.ErrTooManyFactors)
@@ -424,12 +424,12 @@ func TestImportRoundTrips(t *testing.T) {
 		{"the first", mfa.ImportParams{}, "Load List Save"},
 		{"the second", mfa.ImportParams{Secret: "otpauth://totp/a:b?secret=" + otherSecret[:30] + "MI"}, "Load List Save"},
 		{"again", mfa.ImportParams{}, "Load List"},
-		{"again, used since", mfa.ImportParams{LastStep: r.clock.Now().Unix()/30 + 5}, "Load List Save"},
+		{"again, used since", mfa.ImportParams{LastStep: r.Clock.Now().Unix()/30 + 5}, "Load List Save"},
 	} {
-		before := len(r.store.Calls())
+		before := len(r.Store.Calls())
 		r.imports(tt.p)
 		var methods []string
-		for _, c := range r.store.Calls()[before:] {
+		for _, c := range r.Store.Calls()[before:] {
 			methods = append(methods, c.Method)
 		}
 		if got := strings.Join(methods, " "); got != tt.want {
@@ -458,7 +458,7 @@ func FuzzImport(f *testing.F) {
 			if !errors.Is(err, mfa.ErrInvalidParameter) && !errors.Is(err, mfa.ErrInvalidTOTPSecret) {
 				t.Fatal(err)
 			}
-			if len(r.store.Calls()) > 0 {
+			if len(r.Store.Calls()) > 0 {
 				t.Fatal("it was refused after a call of the store")
 			}
 			for _, part := range long.FindAllString(strings.ToUpper(secret), -1) {
@@ -497,9 +497,9 @@ func FuzzImport(f *testing.F) {
 		if imported.Status != mfa.StatusVerified || imported.TOTPIssuer == "" || imported.TOTPUser == "" || strings.Contains(imported.TOTPUser, ":") {
 			t.Fatalf("%v", imported)
 		}
-		r.clock.Advance(11 * time.Minute)
-		app := enrolled{imported, plain}
-		if v, err := r.answer(r.challenge(app), app, r.right(app)); err != nil || !v.Valid {
+		r.Clock.Advance(11 * time.Minute)
+		app := enrolled{Factor: imported, Secret: plain}
+		if v, err := r.Answer(r.Ask(app), app, r.Right(app)); err != nil || !v.Valid {
 			t.Fatal(err)
 		}
 	})

@@ -14,16 +14,6 @@ import (
 	"github.com/authfactor/mfa/mfatest"
 )
 
-// startLogin starts a login of Ann on a browser without a device.
-func (r *rig) startLogin(p ...mfa.LoginParams) (mfa.Login, error) {
-	r.t.Helper()
-	params := mfa.LoginParams{UserID: ann}
-	if len(p) > 0 {
-		params = p[0]
-	}
-	return r.StartLogin(r.t.Context(), params)
-}
-
 // types are those of the factors that a login can be answered by.
 func types(login mfa.Login) (types []mfa.FactorType) {
 	for _, f := range login.Factors {
@@ -38,28 +28,28 @@ func TestStartLogin(t *testing.T) {
 	r := newRig(t)
 	without := func(when string) {
 		t.Helper()
-		if login, err := r.startLogin(); err != nil || !login.SkipCode || len(login.Factors) != 0 || login.DeviceToken() != "" {
+		if login, err := r.Begin(); err != nil || !login.SkipCode || len(login.Factors) != 0 || login.DeviceToken() != "" {
 			t.Errorf("%s: %+v, %v", when, login, err)
 		}
 	}
 	without("nothing was enrolled")
-	first := r.enrollSMS(ann, phone)
+	first := r.EnrollSMS(ann, phone)
 	without("nothing is confirmed")
-	r.login(first)
-	app := r.totp(ann)
-	r.recovery(ann)
-	r.enrollSMS(ann, "+15005550007") // is not confirmed, and not one to answer by
-	login, err := r.startLogin()
+	r.LogIn(first)
+	app := r.TOTP(ann)
+	r.Recovery(ann)
+	r.EnrollSMS(ann, "+15005550007") // is not confirmed, and not one to answer by
+	login, err := r.Begin()
 	if got := types(login); err != nil || login.SkipCode || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
 		t.Errorf("%v, %v, %v", login.SkipCode, got, err)
 	}
-	second := r.totp(ann)
-	r.login(app)
-	login, err = r.startLogin()
+	second := r.TOTP(ann)
+	r.LogIn(app)
+	login, err = r.Begin()
 	if err != nil || login.Factors[0].ID != app.ID || login.Factors[1].ID != second.ID {
 		t.Errorf("the app that was used last is not the first: %+v, %v", login, err)
 	}
-	if login, err = r.startLogin(mfa.LoginParams{UserID: "user_bob"}); err != nil || !login.SkipCode {
+	if login, err = r.Begin(mfa.LoginParams{UserID: "user_bob"}); err != nil || !login.SkipCode {
 		t.Errorf("somebody else: %+v, %v", login, err)
 	}
 }
@@ -76,34 +66,34 @@ func TestStartLoginFailsClosed(t *testing.T) {
 		"any user":       {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: mfa.AnyUser} }, mfa.ErrInvalidParameter},
 		"malformed user": {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: "a\x00"} }, mfa.ErrInvalidParameter},
 		"the user's record is lost": {func(r *rig, _ enrolled) mfa.LoginParams {
-			r.drop(ofKind("user"))
+			r.Drop(ofKind("user"))
 			return mfa.LoginParams{UserID: ann}
 		}, mfa.ErrIntegrity},
 		"the factor's record is lost": {func(r *rig, _ enrolled) mfa.LoginParams {
-			r.drop(ofKind("factor"))
+			r.Drop(ofKind("factor"))
 			return mfa.LoginParams{UserID: ann}
 		}, mfa.ErrIntegrity},
 		"the store is empty": {func(r *rig, _ enrolled) mfa.LoginParams {
-			r.drop(func(mfa.Record) bool { return true })
+			r.Drop(func(mfa.Record) bool { return true })
 			return mfa.LoginParams{UserID: ann, HasFactor: true}
 		}, mfa.ErrIntegrity},
 		"what is left is not confirmed": {func(r *rig, f enrolled) mfa.LoginParams {
-			if err := r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
-				r.t.Fatal(err)
+			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
+				r.T.Fatal(err)
 			}
-			r.enrollTOTP(ann)
+			r.EnrollTOTP(ann)
 			return mfa.LoginParams{UserID: ann, HasFactor: true}
 		}, mfa.ErrIntegrity},
 		"disabled": {func(r *rig, f enrolled) mfa.LoginParams {
-			r.fail(f, 30)
+			r.Fail(f, 30)
 			return mfa.LoginParams{UserID: ann}
 		}, mfa.ErrNoUsableFactor},
 		"the store fails": {func(r *rig, _ enrolled) mfa.LoginParams {
-			r.store.Before = func(context.Context, mfatest.Call) error { return broken }
+			r.Store.Before = func(context.Context, mfatest.Call) error { return broken }
 			return mfa.LoginParams{UserID: ann}
 		}, broken},
 		"the list fails": {func(r *rig, _ enrolled) mfa.LoginParams {
-			r.store.Before = func(_ context.Context, c mfatest.Call) error {
+			r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 				if c.Method == "List" {
 					return broken
 				}
@@ -113,9 +103,9 @@ func TestStartLoginFailsClosed(t *testing.T) {
 		}, broken},
 	} {
 		r := newRig(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		params := tt.change(r, f)
-		if login, err := r.startLogin(params); !errors.Is(err, tt.want) || login.SkipCode || len(login.Factors) != 0 {
+		if login, err := r.Begin(params); !errors.Is(err, tt.want) || login.SkipCode || len(login.Factors) != 0 {
 			t.Errorf("%s: %+v, %v, want %v", name, login, err, tt.want)
 		}
 	}
@@ -125,12 +115,12 @@ func TestStartLoginFailsClosed(t *testing.T) {
 // not where the browser has a lane of its own.
 func TestStartLoginLocked(t *testing.T) {
 	r := newRig(t)
-	app, text := r.totp(ann), r.phone(ann, phone)
-	token := r.trust(app, "Firefox").Token()
-	r.clock.Advance(31 * 24 * time.Hour) // no longer trusted, and still known
-	r.fail(app, 30)
-	r.fail(text, 5)
-	login, err := r.startLogin()
+	app, text := r.TOTP(ann), r.Phone(ann, phone)
+	token := r.Trust(app, "Firefox").Token()
+	r.Clock.Advance(31 * 24 * time.Hour) // no longer trusted, and still known
+	r.Fail(app, 30)
+	r.Fail(text, 5)
+	login, err := r.Begin()
 	if err != nil || len(login.Factors) != 2 {
 		t.Fatalf("%+v, %v", login, err)
 	}
@@ -153,10 +143,10 @@ func TestStartLoginLocked(t *testing.T) {
 	if forged == token {
 		t.Fatal("nothing is forged")
 	}
-	if login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: forged}); err != nil || !login.Factors[1].Locked || login.DeviceToken() != "" {
+	if login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: forged}); err != nil || !login.Factors[1].Locked || login.DeviceToken() != "" {
 		t.Errorf("who knows the id of the device: %v, %v", fmt.Sprint(login.Factors), err)
 	}
-	login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token})
 	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 || login.DeviceToken() != token {
 		t.Errorf("on the known browser: %v, %v", fmt.Sprint(login.Factors), err)
 	}
@@ -166,25 +156,25 @@ func TestStartLoginLocked(t *testing.T) {
 // and numbers when there is no sender.
 func TestStartLoginLeavesOut(t *testing.T) {
 	r := newRig(t)
-	r.totp(ann)
-	r.phone(ann, phone)
-	set, codes := r.recovery(ann)
+	r.TOTP(ann)
+	r.Phone(ann, phone)
+	set, codes := r.Recovery(ann)
 	for _, code := range codes {
-		if _, err := r.answer(r.challenge(set), set, code); err != nil {
+		if _, err := r.Answer(r.Ask(set), set, code); err != nil {
 			t.Fatal(err)
 		}
 	}
-	login, err := r.startLogin()
+	login, err := r.Begin()
 	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS}) {
 		t.Errorf("%v, %v", got, err)
 	}
-	r.cfg.Regions, r.cfg.DefaultRegion = []string{"GB"}, "GB"
-	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+	r.Config.Regions, r.Config.DefaultRegion = []string{"GB"}, "GB"
+	login, err = r.Another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
 	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP}) {
 		t.Errorf("a number of another region %v, %v", got, err)
 	}
-	r.cfg.SMS, r.cfg.Store = nil, struct{ mfa.Store }{r.store}
-	login, err = r.another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+	r.Config.SMS, r.Config.Store = nil, struct{ mfa.Store }{r.Store}
+	login, err = r.Another().StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
 	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP}) {
 		t.Errorf("without a sender %v, %v", got, err)
 	}
@@ -194,23 +184,23 @@ func TestStartLoginLeavesOut(t *testing.T) {
 // is; one whose row does not open is in the way until it is revoked.
 func TestStartLoginBesideDevices(t *testing.T) {
 	r := newRig(t)
-	token := r.trust(r.totp(ann), "Firefox").Token()
-	login, err := r.startLogin(mfa.LoginParams{UserID: "user_bob", DeviceToken: token})
+	token := r.Trust(r.TOTP(ann), "Firefox").Token()
+	login, err := r.Begin(mfa.LoginParams{UserID: "user_bob", DeviceToken: token})
 	if err != nil || !login.SkipCode || login.DeviceToken() != token {
 		t.Errorf("Bob, without a factor, on Ann's browser: %+v, %v", login, err)
 	}
-	row := r.records()[slices.IndexFunc(r.records(), ofKind("device"))]
+	row := r.Records()[slices.IndexFunc(r.Records(), ofKind("device"))]
 	row.State = slices.Clone(row.State)
 	row.State[len(row.State)-1] ^= 1
-	if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
+	if err := r.Store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	_, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token})
 	mustBe(t, err, mfa.ErrIntegrity)
 	if err := r.RevokeDevices(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
-	if login, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || login.SkipCode {
+	if login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || login.SkipCode {
 		t.Errorf("after it was revoked: %+v, %v", login, err)
 	}
 }

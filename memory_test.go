@@ -78,12 +78,12 @@ func TestLapsedMakeRoomInMemory(t *testing.T) {
 // than a few days of challenges.
 func TestMemoryDoesNotGrow(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	for range 365 * 4 {
-		r.challenge(f)
-		r.clock.Advance(6 * time.Hour)
+		r.Ask(f)
+		r.Clock.Advance(6 * time.Hour)
 	}
-	if n := len(r.records()); n > 20 {
+	if n := len(r.Records()); n > 20 {
 		t.Errorf("%d records after a year", n)
 	}
 }

@@ -87,22 +87,22 @@ func withToys(ceremony mfa.Ceremony) func(*mfa.Config) {
 }
 
 func (r *rig) enrollToy(userID string) toy {
-	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}})
+	r.T.Helper()
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return toy{enr.Factor, ed25519.NewKeyFromSeed(bytes.Repeat([]byte(enr.Factor.ID)[len(enr.Factor.ID)-16:], 2))}
 }
 
 // toy is a confirmed one.
 func (r *rig) toy(userID string) toy {
-	r.t.Helper()
+	r.T.Helper()
 	f := r.enrollToy(userID)
 	if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	r.clock.Advance(3 * time.Minute)
+	r.Clock.Advance(3 * time.Minute)
 	return f
 }
 
@@ -117,15 +117,15 @@ func (f toy) sign(ch mfa.Challenge) []byte {
 }
 
 func (r *rig) answerToy(ch mfa.Challenge, f toy) (mfa.Verification, error) {
-	return r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)})
+	return r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)})
 }
 
 // challengeToy challenges a toy to confirm it, as any page does that enrolls.
 func (r *rig) challengeToy(f toy) mfa.Challenge {
-	r.t.Helper()
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	r.T.Helper()
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return ch
 }
@@ -142,7 +142,7 @@ func TestMethod(t *testing.T) {
 	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified || v.Factor.Type != typeToy {
 		t.Fatalf("confirming: %+v, %v", v, err)
 	}
-	if got := kinds(r.took()); !slices.Equal(got, []mfa.EventKind{mfa.EventEnrolled, mfa.EventVerified, mfa.EventFirstUse}) {
+	if got := kinds(r.Took()); !slices.Equal(got, []mfa.EventKind{mfa.EventEnrolled, mfa.EventVerified, mfa.EventFirstUse}) {
 		t.Errorf("events %v", got)
 	}
 
@@ -161,20 +161,20 @@ func TestMethod(t *testing.T) {
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, proof.ErrMismatch)
 
-	ch = r.challenge(enrolled{Factor: f.Factor})
+	ch = r.Ask(enrolled{Factor: f.Factor})
 	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
 		t.Errorf("an answer given 20 times at once: %v", errs)
 	}
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 
-	ch = r.challenge(enrolled{Factor: f.Factor})
-	r.clock.Advance(10 * time.Minute)
+	ch = r.Ask(enrolled{Factor: f.Factor})
+	r.Clock.Advance(10 * time.Minute)
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, mfa.ErrChallengeExpired)
 
 	public := []byte(f.key.Public().(ed25519.PublicKey))
-	for _, rec := range r.records() {
+	for _, rec := range r.Records() {
 		if bytes.Contains(rec.State, public[:16]) {
 			t.Errorf("the %s's State is not sealed", rec.Kind)
 		}
@@ -197,7 +197,7 @@ func TestMethodIsLimited(t *testing.T) {
 				}
 				if errors.Is(err, mfa.ErrThrottled) {
 					waits++
-					r.clock.Advance(refusal(t, err).RetryAfter)
+					r.Clock.Advance(refusal(t, err).RetryAfter)
 					break
 				}
 				if errors.Is(err, mfa.ErrInvalidCode) {
@@ -224,11 +224,11 @@ func TestMethodIsLimited(t *testing.T) {
 // the one that it claims to be of.
 func TestMethodSiblings(t *testing.T) {
 	r := newRig(t, withToys(toyCeremony{}))
-	one, two, foreign, app := r.toy(ann), r.toy(ann), r.toy("user_bob"), r.totp(ann)
+	one, two, foreign, app := r.toy(ann), r.toy(ann), r.toy("user_bob"), r.TOTP(ann)
 	fresh := r.enrollToy(ann)
 
 	var ch mfa.Challenge
-	if calls := r.calls(func() { ch = r.challenge(enrolled{Factor: one.Factor}) }); calls != "Load Load Save" {
+	if calls := r.Calls(func() { ch = r.Ask(enrolled{Factor: one.Factor}) }); calls != "Load Load Save" {
 		t.Errorf("Challenge calls %s", calls)
 	}
 	var asked toyKept
@@ -237,22 +237,22 @@ func TestMethodSiblings(t *testing.T) {
 	}
 	var v mfa.Verification
 	var err error
-	if calls := r.calls(func() { v, err = r.answerToy(ch, two) }); err != nil || calls != "Load Load Save" {
+	if calls := r.Calls(func() { v, err = r.answerToy(ch, two) }); err != nil || calls != "Load Load Save" {
 		t.Fatalf("a sibling's answer: %v, and Verify calls %s", err, calls)
 	}
 	if v.Factor.ID != two.ID || v.Challenge.FactorID != two.ID {
 		t.Errorf("it was answered by %s, %s, want %s", v.Factor.ID, v.Challenge.FactorID, two.ID)
 	}
-	if e := r.took(); e[len(e)-1].FactorID != two.ID {
+	if e := r.Took(); e[len(e)-1].FactorID != two.ID {
 		t.Errorf("the event is of %s", e[len(e)-1].FactorID)
 	}
-	ch = r.challenge(enrolled{Factor: one.Factor})
-	if calls := r.calls(func() { _, err = r.answerToy(ch, one) }); err != nil || calls != "Load Save" {
+	ch = r.Ask(enrolled{Factor: one.Factor})
+	if calls := r.Calls(func() { _, err = r.answerToy(ch, one) }); err != nil || calls != "Load Save" {
 		t.Errorf("its own answer: %v, and Verify calls %s", err, calls)
 	}
 
 	// A ceremony that lets everybody answer for everybody.
-	cfg := r.cfg
+	cfg := r.Config
 	withToys(credulous{})(&cfg)
 	svc, err := mfa.New(cfg)
 	if err != nil {
@@ -262,10 +262,10 @@ func TestMethodSiblings(t *testing.T) {
 		"somebody else's": foreign, "one that is not confirmed": fresh, "of another type": {app.Factor, one.key},
 		"not there": {mfa.Factor{ID: "auth_factor_01KDVDNA00HPXWXZG9EP8N1RCY"}, one.key},
 	} {
-		r.took()
-		ch := r.challenge(enrolled{Factor: one.Factor})
+		r.Took()
+		ch := r.Ask(enrolled{Factor: one.Factor})
 		_, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch)})
-		if e := r.took(); f.key.Equal(one.key) { // its own key, under another id
+		if e := r.Took(); f.key.Equal(one.key) { // its own key, under another id
 			if err != nil || e[0].FactorID != one.ID {
 				t.Errorf("%s: %v, %+v", name, err, e)
 			}
@@ -273,11 +273,11 @@ func TestMethodSiblings(t *testing.T) {
 		}
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
-	r.took()
-	ch = r.challenge(enrolled{Factor: one.Factor})
+	r.Took()
+	ch = r.Ask(enrolled{Factor: one.Factor})
 	_, err = r.answerToy(ch, toy{two.Factor, one.key})
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if e := r.took(); len(e) != 1 || e[0].FactorID != two.ID || e[0].Failures != 1 {
+	if e := r.Took(); len(e) != 1 || e[0].FactorID != two.ID || e[0].Failures != 1 {
 		t.Errorf("a wrong answer that claims to be the sibling's counts as %+v", e)
 	}
 }
@@ -342,14 +342,14 @@ func TestMethodsAreChecked(t *testing.T) {
 		"large state": {UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)}},
 	} {
 		_, err := r.Enroll(t.Context(), p)
-		if !errors.Is(err, mfa.ErrInvalidParameter) || len(r.records()) > 0 {
-			t.Errorf("%s: %v, and %d records", name, err, len(r.records()))
+		if !errors.Is(err, mfa.ErrInvalidParameter) || len(r.Records()) > 0 {
+			t.Errorf("%s: %v, and %d records", name, err, len(r.Records()))
 		}
 	}
 
 	f := r.toy(ann)
-	ch := r.challenge(enrolled{Factor: f.Factor})
-	r.took()
+	ch := r.Ask(enrolled{Factor: f.Factor})
+	r.Took()
 	for name, p := range map[string]mfa.VerifyParams{
 		"a code": {Code: "123456"}, "nothing": {}, "an empty answer": {Answer: []byte{}},
 	} {
@@ -361,12 +361,12 @@ func TestMethodsAreChecked(t *testing.T) {
 	}
 	_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1)})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	if e := r.took(); len(e) > 0 {
+	if e := r.Took(); len(e) > 0 {
 		t.Errorf("events %+v", e)
 	}
 
-	r.cfg.Methods = nil
-	without := r.another()
+	r.Config.Methods = nil
+	without := r.Another()
 	_, err = without.Factors(t.Context(), ann)
 	mustBe(t, err, mfa.ErrIntegrity)
 	_, err = without.StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
@@ -425,17 +425,17 @@ func TestUnrulyMethods(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, withToys(toyCeremony{}))
 			f := r.toy(ann)
-			withToys(tt.unruly)(&r.cfg)
-			svc := r.another()
-			r.took()
+			withToys(tt.unruly)(&r.Config)
+			svc := r.Another()
+			r.Took()
 			ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if !tt.challenge {
 				if err != nil {
 					t.Fatal(err)
 				}
-				before := fmt.Sprint(r.records())
+				before := fmt.Sprint(r.Records())
 				_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
-				if fmt.Sprint(r.records()) != before {
+				if fmt.Sprint(r.Records()) != before {
 					t.Error("it changed what is stored")
 				}
 			}
@@ -445,10 +445,10 @@ func TestUnrulyMethods(t *testing.T) {
 			if tt.name == "Begin fails" && !errors.Is(err, boom) {
 				t.Errorf("error %v, want its own", err)
 			}
-			if e := r.took(); len(e) > 0 {
+			if e := r.Took(); len(e) > 0 {
 				t.Errorf("events %+v", e)
 			}
-			if _, err := r.answerToy(r.challenge(enrolled{Factor: f.Factor}), f); err != nil {
+			if _, err := r.answerToy(r.Ask(enrolled{Factor: f.Factor}), f); err != nil {
 				t.Errorf("the factor afterwards: %v", err)
 			}
 		})
@@ -456,15 +456,15 @@ func TestUnrulyMethods(t *testing.T) {
 
 	// One that ruins what it is given, and refuses.
 	r := newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, boom }}))
-	cfg := r.cfg
-	withToys(toyCeremony{})(&r.cfg)
-	r.Service = r.another()
+	cfg := r.Config
+	withToys(toyCeremony{})(&r.Config)
+	r.Service = r.Another()
 	f := r.toy(ann)
 	svc, err := mfa.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch := r.challenge(enrolled{Factor: f.Factor})
+	ch := r.Ask(enrolled{Factor: f.Factor})
 	_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if _, err := r.answerToy(ch, f); err != nil {
@@ -474,7 +474,7 @@ func TestUnrulyMethods(t *testing.T) {
 	// One that says yes to everything: a challenge is verified once all the same.
 	r = newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, nil }}))
 	f = r.toy(ann)
-	ch = r.challenge(enrolled{Factor: f.Factor})
+	ch = r.Ask(enrolled{Factor: f.Factor})
 	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
 		t.Errorf("20 answers at once: %v", errs)
 	}

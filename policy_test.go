@@ -1,7 +1,6 @@
 package mfa_test
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -13,12 +12,6 @@ import (
 )
 
 // The tests of this file hold what GuessProbability says against attacks on a service.
-
-const (
-	drain = 14*time.Hour + 24*time.Minute
-	aDay  = 24 * time.Hour
-	aYear = 365 * aDay
-)
 
 var factorTypes = []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes}
 
@@ -89,151 +82,6 @@ func TestGuessProbability(t *testing.T) {
 	}
 }
 
-// A guesser makes wrong guesses at a factor, as fast as they are answered and waiting as
-// told, while the owner logs in after so many wrong codes in a row; never, for 0.
-type guesser struct {
-	*rig
-	f     enrolled
-	owner int      // logs in after
-	codes []string // the owner's recovery codes
-	used  int64    // the step of the owner's last code
-
-	mine    mfa.Challenge // the guesser's; the zero value when there is none
-	avoid   string        // its code, if it has one
-	guesses []time.Time   // that were answered
-}
-
-// newGuesser enrolls and confirms a fresh factor.
-func newGuesser(t *testing.T, factorType mfa.FactorType, p mfa.Policy, owner int) *guesser {
-	t.Helper()
-	g := &guesser{rig: newRig(t, func(c *mfa.Config) { c.Policy = p }), owner: owner}
-	switch factorType {
-	case mfa.TypeTOTP:
-		g.f = g.totp(ann)
-	case mfa.TypeSMS:
-		g.f = g.phone(ann, phone)
-	case mfa.TypeGenericOTP:
-		enr, err := g.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		g.f = enrolled{Factor: enr.Factor}
-		g.login()
-	case mfa.TypeRecoveryCodes:
-		g.f, g.codes = g.recovery(ann)
-	}
-	return g
-}
-
-// attack guesses until the window is over, and says how many guesses were answered.
-func (g *guesser) attack(window time.Duration) int {
-	g.t.Helper()
-	g.took()
-	end, row := g.clock.Now().Add(window), 0
-	for {
-		if g.owner > 0 && row == g.owner {
-			g.login()
-			row = 0
-		}
-		err := g.guess(end)
-		switch {
-		case errors.Is(err, mfa.ErrInvalidCode):
-			if row++; len(g.guesses) > 1000 {
-				g.t.Fatal("a thousand guesses were answered, and there is no end")
-			}
-		case errors.Is(err, mfa.ErrThrottled):
-			g.clock.Advance(refusal(g.t, err).RetryAfter)
-		case errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrChallengeExpired):
-			g.mine = mfa.Challenge{}
-		case errors.Is(err, mfa.ErrFactorDisabled), errors.Is(err, errOver):
-			return g.counted()
-		default:
-			g.t.Fatal(err)
-		}
-	}
-}
-
-var errOver = errors.New("the window is over")
-
-// guess tries one wrong code, unless it is past the end.
-func (g *guesser) guess(end time.Time) error {
-	if g.clock.Now().After(end) {
-		return errOver
-	}
-	var err error
-	if g.mine.ID == "" {
-		if g.mine, err = g.Challenge(g.t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann}); err != nil {
-			return err
-		}
-		g.avoid = g.mine.Code()
-		if g.f.Type == mfa.TypeSMS {
-			g.avoid = g.sms.Code(phone)
-		}
-	}
-	code := wrongFor(g.avoid)
-	switch g.f.Type {
-	case mfa.TypeTOTP:
-		code = g.wrong(g.f)
-	case mfa.TypeRecoveryCodes:
-		code = strings.Repeat("0", 24)
-	default:
-	}
-	_, err = g.answer(g.mine, g.f, code)
-	if errors.Is(err, mfa.ErrInvalidCode) {
-		g.guesses = append(g.guesses, g.clock.Now())
-	}
-	return err
-}
-
-// wrongFor is a code that is not the right one.
-func wrongFor(right string) string {
-	if right == "000000" {
-		return "000001"
-	}
-	return "000000"
-}
-
-// login is the owner's, with a code that was not used yet.
-func (g *guesser) login() {
-	g.t.Helper()
-	ch := g.patientChallenge(g.f)
-	code := ch.Code()
-	switch g.f.Type {
-	case mfa.TypeTOTP:
-		if now := g.clock.Now(); now.Unix()/30 <= g.used {
-			g.clock.Advance(time.Unix(30*(g.used+1), 0).Sub(now))
-		}
-		g.used = g.clock.Now().Unix() / 30
-		code = g.right(g.f)
-	case mfa.TypeSMS:
-		code = g.right(g.f)
-	case mfa.TypeRecoveryCodes:
-		if len(g.codes) == 0 {
-			g.t.Fatal("the owner has no recovery codes left")
-		}
-		code, g.codes = g.codes[0], g.codes[1:]
-	default:
-	}
-	if _, err := g.answer(ch, g.f, code); err != nil {
-		g.t.Fatalf("the owner: %v", err)
-	}
-}
-
-// counted is how many guesses were answered, each of which the service counted.
-func (g *guesser) counted() int {
-	g.t.Helper()
-	failed := 0
-	for _, e := range g.took() {
-		if e.Kind == mfa.EventFailed {
-			failed++
-		}
-	}
-	if failed != len(g.guesses) {
-		g.t.Errorf("%d guesses were answered and %d counted", len(g.guesses), failed)
-	}
-	return failed
-}
-
 // TestGuessesReachTheBound: an attack with the owner's help gets as many guesses as
 // GuessProbability counts, and no more in any part of the window.
 func TestGuessesReachTheBound(t *testing.T) {
@@ -266,13 +114,13 @@ func TestGuessesReachTheBound(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %s %+v", tt.factorType, tt.window, tt.policy), func(t *testing.T) {
 			g := newGuesser(t, tt.factorType, tt.policy, tt.owner)
-			got, want := g.attack(tt.window), allowed(t, tt.policy, tt.factorType, tt.window)
+			got, want := g.Attack(tt.window), allowed(t, tt.policy, tt.factorType, tt.window)
 			if got != want {
 				t.Errorf("%d guesses were answered within %s, and %d are said to be possible", got, tt.window, want)
 			}
-			for i, first := range g.guesses {
-				for j := i; j < len(g.guesses); j++ {
-					part := g.guesses[j].Sub(first)
+			for i, first := range g.Guesses {
+				for j := i; j < len(g.Guesses); j++ {
+					part := g.Guesses[j].Sub(first)
 					if most := allowed(t, tt.policy, tt.factorType, part); j-i+1 > most {
 						t.Fatalf("%d guesses within %s, and only %d are said to be possible", j-i+1, part, most)
 					}
@@ -302,7 +150,7 @@ var alone = []struct {
 func TestGuessesAlone(t *testing.T) {
 	for _, tt := range alone {
 		for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
-			got, want := newGuesser(t, factorType, mfa.Policy{}, 0).attack(tt.window), tt.guesses
+			got, want := newGuesser(t, factorType, mfa.Policy{}, 0).Attack(tt.window), tt.guesses
 			if factorType == mfa.TypeRecoveryCodes {
 				want = tt.recovery
 			}

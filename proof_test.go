@@ -12,27 +12,10 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-var pay = proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-
 // strict is a rig that requires proofs, as the zero Config does.
 func strict(t *testing.T) *rig {
 	t.Helper()
 	return newRig(t, func(c *mfa.Config) { c.InsecureSkipProof = false })
-}
-
-// approve answers a challenge for the action with the right code, and returns the
-// receipt.
-func (r *rig) approve(f enrolled, a proof.Action) string {
-	r.t.Helper()
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Action: a})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), Action: a})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return v.Receipt()
 }
 
 func enrollment(userID, receipt string) mfa.EnrollParams {
@@ -43,18 +26,18 @@ func enrollment(userID, receipt string) mfa.EnrollParams {
 // checked with the public keys alone.
 func TestReceipt(t *testing.T) {
 	r := newRig(t)
-	for _, f := range []enrolled{r.totp(ann), r.phone(ann, phone)} {
-		r.clock.Advance(time.Hour + 999*time.Millisecond)
-		receipt := r.approve(f, pay)
+	for _, f := range []enrolled{r.TOTP(ann), r.Phone(ann, phone)} {
+		r.Clock.Advance(time.Hour + 999*time.Millisecond)
+		receipt := r.Approve(f, pay)
 		keys, err := proof.ParseKeys(r.ProofKeys().String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := proof.Checker{Keys: keys, Now: r.clock.Now}.Check(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+		got, err := proof.Checker{Keys: keys, Now: r.Clock.Now}.Check(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 		if err != nil {
 			t.Fatal(err)
 		}
-		at := r.clock.Now().Truncate(time.Second)
+		at := r.Clock.Now().Truncate(time.Second)
 		want := proof.Receipt{ChallengeID: got.ChallengeID, UserID: ann, FactorID: f.ID, FactorType: string(f.Type), Action: pay, IssuedAt: at, ExpiresAt: at.Add(5 * time.Minute)}
 		if got != want || !strings.HasPrefix(got.ChallengeID, "auth_challenge_") {
 			t.Errorf("%+v, want %+v", got, want)
@@ -65,8 +48,8 @@ func TestReceipt(t *testing.T) {
 // TestNoReceipt: a login has none, nor has a code that was not accepted.
 func TestNoReceipt(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	v, err := r.answer(r.challenge(f), f, r.right(f))
+	f := r.TOTP(ann)
+	v, err := r.Answer(r.Ask(f), f, r.Right(f))
 	if err != nil || v.Receipt() != "" {
 		t.Errorf("a login has the receipt %q, %v", v.Receipt(), err)
 	}
@@ -74,7 +57,7 @@ func TestNoReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f), Action: pay})
+	v, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), Action: pay})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Receipt() != "" || (mfa.Verification{}).Receipt() != "" {
 		t.Error("what was not approved has a receipt")
@@ -85,13 +68,13 @@ func TestNoReceipt(t *testing.T) {
 // another one is neither compared nor counted nor written.
 func TestActionIsBound(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	login := r.challenge(f)
+	f := r.TOTP(ann)
+	login := r.Ask(f)
 	bound, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
 	if err != nil {
 		t.Fatal(err)
 	}
-	saves := len(r.store.Calls("Save"))
+	saves := len(r.Store.Calls("Save"))
 	for _, tt := range []struct {
 		ch     mfa.Challenge
 		action proof.Action
@@ -102,7 +85,7 @@ func TestActionIsBound(t *testing.T) {
 		{bound, proof.ActionOf("pay", "EUR 500.00", "DE00000000000000000000")},
 		{bound, proof.ActionOf("pay ", "EUR 500.00", "DE89370400440532013000")},
 	} {
-		for _, code := range []string{r.right(f), r.wrong(f)} {
+		for _, code := range []string{r.Right(f), r.Wrong(f)} {
 			v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action})
 			mustBe(t, err, proof.ErrMismatch)
 			if e := refusal(t, err); e.ID != tt.ch.ID || v.Valid || v.Receipt() != "" {
@@ -110,10 +93,10 @@ func TestActionIsBound(t *testing.T) {
 			}
 		}
 	}
-	if len(r.store.Calls("Save")) != saves {
+	if len(r.Store.Calls("Save")) != saves {
 		t.Error("another action was written")
 	}
-	if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.right(f), Action: pay}); err != nil {
+	if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.Right(f), Action: pay}); err != nil {
 		t.Errorf("the action itself: %v", err)
 	}
 }
@@ -121,7 +104,7 @@ func TestActionIsBound(t *testing.T) {
 // TestActionRefused: what cannot be approved is refused before anything is stored or sent.
 func TestActionRefused(t *testing.T) {
 	r := strict(t)
-	unowned, first := r.totp(""), r.enrollTOTP(ann)
+	unowned, first := r.TOTP(""), r.EnrollTOTP(ann)
 	for name, tt := range map[string]struct {
 		factor enrolled
 		action proof.Action
@@ -134,12 +117,12 @@ func TestActionRefused(t *testing.T) {
 		"a factor of nobody":  {unowned, pay, mfa.ErrInvalidParameter},
 		"64 characters: fine": {first, proof.ActionOf(strings.Repeat("a", 64)), nil},
 	} {
-		stored := len(r.records())
+		stored := len(r.Records())
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action})
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
-		if tt.want != nil && len(r.records()) != stored {
+		if tt.want != nil && len(r.Records()) != stored {
 			t.Errorf("%s: something was stored", name)
 		}
 	}
@@ -149,9 +132,9 @@ func TestActionRefused(t *testing.T) {
 // processes, and again.
 func TestRedeem(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
-	services := []*mfa.Service{r.Service, r.another()}
+	f := r.TOTP(ann)
+	claim := proof.Claim{Receipt: r.Approve(f, pay), UserID: ann, Action: pay}
+	services := []*mfa.Service{r.Service, r.Another()}
 	receipts := make([]proof.Receipt, 50)
 	errs := all(50, func(i int) (err error) {
 		receipts[i], err = services[i%2].Redeem(t.Context(), claim)
@@ -173,10 +156,10 @@ func TestRedeem(t *testing.T) {
 // one whose factor is gone are not let through; and forged ones never reach the store.
 func TestRedeemRefused(t *testing.T) {
 	r := newRig(t)
-	f, bob := r.totp(ann), r.totp("user_bob")
-	receipt, bobs := r.approve(f, pay), r.approve(bob, pay)
-	r.cfg.Keys = newKeys(t)
-	r.cfg.Store = new(mfa.MemoryStore)
+	f, bob := r.TOTP(ann), r.TOTP("user_bob")
+	receipt, bobs := r.Approve(f, pay), r.Approve(bob, pay)
+	r.Config.Keys = newKeys(t)
+	r.Config.Store = new(mfa.MemoryStore)
 	for name, tt := range map[string]struct {
 		claim proof.Claim
 		want  error
@@ -189,14 +172,14 @@ func TestRedeemRefused(t *testing.T) {
 		"for nothing":        {proof.Claim{Receipt: receipt, UserID: ann}, proof.ErrMismatch},
 		"truncated":          {proof.Claim{Receipt: receipt[:len(receipt)-1], UserID: ann, Action: pay}, proof.ErrInvalid},
 	} {
-		loads := len(r.store.Calls())
+		loads := len(r.Store.Calls())
 		_, err := r.Redeem(t.Context(), tt.claim)
 		mustBe(t, err, tt.want)
-		if len(r.store.Calls()) != loads {
+		if len(r.Store.Calls()) != loads {
 			t.Errorf("%s: the store was asked", name)
 		}
 	}
-	_, err := r.another().Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+	_, err := r.Another().Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid) // signed by a key of another keyring
 
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: bob.ID, UserID: "user_bob"}); err != nil {
@@ -204,7 +187,7 @@ func TestRedeemRefused(t *testing.T) {
 	}
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
 	mustBe(t, err, proof.ErrSpent)
-	r.clock.Advance(5 * time.Minute)
+	r.Clock.Advance(5 * time.Minute)
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrExpired)
 }
@@ -223,8 +206,8 @@ func newKeys(t *testing.T) *mfa.Keyring {
 func TestRedeemFaults(t *testing.T) {
 	for _, method := range []string{"Load", "Save"} {
 		r := newRig(t)
-		f := r.totp(ann)
-		claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+		f := r.TOTP(ann)
+		claim := proof.Claim{Receipt: r.Approve(f, pay), UserID: ann, Action: pay}
 		broken := errors.New("the database is gone")
 		fail := func(_ context.Context, c mfatest.Call) error {
 			if c.Method == method {
@@ -232,13 +215,13 @@ func TestRedeemFaults(t *testing.T) {
 			}
 			return nil
 		}
-		r.store.After = fail
+		r.Store.After = fail
 		receipt, err := r.Redeem(t.Context(), claim)
 		mustBe(t, err, broken)
 		if receipt != (proof.Receipt{}) {
 			t.Errorf("an error came with %+v", receipt)
 		}
-		r.store.After = nil
+		r.Store.After = nil
 		_, err = r.Redeem(t.Context(), claim)
 		if want := map[string]error{"Load": nil, "Save": proof.ErrSpent}[method]; !errors.Is(err, want) {
 			t.Errorf("after %s failed: %v, want %v", method, err, want)
@@ -251,12 +234,12 @@ func TestRedeemFaults(t *testing.T) {
 func TestEnrollWantsProof(t *testing.T) {
 	r := strict(t)
 	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	f := r.totp(ann)
-	bob := r.totp("user_bob")
-	good, other, theirs := r.approve(f, enroll), "", r.approve(bob, enroll)
-	r.clock.Advance(time.Minute)
-	other = r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
-	stored := len(r.records())
+	f := r.TOTP(ann)
+	bob := r.TOTP("user_bob")
+	good, other, theirs := r.Approve(f, enroll), "", r.Approve(bob, enroll)
+	r.Clock.Advance(time.Minute)
+	other = r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
+	stored := len(r.Records())
 	for name, tt := range map[string]struct {
 		receipt string
 		why     error
@@ -275,18 +258,18 @@ func TestEnrollWantsProof(t *testing.T) {
 			t.Errorf("%s: %v, %+v", name, err, enr)
 		}
 	}
-	if len(r.records()) != stored {
+	if len(r.Records()) != stored {
 		t.Error("what was refused was stored")
 	}
-	saves := len(r.store.Calls("Save"))
+	saves := len(r.Store.Calls("Save"))
 	enr, err := r.Enroll(t.Context(), enrollment(ann, good))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := len(r.store.Calls("Save")) - saves; n != 1 {
+	if n := len(r.Store.Calls("Save")) - saves; n != 1 {
 		t.Errorf("%d commits", n)
 	}
-	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+	r.LogIn(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()})
 	_, err = r.Enroll(t.Context(), enrollment(ann, good))
 	mustBe(t, err, proof.ErrSpent)
 	byOperator := enrollment(ann, "")
@@ -294,12 +277,12 @@ func TestEnrollWantsProof(t *testing.T) {
 	if _, err := r.Enroll(t.Context(), byOperator); err != nil {
 		t.Errorf("the operator: %v", err)
 	}
-	r.totp("")
+	r.TOTP("")
 	if _, err := r.Enroll(t.Context(), enrollment("", "")); err != nil {
 		t.Errorf("a factor of nobody: %v", err)
 	}
-	late := r.approve(f, enroll)
-	r.clock.Advance(5 * time.Minute)
+	late := r.Approve(f, enroll)
+	r.Clock.Advance(5 * time.Minute)
 	_, err = r.Enroll(t.Context(), enrollment(ann, late))
 	mustBe(t, err, proof.ErrExpired)
 }
@@ -307,8 +290,8 @@ func TestEnrollWantsProof(t *testing.T) {
 // TestProofIsSpentOnce: of many enrolments at once with one receipt one succeeds.
 func TestProofIsSpentOnce(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	receipt := r.approve(f, proof.ActionOf(mfa.PurposeEnroll))
+	f := r.TOTP(ann)
+	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))
 	errs := all(20, func(int) error {
 		_, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 		return err
@@ -322,10 +305,10 @@ func TestProofIsSpentOnce(t *testing.T) {
 // factor, by any factor of the user; an unverified one, and by an operator, without.
 func TestUnenrollWantsProof(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	codes, list := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
-	r.clock.Advance(time.Minute)
-	pending, err := r.Enroll(t.Context(), enrollment(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll))))
+	f := r.TOTP(ann)
+	codes, list := r.RecoveryWith(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.Clock.Advance(time.Minute)
+	pending, err := r.Enroll(t.Context(), enrollment(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -333,8 +316,8 @@ func TestUnenrollWantsProof(t *testing.T) {
 		t.Errorf("what was never confirmed: %v", err)
 	}
 	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrProofRequired)
-	r.clock.Advance(time.Minute)
-	other := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, codes.ID))
+	r.Clock.Advance(time.Minute)
+	other := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, codes.ID))
 	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: other}), proof.ErrMismatch)
 	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: "user_bob", Receipt: other}), mfa.ErrNotFound)
 
@@ -362,11 +345,11 @@ func TestUnenrollWantsProof(t *testing.T) {
 // TestUnenrollSpendsProof: the receipt that took a factor away is good for nothing more.
 func TestUnenrollSpendsProof(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	codes, _ := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
-	r.clock.Advance(time.Minute)
+	f := r.TOTP(ann)
+	codes, _ := r.RecoveryWith(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.Clock.Advance(time.Minute)
 	away := proof.ActionOf(mfa.PurposeUnenroll, codes.ID)
-	receipt := r.approve(f, away)
+	receipt := r.Approve(f, away)
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
@@ -377,8 +360,8 @@ func TestUnenrollSpendsProof(t *testing.T) {
 // TestUnenrollItself: the last factor is taken away by its own code.
 func TestUnenrollItself(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	receipt := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
+	f := r.TOTP(ann)
+	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
@@ -392,23 +375,23 @@ func TestUnenrollItself(t *testing.T) {
 // one that was open.
 func TestEnrolledBeforehand(t *testing.T) {
 	r := strict(t)
-	theirs := r.enrollSMS(ann, phone) // by somebody in a stolen session
+	theirs := r.EnrollSMS(ann, phone) // by somebody in a stolen session
 	open, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := r.totp(ann)
-	_, err = r.answer(open, theirs, r.right(theirs))
+	f := r.TOTP(ann)
+	_, err = r.Answer(open, theirs, r.Right(theirs))
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
 	mustBe(t, err, mfa.ErrNotFound)
 
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Receipt: r.approve(f, proof.ActionOf(mfa.PurposeEnroll))})
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Receipt: r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(time.Hour)
-	r.login(enrolled{Factor: enr.Factor})
+	r.Clock.Advance(time.Hour)
+	r.LogIn(enrolled{Factor: enr.Factor})
 }
 
 // TestFirstFactorApproves: the code that confirms a first factor approves an action too,
@@ -416,10 +399,10 @@ func TestEnrolledBeforehand(t *testing.T) {
 func TestFirstFactorApproves(t *testing.T) {
 	r := strict(t)
 	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	f := r.enrollTOTP(ann)
-	codes, _ := r.recoveryWith(ann, r.approve(f, enroll))
-	r.clock.Advance(time.Minute)
-	enr, err := r.Enroll(t.Context(), enrollment(ann, r.approve(f, enroll)))
+	f := r.EnrollTOTP(ann)
+	codes, _ := r.RecoveryWith(ann, r.Approve(f, enroll))
+	r.Clock.Advance(time.Minute)
+	enr, err := r.Enroll(t.Context(), enrollment(ann, r.Approve(f, enroll)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,9 +416,9 @@ func TestFirstFactorApproves(t *testing.T) {
 // TestInsecureSkipProof: an application that asks for codes by its own means says so.
 func TestInsecureSkipProof(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.enrollTOTP(ann)
-	r.login(r.enrollSMS(ann, phone))
+	f := r.TOTP(ann)
+	r.EnrollTOTP(ann)
+	r.LogIn(r.EnrollSMS(ann, phone))
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Error(err)
 	}
@@ -447,14 +430,14 @@ func TestProofAfterRotation(t *testing.T) {
 	old, next := mfa.NewKey(), mfa.NewKey()
 	ring := func(keys ...string) *mfa.Service {
 		var err error
-		if r.cfg.Keys, err = mfa.ParseKeyring(strings.Join(keys, ",")); err != nil {
+		if r.Config.Keys, err = mfa.ParseKeyring(strings.Join(keys, ",")); err != nil {
 			t.Fatal(err)
 		}
-		return r.another()
+		return r.Another()
 	}
 	r.Service = ring(old)
-	f := r.totp(ann)
-	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
+	f := r.TOTP(ann)
+	claim := proof.Claim{Receipt: r.Approve(f, pay), UserID: ann, Action: pay}
 	if keys := ring(old, next).ProofKeys(); len(keys) != 2 || !keys[0].Equal(r.ProofKeys()[0]) {
 		t.Errorf("keys %s", keys)
 	}
@@ -465,13 +448,13 @@ func TestProofAfterRotation(t *testing.T) {
 
 // payment is a right answer to a challenge for pay, with an idempotency key.
 func (r *rig) payment() mfa.VerifyParams {
-	r.t.Helper()
-	f := r.totp(ann)
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	r.T.Helper()
+	f := r.TOTP(ann)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay, IdempotencyKey: "a key"}
+	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay, IdempotencyKey: "a key"}
 }
 
 // TestRepeatedVerifyReceipt: the same request again has a receipt of the same life, and
@@ -483,7 +466,7 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(30 * time.Second)
+	r.Clock.Advance(30 * time.Second)
 	again, err := r.Verify(t.Context(), answer)
 	if err != nil || again.Receipt() != first.Receipt() || first.Receipt() == "" {
 		t.Errorf("%q and %q: %v", first.Receipt(), again.Receipt(), err)
@@ -513,19 +496,19 @@ func TestRepeatedVerifyOfAnotherAction(t *testing.T) {
 // TestReceiptsDoNotPrint: a receipt is a bearer token.
 func TestReceiptsDoNotPrint(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay})
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay})
 	if err != nil {
 		t.Fatal(err)
 	}
 	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
 	_, spendErr := r.Redeem(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
-	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.took())} {
+	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.Took())} {
 		if strings.Contains(out, signature) {
 			t.Errorf("%s prints the receipt: %s", name, out)
 		}
@@ -535,9 +518,9 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 // TestRedeemRoundTrips: one read and one write.
 func TestRedeemRoundTrips(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	claim := proof.Claim{Receipt: r.approve(f, pay), UserID: ann, Action: pay}
-	if got := r.calls(func() {
+	f := r.TOTP(ann)
+	claim := proof.Claim{Receipt: r.Approve(f, pay), UserID: ann, Action: pay}
+	if got := r.Calls(func() {
 		if _, err := r.Redeem(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
@@ -550,15 +533,15 @@ func TestRedeemRoundTrips(t *testing.T) {
 // answer may have been lost, or the app beside it not be confirmed yet. One that was used does.
 func TestRecoveryCodesFirst(t *testing.T) {
 	r := strict(t)
-	r.recovery(ann) // and the answer is lost
-	r.recovery(ann)
-	r.totp(ann)
+	r.Recovery(ann) // and the answer is lost
+	r.Recovery(ann)
+	r.TOTP(ann)
 	_, err := r.Enroll(t.Context(), enrollment(ann, ""))
 	mustBe(t, err, mfa.ErrProofRequired)
 
 	alone, _ := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_bob", RecoveryCodes: true})
-	ch := r.challenge(enrolled{Factor: alone.Factor})
-	if _, err := r.answer(ch, enrolled{Factor: alone.Factor}, alone.RecoveryCodes.Codes()[0]); err != nil {
+	ch := r.Ask(enrolled{Factor: alone.Factor})
+	if _, err := r.Answer(ch, enrolled{Factor: alone.Factor}, alone.RecoveryCodes.Codes()[0]); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Enroll(t.Context(), enrollment("user_bob", ""))
@@ -569,14 +552,14 @@ func TestRecoveryCodesFirst(t *testing.T) {
 // asked for before the factors were taken away, and is not spent, proves nothing later.
 func TestProofOfALostRace(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	receipt := r.approve(f, proof.ActionOf(mfa.PurposeEnroll))
-	r.clock.Advance(time.Hour / 30)
+	f := r.TOTP(ann)
+	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))
+	r.Clock.Advance(time.Hour / 30)
 	done := false
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !done {
 			done = true
-			return r.another().Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
+			return r.Another().Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
 		}
 		return nil
 	}
@@ -584,10 +567,10 @@ func TestProofOfALostRace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.store.Before = nil
-	r.clock.Advance(time.Minute)
-	phones := r.enrollSMS(ann, phone)
-	r.login(phones)
+	r.Store.Before = nil
+	r.Clock.Advance(time.Minute)
+	phones := r.EnrollSMS(ann, phone)
+	r.LogIn(phones)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true})
 	mustBe(t, err, mfa.ErrNotFound)
 }
@@ -596,12 +579,12 @@ func TestProofOfALostRace(t *testing.T) {
 // confirmed, approves nothing once another one is verified.
 func TestUnverifiedApprovesLate(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
+	f := r.EnrollTOTP(ann)
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.recovery(ann)
-	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), Action: pay})
+	r.Recovery(ann)
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay})
 	mustBe(t, err, mfa.ErrFactorUnverified)
 }

@@ -15,35 +15,10 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// recovery enrolls a set of recovery codes.
-func (r *rig) recovery(userID string) (enrolled, []string) {
-	r.t.Helper()
-	return r.recoveryWith(userID, "")
-}
-
-func (r *rig) recoveryWith(userID, receipt string) (enrolled, []string) {
-	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", RecoveryCodes: true, Receipt: receipt})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return enrolled{Factor: enr.Factor}, enr.RecoveryCodes.Codes()
-}
-
-// left is how many codes a set has.
-func (r *rig) left(f enrolled) int {
-	r.t.Helper()
-	now, err := r.Factor(r.t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: f.UserID})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return now.RecoveryCodesLeft
-}
-
 // TestRecoveryCodes: ten codes, each accepted once, in any order.
 func TestRecoveryCodes(t *testing.T) {
 	r := newRig(t)
-	f, codes := r.recovery(ann)
+	f, codes := r.Recovery(ann)
 	if f.Type != mfa.TypeRecoveryCodes || f.Status != mfa.StatusVerified || f.RecoveryCodesLeft != 10 || len(codes) != 10 {
 		t.Fatalf("%+v with %d codes", f.Factor, len(codes))
 	}
@@ -53,54 +28,54 @@ func TestRecoveryCodes(t *testing.T) {
 		if !form.MatchString(code) {
 			t.Errorf("code %d has another form", i)
 		}
-		v, err := r.answer(r.challenge(f), f, code)
-		if err != nil || v.FirstUse || v.Factor.RecoveryCodesLeft != 9-i || r.left(f) != 9-i {
-			t.Fatalf("code %d: %+v, %v; %d left", i, v, err, r.left(f))
+		v, err := r.Answer(r.Ask(f), f, code)
+		if err != nil || v.FirstUse || v.Factor.RecoveryCodesLeft != 9-i || r.Left(f) != 9-i {
+			t.Fatalf("code %d: %+v, %v; %d left", i, v, err, r.Left(f))
 		}
-		_, err = r.answer(r.challenge(f), f, code)
+		_, err = r.Answer(r.Ask(f), f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
-		r.clock.Advance(24 * time.Hour)
+		r.Clock.Advance(24 * time.Hour)
 	}
 }
 
 // TestRecoveryCodeAtOnce: of many calls at once with one code, one is accepted.
 func TestRecoveryCodeAtOnce(t *testing.T) {
 	r := newRig(t)
-	f, codes := r.recovery(ann)
+	f, codes := r.Recovery(ann)
 	challenges := make([]mfa.Challenge, 8)
 	for i := range challenges {
-		challenges[i] = r.challenge(f)
+		challenges[i] = r.Ask(f)
 	}
 	errs := all(len(challenges), func(i int) error {
-		_, err := r.answer(challenges[i], f, codes[0])
+		_, err := r.Answer(challenges[i], f, codes[0])
 		return err
 	})
-	if n := count(errs, nil); n != 1 || r.left(f) != 9 {
-		t.Errorf("%d were accepted, %d are left: %v", n, r.left(f), errs)
+	if n := count(errs, nil); n != 1 || r.Left(f) != 9 {
+		t.Errorf("%d were accepted, %d are left: %v", n, r.Left(f), errs)
 	}
 }
 
 // TestNewRecoveryCodes: a new set kills the old one in the same commit.
 func TestNewRecoveryCodes(t *testing.T) {
 	r := newRig(t)
-	old, codes := r.recovery(ann)
-	open := r.challenge(old)
-	saves := len(r.store.Calls("Save"))
-	r.took()
-	f, _ := r.recovery(ann)
-	if n := len(r.store.Calls("Save")) - saves; n != 1 {
+	old, codes := r.Recovery(ann)
+	open := r.Ask(old)
+	saves := len(r.Store.Calls("Save"))
+	r.Took()
+	f, _ := r.Recovery(ann)
+	if n := len(r.Store.Calls("Save")) - saves; n != 1 {
 		t.Errorf("%d commits", n)
 	}
 	var kinds []mfa.EventKind
-	for _, e := range r.took() {
+	for _, e := range r.Took() {
 		kinds = append(kinds, e.Kind)
 	}
 	if !slices.Equal(kinds, []mfa.EventKind{mfa.EventEnrolled, mfa.EventReplaced}) {
 		t.Errorf("events %v", kinds)
 	}
-	_, err := r.answer(open, old, codes[0])
+	_, err := r.Answer(open, old, codes[0])
 	mustBe(t, err, mfa.ErrNotFound)
-	_, err = r.answer(r.challenge(f), f, codes[0])
+	_, err = r.Answer(r.Ask(f), f, codes[0])
 	mustBe(t, err, mfa.ErrInvalidCode)
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || len(factors) != 1 || factors[0].ID != f.ID {
@@ -112,23 +87,23 @@ func TestNewRecoveryCodes(t *testing.T) {
 // round; and whose the codes are matters.
 func TestRecoveryBudget(t *testing.T) {
 	r := newRig(t)
-	app := r.totp(ann)
-	f, codes := r.recovery(ann)
-	r.fail(app, 30)
+	app := r.TOTP(ann)
+	f, codes := r.Recovery(ann)
+	r.Fail(app, 30)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	if _, err := r.answer(r.challenge(f), f, codes[0]); err != nil {
+	if _, err := r.Answer(r.Ask(f), f, codes[0]); err != nil {
 		t.Errorf("recovery beside a disabled app: %v", err)
 	}
-	bob, _ := r.recovery("user_bob")
-	ch := r.challenge(bob)
+	bob, _ := r.Recovery("user_bob")
+	ch := r.Ask(bob)
 	for i := range 5 {
-		_, err := r.answer(ch, bob, codes[1]) // of somebody else
+		_, err := r.Answer(ch, bob, codes[1]) // of somebody else
 		if e := refusal(t, err); e.Code != "invalid_one_time_code" || e.RetryAfter > 0 != (i == 4) {
 			t.Errorf("try %d: %v", i+1, err)
 		}
 	}
-	if _, err := r.answer(r.challenge(f), f, codes[1]); err != nil {
+	if _, err := r.Answer(r.Ask(f), f, codes[1]); err != nil {
 		t.Errorf("its owner's: %v", err)
 	}
 }
@@ -141,8 +116,8 @@ func TestRecoveryCodesEnroll(t *testing.T) {
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, GenericOTP: true})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	r.recovery(ann)
-	app := r.enrollTOTP(ann)
+	r.Recovery(ann)
+	app := r.EnrollTOTP(ann)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorUnverified)
 }
@@ -156,11 +131,11 @@ func TestRecoveryCodesDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	code := enr.RecoveryCodes.Codes()[0]
-	v, err := r.answer(r.challenge(enrolled{Factor: enr.Factor}), enrolled{Factor: enr.Factor}, code)
+	v, err := r.Answer(r.Ask(enrolled{Factor: enr.Factor}), enrolled{Factor: enr.Factor}, code)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := printed(enr) + printed(enr.RecoveryCodes) + printed(*enr.RecoveryCodes) + printed(v) + printed(r.took())
+	out := printed(enr) + printed(enr.RecoveryCodes) + printed(*enr.RecoveryCodes) + printed(v) + printed(r.Took())
 	for _, secret := range append(spellings(code), strings.ReplaceAll(code, "-", "")) {
 		if strings.Contains(out, secret) {
 			t.Error("a code is printed")
@@ -174,17 +149,17 @@ func TestRecoveryCodesDoNotPrint(t *testing.T) {
 
 // confirming is the answer that confirms a factor and asks for recovery codes.
 func (r *rig) confirming(f enrolled) mfa.VerifyParams {
-	r.t.Helper()
+	r.T.Helper()
 	ch := r.challengeToConfirm(f)
-	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.right(f), NewRecoveryCodes: true}
+	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), NewRecoveryCodes: true}
 }
 
 // sets are the sets of recovery codes that a user has.
 func (r *rig) sets(userID string) []mfa.Factor {
-	r.t.Helper()
-	factors, err := r.Factors(r.t.Context(), userID)
+	r.T.Helper()
+	factors, err := r.Factors(r.T.Context(), userID)
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Type != mfa.TypeRecoveryCodes })
 }
@@ -194,20 +169,20 @@ func (r *rig) sets(userID string) []mfa.Factor {
 func TestConfirmingMakesRecoveryCodes(t *testing.T) {
 	for _, key := range []string{"", "key"} {
 		r := strict(t)
-		f := r.enrollTOTP(ann)
+		f := r.EnrollTOTP(ann)
 		p := r.confirming(f)
 		p.IdempotencyKey, p.TrustDevice = key, true
-		r.took()
+		r.Took()
 		var v mfa.Verification
 		var err error
-		if calls := r.calls(func() { v, err = r.Verify(t.Context(), p) }); calls != "Load Save" || err != nil {
+		if calls := r.Calls(func() { v, err = r.Verify(t.Context(), p) }); calls != "Load Save" || err != nil {
 			t.Fatalf("it calls %q: %v", calls, err)
 		}
 		sets := r.sets(ann)
 		if v.RecoveryCodes == nil || len(sets) != 1 || sets[0].Status != mfa.StatusVerified || sets[0].RecoveryCodesLeft != 10 {
 			t.Fatalf("%+v, and the sets %v", v.RecoveryCodes, sets)
 		}
-		events := r.took()
+		events := r.Took()
 		if got := kinds(events); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventEnrolled, mfa.EventDeviceTrusted}) {
 			t.Fatalf("events %v", got)
 		}
@@ -226,12 +201,12 @@ func TestConfirmingMakesRecoveryCodes(t *testing.T) {
 			t.Errorf("%d codes", len(codes))
 		}
 		for _, code := range codes {
-			if v, err := r.answer(r.challenge(set), set, code); err != nil || v.RecoveryCodes != nil {
+			if v, err := r.Answer(r.Ask(set), set, code); err != nil || v.RecoveryCodes != nil {
 				t.Fatalf("a code: %+v, %v", v.RecoveryCodes, err)
 			}
-			_, err := r.answer(r.challenge(set), set, code)
+			_, err := r.Answer(r.Ask(set), set, code)
 			mustBe(t, err, mfa.ErrInvalidCode)
-			r.clock.Advance(24 * time.Hour)
+			r.Clock.Advance(24 * time.Hour)
 		}
 	}
 }
@@ -240,7 +215,7 @@ func TestConfirmingMakesRecoveryCodes(t *testing.T) {
 // accepted and nothing else changes; a set of which every code was used is one.
 func TestNoNewRecoveryCodes(t *testing.T) {
 	r := strict(t)
-	app := r.enrollTOTP(ann)
+	app := r.EnrollTOTP(ann)
 	p := r.confirming(app)
 	p.NewRecoveryCodes = false
 	if v, err := r.Verify(t.Context(), p); err != nil || v.RecoveryCodes != nil || len(r.sets(ann)) != 0 {
@@ -256,31 +231,31 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 		if after := r.sets(ann); len(after) != want || len(before) != want || want > 0 && after[0].ID != before[0].ID {
 			t.Errorf("%s: sets %v, then %v", what, before, after)
 		}
-		r.clock.Advance(3 * time.Minute)
+		r.Clock.Advance(3 * time.Minute)
 	}
-	r.clock.Advance(3 * time.Minute)
-	none("a login", mfa.VerifyParams{ChallengeID: r.challenge(app).ID, UserID: ann, Code: r.right(app), NewRecoveryCodes: true}, 0)
+	r.Clock.Advance(3 * time.Minute)
+	none("a login", mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Right(app), NewRecoveryCodes: true}, 0)
 
-	set, codes := r.recoveryWith(ann, r.approve(app, proof.ActionOf(mfa.PurposeEnroll)))
-	r.clock.Advance(3 * time.Minute)
+	set, codes := r.RecoveryWith(ann, r.Approve(app, proof.ActionOf(mfa.PurposeEnroll)))
+	r.Clock.Advance(3 * time.Minute)
 	second := func() enrolled {
 		t.Helper()
-		enr, err := r.Enroll(t.Context(), enrollment(ann, r.approve(app, proof.ActionOf(mfa.PurposeEnroll))))
+		enr, err := r.Enroll(t.Context(), enrollment(ann, r.Approve(app, proof.ActionOf(mfa.PurposeEnroll))))
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(3 * time.Minute)
-		return enrolled{enr.Factor, enr.TOTP.Secret()}
+		r.Clock.Advance(3 * time.Minute)
+		return enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
 	}
 	none("a second factor", r.confirming(second()), 1)
 	for _, code := range codes {
-		if _, err := r.answer(r.challenge(set), set, code); err != nil {
+		if _, err := r.Answer(r.Ask(set), set, code); err != nil {
 			t.Fatal(err)
 		}
 	}
 	none("a set of which no code is left", r.confirming(second()), 1)
-	none("a login beside it", mfa.VerifyParams{ChallengeID: r.challenge(app).ID, UserID: ann, Code: r.right(app), NewRecoveryCodes: true}, 1)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.challenge(app).ID, UserID: ann, Code: r.wrong(app), NewRecoveryCodes: true})
+	none("a login beside it", mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Right(app), NewRecoveryCodes: true}, 1)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Wrong(app), NewRecoveryCodes: true})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.RecoveryCodes != nil {
 		t.Error("a wrong code has recovery codes")
@@ -291,20 +266,20 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 // counted or written.
 func TestNewRecoveryCodesOfNobody(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP("")
+	f := r.EnrollTOTP("")
 	p := r.confirming(f)
-	saves := len(r.store.Calls("Save"))
+	saves := len(r.Store.Calls("Save"))
 	for range 6 {
-		for _, code := range []string{r.right(f), r.wrong(f)} {
+		for _, code := range []string{r.Right(f), r.Wrong(f)} {
 			p.Code = code
 			_, err := r.Verify(t.Context(), p)
 			mustBe(t, err, mfa.ErrInvalidParameter)
 		}
 	}
-	if n := len(r.store.Calls("Save")) - saves; n != 0 {
+	if n := len(r.Store.Calls("Save")) - saves; n != 0 {
 		t.Errorf("%d commits", n)
 	}
-	p.Code, p.NewRecoveryCodes = r.right(f), false
+	p.Code, p.NewRecoveryCodes = r.Right(f), false
 	if v, err := r.Verify(t.Context(), p); err != nil || !v.FirstUse {
 		t.Errorf("%+v, %v", v, err)
 	}
@@ -323,7 +298,7 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 		},
 	} {
 		r := strict(t)
-		f := r.enrollTOTP(ann)
+		f := r.EnrollTOTP(ann)
 		p := r.confirming(f)
 		p.IdempotencyKey = "a key that nobody guesses"
 		first, err := r.Verify(t.Context(), p)
@@ -331,18 +306,18 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		codes := first.RecoveryCodes.Codes()
-		bobs := r.confirming(r.enrollTOTP("user_bob"))
+		bobs := r.confirming(r.EnrollTOTP("user_bob"))
 		bobs.IdempotencyKey = p.IdempotencyKey
 		if v, err := r.Verify(t.Context(), bobs); err != nil || v.RecoveryCodes.Codes()[0] == codes[0] {
 			t.Errorf("two people with one key have one code, %v", err)
 		}
 		set := enrolled{Factor: r.sets(ann)[0]}
-		if _, err := r.answer(r.challenge(set), set, codes[0]); err != nil {
+		if _, err := r.Answer(r.Ask(set), set, codes[0]); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(30 * time.Second)
-		saves := len(r.store.Calls("Save"))
-		again, err := r.another().Verify(t.Context(), p)
+		r.Clock.Advance(30 * time.Second)
+		saves := len(r.Store.Calls("Save"))
+		again, err := r.Another().Verify(t.Context(), p)
 		if err != nil || !again.FirstUse || again.RecoveryCodes == nil || !slices.Equal(again.RecoveryCodes.Codes(), codes) {
 			t.Fatalf("again: %+v, %v", again, err)
 		}
@@ -351,7 +326,7 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 		if again, err := r.Verify(t.Context(), other); err != nil || again.RecoveryCodes != nil {
 			t.Errorf("without asking for them: %+v, %v", again.RecoveryCodes, err)
 		}
-		if n := len(r.store.Calls("Save")) - saves; n != 0 || len(r.sets(ann)) != 1 {
+		if n := len(r.Store.Calls("Save")) - saves; n != 0 || len(r.sets(ann)) != 1 {
 			t.Errorf("%d commits, sets %v", n, r.sets(ann))
 		}
 		if err := gone(r, f, set); err != nil {
@@ -360,7 +335,7 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 		if again, err := r.Verify(t.Context(), p); err != nil || !again.Valid || again.RecoveryCodes != nil {
 			t.Errorf("the set was %s: %+v, %v", name, again.RecoveryCodes, err)
 		}
-		r.clock.Advance(31 * time.Second)
+		r.Clock.Advance(31 * time.Second)
 		_, err = r.Verify(t.Context(), p)
 		mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 	}
@@ -370,7 +345,7 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 // new ones.
 func TestLostRecoveryCodes(t *testing.T) {
 	r := strict(t)
-	f := r.enrollTOTP(ann)
+	f := r.EnrollTOTP(ann)
 	p := r.confirming(f)
 	v, err := r.Verify(t.Context(), p)
 	if err != nil {
@@ -379,13 +354,13 @@ func TestLostRecoveryCodes(t *testing.T) {
 	lost := enrolled{Factor: r.sets(ann)[0]}
 	_, err = r.Verify(t.Context(), p)
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
-	r.clock.Advance(time.Minute)
-	set, codes := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.Clock.Advance(time.Minute)
+	set, codes := r.RecoveryWith(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)))
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: lost.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
-	_, err = r.answer(r.challenge(set), set, v.RecoveryCodes.Codes()[0])
+	_, err = r.Answer(r.Ask(set), set, v.RecoveryCodes.Codes()[0])
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.answer(r.challenge(set), set, codes[0]); err != nil {
+	if _, err := r.Answer(r.Ask(set), set, codes[0]); err != nil {
 		t.Error(err)
 	}
 }
@@ -395,7 +370,7 @@ func TestLostRecoveryCodes(t *testing.T) {
 func TestNewRecoveryCodesAtOnce(t *testing.T) {
 	for _, oneKey := range []bool{true, false} {
 		r := newRig(t)
-		p := r.confirming(r.enrollTOTP(ann))
+		p := r.confirming(r.EnrollTOTP(ann))
 		told := make([]mfa.Verification, 6)
 		errs := all(len(told), func(i int) (err error) {
 			mine := p
@@ -419,7 +394,7 @@ func TestNewRecoveryCodesAtOnce(t *testing.T) {
 			if errs[i] != nil {
 				continue
 			}
-			if _, err := r.answer(r.challenge(set), set, v.RecoveryCodes.Codes()[used]); err != nil {
+			if _, err := r.Answer(r.Ask(set), set, v.RecoveryCodes.Codes()[used]); err != nil {
 				t.Errorf("code %d of answer %d: %v", used, i, err)
 			}
 			used++
@@ -431,12 +406,12 @@ func TestNewRecoveryCodesAtOnce(t *testing.T) {
 // told to nobody, and neither are those of a commit that failed.
 func TestNewRecoveryCodesLostRace(t *testing.T) {
 	r := newRig(t)
-	p := r.confirming(r.enrollTOTP(ann))
+	p := r.confirming(r.EnrollTOTP(ann))
 	done := false
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !done {
 			done = true
-			_, err := r.another().Enroll(ctx, mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+			_, err := r.Another().Enroll(ctx, mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 			return err
 		}
 		return nil
@@ -445,18 +420,18 @@ func TestNewRecoveryCodesLostRace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.store.Before = nil
+	r.Store.Before = nil
 	if sets := r.sets(ann); len(sets) != 1 {
 		t.Fatalf("sets %v", sets)
 	}
 	set := enrolled{Factor: r.sets(ann)[0]}
-	if _, err := r.answer(r.challenge(set), set, v.RecoveryCodes.Codes()[0]); err != nil {
+	if _, err := r.Answer(r.Ask(set), set, v.RecoveryCodes.Codes()[0]); err != nil {
 		t.Error(err)
 	}
 
-	p = r.confirming(r.enrollTOTP("user_bob"))
+	p = r.confirming(r.EnrollTOTP("user_bob"))
 	failed := errors.New("no disk")
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			return failed
 		}
@@ -480,14 +455,14 @@ func TestNewRecoveryCodesAtTheCap(t *testing.T) {
 	}{{9, none, 0}, {8, none, 1}, {8, enrolled, 0}, {8, lapsed, 1}} {
 		r := newRig(t)
 		for range tt.confirmed {
-			r.totp(ann)
+			r.TOTP(ann)
 		}
 		if tt.number > 0 {
-			r.enrollSMS(ann, phone)
-			r.clock.Advance(time.Minute)
+			r.EnrollSMS(ann, phone)
+			r.Clock.Advance(time.Minute)
 		}
-		f := r.enrollTOTP(ann)
-		r.clock.Advance(max(0, tt.number-time.Minute))
+		f := r.EnrollTOTP(ann)
+		r.Clock.Advance(max(0, tt.number-time.Minute))
 		v, err := r.Verify(t.Context(), r.confirming(f))
 		if err != nil || !v.FirstUse || v.RecoveryCodes != nil != (tt.want == 1) || len(r.sets(ann)) != tt.want {
 			t.Errorf("%+v: %+v, %v; sets %v", tt, v, err, r.sets(ann))
@@ -499,28 +474,28 @@ func TestNewRecoveryCodesAtTheCap(t *testing.T) {
 // so stands in no new one's way.
 func TestNewRecoveryCodesEndOthers(t *testing.T) {
 	r := strict(t)
-	planted, known := r.recovery(ann)
-	open := r.challenge(planted)
-	p := r.confirming(r.enrollTOTP(ann))
-	r.took()
+	planted, known := r.Recovery(ann)
+	open := r.Ask(planted)
+	p := r.confirming(r.EnrollTOTP(ann))
+	r.Took()
 	v, err := r.Verify(t.Context(), p)
 	if err != nil || v.RecoveryCodes == nil {
 		t.Fatalf("%+v, %v", v.RecoveryCodes, err)
 	}
-	events := r.took()
+	events := r.Took()
 	if got := kinds(events); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventReplaced, mfa.EventEnrolled}) || events[2].FactorID != planted.ID {
 		t.Errorf("events %+v", events)
 	}
-	_, err = r.answer(open, planted, known[0])
+	_, err = r.Answer(open, planted, known[0])
 	mustBe(t, err, mfa.ErrNotFound)
 	sets := r.sets(ann)
 	if len(sets) != 1 || sets[0].ID == planted.ID {
 		t.Fatalf("sets %v", sets)
 	}
 	set := enrolled{Factor: sets[0]}
-	_, err = r.answer(r.challenge(set), set, known[0])
+	_, err = r.Answer(r.Ask(set), set, known[0])
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.answer(r.challenge(set), set, v.RecoveryCodes.Codes()[0]); err != nil {
+	if _, err := r.Answer(r.Ask(set), set, v.RecoveryCodes.Codes()[0]); err != nil {
 		t.Error(err)
 	}
 }
@@ -528,7 +503,7 @@ func TestNewRecoveryCodesEndOthers(t *testing.T) {
 // TestNewRecoveryCodesDoNotPrint: they are in no fmt verb, log or JSON of the answer.
 func TestNewRecoveryCodesDoNotPrint(t *testing.T) {
 	r := newRig(t)
-	p := r.confirming(r.enrollTOTP(ann))
+	p := r.confirming(r.EnrollTOTP(ann))
 	p.IdempotencyKey = "key"
 	v, err := r.Verify(t.Context(), p)
 	if err != nil {
@@ -538,7 +513,7 @@ func TestNewRecoveryCodesDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := printed(v) + printed(again) + printed(r.took())
+	out := printed(v) + printed(again) + printed(r.Took())
 	for _, code := range v.RecoveryCodes.Codes() {
 		for _, secret := range append(spellings(code), strings.ReplaceAll(code, "-", "")) {
 			if strings.Contains(out, secret) {
@@ -558,20 +533,20 @@ func TestAMR(t *testing.T) {
 		mfa.TypeTOTP: {"otp"}, mfa.TypeSMS: {"otp", "sms"}, mfa.TypeGenericOTP: {"otp"}, mfa.TypeRecoveryCodes: {"otp"},
 	} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
-		ch := g.challenge(g.f)
-		v, err := g.answer(ch, g.f, "no code")
+		ch := g.Ask(g.F)
+		v, err := g.Answer(ch, g.F, "no code")
 		if err == nil || v.AMR() != nil {
 			t.Errorf("%s, a wrong code: %q, %v", factorType, v.AMR(), err)
 		}
 		code := ch.Code()
 		switch factorType {
 		case mfa.TypeTOTP, mfa.TypeSMS:
-			code = g.right(g.f)
+			code = g.Right(g.F)
 		case mfa.TypeRecoveryCodes:
-			code = g.codes[0]
+			code = g.Codes[0]
 		default:
 		}
-		v, err = g.answer(ch, g.f, code)
+		v, err = g.Answer(ch, g.F, code)
 		if err != nil || !slices.Equal(v.AMR(), want) {
 			t.Errorf("%s: %q, %v; want %q", factorType, v.AMR(), err, want)
 			continue

@@ -16,7 +16,7 @@ import (
 // the enrolled number.
 func TestMessageText(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, "(500) 555-0006")
+	f := r.Phone(ann, "(500) 555-0006")
 	for template, want := range map[string]string{
 		"":                          "Your verification code is 123456.",
 		"Your FooCorp is {{code}}.": "Your FooCorp is 123456.",
@@ -26,12 +26,12 @@ func TestMessageText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		messages := r.sms.Messages()
+		messages := r.SMS.Messages()
 		m := messages[len(messages)-1]
-		if got := strings.Replace(m.Body, r.right(f), "123456", 1); got != want || m.To != phone {
+		if got := strings.Replace(m.Body, r.Right(f), "123456", 1); got != want || m.To != phone {
 			t.Errorf("message %q to %s, want %q to %s", got, m.To, want, phone)
 		}
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 	}
 }
 
@@ -39,9 +39,9 @@ func TestMessageText(t *testing.T) {
 // challenge, and does not hold the challenge's id.
 func TestMessageID(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	ch := r.challenge(f)
-	m := r.sms.Messages()
+	f := r.Phone(ann, phone)
+	ch := r.Ask(f)
+	m := r.SMS.Messages()
 	if len(m) != 2 || m[0].ID == m[1].ID || len(m[1].ID) != 32 || strings.Contains(m[1].ID, strings.TrimPrefix(ch.ID, "auth_challenge_")) {
 		t.Errorf("message ids %q and %q", m[0].ID, m[1].ID)
 	}
@@ -49,10 +49,10 @@ func TestMessageID(t *testing.T) {
 
 func TestDestinationIsEnrolledNumber(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.enrollSMS(ann, "+15005550007") // a change of number is a new factor, unverified
-	r.challenge(f)
-	messages := r.sms.Messages()
+	f := r.Phone(ann, phone)
+	r.EnrollSMS(ann, "+15005550007") // a change of number is a new factor, unverified
+	r.Ask(f)
+	messages := r.SMS.Messages()
 	if to := messages[len(messages)-1].To; to != phone {
 		t.Errorf("the code went to %s", to)
 	}
@@ -63,43 +63,43 @@ func TestDestinationIsEnrolledNumber(t *testing.T) {
 func TestCooldown(t *testing.T) {
 	want := []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute}
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.clock.Advance(24 * time.Hour)
+	f := r.Phone(ann, phone)
+	r.Clock.Advance(24 * time.Hour)
 	for i, wait := range want {
-		r.challenge(f)
-		sends := r.sms.Sends()
-		r.clock.Advance(wait - time.Millisecond)
+		r.Ask(f)
+		sends := r.SMS.Sends()
+		r.Clock.Advance(wait - time.Millisecond)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrThrottled)
 		if got := refusal(t, err).RetryAfter; got != time.Millisecond {
 			t.Fatalf("message %d: %s left of a wait of %s, want 1ms", i+1, got, wait)
 		}
-		if r.sms.Sends() != sends {
+		if r.SMS.Sends() != sends {
 			t.Fatal("a throttled challenge sent a message")
 		}
-		r.clock.Advance(time.Millisecond)
+		r.Clock.Advance(time.Millisecond)
 	}
-	ch := r.challenge(f) // the fifth: the hour is full, and the cool-down 15 minutes
-	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+	ch := r.Ask(f) // the fifth: the hour is full, and the cool-down 15 minutes
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	if got := refusal(t, err).RetryAfter; got != time.Hour-18*time.Minute {
 		t.Fatalf("after a success the wait is %s, want what is left of the hour", got)
 	}
-	r.clock.Advance(time.Hour)
-	ch = r.challenge(f)
-	if _, err := r.answer(ch, f, r.right(f)); err != nil { // in the same millisecond, too
+	r.Clock.Advance(time.Hour)
+	ch = r.Ask(f)
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil { // in the same millisecond, too
 		t.Fatal(err)
 	}
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	if got := refusal(t, err).RetryAfter; got != time.Minute {
 		t.Fatalf("between two messages there is a wait of %s, want a minute whatever succeeded", got)
 	}
-	r.clock.Advance(time.Minute)
-	r.challenge(f)
-	r.clock.Advance(time.Minute)
-	r.challenge(f)
+	r.Clock.Advance(time.Minute)
+	r.Ask(f)
+	r.Clock.Advance(time.Minute)
+	r.Ask(f)
 }
 
 // TestQuotas: five messages an hour and ten a day to a number, three and five while
@@ -112,26 +112,26 @@ func TestQuotas(t *testing.T) {
 	}{{"verified", true, 5, 10}, {"unverified", false, 3, 5}} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
-			factors := []enrolled{r.enrollSMS(ann, phone)}
+			factors := []enrolled{r.EnrollSMS(ann, phone)}
 			if tt.verified {
-				r.login(factors[0])
-				r.clock.Advance(25 * time.Hour)
+				r.LogIn(factors[0])
+				r.Clock.Advance(25 * time.Hour)
 			} else { // of whom each has two a day
-				factors = append(factors, r.enrollSMS("user_bob", phone), r.enrollSMS("user_eve", phone))
+				factors = append(factors, r.EnrollSMS("user_bob", phone), r.EnrollSMS("user_eve", phone))
 			}
-			begin, sent := r.clock.Now(), []time.Time{}
-			for r.clock.Now().Sub(begin) < 23*time.Hour {
+			begin, sent := r.Clock.Now(), []time.Time{}
+			for r.Clock.Now().Sub(begin) < 23*time.Hour {
 				shortest := 24 * time.Hour
 				for _, f := range factors {
 					_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
 					if err == nil {
-						sent = append(sent, r.clock.Now())
+						sent = append(sent, r.Clock.Now())
 						shortest = 0
 						break
 					}
 					shortest = min(shortest, refusal(t, err).RetryAfter)
 				}
-				r.clock.Advance(shortest)
+				r.Clock.Advance(shortest)
 			}
 			inHour := 0
 			for _, at := range sent {
@@ -166,10 +166,10 @@ func TestNoUserFillsANumber(t *testing.T) {
 		r := newRig(t)
 		sent := map[string][]time.Time{}
 		ask := func(user string) {
-			f := r.enrollSMS(user, phone)
+			f := r.EnrollSMS(user, phone)
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 			if err == nil {
-				sent[user] = append(sent[user], r.clock.Now())
+				sent[user] = append(sent[user], r.Clock.Now())
 			} else if wait := refusal(t, err).RetryAfter; !errors.Is(err, mfa.ErrThrottled) || wait <= 0 || wait > aDay {
 				t.Fatal(err)
 			}
@@ -179,7 +179,7 @@ func TestNoUserFillsANumber(t *testing.T) {
 				ask(stranger)
 			}
 			ask(ann)
-			r.clock.Advance(10 * time.Minute)
+			r.Clock.Advance(10 * time.Minute)
 		}
 		for user, times := range sent {
 			for i := range times {
@@ -204,10 +204,10 @@ func TestShareOutlivesRotation(t *testing.T) {
 	one, two := mfa.NewKey(), mfa.NewKey()
 	r := newRig(t)
 	r.with(one)
-	f := r.enrollSMS(ann, phone)
+	f := r.EnrollSMS(ann, phone)
 	for range 2 {
-		r.challenge(f)
-		r.clock.Advance(time.Hour)
+		r.Ask(f)
+		r.Clock.Advance(time.Hour)
 	}
 	for _, keys := range [][]string{{one, two}, {two, one}} {
 		r.with(keys...)
@@ -216,7 +216,7 @@ func TestShareOutlivesRotation(t *testing.T) {
 			t.Errorf("%v, want a wait of 22h", err)
 		}
 	}
-	r.challenge(r.enrollSMS("user_bob", phone)) // which moves the number to the new key
+	r.Ask(r.EnrollSMS("user_bob", phone)) // which moves the number to the new key
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != 22*time.Hour {
 		t.Errorf("moved to the new key: %v, want a wait of 22h", err)
@@ -227,38 +227,38 @@ func TestShareOutlivesRotation(t *testing.T) {
 // minute, and not better, when its owner was sent a message or gave a wrong code.
 func TestWaitOfAStranger(t *testing.T) {
 	r := newRig(t)
-	owner := r.phone(ann, phone)
-	stranger := r.enrollSMS("user_mallory", phone)
+	owner := r.Phone(ann, phone)
+	stranger := r.EnrollSMS("user_mallory", phone)
 	whole := func(what string, err error, left time.Duration) {
 		t.Helper()
 		if wait := refusal(t, err).RetryAfter; wait != time.Minute {
 			t.Errorf("%s, with %s left: a wait of %s, want a minute", what, left, wait)
 		}
-		if events := r.took(); len(events) != 1 || events[0].RetryAfter != time.Minute {
+		if events := r.Took(); len(events) != 1 || events[0].RetryAfter != time.Minute {
 			t.Errorf("%s: events %+v", what, events)
 		}
 	}
-	r.challenge(owner)
-	r.clock.Advance(17*time.Second + 123*time.Millisecond)
-	r.took()
+	r.Ask(owner)
+	r.Clock.Advance(17*time.Second + 123*time.Millisecond)
+	r.Took()
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: stranger.ID, UserID: stranger.UserID})
 	whole("after a message", err, 43*time.Second-123*time.Millisecond)
 
-	r.clock.Advance(time.Hour)
-	open := r.challenge(stranger)
-	another := r.enrollSMS("user_bob", phone) // who mistypes
-	ch := r.patientChallenge(another)
-	wrong := wrongFor(r.right(another))
+	r.Clock.Advance(time.Hour)
+	open := r.Ask(stranger)
+	another := r.EnrollSMS("user_bob", phone) // who mistypes
+	ch := r.AskPatiently(another)
+	wrong := wrongFor(r.Right(another))
 	for range 4 {
-		_, err := r.answer(ch, another, wrong)
+		_, err := r.Answer(ch, another, wrong)
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
-	r.took()
-	_, err = r.answer(ch, another, wrong)
+	r.Took()
+	_, err = r.Answer(ch, another, wrong)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	whole("the fifth wrong code", err, 30*time.Second)
-	r.clock.Advance(7 * time.Second)
-	_, err = r.answer(open, stranger, wrong)
+	r.Clock.Advance(7 * time.Second)
+	_, err = r.Answer(open, stranger, wrong)
 	mustBe(t, err, mfa.ErrThrottled)
 	whole("after a wrong code", err, 23*time.Second)
 }
@@ -269,36 +269,36 @@ func TestWaitOfAStranger(t *testing.T) {
 func TestFirstLoginAfterConfirming(t *testing.T) {
 	for _, user := range []string{ann, ""} {
 		r := newRig(t)
-		f := r.enrollSMS(user, phone)
-		if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+		f := r.EnrollSMS(user, phone)
+		if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 			t.Fatal(err)
 		}
-		ch := r.challenge(f) // at once
+		ch := r.Ask(f) // at once
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != time.Minute {
 			t.Errorf("a third message at once: %v", err)
 		}
-		if _, err := r.answer(ch, f, r.right(f)); err != nil {
+		if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 			t.Fatal(err)
 		}
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 		mustBe(t, err, mfa.ErrThrottled)
-		for r.sms.Sends() < 5 {
-			r.patientChallenge(f)
+		for r.SMS.Sends() < 5 {
+			r.AskPatiently(f)
 		}
-		r.clock.Advance(15 * time.Minute)
+		r.Clock.Advance(15 * time.Minute)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter <= 15*time.Minute {
 			t.Errorf("a sixth message within an hour: %v", err)
 		}
 	}
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone)
-	first := r.challenge(f)
-	code := r.right(f)
-	r.clock.Advance(time.Minute)
-	r.challenge(f)
-	if _, err := r.answer(first, f, code); err != nil {
+	f := r.EnrollSMS(ann, phone)
+	first := r.Ask(f)
+	code := r.Right(f)
+	r.Clock.Advance(time.Minute)
+	r.Ask(f)
+	if _, err := r.Answer(first, f, code); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
@@ -309,12 +309,12 @@ func TestFirstLoginAfterConfirming(t *testing.T) {
 // code too.
 func TestUserQuota(t *testing.T) {
 	r := newRig(t)
-	first := r.phone(ann, phone)
-	second := r.phone(ann, "+15005550007")
-	ch := r.challenge(first)
+	first := r.Phone(ann, phone)
+	second := r.Phone(ann, "+15005550007")
+	ch := r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
-	if _, err := r.answer(ch, first, r.right(first)); err != nil {
+	if _, err := r.Answer(ch, first, r.Right(first)); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: ann})
@@ -325,19 +325,19 @@ func TestUserQuota(t *testing.T) {
 // share the number: NIST SP 800-63B-4 section 3-R1), but no codes.
 func TestNumberQuotaAcrossUsers(t *testing.T) {
 	r := newRig(t)
-	first, second := r.phone(ann, phone), r.phone("user_bob", phone)
-	ch := r.challenge(first)
+	first, second := r.Phone(ann, phone), r.Phone("user_bob", phone)
+	ch := r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: "user_bob"})
 	mustBe(t, err, mfa.ErrThrottled)
-	code := r.right(first)
-	r.clock.Advance(time.Minute)
-	other := r.challenge(second)
-	if code == r.right(second) {
+	code := r.Right(first)
+	r.Clock.Advance(time.Minute)
+	other := r.Ask(second)
+	if code == r.Right(second) {
 		t.Skip("one in a million: both codes are the same")
 	}
-	_, err = r.answer(other, second, code)
+	_, err = r.Answer(other, second, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.answer(ch, first, code); err != nil {
+	if _, err := r.Answer(ch, first, code); err != nil {
 		t.Error(err)
 	}
 }
@@ -345,13 +345,13 @@ func TestNumberQuotaAcrossUsers(t *testing.T) {
 // TestParallelChallengesSendOnce: of 50 challenges at once one sends.
 func TestParallelChallengesSendOnce(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	sends := r.sms.Sends()
+	f := r.Phone(ann, phone)
+	sends := r.SMS.Sends()
 	errs := all(50, func(int) error {
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		return err
 	})
-	if n := r.sms.Sends() - sends; n != 1 || count(errs, nil) != 1 || count(errs, mfa.ErrThrottled) != 49 {
+	if n := r.SMS.Sends() - sends; n != 1 || count(errs, nil) != 1 || count(errs, mfa.ErrThrottled) != 49 {
 		t.Errorf("%d messages and %d challenges, want one: %v", n, count(errs, nil), errs)
 	}
 }
@@ -367,8 +367,8 @@ func TestSendFailure(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			f := r.enrollSMS(ann, phone)
-			r.sms.Script = script
+			f := r.EnrollSMS(ann, phone)
+			r.SMS.Script = script
 			ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if !errors.Is(err, cause) || !errors.Is(err, mfa.ErrMessageNotSent) || strings.Contains(err.Error(), "500555") {
 				t.Errorf("error %v, want the sender's, without its text", err)
@@ -376,13 +376,13 @@ func TestSendFailure(t *testing.T) {
 			if ch != (mfa.Challenge{}) {
 				t.Errorf("a failed message came with %+v", ch)
 			}
-			events := r.took()
+			events := r.Took()
 			last := events[len(events)-1]
 			if last.Kind != mfa.EventMessageFailed {
 				t.Errorf("the last event is %+v, want message_failed", last)
 			}
 			code := "123456"
-			if c := r.right(f); c != "" {
+			if c := r.Right(f); c != "" {
 				code = c
 			}
 			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: last.ChallengeID, UserID: ann, Code: code})
@@ -390,9 +390,9 @@ func TestSendFailure(t *testing.T) {
 			_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			mustBe(t, err, mfa.ErrThrottled)
 
-			r.sms.Script = nil
-			r.clock.Advance(time.Minute)
-			r.login(f)
+			r.SMS.Script = nil
+			r.Clock.Advance(time.Minute)
+			r.LogIn(f)
 		})
 	}
 }
@@ -401,10 +401,10 @@ func TestSendFailure(t *testing.T) {
 // are durable already.
 func TestChargedBeforeSending(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone)
-	r.sms.Script = func(context.Context, int, mfa.Message) error {
+	f := r.EnrollSMS(ann, phone)
+	r.SMS.Script = func(context.Context, int, mfa.Message) error {
 		var kinds strings.Builder
-		for _, rec := range r.records() {
+		for _, rec := range r.Records() {
 			if rec.Kind == "challenge" || rec.Kind == "number" {
 				kinds.WriteString(rec.Kind + " ")
 			}
@@ -414,16 +414,16 @@ func TestChargedBeforeSending(t *testing.T) {
 		}
 		return nil
 	}
-	r.challenge(f)
+	r.Ask(f)
 }
 
 // TestFailedChallengeSendsNothing: no message goes out when the challenge could not
 // be committed.
 func TestFailedChallengeSendsNothing(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone)
+	f := r.EnrollSMS(ann, phone)
 	broken := errors.New("disk full")
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			return broken
 		}
@@ -431,7 +431,7 @@ func TestFailedChallengeSendsNothing(t *testing.T) {
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, broken)
-	if r.sms.Sends() != 0 {
+	if r.SMS.Sends() != 0 {
 		t.Error("a message was sent")
 	}
 }
@@ -440,12 +440,12 @@ func TestFailedChallengeSendsNothing(t *testing.T) {
 // though it was enrolled once.
 func TestRegionTakenOut(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.cfg.Regions, r.cfg.DefaultRegion = []string{"DE"}, ""
-	sends := r.sms.Sends()
-	_, err := r.another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	f := r.Phone(ann, phone)
+	r.Config.Regions, r.Config.DefaultRegion = []string{"DE"}, ""
+	sends := r.SMS.Sends()
+	_, err := r.Another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrPhoneNumberNotAllowed)
-	if r.sms.Sends() != sends {
+	if r.SMS.Sends() != sends {
 		t.Error("a message was sent")
 	}
 }
@@ -458,12 +458,12 @@ func TestCodesAreUniform(t *testing.T) {
 	const n = 1000
 	var seen [6][10]float64
 	for range n {
-		f := r.enrollSMS("", phone)
-		r.challenge(f)
-		for place, digit := range r.right(f) {
+		f := r.EnrollSMS("", phone)
+		r.Ask(f)
+		for place, digit := range r.Right(f) {
 			seen[place][digit-'0']++
 		}
-		r.clock.Advance(24 * time.Hour)
+		r.Clock.Advance(24 * time.Hour)
 	}
 	for place := range seen {
 		chi := 0.0

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/proof"
 )
@@ -24,19 +25,19 @@ type ends struct {
 
 var operators = []ends{
 	{"TurnOff by an operator", func(r *rig) error {
-		return r.TurnOff(r.t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true})
+		return r.TurnOff(r.T.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true})
 	}, true, false},
-	{"Forget", func(r *rig) error { return r.Forget(r.t.Context(), ann) }, false, false},
+	{"Forget", func(r *rig) error { return r.Forget(r.T.Context(), ann) }, false, false},
 }
 
 var endings = append(slices.Clone(operators), ends{"TurnOff", func(r *rig) error {
-	return r.TurnOff(r.t.Context(), mfa.TurnOffParams{UserID: ann})
+	return r.TurnOff(r.T.Context(), mfa.TurnOffParams{UserID: ann})
 }, true, true})
 
 // naming are the kinds of the records that have a user's id in a column.
 func (r *rig) naming(userID string) (kinds []string) {
-	r.t.Helper()
-	for _, rec := range r.records() {
+	r.T.Helper()
+	for _, rec := range r.Records() {
 		if slices.Contains([]string{rec.ID, rec.Parent, rec.UserID, rec.Type, rec.Status}, userID) {
 			kinds = append(kinds, rec.Kind)
 		}
@@ -47,67 +48,67 @@ func (r *rig) naming(userID string) (kinds []string) {
 // ended checks that nothing of Ann is left but what the verb leaves, and that she can
 // begin anew.
 func (r *rig) ended(verb ends, after string) {
-	r.t.Helper()
+	r.T.Helper()
 	kinds := r.naming(ann)
 	if !verb.record && len(kinds) > 0 || slices.ContainsFunc(kinds, func(kind string) bool { return kind != "user" }) {
-		r.t.Errorf("%s, %s: left are %v", verb.name, after, kinds)
+		r.T.Errorf("%s, %s: left are %v", verb.name, after, kinds)
 	}
-	if login, err := r.StartLogin(r.t.Context(), mfa.LoginParams{UserID: ann}); err != nil || !login.SkipCode {
-		r.t.Errorf("%s, %s: a login is %+v, %v", verb.name, after, login, err)
+	if login, err := r.StartLogin(r.T.Context(), mfa.LoginParams{UserID: ann}); err != nil || !login.SkipCode {
+		r.T.Errorf("%s, %s: a login is %+v, %v", verb.name, after, login, err)
 	}
-	r.totp(ann)
-	if got := r.factorIDs(ann); len(got) != 1 {
-		r.t.Errorf("%s, %s: enrolled anew, there are %v", verb.name, after, got)
+	r.TOTP(ann)
+	if got := r.FactorIDs(ann); len(got) != 1 {
+		r.T.Errorf("%s, %s: enrolled anew, there are %v", verb.name, after, got)
 	}
 }
 
 // whole gives Ann ten confirmed factors, three that are to replace some, and five devices.
 // It returns an app, and a device's token.
 func (r *rig) whole() (enrolled, string) {
-	r.t.Helper()
-	apps := []enrolled{r.totp(ann)}
+	r.T.Helper()
+	apps := []enrolled{r.TOTP(ann)}
 	for range 8 {
-		apps = append(apps, r.totp(ann))
+		apps = append(apps, r.TOTP(ann))
 	}
-	r.recovery(ann)
+	r.Recovery(ann)
 	for i, p := range []mfa.EnrollParams{
 		{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}, {SMS: &mfa.SMSParams{PhoneNumber: phone}}, {GenericOTP: true},
 	} {
 		p.UserID, p.Replaces = ann, apps[i].ID
-		if _, err := r.Enroll(r.t.Context(), p); err != nil {
-			r.t.Fatal(err)
+		if _, err := r.Enroll(r.T.Context(), p); err != nil {
+			r.T.Fatal(err)
 		}
 	}
 	token := ""
 	for range 5 {
-		token = r.trust(apps[8], "Firefox").Token()
+		token = r.Trust(apps[8], "Firefox").Token()
 	}
 	return apps[8], token
 }
 
 // change writes rows as somebody with access to the database does.
 func (r *rig) change(which func(mfa.Record) bool, edit func(*mfa.Record)) {
-	r.t.Helper()
-	for _, rec := range r.records() {
+	r.T.Helper()
+	for _, rec := range r.Records() {
 		if !which(rec) {
 			continue
 		}
 		rec.State = slices.Clone(rec.State)
 		edit(&rec)
-		if err := r.store.Store.Save(r.t.Context(), mfa.Change{Record: rec}); err != nil {
-			r.t.Fatal(err)
+		if err := r.Store.Store.Save(r.T.Context(), mfa.Change{Record: rec}); err != nil {
+			r.T.Fatal(err)
 		}
 	}
 }
 
 // copies puts n rows beside the factors that are copies of one under other ids.
 func (r *rig) copies(f enrolled, n int) {
-	r.t.Helper()
-	row := r.records()[slices.IndexFunc(r.records(), withID(f.ID))]
+	r.T.Helper()
+	row := r.Records()[slices.IndexFunc(r.Records(), withID(f.ID))]
 	for i := range n {
 		row.ID, row.Version = fmt.Sprintf("%sx%02d", f.ID[:len(f.ID)-3], i), 0
-		if err := r.store.Store.Save(r.t.Context(), mfa.Change{Record: row}); err != nil {
-			r.t.Fatal(err)
+		if err := r.Store.Store.Save(r.T.Context(), mfa.Change{Record: row}); err != nil {
+			r.T.Fatal(err)
 		}
 	}
 }
@@ -116,44 +117,44 @@ func (r *rig) copies(f enrolled, n int) {
 // once, and the password alone logs in.
 func TestTurnOff(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	bob := r.totp("user_bob")
+	f := r.TOTP(ann)
+	bob := r.TOTP("user_bob")
 	off := proof.ActionOf(mfa.PurposeTurnOff)
-	codes, _ := r.recoveryWith(ann, r.approve(f, proof.ActionOf(mfa.PurposeEnroll)))
-	r.clock.Advance(time.Minute)
-	enroll := r.approve(f, proof.ActionOf(mfa.PurposeEnroll))
-	r.clock.Advance(time.Minute)
-	unenroll := r.approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
-	r.clock.Advance(time.Minute)
-	d := r.trust(f, "Firefox")
-	open := r.challenge(codes)
-	r.took()
-	saves := len(r.store.Calls("Save"))
+	codes, _ := r.RecoveryWith(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)))
+	r.Clock.Advance(time.Minute)
+	enroll := r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))
+	r.Clock.Advance(time.Minute)
+	unenroll := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
+	r.Clock.Advance(time.Minute)
+	d := r.Trust(f, "Firefox")
+	open := r.Ask(codes)
+	r.Took()
+	saves := len(r.Store.Calls("Save"))
 	for name, receipt := range map[string]string{"none": "", "enroll": enroll, "unenroll": unenroll, "nonsense": "nonsense"} {
 		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); !errors.Is(err, mfa.ErrProofRequired) {
 			t.Errorf("receipt %s: %v", name, err)
 		}
 	}
-	bobs := r.approve(bob, off)
+	bobs := r.Approve(bob, off)
 	saves += 2
 	mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: bobs}), mfa.ErrProofRequired)
-	if n := len(r.store.Calls("Save")); n != saves {
+	if n := len(r.Store.Calls("Save")); n != saves {
 		t.Errorf("%d saves by what was refused", n-saves)
 	}
 
-	receipt := r.approve(f, off)
-	r.took()
+	receipt := r.Approve(f, off)
+	r.Took()
 	if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
-	events := r.took()
-	if len(events) != 1 || events[0].Kind != mfa.EventTurnedOff || events[0].UserID != ann || events[0].FactorID != "" || !events[0].Notify() || !events[0].Time.Equal(r.clock.Now()) {
+	events := r.Took()
+	if len(events) != 1 || events[0].Kind != mfa.EventTurnedOff || events[0].UserID != ann || events[0].FactorID != "" || !events[0].Notify() || !events[0].Time.Equal(r.Clock.Now()) {
 		t.Errorf("events %+v", events)
 	}
 	if kinds := r.naming(ann); !slices.Equal(kinds, []string{"user"}) {
 		t.Errorf("left are %v", kinds)
 	}
-	_, err := r.answer(open, codes, "0000")
+	_, err := r.Answer(open, codes, "0000")
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: off})
 	mustBe(t, err, proof.ErrSpent)
@@ -163,7 +164,7 @@ func TestTurnOff(t *testing.T) {
 	}
 	_, err = r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, HasFactor: true})
 	mustBe(t, err, mfa.ErrIntegrity)
-	if got := r.factorIDs("user_bob"); !slices.Equal(got, []string{bob.ID}) {
+	if got := r.FactorIDs("user_bob"); !slices.Equal(got, []string{bob.ID}) {
 		t.Errorf("bob has %v", got)
 	}
 }
@@ -171,15 +172,15 @@ func TestTurnOff(t *testing.T) {
 // TestTurnOffSpends: the receipt is spent in the commit that turns off.
 func TestTurnOffSpends(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	off := proof.ActionOf(mfa.PurposeTurnOff)
-	receipt := r.approve(f, off)
-	factor := r.records()[slices.IndexFunc(r.records(), withID(f.ID))]
+	receipt := r.Approve(f, off)
+	factor := r.Records()[slices.IndexFunc(r.Records(), withID(f.ID))]
 	if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // a challenge is written when it is made, answered and spent
-		if rows := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Parent != f.ID || rec.Version != 3 }); len(rows) != 1 {
+		if rows := slices.DeleteFunc(r.Records(), func(rec mfa.Record) bool { return rec.Parent != f.ID || rec.Version != 3 }); len(rows) != 1 {
 			t.Errorf("%d challenges of %s were written a third time", len(rows), factor.ID)
 		}
 		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil { // there is nothing more
@@ -193,17 +194,17 @@ func TestTurnOffSpends(t *testing.T) {
 func TestTurnOffNothing(t *testing.T) {
 	for _, verb := range endings {
 		r := strict(t)
-		r.enrollTOTP("user_bob")
-		r.took()
-		if got := r.calls(func() {
+		r.EnrollTOTP("user_bob")
+		r.Took()
+		if got := r.Calls(func() {
 			if err := verb.call(r); err != nil {
 				t.Errorf("%s of nobody: %v", verb.name, err)
 			}
 		}); strings.Contains(got, "Save") {
 			t.Errorf("%s of nobody calls %s", verb.name, got)
 		}
-		r.enrollTOTP(ann)
-		r.took()
+		r.EnrollTOTP(ann)
+		r.Took()
 		if err := verb.call(r); err != nil {
 			t.Errorf("%s of who confirmed nothing: %v", verb.name, err)
 		}
@@ -211,10 +212,10 @@ func TestTurnOffNothing(t *testing.T) {
 		if verb.record {
 			want = nil // nothing was on
 		}
-		if got := kinds(r.took()); !slices.Equal(got, want) {
+		if got := kinds(r.Took()); !slices.Equal(got, want) {
 			t.Errorf("%s: events %v, want %v", verb.name, got, want)
 		}
-		if got := r.calls(func() { _ = verb.call(r) }); strings.Contains(got, "Save") {
+		if got := r.Calls(func() { _ = verb.call(r) }); strings.Contains(got, "Save") {
 			t.Errorf("%s again calls %s", verb.name, got)
 		}
 		r.ended(verb, "confirmed nothing")
@@ -226,12 +227,12 @@ func TestForgetTells(t *testing.T) {
 	r := newRig(t)
 	r.whole()
 	for range 2 {
-		r.took()
+		r.Took()
 		if err := r.Forget(t.Context(), ann); err != nil {
 			t.Fatal(err)
 		}
-		e := r.took()
-		if len(e) != 1 || e[0].Kind != mfa.EventForgotten || e[0].UserID != ann || e[0].Notify() || !e[0].Time.Equal(r.clock.Now()) {
+		e := r.Took()
+		if len(e) != 1 || e[0].Kind != mfa.EventForgotten || e[0].UserID != ann || e[0].Notify() || !e[0].Time.Equal(r.Clock.Now()) {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -240,10 +241,10 @@ func TestForgetTells(t *testing.T) {
 // TestEndingParams: one user, and one of two callers.
 func TestEndingParams(t *testing.T) {
 	r := newRig(t)
-	r.totp(ann)
-	before := len(r.records())
+	r.TOTP(ann)
+	before := len(r.Records())
 	for _, id := range []string{"", mfa.AnyUser, "a\nb", strings.Repeat("x", 256)} {
-		calls := r.calls(func() {
+		calls := r.Calls(func() {
 			mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: id}), mfa.ErrInvalidParameter)
 			mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: id, ByOperator: true}), mfa.ErrInvalidParameter)
 			mustBe(t, r.Forget(t.Context(), id), mfa.ErrInvalidParameter)
@@ -253,7 +254,7 @@ func TestEndingParams(t *testing.T) {
 		}
 	}
 	mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true, Receipt: "x"}), mfa.ErrInvalidParameter)
-	if after := len(r.records()); after != before {
+	if after := len(r.Records()); after != before {
 		t.Errorf("%d records, were %d", after, before)
 	}
 }
@@ -263,31 +264,31 @@ func TestEndingParams(t *testing.T) {
 func TestTurnOffKeepsLimits(t *testing.T) {
 	for _, verb := range []ends{endings[0], endings[2]} {
 		r := newRig(t)
-		first := r.phone(ann, "+15005550007")
-		f := r.totp(ann)
+		first := r.Phone(ann, "+15005550007")
+		f := r.TOTP(ann)
 		for range 4 {
-			r.totp(ann) // used earlier than the first app below, and of four alone is it known
+			r.TOTP(ann) // used earlier than the first app below, and of four alone is it known
 		}
 		for range 4 {
-			r.login(first)
-			r.clock.Advance(10 * time.Minute)
+			r.LogIn(first)
+			r.Clock.Advance(10 * time.Minute)
 		}
-		r.patientChallenge(first)
-		code := r.right(f)
-		if _, err := r.answer(r.challenge(f), f, code); err != nil {
+		r.AskPatiently(first)
+		code := r.Right(f)
+		if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 			t.Fatal(err)
 		}
 		if err := verb.call(r); err != nil {
 			t.Fatal(err)
 		}
-		again, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.secret}})
+		again, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ch := r.challengeToConfirm(enrolled{again.Factor, f.secret})
-		_, err = r.answer(ch, enrolled{again.Factor, f.secret}, code)
+		ch := r.challengeToConfirm(enrolled{Factor: again.Factor, Secret: f.Secret})
+		_, err = r.Answer(ch, enrolled{Factor: again.Factor, Secret: f.Secret}, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
-		other := r.enrollSMS(ann, phone)
+		other := r.EnrollSMS(ann, phone)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: other.ID, UserID: ann, Confirm: true})
 		mustBe(t, err, mfa.ErrThrottled)
 	}
@@ -299,7 +300,7 @@ func TestEndDamaged(t *testing.T) {
 	flip := func(rec *mfa.Record) { rec.State[len(rec.State)-1] ^= 1 }
 	mallory := func(rec *mfa.Record) { rec.UserID = "user_mallory" }
 	for name, damage := range map[string]func(*rig, enrolled){
-		"the user's record is lost":       func(r *rig, _ enrolled) { r.drop(ofKind("user")) },
+		"the user's record is lost":       func(r *rig, _ enrolled) { r.Drop(ofKind("user")) },
 		"the user's record does not open": func(r *rig, _ enrolled) { r.change(ofKind("user"), flip) },
 		"the user's record is of mallory": func(r *rig, _ enrolled) { r.change(ofKind("user"), mallory) },
 		"the user's record is a factor": func(r *rig, _ enrolled) {
@@ -308,19 +309,19 @@ func TestEndDamaged(t *testing.T) {
 		"the user's record is a device": func(r *rig, _ enrolled) {
 			r.change(ofKind("user"), func(rec *mfa.Record) { rec.Kind = "device" })
 		},
-		"a factor is lost":       func(r *rig, f enrolled) { r.drop(withID(f.ID)) },
+		"a factor is lost":       func(r *rig, f enrolled) { r.Drop(withID(f.ID)) },
 		"a factor does not open": func(r *rig, f enrolled) { r.change(withID(f.ID), flip) },
 		"a factor is of mallory": func(r *rig, f enrolled) { r.change(withID(f.ID), mallory) },
 		"a factor is a device": func(r *rig, f enrolled) {
-			r.drop(ofKind("device")) // so that it fits into the same Save
+			r.Drop(ofKind("device")) // so that it fits into the same Save
 			r.change(withID(f.ID), func(rec *mfa.Record) { rec.Kind = "device" })
 		},
-		"all factors are lost":     func(r *rig, _ enrolled) { r.drop(ofKind("factor")) },
+		"all factors are lost":     func(r *rig, _ enrolled) { r.Drop(ofKind("factor")) },
 		"no factor opens":          func(r *rig, _ enrolled) { r.change(ofKind("factor"), flip) },
 		"nothing opens":            func(r *rig, _ enrolled) { r.change(func(mfa.Record) bool { return true }, flip) },
 		"another key":              func(r *rig, _ enrolled) { r.with(mfa.NewKey()) },
 		"there are forty more":     func(r *rig, f enrolled) { r.copies(f, 40) },
-		"forty, and no user":       func(r *rig, f enrolled) { r.copies(f, 40); r.drop(ofKind("user")) },
+		"forty, and no user":       func(r *rig, f enrolled) { r.copies(f, 40); r.Drop(ofKind("user")) },
 		"forty, and nothing opens": func(r *rig, f enrolled) { r.copies(f, 40); r.change(ofKind("user"), flip) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -328,11 +329,11 @@ func TestEndDamaged(t *testing.T) {
 				r := newRig(t)
 				f, token := r.whole()
 				damage(r, f)
-				r.store.Store = distinct{r.store.Store}
-				before := len(r.records())
-				r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+				r.Store.Store = distinct{r.Store.Store}
+				before := len(r.Records())
+				r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 					if c.Method == "Save" && !verb.careful {
-						r.store.Before = nil
+						r.Store.Before = nil
 						for _, token := range []string{"", token} {
 							if login, err := r.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); !errors.Is(err, mfa.ErrIntegrity) || login.SkipCode {
 								t.Errorf("before %s a login is %+v, %v", verb.name, login, err)
@@ -342,9 +343,9 @@ func TestEndDamaged(t *testing.T) {
 					return nil
 				}
 				err := verb.call(r)
-				r.store.Before = nil
+				r.Store.Before = nil
 				if verb.careful {
-					if after := len(r.records()); !errors.Is(err, mfa.ErrIntegrity) || after != before {
+					if after := len(r.Records()); !errors.Is(err, mfa.ErrIntegrity) || after != before {
 						t.Errorf("%s: %v, and %d records of %d", verb.name, err, after, before)
 					}
 					continue
@@ -368,7 +369,7 @@ func (s distinct) Save(ctx context.Context, changes ...mfa.Change) error {
 	seen := map[string]bool{}
 	for _, c := range changes {
 		if seen[c.Record.ID] {
-			return fmt.Errorf("%w: %s is twice in one Save", errTold, c.Record.ID)
+			return fmt.Errorf("%s is twice in one Save", c.Record.ID)
 		}
 		seen[c.Record.ID] = true
 	}
@@ -402,7 +403,7 @@ func TestEndInterrupted(t *testing.T) {
 	broken := errors.New("connection lost")
 	damages := map[string]func(*rig, enrolled){
 		"nothing is damaged": func(*rig, enrolled) {},
-		"the record is lost": func(r *rig, f enrolled) { r.copies(f, 40); r.drop(ofKind("user")) },
+		"the record is lost": func(r *rig, f enrolled) { r.copies(f, 40); r.Drop(ofKind("user")) },
 		"there are too many": func(r *rig, f enrolled) { r.copies(f, 40) },
 	}
 	for name, damage := range damages {
@@ -415,15 +416,15 @@ func TestEndInterrupted(t *testing.T) {
 					r := newRig(t)
 					f, _ := r.whole()
 					damage(r, f)
-					calls := len(r.store.Calls())
+					calls := len(r.Store.Calls())
 					hook := mfatest.Nth(calls+n, broken)
 					if after {
-						r.store.After = hook
+						r.Store.After = hook
 					} else {
-						r.store.Before = hook
+						r.Store.Before = hook
 					}
 					err := verb.call(r)
-					if len(r.store.Calls()) < calls+n {
+					if len(r.Store.Calls()) < calls+n {
 						if n < 6 {
 							t.Errorf("%s: %d store calls", verb.name, n-1)
 						}
@@ -432,7 +433,7 @@ func TestEndInterrupted(t *testing.T) {
 					mustBe(t, err, broken)
 					what := fmt.Sprintf("%s, %s, store call %d failed, applied %t", verb.name, name, n, after)
 					confirmed := 0
-					for _, rec := range r.records() {
+					for _, rec := range r.Records() {
 						if rec.Kind == "factor" && rec.Status != string(mfa.StatusUnverified) {
 							confirmed++
 						}
@@ -465,16 +466,16 @@ func TestEndRaces(t *testing.T) {
 			_, _ = svc.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "a", User: "b"})
 		},
 		"Verify that trusts": func(ctx context.Context, r *rig, svc *mfa.Service, f enrolled, _ string) {
-			r.clock.Advance(30 * time.Second)
+			r.Clock.Advance(30 * time.Second)
 			ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if err == nil {
-				_, _ = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: true})
+				_, _ = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true})
 			}
 		},
 		"a wrong code": func(ctx context.Context, r *rig, svc *mfa.Service, f enrolled, _ string) {
 			ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if err == nil {
-				_, _ = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f)})
+				_, _ = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)})
 			}
 		},
 		"StartLogin": func(ctx context.Context, r *rig, svc *mfa.Service, _ enrolled, token string) {
@@ -492,14 +493,14 @@ func TestEndRaces(t *testing.T) {
 							continue
 						}
 						r := newRig(t)
-						f := r.totp(ann)
-						token := r.trust(f, "Firefox").Token()
+						f := r.TOTP(ann)
+						token := r.Trust(f, "Firefox").Token()
 						if lost {
-							r.drop(ofKind("user"))
+							r.Drop(ofKind("user"))
 						}
-						other := r.another()
+						other := r.Another()
 						busy, raced := false, false
-						r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+						r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 							if busy || raced && !always || c.Method == "Load" || always && c.Method != "Save" {
 								return nil
 							}
@@ -509,7 +510,7 @@ func TestEndRaces(t *testing.T) {
 							return nil
 						}
 						err := verb.call(r)
-						r.store.Before = nil
+						r.Store.Before = nil
 						if err != nil && !(always && errors.Is(err, mfa.ErrThrottled)) {
 							t.Errorf("%s, always %t, lost %t: %v", verb.name, always, lost, err)
 							continue
@@ -518,7 +519,7 @@ func TestEndRaces(t *testing.T) {
 							if _, err := r.Factors(t.Context(), ann); err != nil {
 								t.Errorf("%s, always %t, lost %t: afterwards: %v", verb.name, always, lost, err)
 							}
-							if !always && slices.Contains(r.factorIDs(ann), f.ID) {
+							if !always && slices.Contains(r.FactorIDs(ann), f.ID) {
 								t.Errorf("%s: the factor came back", verb.name)
 							}
 						}
@@ -538,9 +539,9 @@ func TestEndRaces(t *testing.T) {
 func TestEndOfWhoBegins(t *testing.T) {
 	for _, verb := range operators {
 		r := newRig(t)
-		r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 			if c.Method == "List" {
-				r.store.Before = nil
+				r.Store.Before = nil
 				r.imports(mfa.ImportParams{})
 			}
 			return nil
@@ -557,30 +558,30 @@ func TestEndOfWhoBegins(t *testing.T) {
 func TestTokenHoldsNothingOff(t *testing.T) {
 	verbs := append(slices.Clone(endings),
 		ends{name: "RevokeDevice", call: func(r *rig) error {
-			devices, err := r.Devices(r.t.Context(), ann)
+			devices, err := r.Devices(r.T.Context(), ann)
 			if err != nil {
 				return err
 			}
-			return r.RevokeDevice(r.t.Context(), ann, devices[0].ID)
+			return r.RevokeDevice(r.T.Context(), ann, devices[0].ID)
 		}},
-		ends{name: "RevokeDevices", call: func(r *rig) error { return r.RevokeDevices(r.t.Context(), ann) }},
+		ends{name: "RevokeDevices", call: func(r *rig) error { return r.RevokeDevices(r.T.Context(), ann) }},
 		ends{name: "Unenroll", call: func(r *rig) error {
-			return r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: r.factorIDs(ann)[0], UserID: ann})
+			return r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: r.FactorIDs(ann)[0], UserID: ann})
 		}},
 	)
 	for _, verb := range verbs {
 		r := newRig(t)
-		token := r.trust(r.totp(ann), "Firefox").Token()
-		thief := r.another()
+		token := r.Trust(r.TOTP(ann), "Firefox").Token()
+		thief := r.Another()
 		busy, used := false, 0
-		r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+		r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 			if c.Method != "Save" || busy {
 				return nil
 			}
 			busy = true
 			if login, err := thief.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); err == nil && login.DeviceToken() != "" {
 				token = login.DeviceToken()
-				r.clock.Advance(time.Minute)
+				r.Clock.Advance(time.Minute)
 				used++
 			}
 			busy = false
@@ -589,7 +590,7 @@ func TestTokenHoldsNothingOff(t *testing.T) {
 		if err := verb.call(r); err != nil || used == 0 {
 			t.Errorf("%s: %v, beside %d uses", verb.name, err, used)
 		}
-		r.store.Before = nil
+		r.Store.Before = nil
 		if slices.Contains(r.naming(ann), "device") {
 			t.Errorf("%s: the row is left", verb.name)
 		}
@@ -600,25 +601,25 @@ func TestTokenHoldsNothingOff(t *testing.T) {
 // revoked or a factor is taken away, though it was a change of factors that ended it.
 func TestDeviceRowsGo(t *testing.T) {
 	for name, end := range map[string]func(r *rig, f enrolled) error{
-		"revoked": func(r *rig, _ enrolled) error { return r.RevokeDevices(r.t.Context(), ann) },
+		"revoked": func(r *rig, _ enrolled) error { return r.RevokeDevices(r.T.Context(), ann) },
 		"a factor taken away": func(r *rig, f enrolled) error {
-			return r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
+			return r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
 		},
 	} {
 		r := newRig(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		for range 4 {
 			for range 5 {
-				r.trust(f, "Firefox")
+				r.Trust(f, "Firefox")
 			}
-			r.totp(ann) // ends the trust
+			r.TOTP(ann) // ends the trust
 		}
-		r.trust(f, "Firefox")
-		bobs := r.trust(r.totp("user_bob"), "bob's")
+		r.Trust(f, "Firefox")
+		bobs := r.Trust(r.TOTP("user_bob"), "bob's")
 		if err := end(r, f); err != nil {
 			t.Fatal(err)
 		}
-		rows := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind != "device" })
+		rows := slices.DeleteFunc(r.Records(), func(rec mfa.Record) bool { return rec.Kind != "device" })
 		if len(rows) != 1 || rows[0].ID != bobs.ID {
 			t.Errorf("%s: %d rows are left", name, len(rows))
 		}
@@ -628,15 +629,15 @@ func TestDeviceRowsGo(t *testing.T) {
 // TestRevokeDeviceLeavesOthers: revoking one deletes the row of that one alone.
 func TestRevokeDeviceLeavesOthers(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	a, b := r.trust(f, "a"), r.trust(f, "b")
+	f := r.TOTP(ann)
+	a, b := r.Trust(f, "a"), r.Trust(f, "b")
 	if err := r.RevokeDevice(t.Context(), ann, a.ID); err != nil {
 		t.Fatal(err)
 	}
-	if rec := r.record("device"); rec.ID != b.ID {
+	if rec := r.Record("device"); rec.ID != b.ID {
 		t.Errorf("left is %s", rec.ID)
 	}
-	if _, err := r.use(b.Token()); err != nil {
+	if _, err := r.Use(b.Token()); err != nil {
 		t.Error(err)
 	}
 }
@@ -646,10 +647,10 @@ func TestRevokeDeviceLeavesOthers(t *testing.T) {
 func TestLastGoneNamesLapse(t *testing.T) {
 	r := newRig(t)
 	f, _ := r.whole()
-	if err := r.RevokeDevice(t.Context(), ann, r.records()[slices.IndexFunc(r.records(), ofKind("device"))].ID); err != nil {
+	if err := r.RevokeDevice(t.Context(), ann, r.Records()[slices.IndexFunc(r.Records(), ofKind("device"))].ID); err != nil {
 		t.Fatal(err)
 	}
-	for _, id := range r.factorIDs(ann) {
+	for _, id := range r.FactorIDs(ann) {
 		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
@@ -657,7 +658,7 @@ func TestLastGoneNamesLapse(t *testing.T) {
 	if kinds := r.naming(ann); !slices.Equal(kinds, []string{"user"}) {
 		t.Fatalf("after %s: left are %v", f.ID, kinds)
 	}
-	r.clock.Advance(32 * 24 * time.Hour)
+	r.Clock.Advance(32 * 24 * time.Hour)
 	if _, err := r.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -669,15 +670,15 @@ func TestLastGoneNamesLapse(t *testing.T) {
 // TestForgetOneUser: a store that lists too much makes nobody else forgotten.
 func TestForgetOneUser(t *testing.T) {
 	r := newRig(t)
-	r.trust(r.totp(ann), "Firefox")
-	bob := r.totp("user_bob")
-	r.trust(bob, "bob's")
+	r.Trust(r.TOTP(ann), "Firefox")
+	bob := r.TOTP("user_bob")
+	r.Trust(bob, "bob's")
 	before := r.naming("user_bob")
-	r.store.Store = listsAll{r.store.Store.(*mfa.MemoryStore)}
+	r.Store.Store = testrig.ListsAll{MemoryStore: r.Store.Store.(*mfa.MemoryStore)}
 	if err := r.Forget(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
-	r.store.Store = r.store.Store.(listsAll).MemoryStore
+	r.Store.Store = r.Store.Store.(testrig.ListsAll).MemoryStore
 	if after := r.naming("user_bob"); !slices.Equal(after, before) || len(r.naming(ann)) > 0 {
 		t.Errorf("of bob are left %v, of ann %v", after, r.naming(ann))
 	}
@@ -687,15 +688,15 @@ func TestForgetOneUser(t *testing.T) {
 // there may be of a user who was not damaged goes in one, with the receipt.
 func TestEndLargestSave(t *testing.T) {
 	r := strict(t)
-	r.cfg.InsecureSkipProof = true
-	lax := r.another()
+	r.Config.InsecureSkipProof = true
+	lax := r.Another()
 	proofs := r.Service
 	r.Service = lax
 	f, _ := r.whole()
 	r.Service = proofs
 	sizes := []int{}
-	receipt := r.approve(f, proof.ActionOf(mfa.PurposeTurnOff))
-	r.store.Store = savesSeen{r.store.Store, func(n int) { sizes = append(sizes, n) }}
+	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeTurnOff))
+	r.Store.Store = savesSeen{r.Store.Store, func(n int) { sizes = append(sizes, n) }}
 	if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
@@ -706,7 +707,7 @@ func TestEndLargestSave(t *testing.T) {
 	f, _ = r.whole()
 	r.copies(f, 40)
 	sizes = nil
-	r.store.Store = savesSeen{r.store.Store, func(n int) { sizes = append(sizes, n) }}
+	r.Store.Store = savesSeen{r.Store.Store, func(n int) { sizes = append(sizes, n) }}
 	if err := r.Forget(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
@@ -731,7 +732,7 @@ func TestEndWithTypesFromOutside(t *testing.T) {
 		t.Fatal(err)
 	}
 	var errs []error
-	for i, m := range r.cfg.Methods {
+	for i, m := range r.Config.Methods {
 		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
 			UserID: ann, Method: &mfa.MethodParams{Type: m.Type}, Replaces: factors[4+i].ID,
 		})
@@ -740,14 +741,14 @@ func TestEndWithTypesFromOutside(t *testing.T) {
 	if count(errs, nil) != 1 || count(errs, mfa.ErrTooManyFactors) != 3 {
 		t.Errorf("enrolling beside 13 factors: %v", errs)
 	}
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
-		left := slices.DeleteFunc(r.records(), func(rec mfa.Record) bool { return rec.Kind != "factor" })
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
+		left := slices.DeleteFunc(r.Records(), func(rec mfa.Record) bool { return rec.Kind != "factor" })
 		if c.Method == "Save" && len(left) != 14 && len(left) != 0 {
 			return fmt.Errorf("a second commit has %d factors to delete", len(left))
 		}
 		return nil
 	}
-	saves := r.calls(func() {
+	saves := r.Calls(func() {
 		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true}); err != nil {
 			t.Error(err)
 		}
@@ -769,18 +770,18 @@ func TestEndRoundTrips(t *testing.T) {
 		{"TurnOff beside devices", 2, turnsOff, "Load List Load List List Save"},
 		{"TurnOff by an operator", 2, func(r *rig, _ enrolled, _ string) error { return operators[0].call(r) }, "Load List List List List Save"},
 		{"Forget", 2, func(r *rig, _ enrolled, _ string) error { return operators[1].call(r) }, "Load List List List List Save"},
-		{"RevokeDevices", 2, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.t.Context(), ann) }, "Load List List Save"},
-		{"RevokeDevices of none", 0, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.t.Context(), ann) }, "Load List"},
+		{"RevokeDevices", 2, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) }, "Load List List Save"},
+		{"RevokeDevices of none", 0, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) }, "Load List"},
 		{"Unenroll", 0, unenrolls, "Load List Save"},
 		{"Unenroll beside devices", 2, unenrolls, "Load List List Save"},
 	} {
 		r := strict(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		for range tt.devices {
-			r.trust(f, "Firefox")
+			r.Trust(f, "Firefox")
 		}
-		receipt := r.approve(f, proof.ActionOf(mfa.PurposeTurnOff))
-		if got := r.calls(func() {
+		receipt := r.Approve(f, proof.ActionOf(mfa.PurposeTurnOff))
+		if got := r.Calls(func() {
 			if err := tt.call(r, f, receipt); err != nil {
 				t.Errorf("%s: %v", tt.name, err)
 			}
@@ -791,9 +792,9 @@ func TestEndRoundTrips(t *testing.T) {
 }
 
 func turnsOff(r *rig, _ enrolled, receipt string) error {
-	return r.TurnOff(r.t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt})
+	return r.TurnOff(r.T.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt})
 }
 
 func unenrolls(r *rig, f enrolled, _ string) error {
-	return r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
+	return r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
 }

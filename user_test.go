@@ -40,10 +40,10 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 			open[f.ID] = ch
 		}
 
-		r.took()
-		app := r.totp(ann)
+		r.Took()
+		app := r.TOTP(ann)
 		replaced := 0
-		for _, e := range r.took() {
+		for _, e := range r.Took() {
 			if e.Kind == mfa.EventReplaced {
 				replaced++
 			}
@@ -54,7 +54,7 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 
 		answers := map[string]string{
 			codes.Factor.ID:   codes.RecoveryCodes.Codes()[0],
-			number.Factor.ID:  r.sms.Code(phone),
+			number.Factor.ID:  r.SMS.Code(phone),
 			generic.Factor.ID: open[generic.Factor.ID].Code(),
 		}
 		for id, ch := range open {
@@ -65,7 +65,7 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: answers[id]})
 			mustBe(t, err, mfa.ErrNotFound)
 		}
-		if got := r.factorIDs(ann); !slices.Equal(got, []string{app.ID}) {
+		if got := r.FactorIDs(ann); !slices.Equal(got, []string{app.ID}) {
 			t.Errorf("factors %v, want %s alone", got, app.ID)
 		}
 
@@ -74,53 +74,40 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(time.Hour)
-		r.login(enrolled{Factor: enr.Factor})
-		if got := r.factorIDs(ann); len(got) != 2 {
+		r.Clock.Advance(time.Hour)
+		r.LogIn(enrolled{Factor: enr.Factor})
+		if got := r.FactorIDs(ann); len(got) != 2 {
 			t.Errorf("factors %v, want two", got)
 		}
 	}
 }
 
-func (r *rig) factorIDs(userID string) []string {
-	r.t.Helper()
-	factors, err := r.Factors(r.t.Context(), userID)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ids := []string{}
-	for _, f := range factors {
-		ids = append(ids, f.ID)
-	}
-	return ids
-}
-
 // TestFirstImportEndsOthers: an app of another system is a first factor too.
 func TestFirstImportEndsOthers(t *testing.T) {
 	r := strict(t)
-	codes, list := r.recovery(ann)
-	ch := r.challenge(codes)
-	r.enrollSMS(ann, phone)
+	codes, list := r.Recovery(ann)
+	ch := r.Ask(codes)
+	r.EnrollSMS(ann, phone)
 	f := r.imports(mfa.ImportParams{})
-	_, err := r.answer(ch, codes, list[0])
+	_, err := r.Answer(ch, codes, list[0])
 	mustBe(t, err, mfa.ErrNotFound)
-	if got := r.factorIDs(ann); !slices.Equal(got, []string{f.ID}) {
+	if got := r.FactorIDs(ann); !slices.Equal(got, []string{f.ID}) {
 		t.Errorf("factors %v, want %s alone", got, f.ID)
 	}
 }
 
 // usedCode is a set of recovery codes of which one was used, and its receipt for enrolling.
 func (r *rig) usedCode() (set enrolled, receipt string) {
-	r.t.Helper()
-	set, list := r.recovery(ann)
+	r.T.Helper()
+	set, list := r.Recovery(ann)
 	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: set.ID, UserID: ann, Action: enroll})
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: set.ID, UserID: ann, Action: enroll})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
-	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
+	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return set, v.Receipt()
 }
@@ -129,22 +116,22 @@ func (r *rig) usedCode() (set enrolled, receipt string) {
 // factor. A new app requires their receipt then, and does not end them.
 func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	r := strict(t)
-	early := r.enrollTOTP(ann) // by somebody with the password, before the code was used
+	early := r.EnrollTOTP(ann) // by somebody with the password, before the code was used
 	codes, receipt := r.usedCode()
 	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.answer(confirm, early, r.right(early))
+	_, err = r.Answer(confirm, early, r.Right(early))
 	mustBe(t, err, mfa.ErrFactorUnverified)
 
-	r.clock.Advance(time.Minute) // ids are in the order of time
+	r.Clock.Advance(time.Minute) // ids are in the order of time
 	enr, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
-	if got := r.factorIDs(ann); !slices.Equal(got, []string{codes.ID, enr.Factor.ID}) {
+	r.LogIn(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()})
+	if got := r.FactorIDs(ann); !slices.Equal(got, []string{codes.ID, enr.Factor.ID}) {
 		t.Errorf("factors %v, want the codes and the new app", got)
 	}
 }
@@ -153,51 +140,27 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 // stays when another app is confirmed, and is not confirmed beside that either.
 func TestEnrolledBeforehandBesideCodes(t *testing.T) {
 	r := strict(t)
-	early := r.enrollSMS(ann, phone)
+	early := r.EnrollSMS(ann, phone)
 	_, receipt := r.usedCode()
 	enr, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.login(enrolled{enr.Factor, enr.TOTP.Secret()})
+	r.LogIn(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()})
 	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.answer(confirm, early, r.right(early))
+	_, err = r.Answer(confirm, early, r.Right(early))
 	mustBe(t, err, mfa.ErrFactorUnverified)
-}
-
-// drop takes rows out of the store, as a lost one is gone.
-func (r *rig) drop(which func(mfa.Record) bool) (dropped []mfa.Record) {
-	r.t.Helper()
-	for _, rec := range r.records() {
-		if !which(rec) {
-			continue
-		}
-		err := r.store.Store.Save(r.t.Context(), mfa.Change{Record: mfa.Record{ID: rec.ID, Version: rec.Version}, Delete: true})
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		dropped = append(dropped, rec)
-	}
-	return dropped
-}
-
-func withID(id string) func(mfa.Record) bool {
-	return func(rec mfa.Record) bool { return rec.ID == id }
-}
-
-func ofKind(kind string) func(mfa.Record) bool {
-	return func(rec mfa.Record) bool { return rec.Kind == kind }
 }
 
 // opens are the ways by which a user without a second factor becomes one with a
 // factor of whoever knows the password, and by which a factor is taken away.
 func (r *rig) opens(f enrolled) map[string]error {
-	r.t.Helper()
+	r.T.Helper()
 	errs := map[string]error{}
-	ctx := r.t.Context()
+	ctx := r.T.Context()
 	_, errs["Factors"] = r.Factors(ctx, ann)
 	_, errs["Enroll"] = r.Enroll(ctx, enrollment(ann, ""))
 	_, errs["Enroll codes"] = r.Enroll(ctx, mfa.EnrollParams{UserID: ann, RecoveryCodes: true})
@@ -217,42 +180,42 @@ func (r *rig) opens(f enrolled) map[string]error {
 func TestLostRowsOpenNothing(t *testing.T) {
 	for name, lose := range map[string]func(r *rig, f, other enrolled) (left enrolled){
 		"a factor": func(r *rig, f, other enrolled) enrolled {
-			r.drop(withID(f.ID))
+			r.Drop(withID(f.ID))
 			return enrolled{}
 		},
 		"the only factor": func(r *rig, f, other enrolled) enrolled {
-			if err := r.Unenroll(r.t.Context(), mfa.UnenrollParams{FactorID: other.ID, UserID: mfa.AnyUser}); err != nil {
-				r.t.Fatal(err)
+			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: other.ID, UserID: mfa.AnyUser}); err != nil {
+				r.T.Fatal(err)
 			}
-			r.drop(withID(f.ID))
+			r.Drop(withID(f.ID))
 			return enrolled{}
 		},
 		"all factors": func(r *rig, _, _ enrolled) enrolled {
-			r.drop(ofKind("factor"))
+			r.Drop(ofKind("factor"))
 			return enrolled{}
 		},
 		"the user's record": func(r *rig, f, _ enrolled) enrolled {
-			r.drop(ofKind("user"))
+			r.Drop(ofKind("user"))
 			return f
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := strict(t)
-			f := r.totp(ann)
+			f := r.TOTP(ann)
 			enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true})
 			if err != nil {
 				t.Fatal(err)
 			}
 			other := enrolled{Factor: enr.Factor}
-			r.login(other)
+			r.LogIn(other)
 			left := lose(r, f, other)
-			before := len(r.records())
+			before := len(r.Records())
 			for what, err := range r.opens(left) {
 				if !errors.Is(err, mfa.ErrIntegrity) {
 					t.Errorf("%s: %v, want ErrIntegrity", what, err)
 				}
 			}
-			if after := len(r.records()); after != before {
+			if after := len(r.Records()); after != before {
 				t.Errorf("%d records, were %d", after, before)
 			}
 		})
@@ -263,20 +226,20 @@ func TestLostRowsOpenNothing(t *testing.T) {
 // confirmed, so that nothing ends or takes the place of what is not there.
 func TestLostAtConfirmation(t *testing.T) {
 	r := strict(t)
-	old := r.totp(ann)
+	old := r.TOTP(ann)
 	next, err := r.Enroll(t.Context(), mfa.EnrollParams{
 		UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, Replaces: old.ID, ByOperator: true,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := enrolled{next.Factor, next.TOTP.Secret()}
+	app := enrolled{Factor: next.Factor, Secret: next.TOTP.Secret()}
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.drop(withID(old.ID))
-	_, err = r.answer(ch, app, r.right(app))
+	r.Drop(withID(old.ID))
+	_, err = r.Answer(ch, app, r.Right(app))
 	mustBe(t, err, mfa.ErrIntegrity)
 }
 
@@ -284,43 +247,43 @@ func TestLostAtConfirmation(t *testing.T) {
 // with the keys. What the user's record says of it does not agree.
 func TestRowsPutBack(t *testing.T) {
 	putBack := func(r *rig, rec mfa.Record) {
-		r.t.Helper()
-		r.drop(withID(rec.ID))
-		rows := append(r.records(), rec)
+		r.T.Helper()
+		r.Drop(withID(rec.ID))
+		rows := append(r.Records(), rec)
 		store := new(mfa.MemoryStore)
 		for _, row := range rows { // a store writes versions from 1
 			for version := int64(0); version < row.Version; version++ {
 				change := row
 				change.Version = version
-				if err := store.Save(r.t.Context(), mfa.Change{Record: change}); err != nil {
-					r.t.Fatal(err)
+				if err := store.Save(r.T.Context(), mfa.Change{Record: change}); err != nil {
+					r.T.Fatal(err)
 				}
 			}
 		}
-		r.store.Store = store
+		r.Store.Store = store
 	}
 	find := func(r *rig, id string) mfa.Record {
-		r.t.Helper()
-		i := slices.IndexFunc(r.records(), withID(id))
-		return r.records()[i]
+		r.T.Helper()
+		i := slices.IndexFunc(r.Records(), withID(id))
+		return r.Records()[i]
 	}
 
 	t.Run("a factor that was taken away", func(t *testing.T) {
 		r := strict(t)
-		r.phone(ann, phone)
+		r.Phone(ann, phone)
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, ByOperator: true})
 		if err != nil {
 			t.Fatal(err)
 		}
-		stolen := enrolled{enr.Factor, enr.TOTP.Secret()} // the phone is
-		r.login(stolen)
-		ch, receipt := r.challenge(stolen), r.approve(stolen, pay)
+		stolen := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()} // the phone is
+		r.LogIn(stolen)
+		ch, receipt := r.Ask(stolen), r.Approve(stolen, pay)
 		row := find(r, stolen.ID)
 		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
 		putBack(r, row)
-		_, err = r.answer(ch, stolen, r.right(stolen))
+		_, err = r.Answer(ch, stolen, r.Right(stolen))
 		mustBe(t, err, mfa.ErrIntegrity)
 		_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 		mustBe(t, err, mfa.ErrIntegrity)
@@ -332,16 +295,16 @@ func TestRowsPutBack(t *testing.T) {
 		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Errorf("an operator takes it away: %v", err)
 		}
-		if got := r.factorIDs(ann); len(got) != 1 {
+		if got := r.FactorIDs(ann); len(got) != 1 {
 			t.Errorf("factors %v, want the number alone", got)
 		}
 	})
 
 	t.Run("a factor as it was before it was confirmed", func(t *testing.T) {
 		r := strict(t)
-		f := r.enrollTOTP(ann)
+		f := r.EnrollTOTP(ann)
 		row := find(r, f.ID)
-		r.login(f)
+		r.LogIn(f)
 		putBack(r, row)
 		for what, err := range r.opens(f) {
 			if !errors.Is(err, mfa.ErrIntegrity) {
@@ -352,13 +315,13 @@ func TestRowsPutBack(t *testing.T) {
 
 	t.Run("the user as they were without factors", func(t *testing.T) {
 		r := strict(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 			t.Fatal(err)
 		}
-		i := slices.IndexFunc(r.records(), ofKind("user"))
-		row := r.records()[i]
-		r.totp(ann)
+		i := slices.IndexFunc(r.Records(), ofKind("user"))
+		row := r.Records()[i]
+		r.TOTP(ann)
 		putBack(r, row)
 		for what, err := range r.opens(enrolled{}) {
 			if !errors.Is(err, mfa.ErrIntegrity) {
@@ -372,21 +335,21 @@ func TestRowsPutBack(t *testing.T) {
 // while somebody writes them. That is no lost row.
 func TestReadsOfTwoMoments(t *testing.T) {
 	r := strict(t)
-	r.totp(ann)
+	r.TOTP(ann)
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.login(enrolled{Factor: enr.Factor})
+	r.LogIn(enrolled{Factor: enr.Factor})
 	taken := false
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "List" && !taken {
 			taken = true
-			return r.another().Unenroll(ctx, mfa.UnenrollParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser})
+			return r.Another().Unenroll(ctx, mfa.UnenrollParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser})
 		}
 		return nil
 	}
-	if got := r.factorIDs(ann); len(got) != 1 || !taken {
+	if got := r.FactorIDs(ann); len(got) != 1 || !taken {
 		t.Errorf("factors %v", got)
 	}
 }
@@ -395,15 +358,15 @@ func TestReadsOfTwoMoments(t *testing.T) {
 // is not there.
 func TestLapsedTrust(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
+	f := r.EnrollTOTP(ann)
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(24 * time.Hour)
-	r.drop(ofKind("user"))
+	r.Clock.Advance(24 * time.Hour)
+	r.Drop(ofKind("user"))
 	for _, name := range []string{"", "Firefox"} {
-		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: name != "", DeviceName: name})
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: name != "", DeviceName: name})
 		mustBe(t, err, mfa.ErrNotFound)
 	}
 }
@@ -413,24 +376,24 @@ func TestLapsedTrust(t *testing.T) {
 func TestRevokeLostDevice(t *testing.T) {
 	for name, revoke := range map[string]func(r *rig, d mfa.TrustedDevice) error{
 		"one": func(r *rig, d mfa.TrustedDevice) error {
-			return r.RevokeDevice(r.t.Context(), ann, d.ID)
+			return r.RevokeDevice(r.T.Context(), ann, d.ID)
 		},
 		"all": func(r *rig, d mfa.TrustedDevice) error {
-			return r.RevokeDevices(r.t.Context(), ann)
+			return r.RevokeDevices(r.T.Context(), ann)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			d := r.trust(r.totp(ann), "Firefox")
-			row := r.drop(ofKind("device"))[0]
+			d := r.Trust(r.TOTP(ann), "Firefox")
+			row := r.Drop(ofKind("device"))[0]
 			if err := revoke(r, d); err != nil {
 				t.Fatal(err)
 			}
 			row.Version = 0
-			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
+			if err := r.Store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
 				t.Fatal(err)
 			}
-			_, err := r.use(d.Token())
+			_, err := r.Use(d.Token())
 			mustBe(t, err, errAsked)
 		})
 	}
@@ -440,25 +403,25 @@ func TestRevokeLostDevice(t *testing.T) {
 // revocation.
 func TestRevokeDamagedDevice(t *testing.T) {
 	for name, revoke := range map[string]func(r *rig, good mfa.TrustedDevice) error{
-		"all": func(r *rig, _ mfa.TrustedDevice) error { return r.RevokeDevices(r.t.Context(), ann) },
+		"all": func(r *rig, _ mfa.TrustedDevice) error { return r.RevokeDevices(r.T.Context(), ann) },
 		"the one that is whole": func(r *rig, good mfa.TrustedDevice) error {
-			return r.RevokeDevice(r.t.Context(), ann, good.ID)
+			return r.RevokeDevice(r.T.Context(), ann, good.ID)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			f := r.totp(ann)
-			good, bad := r.trust(f, "good"), r.trust(f, "bad")
-			row := r.records()[slices.IndexFunc(r.records(), withID(bad.ID))]
+			f := r.TOTP(ann)
+			good, bad := r.Trust(f, "good"), r.Trust(f, "bad")
+			row := r.Records()[slices.IndexFunc(r.Records(), withID(bad.ID))]
 			row.State = slices.Clone(row.State)
 			row.State[len(row.State)-1] ^= 1
-			if err := r.store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
+			if err := r.Store.Store.Save(t.Context(), mfa.Change{Record: row}); err != nil {
 				t.Fatal(err)
 			}
 			if err := revoke(r, good); err != nil {
 				t.Error(err)
 			}
-			_, err := r.use(good.Token())
+			_, err := r.Use(good.Token())
 			mustBe(t, err, errAsked)
 		})
 	}
@@ -467,9 +430,9 @@ func TestRevokeDamagedDevice(t *testing.T) {
 // TestWritesAllTheTime: a reading that somebody writes into each time is no lost row.
 func TestWritesAllTheTime(t *testing.T) {
 	r := newRig(t)
-	other := r.another()
+	other := r.Another()
 	writing := false
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method != "List" || writing {
 			return nil
 		}
@@ -486,9 +449,9 @@ func TestWritesAllTheTime(t *testing.T) {
 // reads none of them to make room.
 func TestConfirmingEvictsNothing(t *testing.T) {
 	r := newRig(t)
-	old := r.totp(ann)
+	old := r.TOTP(ann)
 	for range 5 {
-		r.trust(old, "Firefox")
+		r.Trust(old, "Firefox")
 	}
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Replaces: old.ID, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	if err != nil {
@@ -496,13 +459,13 @@ func TestConfirmingEvictsNothing(t *testing.T) {
 	}
 	f := enrolled{Factor: enr.Factor}
 	ch := r.challengeToConfirm(f)
-	got := r.calls(func() {
-		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: true, DeviceName: "Chrome"})
+	got := r.Calls(func() {
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true, DeviceName: "Chrome"})
 	})
 	if err != nil || got != "Load Load Load Save" {
 		t.Errorf("%v; %q", err, got)
 	}
-	if got := r.devices(); !slices.Equal(got, []string{"Chrome"}) {
+	if got := r.TrustedNames(); !slices.Equal(got, []string{"Chrome"}) {
 		t.Errorf("devices %v", got)
 	}
 }
@@ -520,40 +483,40 @@ func TestSameSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := enrolled{enr.Factor, otherSecret}
+	f := enrolled{Factor: enr.Factor, Secret: otherSecret}
 	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := r.right(f)
-	if _, err := r.answer(ch, f, code); err != nil {
+	code := r.Right(f)
+	if _, err := r.Answer(ch, f, code); err != nil {
 		t.Fatal(err)
 	}
-	before := r.records()
+	before := r.Records()
 
 	again, err := enroll(mfa.EnrollParams{})
 	if err != nil || again.Factor.ID != f.ID || again.Factor.Status != mfa.StatusVerified || again.TOTP.Secret() != enr.TOTP.Secret() {
 		t.Fatalf("%+v, %v", again, err)
 	}
-	if after := r.records(); len(after) != len(before) {
+	if after := r.Records(); len(after) != len(before) {
 		t.Errorf("%d records, were %d", len(after), len(before))
 	}
 	ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: again.Factor.ID, UserID: ann, Confirm: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.answer(ch, f, code)
+	_, err = r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 
 	// It replaces itself, and no other one.
 	if _, err := enroll(mfa.EnrollParams{Replaces: f.ID}); err != nil {
 		t.Error(err)
 	}
-	other := r.phone(ann, phone)
+	other := r.Phone(ann, phone)
 	_, err = enroll(mfa.EnrollParams{Replaces: other.ID})
 	mustBe(t, err, mfa.ErrInvalidParameter)
 
-	r.fail(f, 29) // and the used code
+	r.Fail(f, 29) // and the used code
 	again, err = enroll(mfa.EnrollParams{})
 	if err != nil || again.Factor.Status != mfa.StatusDisabled {
 		t.Errorf("%+v, %v, want the disabled factor", again.Factor, err)
@@ -565,12 +528,12 @@ func TestSameSecret(t *testing.T) {
 func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 	for _, pending := range []bool{false, true} {
 		r := newRig(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		var again mfa.Enrollment
 		enroll := func(replaces string) {
 			var err error
 			again, err = r.Enroll(t.Context(), mfa.EnrollParams{
-				UserID: ann, Replaces: replaces, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.secret},
+				UserID: ann, Replaces: replaces, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -579,8 +542,8 @@ func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 		if pending {
 			enroll(f.ID)
 		}
-		code := r.right(f)
-		if _, err := r.answer(r.challenge(f), f, code); err != nil {
+		code := r.Right(f)
+		if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
@@ -589,11 +552,11 @@ func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 		if !pending {
 			enroll("")
 		}
-		ch := r.challengeToConfirm(enrolled{again.Factor, f.secret})
-		_, err := r.answer(ch, f, code)
+		ch := r.challengeToConfirm(enrolled{Factor: again.Factor, Secret: f.Secret})
+		_, err := r.Answer(ch, f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
-		r.clock.Advance(30 * time.Second)
-		if _, err := r.answer(ch, f, r.right(f)); err != nil {
+		r.Clock.Advance(30 * time.Second)
+		if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 			t.Errorf("the next code: %v", err)
 		}
 	}
@@ -603,17 +566,17 @@ func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 // whatever the other system knows.
 func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
 	r := newRig(t)
-	p := mfa.ImportParams{LastUsed: r.clock.Now().Add(-time.Hour)}
+	p := mfa.ImportParams{LastUsed: r.Clock.Now().Add(-time.Hour)}
 	f := r.imports(p)
-	code := r.right(f)
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	code := r.Right(f)
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Fatal(err)
 	}
 	f = r.imports(p)
-	_, err := r.answer(r.challenge(f), f, code)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
@@ -621,12 +584,12 @@ func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
 // names the factor.
 func TestReceiptNamesWhatGoes(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	other, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.login(enrolled{Factor: other.Factor})
+	r.LogIn(enrolled{Factor: other.Factor})
 	p := enrollment(ann, "")
 	p.Replaces = f.ID
 	for name, action := range map[string]proof.Action{
@@ -635,14 +598,14 @@ func TestReceiptNamesWhatGoes(t *testing.T) {
 		"to take the same away":  proof.ActionOf(mfa.PurposeUnenroll, f.ID),
 		"to enroll, with a name": proof.ActionOf(mfa.PurposeEnroll, ""),
 	} {
-		r.clock.Advance(time.Minute)
-		p.Receipt = r.approve(f, action)
+		r.Clock.Advance(time.Minute)
+		p.Receipt = r.Approve(f, action)
 		if _, err := r.Enroll(t.Context(), p); !errors.Is(err, mfa.ErrProofRequired) {
 			t.Errorf("a receipt %s: %v", name, err)
 		}
 	}
-	r.clock.Advance(time.Minute)
-	receipt := r.approve(f, proof.ActionOf(mfa.PurposeEnroll, f.ID))
+	r.Clock.Advance(time.Minute)
+	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeEnroll, f.ID))
 	if _, err := r.Enroll(t.Context(), enrollment(ann, receipt)); !errors.Is(err, mfa.ErrProofRequired) {
 		t.Errorf("a receipt to replace, for one factor more: %v", err)
 	}
@@ -653,10 +616,10 @@ func TestReceiptNamesWhatGoes(t *testing.T) {
 }
 
 func (r *rig) challengeToConfirm(f enrolled) mfa.Challenge {
-	r.t.Helper()
-	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	r.T.Helper()
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return ch
 }
@@ -686,24 +649,24 @@ func TestLargestSave(t *testing.T) {
 		keys[i] = mfa.NewKey()
 	}
 	largest := 0
-	r.store.Store = savesSeen{r.store.Store, func(n int) { largest = max(largest, n) }}
+	r.Store.Store = savesSeen{r.Store.Store, func(n int) { largest = max(largest, n) }}
 	// Old processes, of one key each, leave a budget of the number each.
 	budgets := func(keys ...string) {
 		for i, key := range keys {
 			r.with(key)
-			r.challengeToConfirm(r.enrollSMS(fmt.Sprintf("%s %d", r.clock.Now(), i), phone))
+			r.challengeToConfirm(r.EnrollSMS(fmt.Sprintf("%s %d", r.Clock.Now(), i), phone))
 		}
 	}
 	budgets(keys...)
 	r.with(keys...)
-	r.clock.Advance(25 * time.Hour) // their messages are forgotten, and the records are not
-	f := r.enrollSMS(ann, phone)
-	r.recovery(ann)
-	r.enrollTOTP(ann)
+	r.Clock.Advance(25 * time.Hour) // their messages are forgotten, and the records are not
+	f := r.EnrollSMS(ann, phone)
+	r.Recovery(ann)
+	r.EnrollTOTP(ann)
 	if _, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range r.cfg.Methods {
+	for _, m := range r.Config.Methods {
 		if _, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Method: &mfa.MethodParams{Type: m.Type}}); err != nil {
 			t.Fatal(err)
 		}
@@ -713,7 +676,7 @@ func TestLargestSave(t *testing.T) {
 	if largest != 6 { // the challenge, the user, four budgets
 		t.Errorf("Challenge saves %d records, want 6", largest)
 	}
-	code := r.right(f)
+	code := r.Right(f)
 	budgets(keys[1:]...) // the first has the budget that Challenge wrote
 	r.with(keys...)
 	largest = 0
@@ -730,8 +693,8 @@ func TestLargestSave(t *testing.T) {
 // any other one: guessing must be no way to get rid of it.
 func TestUnenrollDisabled(t *testing.T) {
 	r := strict(t)
-	f := r.totp(ann)
-	r.fail(f, 30)
+	f := r.TOTP(ann)
+	r.Fail(f, 30)
 	p := mfa.FactorParams{FactorID: f.ID, UserID: ann}
 	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), mfa.ErrProofRequired)
 	if got, err := r.Factor(t.Context(), p); err != nil || got.Status != mfa.StatusDisabled {
@@ -743,7 +706,7 @@ func TestUnenrollDisabled(t *testing.T) {
 // does not count among the ten, and is not missed.
 func TestReplacedLeavesTheList(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	for range 20 {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
 			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, Replaces: f.ID,
@@ -751,9 +714,9 @@ func TestReplacedLeavesTheList(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f = enrolled{enr.Factor, enr.TOTP.Secret()}
-		r.login(f)
-		if got := r.factorIDs(ann); !slices.Equal(got, []string{f.ID}) {
+		f = enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+		r.LogIn(f)
+		if got := r.FactorIDs(ann); !slices.Equal(got, []string{f.ID}) {
 			t.Fatalf("factors %v, want %s alone", got, f.ID)
 		}
 	}

@@ -29,7 +29,7 @@ import (
 // they run.
 var packages = []string{
 	"./internal/codec", "./internal/gsm7", "./internal/limit", "./internal/otpauth", "./internal/phone",
-	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./mfatest", "./proof/...",
+	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfatest", "./proof/...",
 }
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
@@ -204,7 +204,7 @@ func (m mutant) apply(dir string) ([]byte, error) {
 
 // copyTree copies what git tracks of the root module, and what its tests read.
 func copyTree(ctx context.Context, dir string) error {
-	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "docs/design.md").Output()
+	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "internal/attacks/testdata", "docs/design.md").Output()
 	if err != nil {
 		return err
 	}

@@ -64,21 +64,21 @@ var spelled = map[string]func(code string) string{
 func TestSpellingsOfACode(t *testing.T) {
 	for name, spell := range spelled {
 		r := newRig(t)
-		f := r.totp(ann)
-		code := r.right(f)
-		if v, err := r.answer(r.challenge(f), f, spell(code)); err != nil || !v.Valid {
+		f := r.TOTP(ann)
+		code := r.Right(f)
+		if v, err := r.Answer(r.Ask(f), f, spell(code)); err != nil || !v.Valid {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		r.took()
-		_, err := r.answer(r.challenge(f), f, code)
+		r.Took()
+		_, err := r.Answer(r.Ask(f), f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
-		if events := r.took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
+		if events := r.Took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
 			t.Errorf("%s: then the code itself is no replay: %+v", name, events)
 		}
-		_, err = r.answer(r.challenge(f), f, spell(code))
+		_, err = r.Answer(r.Ask(f), f, spell(code))
 		mustBe(t, err, mfa.ErrInvalidCode)
-		if events := r.took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
+		if events := r.Took(); len(events) != 2 || events[1].Kind != mfa.EventReplayed {
 			t.Errorf("%s: again, it is no replay: %+v", name, events)
 		}
 	}
@@ -87,17 +87,17 @@ func TestSpellingsOfACode(t *testing.T) {
 // TestSpellingsOfAWrongCode: other spelled of a wrong code are counted as it is.
 func TestSpellingsOfAWrongCode(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS(ann, phone) // codes by message are typed in the same way
-	ch := r.challenge(f)
-	wrong := r.wrong(f)
+	f := r.EnrollSMS(ann, phone) // codes by message are typed in the same way
+	ch := r.Ask(f)
+	wrong := r.Wrong(f)
 	for i, spell := range []string{"a space", "Persian", "left-to-right mark", "hyphens"} {
-		_, err := r.answer(ch, f, spelled[spell](wrong))
+		_, err := r.Answer(ch, f, spelled[spell](wrong))
 		mustBe(t, err, mfa.ErrInvalidCode)
 		if left := refusal(t, err).AttemptsLeft; left != 4-i {
 			t.Errorf("%s: %d attempts left, want %d", spell, left, 4-i)
 		}
 	}
-	if _, err := r.answer(ch, f, spelled["full-width"](r.right(f))); err != nil {
+	if _, err := r.Answer(ch, f, spelled["full-width"](r.Right(f))); err != nil {
 		t.Error(err)
 	}
 }
@@ -113,7 +113,7 @@ func TestDigitsOfAllScripts(t *testing.T) {
 		for zero := lo; zero <= hi; zero += 10 {
 			zeros++
 			r, f := vectorRig(t)
-			if v, err := r.answer(r.challenge(f), f, digitsOf(zero, "287082")); err != nil || !v.Valid {
+			if v, err := r.Answer(r.Ask(f), f, digitsOf(zero, "287082")); err != nil || !v.Valid {
 				t.Errorf("digits from %U: %v", zero, err)
 			}
 		}
@@ -133,9 +133,9 @@ func TestDigitsOfAllScripts(t *testing.T) {
 // look like digits are forgiven, once. What cannot be a code is not counted.
 func TestRecoveryCodeSpellings(t *testing.T) {
 	r := newRig(t)
-	f, codes := r.recovery(ann)
+	f, codes := r.Recovery(ann)
 	for !strings.Contains(codes[3], "0") || !strings.Contains(codes[3], "1") || !strings.Contains(codes[4], "0") || !strings.Contains(codes[4], "1") {
-		f, codes = r.recovery(ann)
+		f, codes = r.Recovery(ann)
 	}
 	wide := func(s string) string {
 		return strings.Map(func(r rune) rune { return r + '！' - '!' }, s)
@@ -151,26 +151,26 @@ func TestRecoveryCodeSpellings(t *testing.T) {
 		wide,
 		func(s string) string { return wide(strings.ToLower(s)) },
 	} {
-		if _, err := r.answer(r.challenge(f), f, spell(codes[i])); err != nil {
+		if _, err := r.Answer(r.Ask(f), f, spell(codes[i])); err != nil {
 			t.Errorf("spelling %d: %v", i, err)
 		}
 		for _, again := range []string{codes[i], spell(codes[i])} {
-			_, err := r.answer(r.challenge(f), f, again)
+			_, err := r.Answer(r.Ask(f), f, again)
 			mustBe(t, err, mfa.ErrInvalidCode)
 		}
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 	}
-	ch, code := r.challenge(f), codes[9]
+	ch, code := r.Ask(f), codes[9]
 	for _, typed := range []string{
 		"", code[:28], code + "0", code + strings.Repeat(" ", 40), "U" + code[1:], "Ｕ" + code[1:], "é" + code[2:], "К" + code[1:], "\u212a" + code[1:], "ſ" + code[1:],
 		code[:28] + "[", code[:28] + "＠", code[:28] + "ﾏ", "123456", strings.Repeat("A", 1<<20), code[:28] + "\x00", "\u202e" + code, code[:28] + "\xff",
 	} {
-		_, err := r.answer(ch, f, typed)
+		_, err := r.Answer(ch, f, typed)
 		if e := refusal(t, err); e.Code != "invalid_one_time_code" || e.AttemptsLeft != 5 {
 			t.Errorf("%.40q: %v, %d left", typed, err, e.AttemptsLeft)
 		}
 	}
-	if _, err := r.answer(ch, f, code); err != nil {
+	if _, err := r.Answer(ch, f, code); err != nil {
 		t.Error(err)
 	}
 }
@@ -185,12 +185,12 @@ func TestSpellingsOfANumber(t *testing.T) {
 		"(+49) 151 – 23456789", "+49−151−23456789", "\u3000+49　151　（23456789）", "+49 151・23456789", "+4915123456789\r\n", "\ufeff0151/234 567-89", "0049 151 23456789",
 		"\t+49\u200b151\u00ad23456789" + strings.Repeat(" ", 40),
 	} {
-		if f := r.enrollSMS("", same); f.PhoneNumber() != "+4915123456789" {
+		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+4915123456789" {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
 	}
-	first, second := r.enrollSMS("user_1", "+49 151/23456789"), r.enrollSMS("user_2", "\u202d0151\u00a023456789\u202c")
-	r.challenge(first)
+	first, second := r.EnrollSMS("user_1", "+49 151/23456789"), r.EnrollSMS("user_2", "\u202d0151\u00a023456789\u202c")
+	r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: "user_2"})
 	mustBe(t, err, mfa.ErrThrottled)
 
@@ -200,7 +200,7 @@ func TestSpellingsOfANumber(t *testing.T) {
 		"+49151\u060023456789", "+49151*23456789", "+49151#23456789", "+49151~23456789", "+49151_23456789", "+49151:23456789", "+49151\x0023456789", "+49151\x1b23456789", "+49151\xff23456789", "+49 151 2345678O", "+49151x23456789",
 		" ", "\u200e", "+", "+ ", "-/.", "()", strings.Repeat(" ", 60) + "+4915123456789", "+4915123456789" + strings.Repeat("\u3000", 1<<20),
 	} {
-		refused(t, r, bad, mfa.ErrInvalidPhoneNumber, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
 			return err
 		})
@@ -211,8 +211,8 @@ func TestSpellingsOfANumber(t *testing.T) {
 // Britain, for one, they forward at the caller's cost.
 func TestPersonalNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = mfa.AllRegions(), "" })
-	r.enrollSMS(ann, "+15335550006")
-	refused(t, r, "a personal number in Britain", mfa.ErrPhoneNumberNotAllowed, func() error {
+	r.EnrollSMS(ann, "+15335550006")
+	refused(t, r.Rig, "a personal number in Britain", mfa.ErrPhoneNumberNotAllowed, func() error {
 		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}})
 		return err
 	})
@@ -223,19 +223,19 @@ func TestPersonalNumbers(t *testing.T) {
 func TestOldForms(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"MX", "AR", "US", "BR"}, "MX" })
 	for _, same := range []string{"+525512345678", "+5215512345678", "+52 1 55 1234 5678", "+52 (1) 55-1234-5678", "55 1234 5678"} {
-		if f := r.enrollSMS("", same); f.PhoneNumber() != "+525512345678" {
+		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+525512345678" {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
 	}
-	first, second := r.enrollSMS("user_1", "+5215512345678"), r.enrollSMS("user_2", "+525512345678")
-	r.challenge(first)
+	first, second := r.EnrollSMS("user_1", "+5215512345678"), r.EnrollSMS("user_2", "+525512345678")
+	r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: "user_2"})
 	mustBe(t, err, mfa.ErrThrottled)
 
 	// Without +52, a 1 may be the country code of the United States. Nothing else has an
 	// old form whose new one is sure.
 	for _, bad := range []string{"1 551 234 5678", "+5225512345678", "+52155123456789", "+521551234567", "+521001234567", "+520445512345678", "+552187654321"} {
-		refused(t, r, bad, mfa.ErrInvalidPhoneNumber, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
 			return err
 		})
@@ -247,12 +247,12 @@ func TestOldForms(t *testing.T) {
 func TestArgentina(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions = []string{"AR", "US"} })
 	for _, same := range []string{"+5491123456789", "+54 9 11 2345-6789", "+54 11 15 2345-6789"} {
-		if f := r.enrollSMS("", same); f.PhoneNumber() != "+5491123456789" {
+		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+5491123456789" {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
 	}
 	enroll := func(r *rig, number string) (err error) {
-		refused(t, r, number, mfa.ErrPhoneNumberNotAllowed, func() error {
+		refused(t, r.Rig, number, mfa.ErrPhoneNumberNotAllowed, func() error {
 			_, err = r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
 			return err
 		})
@@ -283,7 +283,7 @@ func TestUncheckedRegions(t *testing.T) {
 	}
 	checked := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "TZ"} })
 	for _, number := range lately {
-		refused(t, checked, number, mfa.ErrInvalidPhoneNumber, func() error { return enroll(checked, number) })
+		refused(t, checked.Rig, number, mfa.ErrInvalidPhoneNumber, func() error { return enroll(checked, number) })
 	}
 
 	r := newRig(t, func(c *mfa.Config) {
@@ -291,13 +291,13 @@ func TestUncheckedRegions(t *testing.T) {
 		c.UncheckedRegions = []string{"US", "TZ", "DE"}
 	})
 	for _, number := range append(lately, phone, "+255754000000") {
-		f := r.enrollSMS("", number)
+		f := r.EnrollSMS("", number)
 		if f.PhoneNumber() != number {
 			t.Errorf("%s is kept as %s", number, f.PhoneNumber())
 		}
-		r.login(f)
+		r.LogIn(f)
 	}
-	if f := r.enrollSMS("", "(621) 234-5678"); f.PhoneNumber() != lately[1] {
+	if f := r.EnrollSMS("", "(621) 234-5678"); f.PhoneNumber() != lately[1] {
 		t.Errorf("it is kept as %s", f.PhoneNumber())
 	}
 	for number, want := range map[string]error{
@@ -319,14 +319,14 @@ func TestUncheckedRegions(t *testing.T) {
 		"+4911111111111111": mfa.ErrInvalidPhoneNumber, // more than E.164 has
 		"+490015012345678":  mfa.ErrInvalidPhoneNumber, // one zero too many to be one number
 	} {
-		refused(t, r, number, want, func() error { return enroll(r, number) })
+		refused(t, r.Rig, number, want, func() error { return enroll(r, number) })
 	}
 
 	// A region that is taken out sends no messages any more.
-	f := r.enrollSMS(ann, "+255726000000")
-	for _, change := range []func(){func() { r.cfg.UncheckedRegions = []string{"US"} }, func() { r.cfg.Regions, r.cfg.UncheckedRegions = []string{"US"}, nil }} {
+	f := r.EnrollSMS(ann, "+255726000000")
+	for _, change := range []func(){func() { r.Config.UncheckedRegions = []string{"US"} }, func() { r.Config.Regions, r.Config.UncheckedRegions = []string{"US"}, nil }} {
 		change()
-		_, err := r.another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+		_, err := r.Another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrPhoneNumberNotAllowed)
 	}
 
@@ -335,13 +335,13 @@ func TestUncheckedRegions(t *testing.T) {
 	canada := newRig(t, func(c *mfa.Config) {
 		c.Regions, c.UncheckedRegions, c.DefaultRegion = []string{"CA"}, []string{"CA"}, "CA"
 	})
-	if f := canada.enrollSMS("", lately[1]); f.PhoneNumber() != lately[1] {
+	if f := canada.EnrollSMS("", lately[1]); f.PhoneNumber() != lately[1] {
 		t.Errorf("it is kept as %s", f.PhoneNumber())
 	}
-	refused(t, canada, phone, mfa.ErrPhoneNumberNotAllowed, func() error { return enroll(canada, phone) })
+	refused(t, canada.Rig, phone, mfa.ErrPhoneNumberNotAllowed, func() error { return enroll(canada, phone) })
 
 	for _, unchecked := range [][]string{{"TZ"}, {"us"}, {"XX"}, {""}, {"US", "TZ"}} {
-		_, err := mfa.New(mfa.Config{SMS: r.sms, Regions: []string{"US"}, UncheckedRegions: unchecked, Logger: r.cfg.Logger})
+		_, err := mfa.New(mfa.Config{SMS: r.SMS, Regions: []string{"US"}, UncheckedRegions: unchecked, Logger: r.Config.Logger})
 		if !errors.Is(err, mfa.ErrConfig) || !strings.Contains(err.Error(), "Config.UncheckedRegions has") {
 			t.Errorf("%q: %v", unchecked, err)
 		}
@@ -359,8 +359,8 @@ func TestTextOfOtherScripts(t *testing.T) {
 			t.Errorf("%q: %v, %v", text, enr.Factor, err)
 			continue
 		}
-		f := enrolled{enr.Factor, enr.TOTP.Secret()}
-		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.patientChallenge(f).ID, UserID: ann, Code: r.right(f), TrustDevice: text != "", DeviceName: text})
+		f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.AskPatiently(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: text != "", DeviceName: text})
 		if err != nil || v.Device.Name != text {
 			t.Errorf("a device %q: %v, %v", text, v.Device, err)
 		}
@@ -368,40 +368,40 @@ func TestTextOfOtherScripts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	f := r.enrollSMS("", phone)
+	f := r.EnrollSMS("", phone)
 	for _, template := range []string{"کد شما: {{code}} است. نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා: {{code}}", "👩\u200d💻 {{code}}", "می\u200c{{code}}\u200cام"} {
 		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template}); err != nil {
 			t.Errorf("%q: %v", template, err)
 			continue
 		}
-		body := r.sms.Messages()[len(r.sms.Messages())-1].Body
-		if want := strings.Replace(template, "{{code}}", r.right(f), 1); body != want {
+		body := r.SMS.Messages()[len(r.SMS.Messages())-1].Body
+		if want := strings.Replace(template, "{{code}}", r.Right(f), 1); body != want {
 			t.Errorf("%q is sent as %q", template, body)
 		}
-		r.clock.Advance(12 * time.Hour)
-		f = r.enrollSMS("", phone)
+		r.Clock.Advance(12 * time.Hour)
+		f = r.EnrollSMS("", phone)
 	}
 
 	for _, bad := range []string{
 		"\u200ca", "a\u200d", "\u200d", "a\u200c\u200db", "a\u200d\u200db", "a \u200db", "a\u200d b", "a\u200d\u3000b", "a\u200d\u202eb", "a\ufeff\u200cb",
 		"a\u200eb", "\u202aa\u202c", "a\u202eb", "\u2066a\u2069", "a\u061cb", "a\u200bb", "a\u2060b", "a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
 	} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
 			return err
 		})
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}})
 			return err
 		})
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}})
 			return err
 		})
 		if strings.Contains(bad, "\n") {
 			continue // a template has line breaks
 		}
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: "{{code}} " + bad})
 			return err
 		})
@@ -412,7 +412,7 @@ func TestTextOfOtherScripts(t *testing.T) {
 // more. Line breaks are those of SMS, whatever a form or a file has.
 func TestCodesBoundToASite(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS("", phone)
+	f := r.EnrollSMS("", phone)
 	for template, want := range map[string]string{
 		"Your code is {{code}}.\n\n@example.com #{{code}}":            "Your code is 123456.\n\n@example.com #123456",
 		"Your code is {{code}}.\r\n\r\n@example.com #{{code}}\r\n":    "Your code is 123456.\n\n@example.com #123456",
@@ -427,12 +427,12 @@ func TestCodesBoundToASite(t *testing.T) {
 			t.Errorf("%.60q: %v", template, err)
 			continue
 		}
-		body := r.sms.Messages()[len(r.sms.Messages())-1].Body
-		if got := strings.ReplaceAll(body, r.right(f), "123456"); got != want {
+		body := r.SMS.Messages()[len(r.SMS.Messages())-1].Body
+		if got := strings.ReplaceAll(body, r.Right(f), "123456"); got != want {
 			t.Errorf("%.60q is sent as %q, want %q", template, got, want)
 		}
-		r.clock.Advance(12 * time.Hour)
-		f = r.enrollSMS("", phone)
+		r.Clock.Advance(12 * time.Hour)
+		f = r.EnrollSMS("", phone)
 	}
 	for _, bad := range []string{
 		"{{code}} {{code}}", "{{code}}\n{{code}}", "@example.com #{{code}} {{code}}", "@example.com #{{code}}\n{{code}}", "{{code}}\n@example.com {{code}}", "{{code}}\n@ #{{code}}", "{{code}}\n#{{code}}",
@@ -441,7 +441,7 @@ func TestCodesBoundToASite(t *testing.T) {
 		"\n", "\r\n", "a\rb {{code}}", "{{code}}\r", "a\u2028{{code}}", "a\u0085{{code}}", "a\v{{code}}", "\t{{code}}",
 		strings.Repeat("x", 433) + "{{code}}\n@example.com #{{code}}", strings.Repeat("日", 175) + "{{code}}\n@example.com #{{code}}",
 	} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: bad})
 			return err
 		})
@@ -497,7 +497,7 @@ func TestIssuerWithColon(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{":", "::", " : ", ":\u3000:"} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}})
 			return err
 		})
@@ -511,11 +511,11 @@ func TestIssuerWithColon(t *testing.T) {
 
 // importURI imports it for a user of its own.
 func (r *rig) importURI(uri string) mfa.Factor {
-	r.t.Helper()
-	r.clock.Advance(time.Minute)
-	f, err := r.Import(r.t.Context(), mfa.ImportParams{UserID: "user_" + r.clock.Now().Format(time.RFC3339), Secret: uri})
+	r.T.Helper()
+	r.Clock.Advance(time.Minute)
+	f, err := r.Import(r.T.Context(), mfa.ImportParams{UserID: "user_" + r.Clock.Now().Format(time.RFC3339), Secret: uri})
 	if err != nil {
-		r.t.Error(err)
+		r.T.Error(err)
 	}
 	return f
 }

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"encoding/base32"
@@ -15,27 +15,10 @@ import (
 // The tests of this file pass bad input: it gets a clear error, and nothing is
 // loaded, stored, sent or counted.
 
-// refused runs a call that must be refused before any call of the store or the
-// sender.
-func refused(t *testing.T, r *rig, what string, want error, call func() error) {
-	t.Helper()
-	calls, sends := len(r.store.Calls()), r.sms.Sends()
-	err := call()
-	if !errors.Is(err, want) {
-		t.Errorf("%.80q: error %v, want %v", what, err, want)
-	}
-	if e, ok := errors.AsType[*mfa.Error](err); ok && (e.Code == "" || e.Message == "" || len(e.Message) > 300) {
-		t.Errorf("%.80q: code %q, message %.400q", what, e.Code, e.Message)
-	}
-	if len(r.store.Calls()) != calls || r.sms.Sends() != sends {
-		t.Errorf("%.80q: the store or the sender was called", what)
-	}
-}
-
 func TestHostileIDs(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	ctx := t.Context()
 	for _, prefix := range []string{"auth_factor_", "auth_challenge_"} {
 		for _, id := range []string{
@@ -49,15 +32,15 @@ func TestHostileIDs(t *testing.T) {
 			for _, user := range []string{ann, mfa.AnyUser, ""} {
 				if prefix == "auth_factor_" {
 					p := mfa.FactorParams{FactorID: id, UserID: user}
-					refused(t, r, id, mfa.ErrNotFound, func() error { _, err := r.Factor(ctx, p); return err })
-					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) })
-					refused(t, r, id, mfa.ErrNotFound, func() error { return r.Unlock(ctx, p) })
-					refused(t, r, id, mfa.ErrNotFound, func() error {
+					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { _, err := r.Factor(ctx, p); return err })
+					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) })
+					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { return r.Unlock(ctx, p) })
+					refused(t, r.Rig, id, mfa.ErrNotFound, func() error {
 						_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: id, UserID: user})
 						return err
 					})
 				} else {
-					refused(t, r, id, mfa.ErrNotFound, func() error {
+					refused(t, r.Rig, id, mfa.ErrNotFound, func() error {
 						_, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: id, UserID: user, Code: "123456"})
 						return err
 					})
@@ -66,7 +49,7 @@ func TestHostileIDs(t *testing.T) {
 		}
 	}
 	// One kind of id in the place of the other.
-	refused(t, r, ch.ID, mfa.ErrNotFound, func() error {
+	refused(t, r.Rig, ch.ID, mfa.ErrNotFound, func() error {
 		_, err := r.Factor(ctx, mfa.FactorParams{FactorID: ch.ID, UserID: ann})
 		return err
 	})
@@ -83,41 +66,41 @@ func TestHostileIDs(t *testing.T) {
 
 func TestHostileUsers(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	ctx := t.Context()
 	for _, user := range []string{strings.Repeat("u", 256), "a\x00b", "a\nb", "\xff", "\x00any user ", "a\u0085", strings.Repeat("u", 1<<20)} {
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(ctx, mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
 			return err
 		})
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, user); return err })
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, user); return err })
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Factor(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
 			return err
 		})
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: user})
 		})
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			return r.Unlock(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
 		})
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 			return err
 		})
-		refused(t, r, user, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: user, Code: "123456"})
 			return err
 		})
 	}
-	refused(t, r, "AnyUser enrolls", mfa.ErrInvalidParameter, func() error {
+	refused(t, r.Rig, "AnyUser enrolls", mfa.ErrInvalidParameter, func() error {
 		_, err := r.Enroll(ctx, mfa.EnrollParams{UserID: mfa.AnyUser, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
 		return err
 	})
-	refused(t, r, "AnyUser lists", mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, mfa.AnyUser); return err })
+	refused(t, r.Rig, "AnyUser lists", mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, mfa.AnyUser); return err })
 	for _, user := range []string{strings.Repeat("u", 255), "O'Brien; --", "日本", "a b"} {
-		r.login(r.enrollTOTP(user))
+		r.LogIn(r.EnrollTOTP(user))
 	}
 }
 
@@ -129,8 +112,8 @@ func TestEnrollParameters(t *testing.T) {
 	totp := func(issuer, user string) mfa.EnrollParams {
 		return mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}}
 	}
-	refused(t, r, "no method", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{}))
-	refused(t, r, "two methods", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{
+	refused(t, r.Rig, "no method", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{}))
+	refused(t, r.Rig, "two methods", mfa.ErrInvalidParameter, enroll(mfa.EnrollParams{
 		NoOwner: true,
 		TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b"}, SMS: &mfa.SMSParams{PhoneNumber: phone},
 	}))
@@ -138,17 +121,17 @@ func TestEnrollParameters(t *testing.T) {
 		" ", "\u3000", strings.Repeat("x", 65), strings.Repeat("é", 65), strings.Repeat("x", 1<<20), "\xff", "a\xc3", "a\x00", "a\nb", "\x1b[31m",
 		"\u202e", "a\u200b", "\u2066a", "\u2028", "\ufeffa",
 	} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, enroll(totp(bad, "b")))
-		refused(t, r, bad, mfa.ErrInvalidParameter, enroll(totp("a", bad)))
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(totp(bad, "b")))
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(totp("a", bad)))
 		p := totp("a", "b")
 		p.Name = bad
-		refused(t, r, bad, mfa.ErrInvalidParameter, enroll(p))
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(p))
 	}
 	for _, bad := range []string{"", "a:b", ":", "a:"} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, enroll(totp("a", bad)))
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(totp("a", bad)))
 	}
 	for _, bad := range []string{"", ":"} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, enroll(totp(bad, "b")))
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(totp(bad, "b")))
 	}
 
 	for _, good := range []string{"x", strings.Repeat("x", 64), "a%3Ab", "Ünïcode & Co. <b>", "👩"} {
@@ -175,7 +158,7 @@ func TestTOTPSecrets(t *testing.T) {
 		rfcSecret + "\n", rfcSecret[:16] + "\r\n" + rfcSecret[16:], "\t" + rfcSecret, rfcSecret[:31] + "ı", rfcSecret[:31] + "ſ", rfcSecret[:31] + "Ａ",
 		"AAAA====" + rfcSecret, rfcSecret + "\x00", "otpauth://totp/a:b?secret=" + rfcSecret,
 	} {
-		refused(t, r, bad, mfa.ErrInvalidTOTPSecret, func() error { _, err := r.Enroll(t.Context(), params(bad)); return err })
+		refused(t, r.Rig, bad, mfa.ErrInvalidTOTPSecret, func() error { _, err := r.Enroll(t.Context(), params(bad)); return err })
 	}
 	_, err := r.Enroll(t.Context(), params(encode(10)))
 	if e := refusal(t, err); e.Code != "invalid_totp_secret" || !strings.Contains(e.Message, "has 10 bytes") || !strings.Contains(e.Message, "RFC 4226") {
@@ -204,26 +187,26 @@ func TestPhoneNumbers(t *testing.T) {
 		"+1 500 555 0006 x3", "+15005550006,3", "tel:+15005550006", "+", "++15005550006",
 		"0", "+999123456789", "+1500555000", "+150055500066", strings.Repeat("1", 33), strings.Repeat("1", 1<<20), "' OR 1=1", "+1 5OO 555 0006",
 	} {
-		refused(t, r, bad, mfa.ErrInvalidPhoneNumber, enroll(bad))
+		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, enroll(bad))
 	}
 	for _, notAllowed := range []string{"+33612345678", "+18005550199", "+442071234567", "+449098790000"} {
-		refused(t, r, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
+		refused(t, r.Rig, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
 	}
 	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}})
 	if e := refusal(t, err); e.Code != "phone_number_not_allowed" || strings.Contains(e.Error(), "612345678") {
 		t.Errorf("%v", e)
 	}
 	for _, same := range []string{"+15005550006", "+1 (500) 555-0006", "(500) 555-0006", "500.555.0006", "5005550006", "15005550006", "1 500 555 0006"} {
-		if f := r.enrollSMS("", same); f.PhoneNumber() != phone {
+		if f := r.EnrollSMS("", same); f.PhoneNumber() != phone {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
 	}
-	if f := r.enrollSMS("", "+44 7400 123456"); f.PhoneNumber() != "+447400123456" {
+	if f := r.EnrollSMS("", "+44 7400 123456"); f.PhoneNumber() != "+447400123456" {
 		t.Errorf("kept as %s", f.PhoneNumber())
 	}
 
 	r = newRig(t, func(c *mfa.Config) { c.DefaultRegion = "" })
-	refused(t, r, "a national number without a default region", mfa.ErrInvalidPhoneNumber, func() error {
+	refused(t, r.Rig, "a national number without a default region", mfa.ErrInvalidPhoneNumber, func() error {
 		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}})
 		return err
 	})
@@ -232,22 +215,22 @@ func TestPhoneNumbers(t *testing.T) {
 // TestSpellingsShareBudget: two spellings of one number are one number.
 func TestSpellingsShareBudget(t *testing.T) {
 	r := newRig(t)
-	first, second := r.enrollSMS("user_1", phone), r.enrollSMS("user_2", "(500) 555-0006")
-	r.challenge(first)
+	first, second := r.EnrollSMS("user_1", phone), r.EnrollSMS("user_2", "(500) 555-0006")
+	r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: "user_2"})
 	mustBe(t, err, mfa.ErrThrottled)
 }
 
 func TestTemplates(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollSMS("", phone)
+	f := r.EnrollSMS("", phone)
 	for _, bad := range []string{
 		"Your code", "{{code}} {{code}}", "{{ code }}", "{{Code}}", "{{other}} {{code}}", "{code}", "{{code", "{{{code}}", "{{code}}{{",
 		"\u202e{{code}}", "\u200b{{code}}", "\x00{{code}}", "\xff{{code}}",
 		strings.Repeat("x", 454) + "{{code}}", strings.Repeat("é", 460) + "{{code}}", strings.Repeat("日", 196) + "{{code}}", strings.Repeat("€", 227) + "{{code}}",
 		strings.Repeat("x", 1<<20) + "{{code}}",
 	} {
-		refused(t, r, bad, mfa.ErrInvalidParameter, func() error {
+		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: bad})
 			return err
 		})
@@ -259,15 +242,15 @@ func TestTemplates(t *testing.T) {
 		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: good}); err != nil {
 			t.Errorf("%.40q: %v", good, err)
 		}
-		body := r.sms.Messages()[len(r.sms.Messages())-1].Body
-		if want := strings.Replace(good, "{{code}}", r.right(f), 1); body != want {
+		body := r.SMS.Messages()[len(r.SMS.Messages())-1].Body
+		if want := strings.Replace(good, "{{code}}", r.Right(f), 1); body != want {
 			t.Errorf("%.40q is sent as %.40q", good, body)
 		}
-		r.clock.Advance(12 * time.Hour)
-		f = r.enrollSMS("", phone)
+		r.Clock.Advance(12 * time.Hour)
+		f = r.EnrollSMS("", phone)
 	}
 	// A TOTP factor has no message: its template is checked, and then ignored.
-	app := r.totp(ann)
+	app := r.TOTP(ann)
 	if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann, SMSTemplate: "{{code}}"}); err != nil {
 		t.Error(err)
 	}
@@ -276,9 +259,9 @@ func TestTemplates(t *testing.T) {
 func TestClockOutOfRange(t *testing.T) {
 	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<60, 0)} {
 		r := newRig(t)
-		f := r.totp(ann)
-		ch := r.challenge(f)
-		r.clock.Set(at)
+		f := r.TOTP(ann)
+		ch := r.Ask(f)
+		r.Clock.Set(at)
 		ctx, p := t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}
 		for name, call := range map[string]func() error{
 			"Enroll": func() error {
@@ -286,14 +269,14 @@ func TestClockOutOfRange(t *testing.T) {
 				return err
 			},
 			"Challenge": func() error { _, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); return err },
-			"Verify":    func() error { _, err := r.answer(ch, f, "123456"); return err },
+			"Verify":    func() error { _, err := r.Answer(ch, f, "123456"); return err },
 			"Factor":    func() error { _, err := r.Factor(ctx, p); return err },
 			"Factors":   func() error { _, err := r.Factors(ctx, ann); return err },
 			"Unenroll":  func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
 			"Unlock":    func() error { return r.Unlock(ctx, p) },
 			"Purge":     func() error { _, err := r.Purge(ctx); return err },
 		} {
-			refused(t, r, name+" at "+at.String(), mfa.ErrClock, call)
+			refused(t, r.Rig, name+" at "+at.String(), mfa.ErrClock, call)
 		}
 	}
 }
@@ -302,9 +285,9 @@ func TestClockOutOfRange(t *testing.T) {
 // written.
 func TestMalformedCodes(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, right := r.challenge(f), r.right(f)
-	saves := len(r.store.Calls("Save"))
+	f := r.TOTP(ann)
+	ch, right := r.Ask(f), r.Right(f)
+	saves := len(r.Store.Calls("Save"))
 	for _, code := range []string{
 		"", " ", "12345", "1234567", "+12345", "-12345", "-00001", "1_2345", "12345a", "0x1234", "1e5", "12.345", "12345\x00", "\x00123456",
 		"１２３４５", "１２３４５６７", "٠١٢٣٤", "¹²³⁴⁵⁶", "①②③④⑤⑥", "一二三四五六", "ⅠⅡⅢⅣⅤⅥ", "½23456", "1\ufe0f\u20e323456", "\U000e0031\U000e0032\U000e0033\U000e0034\U000e0035\U000e0036",
@@ -312,16 +295,16 @@ func TestMalformedCodes(t *testing.T) {
 		"\xff23456", "123456\xff", "\xc0\xb1\xc0\xb2\xc0\xb3", "\u200e\u2066\u2069", "------", strings.Repeat("\u3000", 59) + right, strings.Repeat("\u3000", 1<<20) + right,
 		strings.Repeat("1", 1<<20), strings.Repeat(" ", 1<<20) + right, right + strings.Repeat(" ", 100), right + right, "{{code}}",
 	} {
-		v, err := r.answer(ch, f, code)
+		v, err := r.Answer(ch, f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
 		if e := refusal(t, err); e.AttemptsLeft != 5 || v.Valid || v.Challenge != ch {
 			t.Errorf("%.40q: %d attempts left, %+v", code, e.AttemptsLeft, v)
 		}
 	}
-	if len(r.store.Calls("Save")) != saves {
+	if len(r.Store.Calls("Save")) != saves {
 		t.Error("a malformed code was written")
 	}
-	if _, err := r.answer(ch, f, right); err != nil {
+	if _, err := r.Answer(ch, f, right); err != nil {
 		t.Errorf("then the right code: %v", err)
 	}
 }
@@ -375,9 +358,9 @@ func TestConfig(t *testing.T) {
 // without one.
 func TestSenderTakenOut(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.cfg.SMS = nil
-	_, err := r.another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	f := r.Phone(ann, phone)
+	r.Config.SMS = nil
+	_, err := r.Another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNoSMSSender)
 }
 

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"bytes"
@@ -21,12 +21,12 @@ import (
 // TestRoundTrips is the budget of principle P3, in calls of the store.
 func TestRoundTrips(t *testing.T) {
 	r := newRig(t)
-	newTOTP, usedTOTP := r.enrollTOTP("user_new"), r.totp(ann)
-	newSMS, usedSMS := r.enrollSMS("user_newer", "+15005550008"), r.phone("user_bob", "+15005550007")
-	firstTOTP, firstSMS := r.enrollTOTP("user_two"), r.enrollSMS("user_three", "+15005550010")
-	r.enrollSMS("user_two", "+15005550011")
-	r.enrollTOTP("user_three")
-	unowned, keyedTOTP, keyedSMS := r.totp(""), r.totp("user_eve"), r.phone("user_eve", "+15005550009")
+	newTOTP, usedTOTP := r.EnrollTOTP("user_new"), r.TOTP(ann)
+	newSMS, usedSMS := r.EnrollSMS("user_newer", "+15005550008"), r.Phone("user_bob", "+15005550007")
+	firstTOTP, firstSMS := r.EnrollTOTP("user_two"), r.EnrollSMS("user_three", "+15005550010")
+	r.EnrollSMS("user_two", "+15005550011")
+	r.EnrollTOTP("user_three")
+	unowned, keyedTOTP, keyedSMS := r.TOTP(""), r.TOTP("user_eve"), r.Phone("user_eve", "+15005550009")
 	keys := map[string]string{keyedTOTP.ID: "a key", keyedSMS.ID: "a key"} // idempotency costs nothing
 	const one, two, three = "Load Save", "Load Load Save", "Load Load Load Save"
 	for _, tt := range []struct {
@@ -46,7 +46,7 @@ func TestRoundTrips(t *testing.T) {
 	} {
 		key := keys[tt.factor.ID]
 		var ch mfa.Challenge
-		if got := r.calls(func() {
+		if got := r.Calls(func() {
 			var err error
 			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Confirm: true, IdempotencyKey: key}); err != nil {
 				t.Fatal(err)
@@ -54,11 +54,11 @@ func TestRoundTrips(t *testing.T) {
 		}); got != tt.challenge {
 			t.Errorf("%s: Challenge calls %q, want %q", tt.name, got, tt.challenge)
 		}
-		if got := r.calls(func() { _, _ = r.answerWith(key, ch, tt.factor, r.wrong(tt.factor)) }); got != tt.wrong {
+		if got := r.Calls(func() { _, _ = r.AnswerWith(key, ch, tt.factor, r.Wrong(tt.factor)) }); got != tt.wrong {
 			t.Errorf("%s: a wrong code calls %q, want %q", tt.name, got, tt.wrong)
 		}
-		if got := r.calls(func() {
-			if _, err := r.answerWith(strings.ToUpper(key), ch, tt.factor, r.right(tt.factor)); err != nil {
+		if got := r.Calls(func() {
+			if _, err := r.AnswerWith(strings.ToUpper(key), ch, tt.factor, r.Right(tt.factor)); err != nil {
 				t.Fatal(err)
 			}
 		}); got != tt.verify {
@@ -70,7 +70,7 @@ func TestRoundTrips(t *testing.T) {
 // scenarios prepare a call each that writes, on a rig of their own.
 var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Enroll": func(r *rig) func(context.Context) error {
-		r.totp(ann)
+		r.TOTP(ann)
 		return func(ctx context.Context) error {
 			enr, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
 			if err != nil && enr != (mfa.Enrollment{}) {
@@ -80,7 +80,7 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 		}
 	},
 	"Import": func(r *rig) func(context.Context) error {
-		r.totp(ann)
+		r.TOTP(ann)
 		return func(ctx context.Context) error {
 			f, err := r.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"})
 			if err != nil && f.ID != "" {
@@ -89,35 +89,35 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 			return err
 		}
 	},
-	"Challenge TOTP": func(r *rig) func(context.Context) error { return challengeScenario(r, r.totp(ann)) },
-	"Challenge SMS":  func(r *rig) func(context.Context) error { return challengeScenario(r, r.phone(ann, phone)) },
+	"Challenge TOTP": func(r *rig) func(context.Context) error { return challengeScenario(r, r.TOTP(ann)) },
+	"Challenge SMS":  func(r *rig) func(context.Context) error { return challengeScenario(r, r.Phone(ann, phone)) },
 	"Verify right TOTP": func(r *rig) func(context.Context) error {
-		f := r.totp(ann)
-		return verifyScenario(r, f, r.challenge(f), r.right(f))
+		f := r.TOTP(ann)
+		return verifyScenario(r, f, r.Ask(f), r.Right(f))
 	},
 	"Verify wrong TOTP": func(r *rig) func(context.Context) error {
-		f := r.totp(ann)
-		return verifyScenario(r, f, r.challenge(f), r.wrong(f))
+		f := r.TOTP(ann)
+		return verifyScenario(r, f, r.Ask(f), r.Wrong(f))
 	},
 	"Verify right SMS": func(r *rig) func(context.Context) error {
-		f := r.enrollSMS(ann, phone)
-		ch := r.challenge(f)
-		return verifyScenario(r, f, ch, r.right(f))
+		f := r.EnrollSMS(ann, phone)
+		ch := r.Ask(f)
+		return verifyScenario(r, f, ch, r.Right(f))
 	},
 	"Verify wrong SMS": func(r *rig) func(context.Context) error {
-		f := r.enrollSMS(ann, phone)
-		ch := r.challenge(f)
-		return verifyScenario(r, f, ch, r.wrong(f))
+		f := r.EnrollSMS(ann, phone)
+		ch := r.Ask(f)
+		return verifyScenario(r, f, ch, r.Wrong(f))
 	},
 	"Unenroll": func(r *rig) func(context.Context) error {
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		return func(ctx context.Context) error {
 			return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
 		}
 	},
 	"Unlock": func(r *rig) func(context.Context) error {
-		f := r.totp(ann)
-		r.fail(f, 5)
+		f := r.TOTP(ann)
+		r.Fail(f, 5)
 		return func(ctx context.Context) error {
 			return r.Unlock(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
 		}
@@ -147,15 +147,6 @@ func verifyScenario(r *rig, f enrolled, ch mfa.Challenge, code string) func(cont
 	}
 }
 
-// versions tell one state of a store from another.
-func (r *rig) versions() map[string]int64 {
-	versions := make(map[string]int64)
-	for _, rec := range r.records() {
-		versions[rec.ID] = rec.Version
-	}
-	return versions
-}
-
 // TestStoreFaults fails each store call of each call, before it is applied and
 // after: the cause comes back, nothing is told, and what was applied counts.
 func TestStoreFaults(t *testing.T) {
@@ -165,30 +156,30 @@ func TestStoreFaults(t *testing.T) {
 			for n := 1; ; n++ {
 				r := newRig(t)
 				call := prepare(r)
-				before, sends, calls := r.versions(), r.sms.Sends(), len(r.store.Calls())
+				before, sends, calls := r.Versions(), r.SMS.Sends(), len(r.Store.Calls())
 				hook := mfatest.Nth(calls+n, broken)
 				if after {
-					r.store.After = hook
+					r.Store.After = hook
 				} else {
-					r.store.Before = hook
+					r.Store.Before = hook
 				}
-				r.took()
+				r.Took()
 				err := call(t.Context())
-				if len(r.store.Calls()) < calls+n {
+				if len(r.Store.Calls()) < calls+n {
 					break // there is no nth call
 				}
 				what := fmt.Sprintf("%s, store call %d failed, applied %t", name, n, after)
-				saved := r.store.Calls()[calls+n-1].Method == "Save"
+				saved := r.Store.Calls()[calls+n-1].Method == "Save"
 				if !errors.Is(err, broken) || errors.Is(err, errTold) {
 					t.Errorf("%s: error %v, want the store's", what, err)
 				}
-				if changed := fmt.Sprint(before) != fmt.Sprint(r.versions()); changed != (saved && after) {
+				if changed := fmt.Sprint(before) != fmt.Sprint(r.Versions()); changed != (saved && after) {
 					t.Errorf("%s: records changed %t", what, changed)
 				}
-				if r.sms.Sends() != sends {
+				if r.SMS.Sends() != sends {
 					t.Errorf("%s: a message was sent", what)
 				}
-				if events := r.took(); len(events) != 0 {
+				if events := r.Took(); len(events) != 0 {
 					t.Errorf("%s: events %+v", what, events)
 				}
 				if strings.Contains(fmt.Sprint(err), "500555") {
@@ -204,29 +195,29 @@ func TestStoreFaults(t *testing.T) {
 func TestLostAnswerCounts(t *testing.T) {
 	broken := errors.New("connection lost")
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, right := r.challenge(f), r.right(f)
+	f := r.TOTP(ann)
+	ch, right := r.Ask(f), r.Right(f)
 	lose := func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			return broken
 		}
 		return nil
 	}
-	r.store.After = lose
-	_, err := r.answer(ch, f, r.wrong(f))
+	r.Store.After = lose
+	_, err := r.Answer(ch, f, r.Wrong(f))
 	mustBe(t, err, broken)
-	r.store.After = nil
-	_, err = r.answer(ch, f, r.wrong(f))
+	r.Store.After = nil
+	_, err = r.Answer(ch, f, r.Wrong(f))
 	if e := refusal(t, err); e.AttemptsLeft != 3 {
 		t.Errorf("%d attempts left, want 3: the lost one counts", e.AttemptsLeft)
 	}
-	r.store.After = lose
-	_, err = r.answer(ch, f, right)
+	r.Store.After = lose
+	_, err = r.Answer(ch, f, right)
 	mustBe(t, err, broken)
-	r.store.After = nil
-	_, err = r.answer(ch, f, right)
+	r.Store.After = nil
+	_, err = r.Answer(ch, f, right)
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
-	_, err = r.answer(r.challenge(f), f, right)
+	_, err = r.Answer(r.Ask(f), f, right)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
@@ -239,7 +230,7 @@ func TestCancelledContextTellsNothing(t *testing.T) {
 			for n := 1; ; n++ {
 				r := newRig(t)
 				call := prepare(r)
-				before, calls := r.versions(), len(r.store.Calls())
+				before, calls := r.Versions(), len(r.Store.Calls())
 				ctx, cancel := context.WithCancel(t.Context())
 				hook := func(_ context.Context, c mfatest.Call) error {
 					if c.N == calls+n {
@@ -248,17 +239,17 @@ func TestCancelledContextTellsNothing(t *testing.T) {
 					return nil
 				}
 				if after {
-					r.store.After = hook
+					r.Store.After = hook
 				} else {
-					r.store.Before = hook
+					r.Store.Before = hook
 				}
 				err := call(ctx)
 				cancel()
-				if len(r.store.Calls()) < calls+n {
+				if len(r.Store.Calls()) < calls+n {
 					break
 				}
 				what := fmt.Sprintf("%s, cancelled at store call %d, after it %t", name, n, after)
-				changed := fmt.Sprint(before) != fmt.Sprint(r.versions())
+				changed := fmt.Sprint(before) != fmt.Sprint(r.Versions())
 				told := err == nil || errors.Is(err, mfa.ErrInvalidCode)
 				switch {
 				case errors.Is(err, errTold):
@@ -270,7 +261,7 @@ func TestCancelledContextTellsNothing(t *testing.T) {
 				case !told && changed && name != "Challenge SMS": // there the sender was cancelled
 					t.Errorf("%s: committed, and then %v", what, err)
 				}
-				if r.store.Calls()[calls+n-1].Method == "Save" && !changed {
+				if r.Store.Calls()[calls+n-1].Method == "Save" && !changed {
 					t.Errorf("%s: the commit did not outlive the caller", what)
 				}
 			}
@@ -284,11 +275,11 @@ func TestCancelledFromTheStart(t *testing.T) {
 	for name, prepare := range scenarios {
 		r := newRig(t)
 		call := prepare(r)
-		before := r.versions()
+		before := r.Versions()
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		mustBe(t, call(ctx), context.Canceled)
-		if fmt.Sprint(before) != fmt.Sprint(r.versions()) {
+		if fmt.Sprint(before) != fmt.Sprint(r.Versions()) {
 			t.Errorf("%s wrote", name)
 		}
 	}
@@ -298,11 +289,11 @@ func TestCancelledFromTheStart(t *testing.T) {
 // a wrong code takes no count back.
 func TestFailureSurvivesCallerRollback(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	for i := range 5 {
 		ctx, rollback := context.WithCancel(t.Context())
-		_, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f)})
+		_, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)})
 		rollback()
 		if e := refusal(t, err); e.AttemptsLeft != 4-i {
 			t.Fatalf("%d attempts left, want %d", e.AttemptsLeft, 4-i)
@@ -315,8 +306,8 @@ func TestStorePanic(t *testing.T) {
 	for name, prepare := range scenarios {
 		r := newRig(t)
 		call := prepare(r)
-		calls := len(r.store.Calls())
-		r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		calls := len(r.Store.Calls())
+		r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 			if c.N == calls+1 {
 				panic("store")
 			}
@@ -344,8 +335,8 @@ func TestOnEventPanic(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		c.OnEvent = func(_ context.Context, e mfa.Event) { panic("the application's " + e.Kind) }
 	})
-	f := r.totp(ann)
-	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+	f := r.TOTP(ann)
+	if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
 	if out := log.String(); !strings.Contains(out, "OnEvent panicked") || !strings.Contains(out, "event=verified") || strings.Contains(out, "the application's") {
@@ -365,7 +356,7 @@ func TestOnEventCalls(t *testing.T) {
 			}
 		}
 	})
-	r.totp(ann)
+	r.TOTP(ann)
 	if want := []string{"enrolled unverified", "verified verified", "first_use verified"}; !slices.Equal(seen, want) {
 		t.Errorf("seen %v, want %v", seen, want)
 	}
@@ -375,17 +366,17 @@ func TestOnEventCalls(t *testing.T) {
 // (The real clock would be waited for; the deadline is what is looked at.)
 func TestCommitDeadline(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	var left time.Duration
-	r.store.Before = func(ctx context.Context, c mfatest.Call) error {
+	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			at, _ := ctx.Deadline()
 			left = time.Until(at)
 		}
 		return nil
 	}
-	if _, err := r.answer(ch, f, r.right(f)); err != nil {
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
 	if left <= 4*time.Second || left > 5*time.Second {

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"slices"

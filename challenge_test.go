@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/proof"
 )
@@ -56,15 +57,15 @@ func TestUnknownMessage(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t)
-			f := r.phone(ann, phone)
-			r.took()
-			r.sms.Script = func(context.Context, int, mfa.Message) error { return mfatest.Delivered(tt.err) }
-			ch, err := r.challengeWith("key", f)
+			f := r.Phone(ann, phone)
+			r.Took()
+			r.SMS.Script = func(context.Context, int, mfa.Message) error { return mfatest.Delivered(tt.err) }
+			ch, err := r.AskWith("key", f)
 			kind := mfa.EventMessageFailed
 			if tt.unknown {
 				kind = mfa.EventMessageUnknown
 			}
-			events := r.took()
+			events := r.Took()
 			if len(events) != 1 || events[0].Kind != kind || events[0].ChallengeID == "" {
 				t.Fatalf("events %+v, want %s", events, kind)
 			}
@@ -78,11 +79,11 @@ func TestUnknownMessage(t *testing.T) {
 			if err != nil || ch.ID != events[0].ChallengeID {
 				t.Fatalf("%+v, %v", ch, err)
 			}
-			sends := r.sms.Sends()
-			if repeated, err := r.challengeWith("key", f); err != nil || repeated != ch || r.sms.Sends() != sends {
+			sends := r.SMS.Sends()
+			if repeated, err := r.AskWith("key", f); err != nil || repeated != ch || r.SMS.Sends() != sends {
 				t.Errorf("by its key: %+v, %v, want %+v", repeated, err, ch)
 			}
-			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+			if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 				t.Errorf("the code of the message: %v", err)
 			}
 		})
@@ -98,10 +99,10 @@ func TestUnknownAfterPanic(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
-			f := r.phone(ann, phone)
-			r.took()
+			f := r.Phone(ann, phone)
+			r.Took()
 			var code string
-			r.sms.Script = func(ctx context.Context, n int, m mfa.Message) error {
+			r.SMS.Script = func(ctx context.Context, n int, m mfa.Message) error {
 				code = strings.TrimSuffix(strings.TrimPrefix(m.Body, "Your verification code is "), ".")
 				return script(ctx, n, m)
 			}
@@ -111,16 +112,16 @@ func TestUnknownAfterPanic(t *testing.T) {
 						t.Error("the panic did not pass through")
 					}
 				}()
-				_, _ = r.challengeWith("key", f)
+				_, _ = r.AskWith("key", f)
 			}()
-			if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
+			if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
 				t.Errorf("events %+v", e)
 			}
-			ch, err := r.challengeWith("key", f)
+			ch, err := r.AskWith("key", f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := r.answer(ch, f, code); err != nil {
+			if _, err := r.Answer(ch, f, code); err != nil {
 				t.Errorf("the code of the message: %v", err)
 			}
 		})
@@ -139,8 +140,8 @@ func TestHTTPSender(t *testing.T) {
 	defer provider.Close()
 	client := &http.Client{Timeout: 50 * time.Millisecond}
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	r.sms.Script = func(ctx context.Context, _ int, m mfa.Message) error {
+	f := r.Phone(ann, phone)
+	r.SMS.Script = func(ctx context.Context, _ int, m mfa.Message) error {
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, provider.URL, strings.NewReader(m.Body))
 		if err != nil {
 			return err
@@ -163,7 +164,7 @@ func TestHTTPSender(t *testing.T) {
 	answer <- 0
 	client.Timeout = 0
 	for status, want := range map[int]error{http.StatusBadRequest: mfa.ErrMessageNotSent, http.StatusCreated: nil} {
-		r.clock.Advance(time.Hour)
+		r.Clock.Advance(time.Hour)
 		go func() { answer <- status }()
 		if _, err := r.Challenge(t.Context(), p); !errors.Is(err, want) {
 			t.Errorf("status %d: %v, want %v", status, err, want)
@@ -178,15 +179,15 @@ func TestSendingOutlivesTheRequest(t *testing.T) {
 	for _, when := range []string{"before it is sent", "while it is sent"} {
 		t.Run(when, func(t *testing.T) {
 			r := newRig(t)
-			f := r.phone(ann, phone)
+			f := r.Phone(ann, phone)
 			ctx, hangUp := context.WithCancel(context.WithValue(t.Context(), key{}, "trace"))
-			r.store.After = func(_ context.Context, c mfatest.Call) error {
+			r.Store.After = func(_ context.Context, c mfatest.Call) error {
 				if c.Method == "Save" && when == "before it is sent" {
 					hangUp()
 				}
 				return nil
 			}
-			r.sms.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
+			r.SMS.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
 				hangUp()
 				if ctx.Value(key{}) != "trace" {
 					t.Error("the values of the context are gone")
@@ -197,10 +198,10 @@ func TestSendingOutlivesTheRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if e := r.took(); e[len(e)-1].Kind != mfa.EventMessageSent {
+			if e := r.Took(); e[len(e)-1].Kind != mfa.EventMessageSent {
 				t.Errorf("events %v", kinds(e))
 			}
-			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+			if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 				t.Error(err)
 			}
 		})
@@ -219,9 +220,9 @@ func TestSendTimeout(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t, func(c *mfa.Config) { c.SendTimeout = tt.configured })
-			f := r.phone(ann, phone)
-			r.took()
-			r.sms.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
+			f := r.Phone(ann, phone)
+			r.Took()
+			r.SMS.Script = func(ctx context.Context, _ int, _ mfa.Message) error {
 				<-ctx.Done()
 				return mfatest.Delivered(errors.New("gateway: too slow"))
 			}
@@ -236,10 +237,10 @@ func TestSendTimeout(t *testing.T) {
 			if took := time.Since(begin); took != tt.want || err != nil {
 				t.Errorf("%+v: it took %s, %v", tt, took, err)
 			}
-			if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
+			if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageUnknown {
 				t.Errorf("%+v: events %+v", tt, e)
 			}
-			if _, err := r.answer(ch, f, r.right(f)); err != nil {
+			if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 				t.Errorf("%+v: %v", tt, err)
 			}
 		})
@@ -251,22 +252,22 @@ func TestSendTimeout(t *testing.T) {
 func TestNoTimeToSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		f := r.phone(ann, phone)
-		sends := r.sms.Sends()
+		f := r.Phone(ann, phone)
+		sends := r.SMS.Sends()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		r.store.After = func(_ context.Context, c mfatest.Call) error {
+		r.Store.After = func(_ context.Context, c mfatest.Call) error {
 			if c.Method == "Save" {
 				time.Sleep(time.Second)
 			}
 			return nil
 		}
-		r.took()
+		r.Took()
 		_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrMessageNotSent)
 		mustBe(t, err, context.DeadlineExceeded)
-		if e := r.took(); len(e) != 1 || e[0].Kind != mfa.EventMessageFailed || r.sms.Sends() != sends {
-			t.Errorf("events %+v, %d messages", e, r.sms.Sends()-sends)
+		if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageFailed || r.SMS.Sends() != sends {
+			t.Errorf("events %+v, %d messages", e, r.SMS.Sends()-sends)
 		}
 	})
 }
@@ -280,13 +281,13 @@ func TestSenderErrorIsLogged(t *testing.T) {
 	} {
 		var log bytes.Buffer
 		r := newRig(t, func(c *mfa.Config) { c.Logger = slog.New(slog.NewJSONHandler(&log, nil)) })
-		f := r.phone(ann, phone)
+		f := r.Phone(ann, phone)
 		var message mfa.Message
-		r.sms.Script = func(_ context.Context, _ int, m mfa.Message) error {
+		r.SMS.Script = func(_ context.Context, _ int, m mfa.Message) error {
 			message = m
 			return fmt.Errorf("gateway %w: %s <- %q%s", cause, m.To, m.Body, strings.Repeat(".", 10_000))
 		}
-		r.took()
+		r.Took()
 		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		var line map[string]string
 		if err := json.Unmarshal(log.Bytes(), &line); err != nil {
@@ -295,7 +296,7 @@ func TestSenderErrorIsLogged(t *testing.T) {
 		said := line["error"]
 		delete(line, "time")
 		delete(line, "error")
-		want := map[string]string{"level": "WARN", "msg": msg, "challenge": r.took()[0].ChallengeID, "message_id": message.ID}
+		want := map[string]string{"level": "WARN", "msg": msg, "challenge": r.Took()[0].ChallengeID, "message_id": message.ID}
 		if fmt.Sprint(line) != fmt.Sprint(want) {
 			t.Errorf("the log has %v, want %v", line, want)
 		}
@@ -310,9 +311,9 @@ func TestSenderErrorIsLogged(t *testing.T) {
 func TestResendAt(t *testing.T) {
 	for _, policy := range []mfa.Policy{{}, {MessagesPerHour: 10, MessagesPerDay: 30}, {MessagesPerHour: 1, MessagesPerDay: 2}} {
 		r := newRig(t, func(c *mfa.Config) { c.Policy = policy })
-		numbers := []enrolled{r.phone(ann, phone)}
-		r.clock.Advance(aDay)
-		numbers = append(numbers, r.phone(ann, "+15005550007"))
+		numbers := []enrolled{r.Phone(ann, phone)}
+		r.Clock.Advance(aDay)
+		numbers = append(numbers, r.Phone(ann, "+15005550007"))
 		for i := range 70 {
 			f := numbers[i*i/3%2] // one's limits, and those of the user
 			var ch mfa.Challenge
@@ -325,24 +326,24 @@ func TestResendAt(t *testing.T) {
 				if waited {
 					t.Fatalf("message %d: a wait after the wait: %v", i, err)
 				}
-				r.clock.Advance(refusal(t, err).RetryAfter)
+				r.Clock.Advance(refusal(t, err).RetryAfter)
 			}
 			if i%3 > 0 {
 				continue // the other number may be next
 			}
-			r.clock.Set(ch.ResendAt.Add(-time.Millisecond))
+			r.Clock.Set(ch.ResendAt.Add(-time.Millisecond))
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != time.Millisecond {
 				t.Fatalf("message %d: %v a millisecond before %s", i, err, ch.ResendAt)
 			}
-			r.clock.Advance(time.Millisecond)
-			next := r.challenge(f)
+			r.Clock.Advance(time.Millisecond)
+			next := r.Ask(f)
 			if i%9 == 0 {
-				if _, err := r.answer(next, f, r.right(f)); err != nil {
+				if _, err := r.Answer(next, f, r.Right(f)); err != nil {
 					t.Fatal(err)
 				}
 			}
-			r.clock.Advance(time.Duration(i%4) * 13 * time.Minute)
+			r.Clock.Advance(time.Duration(i%4) * 13 * time.Minute)
 		}
 	}
 }
@@ -351,17 +352,17 @@ func TestResendAt(t *testing.T) {
 // minute from now, as RetryAfter is, since others' messages are in it.
 func TestResendAtOfAStranger(t *testing.T) {
 	r := newRig(t)
-	owner := r.phone(ann, phone)
-	r.challenge(owner)
-	r.clock.Advance(61*time.Second + 7*time.Millisecond)
-	f := r.enrollSMS("user_mallory", phone)
+	owner := r.Phone(ann, phone)
+	r.Ask(owner)
+	r.Clock.Advance(61*time.Second + 7*time.Millisecond)
+	f := r.EnrollSMS("user_mallory", phone)
 	for _, want := range []time.Duration{56 * time.Minute, aDay - time.Hour} {
-		ch := r.challenge(f)
+		ch := r.Ask(f)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
-		if left := ch.ResendAt.Sub(r.clock.Now()); left != refusal(t, err).RetryAfter || left != want || left%time.Minute != 0 {
+		if left := ch.ResendAt.Sub(r.Clock.Now()); left != refusal(t, err).RetryAfter || left != want || left%time.Minute != 0 {
 			t.Errorf("%s, and %v; want %s", left, err, want)
 		}
-		r.clock.Advance(time.Hour + 7*time.Millisecond)
+		r.Clock.Advance(time.Hour + 7*time.Millisecond)
 	}
 }
 
@@ -369,21 +370,21 @@ func TestResendAtOfAStranger(t *testing.T) {
 // no messages, or is no answer of Challenge, has the zero time.
 func TestResendAtOfARepeat(t *testing.T) {
 	r := newRig(t)
-	f, app := r.phone(ann, phone), r.totp(ann)
-	first, err := r.challengeWith("key", f)
-	if err != nil || first.ResendAt != r.clock.Now().Add(time.Minute) {
+	f, app := r.Phone(ann, phone), r.TOTP(ann)
+	first, err := r.AskWith("key", f)
+	if err != nil || first.ResendAt != r.Clock.Now().Add(time.Minute) {
 		t.Fatalf("%+v, %v", first, err)
 	}
-	r.clock.Advance(20 * time.Second)
-	if again, err := r.challengeWith("key", f); err != nil || again != first {
+	r.Clock.Advance(20 * time.Second)
+	if again, err := r.AskWith("key", f); err != nil || again != first {
 		t.Errorf("%+v, %v, want %+v", again, err, first)
 	}
-	r.clock.Advance(2 * time.Minute)
-	if again, err := r.challengeWith("key", f); err != nil || again.ResendAt != r.clock.Now() {
+	r.Clock.Advance(2 * time.Minute)
+	if again, err := r.AskWith("key", f); err != nil || again.ResendAt != r.Clock.Now() {
 		t.Errorf("after the wait: %+v, %v", again, err)
 	}
-	v, err := r.answer(first, f, r.right(f))
-	if err != nil || !v.Challenge.ResendAt.IsZero() || !r.challenge(app).ResendAt.IsZero() {
+	v, err := r.Answer(first, f, r.Right(f))
+	if err != nil || !v.Challenge.ResendAt.IsZero() || !r.Ask(app).ResendAt.IsZero() {
 		t.Errorf("%+v, %v", v.Challenge, err)
 	}
 	text, err := json.Marshal(first)
@@ -395,10 +396,10 @@ func TestResendAtOfARepeat(t *testing.T) {
 // TestReason: a wait says what it is for, and without a wait nothing is said.
 func TestReason(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	ch := r.challenge(f)
-	wrong := r.wrong(f)
-	try := func(code string) error { _, err := r.answer(ch, f, code); return err }
+	f := r.Phone(ann, phone)
+	ch := r.Ask(f)
+	wrong := r.Wrong(f)
+	try := func(code string) error { _, err := r.Answer(ch, f, code); return err }
 	again := func() error {
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		return err
@@ -420,19 +421,19 @@ func TestReason(t *testing.T) {
 	says(try(wrong), mfa.ReasonWrongCodes) // the fifth begins a wait
 	says(again(), mfa.ReasonMessages)      // of 60 seconds, and 30 of the other kind
 	says(try(wrong), "")                   // the challenge is used up
-	r.clock.Advance(time.Hour)
-	ch = r.challenge(f)
-	wrong = r.wrong(f)
+	r.Clock.Advance(time.Hour)
+	ch = r.Ask(f)
+	wrong = r.Wrong(f)
 	for range 3 {
 		says(try(wrong), mfa.ReasonWrongCodes) // an invalid code
 		err := try(wrong)                      // not compared
 		says(err, mfa.ReasonWrongCodes)
-		r.clock.Advance(refusal(t, err).RetryAfter)
+		r.Clock.Advance(refusal(t, err).RetryAfter)
 	}
 	_ = try(wrong)
 	says(again(), mfa.ReasonWrongCodes)
-	r.clock.Advance(time.Hour)
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+	r.Clock.Advance(time.Hour)
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			return mfa.ErrConflict
 		}
@@ -447,15 +448,15 @@ func TestEventOfAMessage(t *testing.T) {
 	for kind, err := range map[string]error{"message_sent": nil, "message_failed": errors.New("refused"), "message_unknown": io.EOF} {
 		var log bytes.Buffer
 		r := newRig(t)
-		f := r.phone(ann, phone)
+		f := r.Phone(ann, phone)
 		var id string
-		r.sms.Script = func(_ context.Context, _ int, m mfa.Message) error {
+		r.SMS.Script = func(_ context.Context, _ int, m mfa.Message) error {
 			id = m.ID
 			return err
 		}
-		r.took()
+		r.Took()
 		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-		events := r.took()
+		events := r.Took()
 		if len(events) != 1 || fmt.Sprint(events[0].Kind) != kind || events[0].MessageID != id || events[0].Notify() {
 			t.Fatalf("%s: %+v, want the message %s", kind, events, id)
 		}
@@ -464,7 +465,7 @@ func TestEventOfAMessage(t *testing.T) {
 			t.Errorf("%s: logged as %s", kind, text)
 		}
 		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-		if e := r.took(); len(e) != 1 || e[0].MessageID != "" {
+		if e := r.Took(); len(e) != 1 || e[0].MessageID != "" {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -475,21 +476,21 @@ func TestEventOfAMessage(t *testing.T) {
 func TestPurposeOfEvents(t *testing.T) {
 	for _, action := range []proof.Action{{}, proof.ActionOf("pay", "100 USD to Bob")} {
 		r := newRig(t)
-		f := r.phone(ann, phone)
-		r.took()
+		f := r.Phone(ann, phone)
+		r.Took()
 		p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: action}
 		ch, err := r.Challenge(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = r.Challenge(t.Context(), p)
-		for _, code := range []string{r.wrong(f), r.right(f)} {
+		for _, code := range []string{r.Wrong(f), r.Right(f)} {
 			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Action: action, TrustDevice: true})
 		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		events := r.took()
+		events := r.Took()
 		want := []string{"message_sent", "message_refused", "failed", "verified", "device_trusted"}
 		if got := fmt.Sprint(kinds(events)); got != fmt.Sprint(want) {
 			t.Fatalf("events %s", got)
@@ -515,25 +516,25 @@ func TestMessagePolicy(t *testing.T) {
 		{0, 0, false, 3, 5}, {10, 30, false, 3, 5}, {1, 1, false, 1, 1}, {2, 4, false, 2, 4},
 	} {
 		r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: tt.hour, MessagesPerDay: tt.day} })
-		factors := []enrolled{r.enrollSMS(ann, phone)}
+		factors := []enrolled{r.EnrollSMS(ann, phone)}
 		if tt.verified {
-			r.login(factors[0])
-			r.clock.Advance(25 * time.Hour)
+			r.LogIn(factors[0])
+			r.Clock.Advance(25 * time.Hour)
 		} else { // of whom each has two a day
-			factors = append(factors, r.enrollSMS("user_bob", phone), r.enrollSMS("user_eve", phone))
+			factors = append(factors, r.EnrollSMS("user_bob", phone), r.EnrollSMS("user_eve", phone))
 		}
-		begin, sent := r.clock.Now(), []time.Time{}
-		for r.clock.Now().Sub(begin) < 23*time.Hour {
+		begin, sent := r.Clock.Now(), []time.Time{}
+		for r.Clock.Now().Sub(begin) < 23*time.Hour {
 			wait := aDay
 			for _, f := range factors {
 				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
 				if err == nil {
-					sent, wait = append(sent, r.clock.Now()), 0
+					sent, wait = append(sent, r.Clock.Now()), 0
 					break
 				}
 				wait = min(wait, refusal(t, err).RetryAfter)
 			}
-			r.clock.Advance(wait)
+			r.Clock.Advance(wait)
 		}
 		inHour := 0
 		for i, at := range sent {
@@ -555,18 +556,18 @@ func TestMostMessagesAreRemembered(t *testing.T) {
 	one, two := mfa.NewKey(), mfa.NewKey()
 	r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: 10, MessagesPerDay: 30} })
 	r.with(one)
-	f := r.phone(ann, phone)
-	r.clock.Advance(25 * time.Hour)
-	ch := r.challenge(f)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), TrustDevice: true})
+	f := r.Phone(ann, phone)
+	r.Clock.Advance(25 * time.Hour)
+	ch := r.Ask(f)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	begin, sends := r.clock.Now(), r.sms.Sends()
+	begin, sends := r.Clock.Now(), r.SMS.Sends()
 	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann}
 	send := func(n int) {
 		for range n {
-			r.clock.Advance(16 * time.Minute)
+			r.Clock.Advance(16 * time.Minute)
 			if _, err := r.Challenge(t.Context(), p); err != nil {
 				t.Fatal(err)
 			}
@@ -583,13 +584,55 @@ func TestMostMessagesAreRemembered(t *testing.T) {
 			mustBe(t, err, mfa.ErrThrottled)
 		}
 	}
-	r.clock.Set(begin.Add(aDay + 48*time.Minute)) // four of the 33 are a day old
+	r.Clock.Set(begin.Add(aDay + 48*time.Minute)) // four of the 33 are a day old
 	p.DeviceToken = ""
-	if _, err := r.Challenge(t.Context(), p); err != nil || r.sms.Sends() != sends+33 {
-		t.Errorf("%d messages, %v", r.sms.Sends()-sends, err)
+	if _, err := r.Challenge(t.Context(), p); err != nil || r.SMS.Sends() != sends+33 {
+		t.Errorf("%d messages, %v", r.SMS.Sends()-sends, err)
 	}
 	_, err = r.Challenge(t.Context(), p)
-	if left := begin.Add(aDay + 64*time.Minute).Sub(r.clock.Now()); refusal(t, err).RetryAfter != left {
+	if left := begin.Add(aDay + 64*time.Minute).Sub(r.Clock.Now()); refusal(t, err).RetryAfter != left {
 		t.Errorf("%v, want a wait of %s", err, left)
+	}
+}
+
+// TestConfirmWithin: what mfahttp asks for confirms a factor of up to an hour by the
+// service's clock, and nothing else does without Confirm.
+func TestConfirmWithin(t *testing.T) {
+	r := newRig(t)
+	ctx := t.Context()
+	within := operator.WithConfirm(ctx, time.Hour)
+	r.TOTP(ann)
+	enr, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, GenericOTP: true, ByOperator: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := func(ctx context.Context, key string) (mfa.Challenge, error) {
+		return r.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser, IdempotencyKey: key})
+	}
+	refused := func(ctx context.Context, key, when string) {
+		t.Helper()
+		if _, err := challenge(ctx, key); !errors.Is(err, mfa.ErrFactorUnverified) {
+			t.Errorf("%s: error %v", when, err)
+		}
+	}
+	refused(ctx, "", "not asked")
+	refused(operator.WithConfirm(ctx, 0), "", "within no time")
+	r.Clock.Advance(-time.Hour)
+	first, err := challenge(within, "key")
+	if err != nil {
+		t.Fatalf("a clock that is an hour behind: %v", err)
+	}
+	r.Clock.Advance(-time.Millisecond)
+	refused(within, "", "a clock that is more than an hour behind")
+	r.Clock.Advance(2*time.Hour + time.Millisecond)
+	if _, err := challenge(within, ""); err != nil {
+		t.Errorf("after an hour: %v", err)
+	}
+	r.Clock.Advance(time.Millisecond)
+	refused(within, "", "after more than an hour")
+	refused(ctx, "key", "not asked, with a key")
+	again, err := challenge(within, "key")
+	if err != nil || again.ID != first.ID || again.Code() != first.Code() {
+		t.Errorf("the same call again: %v, %v", again, err)
 	}
 }

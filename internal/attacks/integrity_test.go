@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 )
 
 // The tests of this file change what a store holds behind the service's back.
@@ -38,8 +39,8 @@ func (s *edited) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 }
 
 func newEdited(r *rig) *edited {
-	store := &edited{MemoryStore: r.store.Store.(*mfa.MemoryStore), edit: func(*mfa.Record) {}}
-	r.store.Store = store
+	store := &edited{MemoryStore: r.Store.Store.(*mfa.MemoryStore), edit: func(*mfa.Record) {}}
+	r.Store.Store = store
 	return store
 }
 
@@ -66,20 +67,20 @@ func TestEditedColumn(t *testing.T) {
 	}
 	// What each kind is read by, after a rig was brought to where it matters.
 	verify := func(r *rig) []func() (bool, error) {
-		f := r.enrollSMS(ann, phone) // unverified: these four records matter
-		ch := r.challenge(f)
+		f := r.EnrollSMS(ann, phone) // unverified: these four records matter
+		ch := r.Ask(f)
 		return []func() (bool, error){func() (bool, error) {
-			return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.right(f)}))
+			return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)}))
 		}}
 	}
 	device := func(r *rig) []func() (bool, error) {
-		f := r.totp(ann)
-		d := r.trust(f, "Firefox")
-		ch := r.challenge(f)
+		f := r.TOTP(ann)
+		d := r.Trust(f, "Firefox")
+		ch := r.Ask(f)
 		return []func() (bool, error){
-			func() (bool, error) { return told(r.use(d.Token())) },
+			func() (bool, error) { return told(r.Use(d.Token())) },
 			func() (bool, error) {
-				return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f), DeviceToken: d.Token()}))
+				return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: d.Token()}))
 			},
 			func() (bool, error) {
 				devices, err := r.Devices(t.Context(), ann)
@@ -94,7 +95,7 @@ func TestEditedColumn(t *testing.T) {
 			for i := range len(calls(newRig(t))) {
 				r := newRig(t)
 				call := calls(r)[i]
-				was := r.record(kind)
+				was := r.Record(kind)
 				if column == "no ExpiresAt" && was.ExpiresAt.IsZero() {
 					continue
 				}
@@ -123,14 +124,14 @@ func told[T comparable](result T, err error) (bool, error) {
 func TestOlderState(t *testing.T) {
 	for _, kind := range []string{"challenge", "factor"} {
 		r := newRig(t)
-		f := r.totp(ann)
-		r.clock.Advance(48 * time.Hour)
+		f := r.TOTP(ann)
+		r.Clock.Advance(48 * time.Hour)
 		if _, err := r.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		ch, code := r.challenge(f), r.right(f)
-		older := r.record(kind)
-		if _, err := r.answer(ch, f, code); err != nil {
+		ch, code := r.Ask(f), r.Right(f)
+		older := r.Record(kind)
+		if _, err := r.Answer(ch, f, code); err != nil {
 			t.Fatal(err)
 		}
 		newEdited(r).edit = func(rec *mfa.Record) {
@@ -138,7 +139,7 @@ func TestOlderState(t *testing.T) {
 				rec.State, rec.Status, rec.UpdatedAt = older.State, older.Status, older.UpdatedAt
 			}
 		}
-		_, err := r.answer(ch, f, code)
+		_, err := r.Answer(ch, f, code)
 		mustBe(t, err, mfa.ErrIntegrity)
 	}
 }
@@ -154,13 +155,13 @@ func TestCiphertextSwap(t *testing.T) {
 func swapCiphertext(t *testing.T, owner string) {
 	t.Helper()
 	r := newRig(t)
-	victim, mine := r.totp(ann), r.totp(owner)
-	records := r.records()
+	victim, mine := r.TOTP(ann), r.TOTP(owner)
+	records := r.Records()
 	find := func(id string) mfa.Record {
 		i := slices.IndexFunc(records, func(rec mfa.Record) bool { return rec.ID == id })
 		return records[i]
 	}
-	ch := r.challenge(victim)
+	ch := r.Ask(victim)
 	if find(victim.ID).Version != find(mine.ID).Version {
 		t.Fatal("the versions differ, and the swap would be found out by them")
 	}
@@ -172,7 +173,7 @@ func swapCiphertext(t *testing.T, owner string) {
 			*rec = swapped
 		}
 	}
-	_, err := r.answer(ch, victim, r.right(mine))
+	_, err := r.Answer(ch, victim, r.Right(mine))
 	mustBe(t, err, mfa.ErrIntegrity)
 
 	if owner == ann {
@@ -191,7 +192,7 @@ func swapCiphertext(t *testing.T, owner string) {
 // TestFactorsAreOpened: a factor that was edited is not listed, either.
 func TestFactorsAreOpened(t *testing.T) {
 	r := newRig(t)
-	r.totp(ann)
+	r.TOTP(ann)
 	newEdited(r).edit = func(rec *mfa.Record) { rec.Status = string(mfa.StatusUnverified) }
 	_, err := r.Factors(t.Context(), ann)
 	mustBe(t, err, mfa.ErrIntegrity)
@@ -200,16 +201,16 @@ func TestFactorsAreOpened(t *testing.T) {
 // TestStateIsSealed: what a store holds shows no secret, no code and no number.
 func TestStateIsSealed(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	s := r.enrollSMS("user_bob", phone)
-	r.challenge(s)
-	raw, err := base32.StdEncoding.DecodeString(f.secret)
+	f := r.TOTP(ann)
+	s := r.EnrollSMS("user_bob", phone)
+	r.Ask(s)
+	raw, err := base32.StdEncoding.DecodeString(f.Secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, rec := range r.records() {
+	for _, rec := range r.Records() {
 		all := strings.Join([]string{rec.ID, rec.Kind, rec.Parent, rec.UserID, rec.Type, rec.Status, string(rec.State)}, "\x00")
-		for _, secret := range []string{f.secret, string(raw), r.right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing"} {
+		for _, secret := range []string{f.Secret, string(raw), r.Right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing"} {
 			if strings.Contains(all, secret) {
 				t.Errorf("the record of the %s shows it", rec.Kind)
 			}
@@ -220,13 +221,13 @@ func TestStateIsSealed(t *testing.T) {
 // TestSealsDiffer: the same content is never sealed the same way twice.
 func TestSealsDiffer(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	seen := map[string]bool{}
 	for range 50 {
 		if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
-		nonce := string(r.record("factor").State[8:32])
+		nonce := string(r.Record("factor").State[8:32])
 		if seen[nonce] {
 			t.Fatal("a nonce came twice")
 		}
@@ -236,16 +237,8 @@ func TestSealsDiffer(t *testing.T) {
 
 // TestStoreListsWrongly: a store that lists another user's factor is found out.
 func TestStoreListsWrongly(t *testing.T) {
-	r := newRig(t, func(c *mfa.Config) { c.Store = listsAll{new(mfa.MemoryStore)} })
-	r.enrollTOTP(ann)
+	r := newRig(t, func(c *mfa.Config) { c.Store = testrig.ListsAll{MemoryStore: new(mfa.MemoryStore)} })
+	r.EnrollTOTP(ann)
 	_, err := r.Factors(t.Context(), "user_bob")
 	mustBe(t, err, mfa.ErrIntegrity)
-}
-
-// listsAll is a store that ignores the user of a query.
-type listsAll struct{ *mfa.MemoryStore }
-
-func (s listsAll) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
-	q.UserID = ""
-	return s.MemoryStore.List(ctx, q)
 }

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/mfatest"
 )
 
@@ -21,20 +22,20 @@ import (
 // try during a wait is not compared, not counted and does not lengthen it.
 func TestBackoff(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	want := []time.Duration{
 		0, 0, 0, 0, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute,
 		8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour, time.Hour,
 	}
-	ch := r.challenge(f)
+	ch := r.Ask(f)
 	for i, wait := range want {
 		if i%5 == 0 && i > 0 {
-			ch = r.challenge(f)
+			ch = r.Ask(f)
 		}
-		_, err := r.answer(ch, f, r.wrong(f))
+		_, err := r.Answer(ch, f, r.Wrong(f))
 		if errors.Is(err, mfa.ErrChallengeExpired) {
-			ch = r.challenge(f)
-			_, err = r.answer(ch, f, r.wrong(f))
+			ch = r.Ask(f)
+			_, err = r.Answer(ch, f, r.Wrong(f))
 		}
 		mustBe(t, err, mfa.ErrInvalidCode)
 		e := refusal(t, err)
@@ -47,35 +48,35 @@ func TestBackoff(t *testing.T) {
 		if wait == 0 {
 			continue
 		}
-		r.clock.Advance(wait - time.Millisecond)
+		r.Clock.Advance(wait - time.Millisecond)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrThrottled)
 		if got := refusal(t, err).RetryAfter; got != time.Millisecond {
 			t.Fatalf("after wrong code %d the wait is still %s, want 1ms", i+1, got)
 		}
-		r.clock.Advance(time.Millisecond)
+		r.Clock.Advance(time.Millisecond)
 	}
 }
 
 // TestWaitIsNotCompared: during a wait even the right code is refused, uncounted.
 func TestWaitIsNotCompared(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	open := r.challenge(f)
-	r.fail(f, 5)
-	before := r.record("factor")
+	f := r.TOTP(ann)
+	open := r.Ask(f)
+	r.Fail(f, 5)
+	before := r.Record("factor")
 	for range 10 {
-		_, err := r.answer(open, f, r.right(f))
+		_, err := r.Answer(open, f, r.Right(f))
 		mustBe(t, err, mfa.ErrThrottled)
 		if e := refusal(t, err); e.RetryAfter != 30*time.Second || e.AttemptsLeft != -1 {
 			t.Fatalf("%+v, want a wait of 30s and unknown attempts", e)
 		}
 	}
-	if r.record("factor").Version != before.Version {
+	if r.Record("factor").Version != before.Version {
 		t.Error("a try during a wait was written")
 	}
-	r.clock.Advance(30 * time.Second)
-	if _, err := r.answer(open, f, r.right(f)); err != nil {
+	r.Clock.Advance(30 * time.Second)
+	if _, err := r.Answer(open, f, r.Right(f)); err != nil {
 		t.Errorf("after the wait: %v", err)
 	}
 }
@@ -84,10 +85,10 @@ func TestWaitIsNotCompared(t *testing.T) {
 // call is refused whatever its code is.
 func TestAttempts(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	for left := 4; left >= 0; left-- {
-		v, err := r.answer(ch, f, r.wrong(f))
+		v, err := r.Answer(ch, f, r.Wrong(f))
 		mustBe(t, err, mfa.ErrInvalidCode)
 		if e := refusal(t, err); e.AttemptsLeft != left {
 			t.Fatalf("%d attempts left, want %d", e.AttemptsLeft, left)
@@ -96,8 +97,8 @@ func TestAttempts(t *testing.T) {
 			t.Fatalf("with ErrInvalidCode: %+v, want the challenge and not valid", v)
 		}
 	}
-	r.clock.Advance(time.Minute)
-	v, err := r.answer(ch, f, r.right(f))
+	r.Clock.Advance(time.Minute)
+	v, err := r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrTooManyAttempts)
 	if e := refusal(t, err); e.AttemptsLeft != 0 || e.Code != "one_time_code_too_many_attempts" {
 		t.Errorf("%+v", e)
@@ -111,33 +112,33 @@ func TestAttempts(t *testing.T) {
 // Unlock does (NIST SP 800-63B-4 section 3.2.2).
 func TestDisabled(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.fail(f, 29)
-	ch := r.patientChallenge(f)
-	r.took()
-	_, err := r.answer(ch, f, r.wrong(f))
+	f := r.TOTP(ann)
+	r.Fail(f, 29)
+	ch := r.AskPatiently(f)
+	r.Took()
+	_, err := r.Answer(ch, f, r.Wrong(f))
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if e := refusal(t, err); e.AttemptsLeft != 0 || e.RetryAfter != 0 {
 		t.Errorf("%d attempts left of a disabled factor, after %s", e.AttemptsLeft, e.RetryAfter)
 	}
-	events := r.took()
+	events := r.Took()
 	if n := len(events); n != 2 || events[1].Kind != mfa.EventDisabled || events[0].Failures != 30 {
 		t.Errorf("events %+v, want failed with 30 failures and disabled", events)
 	}
 	got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
-	if err != nil || got.Status != mfa.StatusDisabled || !got.UpdatedAt.Equal(r.clock.Now()) {
+	if err != nil || got.Status != mfa.StatusDisabled || !got.UpdatedAt.Equal(r.Clock.Now()) {
 		t.Errorf("factor %v updated %s, %v; want disabled now", got, got.UpdatedAt, err)
 	}
-	_, err = r.answer(ch, f, r.right(f))
+	_, err = r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	r.clock.Advance(10 * 365 * 24 * time.Hour)
+	r.Clock.Advance(10 * 365 * 24 * time.Hour)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+	if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 		t.Errorf("after Unlock: %v", err)
 	}
 }
@@ -146,29 +147,29 @@ func TestDisabled(t *testing.T) {
 // so that "disabled" says: this person has a second factor.
 func TestDisabledUnverified(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 3 })
-	f := r.enrollTOTP(ann)
-	r.fail(f, 3)
+	f := r.EnrollTOTP(ann)
+	r.Fail(f, 3)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || len(factors) != 1 || factors[0].Status != mfa.StatusUnverified {
 		t.Errorf("%v, %v; want it unverified", factors, err)
 	}
-	r.login(r.enrollTOTP(ann)) // enrolling anew helps
+	r.LogIn(r.EnrollTOTP(ann)) // enrolling anew helps
 }
 
 // TestUnlockKeepsUsedCodes: an operator's Unlock makes no used code valid again.
 func TestUnlockKeepsUsedCodes(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	code := r.right(f)
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	f := r.TOTP(ann)
+	code := r.Right(f)
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(r.challenge(f), f, code)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
@@ -176,10 +177,10 @@ func TestUnlockKeepsUsedCodes(t *testing.T) {
 // dead as well.
 func TestChallengeDeadAfterLock(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 3 })
-	f := r.totp(ann)
-	open := r.challenge(f)
-	r.fail(f, 3)
-	_, err := r.answer(open, f, r.right(f))
+	f := r.TOTP(ann)
+	open := r.Ask(f)
+	r.Fail(f, 3)
+	_, err := r.Answer(open, f, r.Right(f))
 	mustBe(t, err, mfa.ErrFactorDisabled)
 }
 
@@ -187,9 +188,9 @@ func TestChallengeDeadAfterLock(t *testing.T) {
 // SP 800-63B-4 section 3.1.3.2).
 func TestRechallengeKeepsFailures(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	for i := 1; i <= 5; i++ {
-		_, err := r.answer(r.challenge(f), f, r.wrong(f))
+		_, err := r.Answer(r.Ask(f), f, r.Wrong(f))
 		mustBe(t, err, mfa.ErrInvalidCode)
 		if waits := refusal(t, err).RetryAfter > 0; waits != (i == 5) {
 			t.Fatalf("wrong code %d on a challenge of its own: waits %t", i, waits)
@@ -201,13 +202,13 @@ func TestRechallengeKeepsFailures(t *testing.T) {
 
 func TestParallelChallengesShareBudget(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	challenges := make([]mfa.Challenge, 50)
 	for i := range challenges {
-		challenges[i] = r.challenge(f)
+		challenges[i] = r.Ask(f)
 	}
-	services := []*mfa.Service{r.Service, r.another()}
-	code := r.wrong(f)
+	services := []*mfa.Service{r.Service, r.Another()}
+	code := r.Wrong(f)
 	errs := all(200, func(i int) error {
 		_, err := services[i%2].Verify(t.Context(), mfa.VerifyParams{ChallengeID: challenges[i%50].ID, UserID: ann, Code: code})
 		return err
@@ -222,17 +223,17 @@ func TestParallelChallengesShareBudget(t *testing.T) {
 
 func TestBurstCannotExceedBudget(t *testing.T) {
 	r := newRig(t)
-	for _, f := range []enrolled{r.totp(ann), r.phone(ann, phone), r.enrollSMS("user_bob", "+15005550007")} {
-		ch := r.challenge(f)
-		code := r.wrong(f)
-		r.took()
-		errs := all(200, func(int) error { _, err := r.answer(ch, f, code); return err })
+	for _, f := range []enrolled{r.TOTP(ann), r.Phone(ann, phone), r.EnrollSMS("user_bob", "+15005550007")} {
+		ch := r.Ask(f)
+		code := r.Wrong(f)
+		r.Took()
+		errs := all(200, func(int) error { _, err := r.Answer(ch, f, code); return err })
 		answered := count(errs, mfa.ErrInvalidCode)
 		if answered > 5 || answered == 0 {
 			t.Errorf("%s: %d of 200 wrong codes were answered, want 1 to 5", f.Type, answered)
 		}
 		counted := 0
-		for _, e := range r.took() {
+		for _, e := range r.Took() {
 			if e.Kind == mfa.EventFailed {
 				counted++
 			}
@@ -246,15 +247,15 @@ func TestBurstCannotExceedBudget(t *testing.T) {
 // TestRightCodeInBurst: with a right code among 200 wrong ones nothing is told twice.
 func TestRightCodeInBurst(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
-	right, wrong := r.right(f), r.wrong(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
+	right, wrong := r.Right(f), r.Wrong(f)
 	errs := all(200, func(i int) error {
 		code := wrong
 		if i%40 == 7 {
 			code = right
 		}
-		_, err := r.answer(ch, f, code)
+		_, err := r.Answer(ch, f, code)
 		return err
 	})
 	if n := count(errs, nil); n > 1 {
@@ -272,22 +273,22 @@ func TestLostRaces(t *testing.T) { synctest.Test(t, lostRaces) }
 
 func lostRaces(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
 	var lost []time.Time
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method == "Save" {
 			lost = append(lost, time.Now())
 			return fmt.Errorf("somebody was quicker: %w", mfa.ErrConflict)
 		}
 		return nil
 	}
-	calls := len(r.store.Calls())
+	calls := len(r.Store.Calls())
 	var told [2]mfa.Error
 	var took [2]time.Duration
-	for i, code := range []string{r.right(f), r.wrong(f)} {
+	for i, code := range []string{r.Right(f), r.Wrong(f)} {
 		lost = nil
-		v, err := r.answer(ch, f, code)
+		v, err := r.Answer(ch, f, code)
 		for n := 1; n < len(lost); n++ {
 			if pause, longest := lost[n].Sub(lost[n-1]), 4*time.Millisecond<<(n-1); pause >= longest {
 				t.Errorf("pause %d was %s, want less than %s", n, pause, longest)
@@ -310,7 +311,7 @@ func lostRaces(t *testing.T) {
 	if told[0] != told[1] || told[0].RetryAfter != time.Second || told[0].ID != ch.ID {
 		t.Errorf("right code: %+v, wrong code: %+v; want the same, 1s", told[0], told[1])
 	}
-	if n := len(r.store.Calls()) - calls; n != 2*8*2 {
+	if n := len(r.Store.Calls()) - calls; n != 2*8*2 {
 		t.Errorf("%d store calls, want 8 times a read and a write for each", n)
 	}
 }
@@ -320,11 +321,11 @@ func lostRaces(t *testing.T) {
 func TestHangUpInAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		f := r.totp(ann)
-		ch := r.challenge(f)
+		f := r.TOTP(ann)
+		ch := r.Ask(f)
 		ctx, hangUp := context.WithCancel(t.Context())
 		loads := 0
-		r.store.Before = func(_ context.Context, c mfatest.Call) error {
+		r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 			if c.Method != "Save" {
 				loads++
 				return nil
@@ -332,15 +333,15 @@ func TestHangUpInAPause(t *testing.T) {
 			hangUp()
 			return mfa.ErrConflict
 		}
-		r.took()
-		for _, code := range []string{r.right(f), r.wrong(f)} {
+		r.Took()
+		for _, code := range []string{r.Right(f), r.Wrong(f)} {
 			begin := time.Now()
 			v, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
 			if loads == 0 || !errors.Is(err, context.Canceled) || v != (mfa.Verification{}) || !time.Now().Equal(begin) {
 				t.Errorf("after %s: %+v, %v", time.Since(begin), v, err)
 			}
 		}
-		if events := r.took(); len(events) > 0 {
+		if events := r.Took(); len(events) > 0 {
 			t.Errorf("events %+v", events)
 		}
 	})
@@ -356,8 +357,8 @@ func TestDefaultsThrottle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{t: t, clock: &clock, Service: svc}
-	r.fail(enrolled{enr.Factor, enr.TOTP.Secret()}, 5)
+	r := &rig{&testrig.Rig{T: t, Clock: &clock, Service: svc}}
+	r.Fail(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}, 5)
 	_, err = svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID})
 	mustBe(t, err, mfa.ErrThrottled)
 }
@@ -366,12 +367,12 @@ func TestDefaultsThrottle(t *testing.T) {
 // (AnyUser) share one count, which another process sees.
 func TestEveryEntryPointCounts(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	other := r.another()
+	f := r.EnrollTOTP(ann)
+	other := r.Another()
 	ways := []func(mfa.Challenge) error{
-		func(ch mfa.Challenge) error { _, err := r.answer(ch, f, r.wrong(f)); return err },
+		func(ch mfa.Challenge) error { _, err := r.Answer(ch, f, r.Wrong(f)); return err },
 		func(ch mfa.Challenge) error {
-			_, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.wrong(f)})
+			_, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Wrong(f)})
 			return err
 		},
 	}
@@ -382,7 +383,7 @@ func TestEveryEntryPointCounts(t *testing.T) {
 		}
 		err = ways[i%2](ch)
 		mustBe(t, err, mfa.ErrInvalidCode)
-		if events := r.took(); events[len(events)-1].Failures != i {
+		if events := r.Took(); events[len(events)-1].Failures != i {
 			t.Fatalf("wrong code %d was counted as number %d", i, events[len(events)-1].Failures)
 		}
 	}
@@ -392,11 +393,11 @@ func TestEveryEntryPointCounts(t *testing.T) {
 
 func TestRateLimitKeyIsCanonical(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, code := r.challenge(f), r.wrong(f)
+	f := r.TOTP(ann)
+	ch, code := r.Ask(f), r.Wrong(f)
 	variants := []string{code, " " + code, code + "\n", code[:3] + " " + code[3:], code[:3] + "-" + code[3:]}
 	for i, variant := range variants {
-		_, err := r.answer(ch, f, variant)
+		_, err := r.Answer(ch, f, variant)
 		if e := refusal(t, err); e.AttemptsLeft != 4-i {
 			t.Fatalf("variant %d left %d attempts, want %d", i, e.AttemptsLeft, 4-i)
 		}
@@ -405,11 +406,11 @@ func TestRateLimitKeyIsCanonical(t *testing.T) {
 
 func TestSuccessDoesNotClearOtherKeys(t *testing.T) {
 	r := newRig(t)
-	f, other := r.totp(ann), r.totp("user_bob")
-	second := r.totp(ann)
-	r.fail(f, 5)
+	f, other := r.TOTP(ann), r.TOTP("user_bob")
+	second := r.TOTP(ann)
+	r.Fail(f, 5)
 	for _, o := range []enrolled{other, second} {
-		if _, err := r.answer(r.challenge(o), o, r.right(o)); err != nil {
+		if _, err := r.Answer(r.Ask(o), o, r.Right(o)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -421,18 +422,18 @@ func TestSuccessDoesNotClearOtherKeys(t *testing.T) {
 // section 3.2.2), and tells how many there were.
 func TestSuccessForgetsRow(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.fail(f, 4)
-	r.took()
-	if _, err := r.answer(r.patientChallenge(f), f, r.right(f)); err != nil {
+	f := r.TOTP(ann)
+	r.Fail(f, 4)
+	r.Took()
+	if _, err := r.Answer(r.AskPatiently(f), f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	if e := r.took()[0]; e.Kind != mfa.EventVerified || e.Failures != 4 {
+	if e := r.Took()[0]; e.Kind != mfa.EventVerified || e.Failures != 4 {
 		t.Errorf("event %+v, want verified after 4 failures", e)
 	}
-	ch := r.challenge(f)
+	ch := r.Ask(f)
 	for range 4 {
-		_, err := r.answer(ch, f, r.wrong(f))
+		_, err := r.Answer(ch, f, r.Wrong(f))
 		if wait := refusal(t, err).RetryAfter; wait != 0 {
 			t.Fatalf("a wait of %s among the first four after a success", wait)
 		}
@@ -441,19 +442,19 @@ func TestSuccessForgetsRow(t *testing.T) {
 
 func TestUnknownChallengeDoesNotCount(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
-	before := r.records()
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
+	before := r.Records()
 	for _, p := range []mfa.VerifyParams{
-		{ChallengeID: "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV", UserID: ann, Code: r.wrong(f)},
-		{ChallengeID: ch.ID, UserID: "user_bob", Code: r.wrong(f)},
-		{ChallengeID: ch.ID, Code: r.wrong(f)},
-		{ChallengeID: f.ID, UserID: ann, Code: r.wrong(f)},
+		{ChallengeID: "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV", UserID: ann, Code: r.Wrong(f)},
+		{ChallengeID: ch.ID, UserID: "user_bob", Code: r.Wrong(f)},
+		{ChallengeID: ch.ID, Code: r.Wrong(f)},
+		{ChallengeID: f.ID, UserID: ann, Code: r.Wrong(f)},
 	} {
 		_, err := r.Verify(t.Context(), p)
 		mustBe(t, err, mfa.ErrNotFound)
 	}
-	after := r.records()
+	after := r.Records()
 	for i := range before {
 		if before[i].Version != after[i].Version {
 			t.Errorf("record %s was written", before[i].ID)
@@ -466,26 +467,26 @@ func TestUnknownChallengeDoesNotCount(t *testing.T) {
 // not empty it, and when it is full the next guess waits, without being disabled.
 func TestInterleavedSuccessBudget(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	guesses, failed, first, begin := 0, 0, 0, r.clock.Now()
-	for r.clock.Now().Sub(begin) < 30*24*time.Hour {
+	f := r.TOTP(ann)
+	guesses, failed, first, begin := 0, 0, 0, r.Clock.Now()
+	for r.Clock.Now().Sub(begin) < 30*24*time.Hour {
 		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		if err == nil && guesses%4 == 3 { // never a fifth in a row
-			_, err = r.answer(ch, f, r.right(f))
+			_, err = r.Answer(ch, f, r.Right(f))
 			if err == nil {
 				guesses++ // so that the next is a guess again
-				r.clock.Advance(time.Minute)
+				r.Clock.Advance(time.Minute)
 				continue
 			}
 		}
 		if err == nil {
-			_, err = r.answer(ch, f, r.wrong(f))
+			_, err = r.Answer(ch, f, r.Wrong(f))
 		}
 		switch {
 		case errors.Is(err, mfa.ErrInvalidCode):
 			guesses++
 			failed++
-			r.clock.Advance(time.Minute)
+			r.Clock.Advance(time.Minute)
 		case errors.Is(err, mfa.ErrThrottled):
 			wait := refusal(t, err).RetryAfter
 			if wait > 14*time.Hour+24*time.Minute {
@@ -494,7 +495,7 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 			if first == 0 {
 				first = failed
 			}
-			r.clock.Advance(wait)
+			r.Clock.Advance(wait)
 		default:
 			t.Fatal(err)
 		}
@@ -506,10 +507,10 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 
 // enrollGeneric enrolls what the application delivers codes by.
 func (r *rig) enrollGeneric(userID string) enrolled {
-	r.t.Helper()
-	enr, err := r.Enroll(r.t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true})
+	r.T.Helper()
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true})
 	if err != nil {
-		r.t.Fatal(err)
+		r.T.Fatal(err)
 	}
 	return enrolled{Factor: enr.Factor}
 }
@@ -517,12 +518,12 @@ func (r *rig) enrollGeneric(userID string) enrolled {
 // guessGeneric enrolls anew and guesses, until a guess has to wait, and says how many were
 // answered at once.
 func (r *rig) guessGeneric(userID string) (answered int, refused error) {
-	r.t.Helper()
+	r.T.Helper()
 	for {
 		f := r.enrollGeneric(userID)
-		ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true})
+		ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true})
 		for err == nil {
-			if _, err = r.answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
+			if _, err = r.Answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
 				answered++
 				err = nil
 			}
@@ -537,7 +538,7 @@ func (r *rig) guessGeneric(userID string) (answered int, refused error) {
 // and enrolls again, has one budget: that of the user, which no other factor shares.
 func TestEnrolGenericAgain(t *testing.T) {
 	r := newRig(t)
-	app, number := r.totp(ann), r.phone(ann, phone)
+	app, number := r.TOTP(ann), r.Phone(ann, phone)
 	answered, err := r.guessGeneric(ann)
 	if mustBe(t, err, mfa.ErrThrottled); answered != 5 || refusal(t, err).RetryAfter != 30*time.Second {
 		t.Errorf("%d wrong codes at once, then %v; want 5 and a wait of 30s", answered, err)
@@ -545,31 +546,31 @@ func TestEnrolGenericAgain(t *testing.T) {
 	if answered, _ := r.guessGeneric("user_bob"); answered != 5 {
 		t.Errorf("another user has %d", answered)
 	}
-	r.login(app)
-	r.login(number)
+	r.LogIn(app)
+	r.LogIn(number)
 	for total := 5; total < 30; total += answered {
 		if answered, err = r.guessGeneric(ann); errors.Is(err, mfa.ErrThrottled) {
-			r.clock.Advance(refusal(t, err).RetryAfter)
+			r.Clock.Advance(refusal(t, err).RetryAfter)
 		}
 	}
 	_, err = r.guessGeneric(ann)
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	r.login(app)
+	r.LogIn(app)
 
 	f := r.enrollGeneric(ann)
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
-	ch := r.patientChallenge(f)
-	_, err = r.answer(ch, f, wrongFor(ch.Code()))
+	ch := r.AskPatiently(f)
+	_, err = r.Answer(ch, f, wrongFor(ch.Code()))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.answer(ch, f, ch.Code()); err != nil {
+	if _, err := r.Answer(ch, f, ch.Code()); err != nil {
 		t.Errorf("after Unlock: %v", err)
 	}
 	for range 2 { // the confirmed one has a count of its own, and the user's row is forgotten
-		ch = r.challenge(f)
+		ch = r.Ask(f)
 		for range 2 {
-			_, err = r.answer(ch, f, wrongFor(ch.Code()))
+			_, err = r.Answer(ch, f, wrongFor(ch.Code()))
 			mustBe(t, err, mfa.ErrInvalidCode)
 		}
 	}
@@ -584,9 +585,9 @@ func TestGenericRoundTrips(t *testing.T) {
 	f := r.enrollGeneric(ann)
 	var ch mfa.Challenge
 	for i, calls := range []string{
-		r.calls(func() { ch = r.challenge(f) }),
-		r.calls(func() { _, _ = r.answer(ch, f, wrongFor(ch.Code())) }),
-		r.calls(func() { _, _ = r.answer(ch, f, ch.Code()) }),
+		r.Calls(func() { ch = r.Ask(f) }),
+		r.Calls(func() { _, _ = r.Answer(ch, f, wrongFor(ch.Code())) }),
+		r.Calls(func() { _, _ = r.Answer(ch, f, ch.Code()) }),
 	} {
 		if calls != "Load Save" {
 			t.Errorf("%s calls %q", []string{"Challenge", "a wrong code", "a right code"}[i], calls)
@@ -600,13 +601,13 @@ func TestGenericIsForgiven(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
 	_, err := r.guessGeneric(ann)
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	r.clock.Advance(5*drain - time.Minute)
+	r.Clock.Advance(5*drain - time.Minute)
 	if _, err := r.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.guessGeneric(ann)
 	mustBe(t, err, mfa.ErrFactorDisabled)
-	r.clock.Advance(2 * time.Minute)
+	r.Clock.Advance(2 * time.Minute)
 	if answered, _ := r.guessGeneric(ann); answered != 5 {
 		t.Errorf("once the bucket was empty, %d wrong codes", answered)
 	}
@@ -618,13 +619,13 @@ func TestGenericWithoutOwner(t *testing.T) {
 	r := newRig(t)
 	f := r.enrollGeneric("")
 	for range 5 {
-		ch := r.patientChallenge(f)
-		_, err := r.answer(ch, f, wrongFor(ch.Code()))
+		ch := r.AskPatiently(f)
+		_, err := r.Answer(ch, f, wrongFor(ch.Code()))
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID})
 	mustBe(t, err, mfa.ErrThrottled)
-	r.challenge(r.enrollGeneric(""))
+	r.Ask(r.enrollGeneric(""))
 }
 
 // TestOwnerIsTold: of wrong codes that are never five in a row the owner is told when the
@@ -632,19 +633,19 @@ func TestGenericWithoutOwner(t *testing.T) {
 func TestOwnerIsTold(t *testing.T) {
 	for _, factorType := range []mfa.FactorType{mfa.TypeGenericOTP, mfa.TypeTOTP} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
-		g.took()
+		g.Took()
 		// tries are four wrong codes a day, and a login.
 		tries := func(days int) (told []int, guesses int) {
 			for day := 1; day <= days; day++ {
-				g.clock.Advance(aDay)
-				g.mine = mfa.Challenge{}
+				g.Clock.Advance(aDay)
+				g.Mine = mfa.Challenge{}
 				for range 4 {
-					if err := g.guess(g.clock.Now()); err == nil || !errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
+					if err := g.Guess(g.Clock.Now()); err == nil || !errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
 						t.Fatal(err)
 					}
 				}
-				g.login()
-				for _, e := range g.took() {
+				g.OwnerLogsIn()
+				for _, e := range g.Took() {
 					if e.Kind == mfa.EventFailed {
 						guesses++
 					}
@@ -663,18 +664,18 @@ func TestOwnerIsTold(t *testing.T) {
 		if !slices.Equal(told, []int{7, 14}) || guesses < 600 {
 			t.Errorf("%s: of %d wrong codes in a year the owner was told on the days %v", factorType, guesses, told)
 		}
-		g.clock.Advance(20 * aDay) // not empty yet
+		g.Clock.Advance(20 * aDay) // not empty yet
 		if told, _ := tries(14); len(told) > 0 {
 			t.Errorf("%s: told again on the days %v, while the bucket was never empty", factorType, told)
 		}
-		g.clock.Advance(40 * aDay)
+		g.Clock.Advance(40 * aDay)
 		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
 			t.Errorf("%s: once the bucket was empty, told on the days %v", factorType, told)
 		}
-		if err := g.Unlock(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann}); err != nil {
+		if err := g.Unlock(t.Context(), mfa.FactorParams{FactorID: g.F.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
-		g.took()
+		g.Took()
 		if told, _ := tries(14); !slices.Equal(told, []int{7, 14}) {
 			t.Errorf("%s: after Unlock, told on the days %v", factorType, told)
 		}
@@ -685,17 +686,17 @@ func TestOwnerIsTold(t *testing.T) {
 // not that the bucket is full, which begins a wait.
 func TestOwnerIsToldAtOnce(t *testing.T) {
 	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
-	g.took()
+	g.Took()
 	var told []int
 	for n := 1; n <= 50; n++ {
-		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
-		if e := g.took(); e[0].Notify() {
+		mustBe(t, g.Guess(g.Clock.Now()), mfa.ErrInvalidCode)
+		if e := g.Took(); e[0].Notify() {
 			told = append(told, n)
 		}
 		if n%4 == 0 {
-			g.login()
-			g.took()
-			g.mine = mfa.Challenge{}
+			g.OwnerLogsIn()
+			g.Took()
+			g.Mine = mfa.Challenge{}
 		}
 	}
 	if !slices.Equal(told, []int{17, 34}) {
@@ -706,14 +707,14 @@ func TestOwnerIsToldAtOnce(t *testing.T) {
 // TestSlowTypos: a person who mistypes once a day is told nothing.
 func TestSlowTypos(t *testing.T) {
 	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 0)
-	g.took()
+	g.Took()
 	for range 365 {
-		g.clock.Advance(aDay)
-		g.mine = mfa.Challenge{}
-		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
-		g.login()
+		g.Clock.Advance(aDay)
+		g.Mine = mfa.Challenge{}
+		mustBe(t, g.Guess(g.Clock.Now()), mfa.ErrInvalidCode)
+		g.OwnerLogsIn()
 	}
-	for _, e := range g.took() {
+	for _, e := range g.Took() {
 		if e.Notify() {
 			t.Errorf("%+v", e)
 		}
@@ -725,23 +726,23 @@ func TestSlowTypos(t *testing.T) {
 func TestRecoveryCodesAreNeverDisabled(t *testing.T) {
 	for _, policy := range []mfa.Policy{{}, {MaxFailures: 1}} {
 		g := newGuesser(t, mfa.TypeRecoveryCodes, policy, 0)
-		if n := g.attack(30 * aDay); n < 60 {
+		if n := g.Attack(30 * aDay); n < 60 {
 			t.Errorf("%d wrong codes in 30 days under %+v", n, policy)
 		}
-		got, err := g.Factor(t.Context(), mfa.FactorParams{FactorID: g.f.ID, UserID: ann})
+		got, err := g.Factor(t.Context(), mfa.FactorParams{FactorID: g.F.ID, UserID: ann})
 		if err != nil || got.Status != mfa.StatusVerified {
 			t.Errorf("under %+v: %v, %v", policy, got, err)
 		}
-		g.mine = mfa.Challenge{}
-		mustBe(t, g.guess(g.clock.Now()), mfa.ErrInvalidCode)
-		if events := kinds(g.took()); !slices.Equal(events, []mfa.EventKind{mfa.EventFailed}) {
+		g.Mine = mfa.Challenge{}
+		mustBe(t, g.Guess(g.Clock.Now()), mfa.ErrInvalidCode)
+		if events := kinds(g.Took()); !slices.Equal(events, []mfa.EventKind{mfa.EventFailed}) {
 			t.Errorf("under %+v: events %v", policy, events)
 		}
-		_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+		_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.F.ID, UserID: ann})
 		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter > drain {
 			t.Errorf("under %+v: %v", policy, err)
 		}
-		g.login()
+		g.OwnerLogsIn()
 	}
 }
 
@@ -749,9 +750,9 @@ func TestRecoveryCodesAreNeverDisabled(t *testing.T) {
 // confirmed one.
 func TestReEnrolKeepsCounters(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.fail(f, 5)
-	r.enrollTOTP(ann)
+	f := r.TOTP(ann)
+	r.Fail(f, 5)
+	r.EnrollTOTP(ann)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
 }
@@ -760,14 +761,14 @@ func TestReEnrolKeepsCounters(t *testing.T) {
 // second one is enrolled.
 func TestReEnrolKeepsOldUntilConfirm(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	second := r.enrollTOTP(ann)
-	if second.ID == f.ID || second.secret == f.secret {
+	f := r.TOTP(ann)
+	second := r.EnrollTOTP(ann)
+	if second.ID == f.ID || second.Secret == f.Secret {
 		t.Fatal("the enrolment has the id or the secret of the old one")
 	}
-	r.login(f)
-	r.login(second)
-	r.login(f)
+	r.LogIn(f)
+	r.LogIn(second)
+	r.LogIn(f)
 }
 
 // TestReEnrolIsNotANewBudget: neither messages nor guesses start afresh for a
@@ -775,32 +776,32 @@ func TestReEnrolKeepsOldUntilConfirm(t *testing.T) {
 func TestReEnrolIsNotANewBudget(t *testing.T) {
 	t.Run("sends", func(t *testing.T) {
 		r := newRig(t)
-		sent, begin := 0, r.clock.Now()
-		for i := 0; r.clock.Now().Sub(begin) < 24*time.Hour; i++ {
-			f := r.enrollSMS(fmt.Sprintf("user_%d", i%3), phone)
+		sent, begin := 0, r.Clock.Now()
+		for i := 0; r.Clock.Now().Sub(begin) < 24*time.Hour; i++ {
+			f := r.EnrollSMS(fmt.Sprintf("user_%d", i%3), phone)
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
 			if err == nil {
 				sent++
 			} else {
 				mustBe(t, err, mfa.ErrThrottled)
 			}
-			r.clock.Advance(5 * time.Minute)
+			r.Clock.Advance(5 * time.Minute)
 		}
-		if sent != 5 || r.sms.Sends() != 5 {
+		if sent != 5 || r.SMS.Sends() != 5 {
 			t.Errorf("%d messages in a day to an unverified number, want 5", sent)
 		}
 	})
 	t.Run("guesses", func(t *testing.T) {
 		r := newRig(t)
 		for i := range 5 {
-			f := r.enrollSMS(fmt.Sprintf("user_%d", i%2), phone)
-			_, err := r.answer(r.patientChallenge(f), f, r.wrong(f))
+			f := r.EnrollSMS(fmt.Sprintf("user_%d", i%2), phone)
+			_, err := r.Answer(r.AskPatiently(f), f, r.Wrong(f))
 			mustBe(t, err, mfa.ErrInvalidCode)
 			if got := refusal(t, err).RetryAfter; (got > 0) != (i == 4) {
 				t.Fatalf("wrong code %d, on an enrolment of its own: wait %s", i+1, got)
 			}
 		}
-		f := r.enrollSMS(ann, phone)
+		f := r.EnrollSMS(ann, phone)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrThrottled)
 	})
@@ -813,32 +814,32 @@ func TestNumberIsForgiven(t *testing.T) {
 	guessed := func(t *testing.T) (*rig, enrolled) {
 		t.Helper()
 		r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
-		stranger := r.enrollSMS("user_mallory", phone)
-		r.fail(stranger, 5)
-		f := r.enrollSMS(ann, phone)
+		stranger := r.EnrollSMS("user_mallory", phone)
+		r.Fail(stranger, 5)
+		f := r.EnrollSMS(ann, phone)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrFactorDisabled)
 		return r, f
 	}
 	t.Run("by time", func(t *testing.T) {
 		r, _ := guessed(t)
-		r.clock.Advance(5*(14*time.Hour+24*time.Minute) - time.Minute)
+		r.Clock.Advance(5*(14*time.Hour+24*time.Minute) - time.Minute)
 		if _, err := r.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		f := r.enrollSMS(ann, phone)
+		f := r.EnrollSMS(ann, phone)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrFactorDisabled)
-		r.clock.Advance(2 * time.Minute)
-		r.login(r.enrollSMS(ann, phone))
+		r.Clock.Advance(2 * time.Minute)
+		r.LogIn(r.EnrollSMS(ann, phone))
 	})
 	t.Run("by Unlock", func(t *testing.T) {
 		r, f := guessed(t)
 		if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
 		}
-		r.clock.Advance(time.Minute)
-		r.login(f)
+		r.Clock.Advance(time.Minute)
+		r.LogIn(f)
 	})
 }
 
@@ -846,19 +847,19 @@ func TestNumberIsForgiven(t *testing.T) {
 // count so far.
 func TestEventOnFailures(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch := r.challenge(f)
-	r.took()
+	f := r.TOTP(ann)
+	ch := r.Ask(f)
+	r.Took()
 	for range 5 {
-		_, _ = r.answer(ch, f, r.wrong(f))
+		_, _ = r.Answer(ch, f, r.Wrong(f))
 	}
 	_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-	events := r.took()
+	events := r.Took()
 	if len(events) != 6 {
 		t.Fatalf("%d events, want 5 and one throttled", len(events))
 	}
 	for i, e := range events[:5] {
-		want := mfa.Event{Kind: mfa.EventFailed, Time: r.clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, FactorStatus: mfa.StatusVerified, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
+		want := mfa.Event{Kind: mfa.EventFailed, Time: r.Clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, FactorStatus: mfa.StatusVerified, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
 		if i == 4 {
 			want.RetryAfter = 30 * time.Second
 		}

@@ -1,11 +1,10 @@
-package mfa_test
+package attacks_test
 
 import (
 	"bytes"
 	"context"
 	"encoding/base32"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,50 +20,6 @@ import (
 )
 
 // The tests of this file print everything, in every way, and look for secrets.
-
-// verbs are all that fmt knows, and two that it does not.
-const verbs = "vTtbcdoOqxXUeEfFgGspwZ!"
-
-// printed gives what fmt, slog and encoding/json make of a value, by itself and
-// within others.
-func printed(v any) string {
-	var out strings.Builder
-	type exported struct{ V any }
-	type unexported struct{ v any }
-	values := []any{
-		v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v}, []any{v}, [1]any{v}, map[string]any{"k": v}, map[any]any{&v: v},
-		struct{ e exported }{exported{v}}, []unexported{{v}}, fmt.Errorf("wrapped: %v", v), errors.Join(fmt.Errorf("%+v", v)),
-	}
-	for _, value := range values {
-		for _, verb := range verbs {
-			for _, flags := range []string{"", "+", "#", "# ", "20.3", "-", " "} {
-				fmt.Fprintf(&out, "%"+flags+string(verb)+"\n", value)
-			}
-		}
-		fmt.Fprintln(&out, value)
-		if b, err := json.Marshal(value); err == nil {
-			out.Write(b)
-		}
-		for _, handler := range []slog.Handler{
-			slog.NewTextHandler(&out, &slog.HandlerOptions{AddSource: true}), slog.NewJSONHandler(&out, nil),
-		} {
-			log := slog.New(handler)
-			log.Info("message", "value", value)
-			log.With("value", value).WithGroup("group").Info("message", slog.Group("inner", "value", value), "any", slog.AnyValue(value))
-		}
-	}
-	return out.String()
-}
-
-// spellings are the ways in which a secret may show.
-func spellings(secret string) []string {
-	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), base64.StdEncoding.EncodeToString([]byte(secret))}
-	if len(secret) > 8 {
-		decimals := strings.Trim(fmt.Sprint([]byte(secret[:8])), "[]")
-		all = append(all, decimals, strings.ReplaceAll(decimals, " ", ", "), strings.Trim(fmt.Sprintf("%#v", []byte(secret[:8])), "[]byte{}"))
-	}
-	return all
-}
 
 // TestSecretsDoNotPrint is principle P6.
 func TestSecretsDoNotPrint(t *testing.T) {
@@ -98,12 +53,12 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	app := r.totp(ann) // the one of before ended with the first confirmation
+	app := r.TOTP(ann) // the one of before ended with the first confirmation
 	appChallenge, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: app.ID, UserID: ann})
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrong, wrongErr := r.answer(appChallenge, app, r.wrong(app))
+	wrong, wrongErr := r.Answer(appChallenge, app, r.Wrong(app))
 	mustBe(t, wrongErr, mfa.ErrInvalidCode)
 	_, throttled := r.Challenge(ctx, mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann, Confirm: true})
 	factors, err := r.Factors(ctx, ann)
@@ -129,7 +84,7 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		"Enrollment": totp, "*Enrollment": &totp, "TOTPEnrollment": *totp.TOTP, "*TOTPEnrollment": totp.TOTP, "Enrollment of SMS": sms,
 		"Factor": sms.Factor, "*Factor": &sms.Factor, "Factors": factors, "Challenge": ch, "Verification": right, "wrong Verification": wrong,
 		"wrong code": wrongErr, "throttled": throttled, "Keyring": *ring, "*Keyring": ring, "Service": r.Service,
-		"Config": r.cfg, "*Config": &r.cfg, "Outbox": outbox, "events": r.took(), "log": log.String(),
+		"Config": r.Config, "*Config": &r.Config, "Outbox": outbox, "events": r.Took(), "log": log.String(),
 		"Keyring, nested": struct{ k mfa.Keyring }{*ring}, "Factor, nested": struct{ f mfa.Factor }{sms.Factor},
 		"TOTPEnrollment, nested": struct{ e mfa.TOTPEnrollment }{*totp.TOTP}, "Outbox, nested": &struct {
 			o *mfa.Outbox
@@ -153,32 +108,15 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 }
 
-// shows reports whether the digits stand in the text by themselves: addresses and times
-// have many.
-func shows(out, digits string) bool {
-	hex := func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
-	for {
-		i := strings.Index(out, digits)
-		if i < 0 {
-			return false
-		}
-		end := i + len(digits)
-		if (i == 0 || !hex(out[i-1])) && (end == len(out) || !hex(out[end])) {
-			return true
-		}
-		out = out[end:]
-	}
-}
-
 // TestJSONStyle: whatever marshals has members like created_at, and can be read by who
 // knows one of them.
 func TestJSONStyle(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	device := r.trust(f, "Firefox")
-	codes, _ := r.recovery(ann)
-	r.fail(f, 1)
-	login, err := r.startLogin()
+	f := r.TOTP(ann)
+	device := r.Trust(f, "Firefox")
+	codes, _ := r.Recovery(ann)
+	r.Fail(f, 1)
+	login, err := r.Begin()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +138,7 @@ func TestJSONStyle(t *testing.T) {
 		}
 	}
 	for _, v := range []any{
-		codes, mfa.Enrollment{Factor: f.Factor}, device, login, r.took(), r.challenge(f), mfa.Verification{Factor: f.Factor},
+		codes, mfa.Enrollment{Factor: f.Factor}, device, login, r.Took(), r.Ask(f), mfa.Verification{Factor: f.Factor},
 		proof.Receipt{Action: proof.ActionOf("pay", "1")}, &mfa.Error{Code: "code", Message: "A message."},
 	} {
 		text, err := json.Marshal(v)
@@ -219,14 +157,14 @@ func TestJSONStyle(t *testing.T) {
 // owner should be told, which no member but one says.
 func TestEventInAQueue(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
+	f := r.TOTP(ann)
 	filling := 0
 	for range 20 { // days, each with wrong codes and a login
-		r.fail(f, 4)
-		r.clock.Advance(aDay)
-		r.login(f)
+		r.Fail(f, 4)
+		r.Clock.Advance(aDay)
+		r.LogIn(f)
 	}
-	events := r.took()
+	events := r.Took()
 	for _, e := range events {
 		text, err := json.Marshal(e)
 		if err != nil {
@@ -259,24 +197,24 @@ func TestEventInAQueue(t *testing.T) {
 // and each names its id.
 func TestErrorsDoNotShow(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	s := r.phone("user_bob", phone)
+	f := r.TOTP(ann)
+	s := r.Phone("user_bob", phone)
 	ctx := t.Context()
 	cause := providerError("provider refused +15005550006: Your verification code is 123456")
-	r.sms.Script = func(context.Context, int, mfa.Message) error { return cause }
+	r.SMS.Script = func(context.Context, int, mfa.Message) error { return cause }
 	_, sendErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob"})
 	if got, ok := errors.AsType[providerError](sendErr); !ok || got != cause || !errors.Is(sendErr, cause) {
 		t.Errorf("the sender's error is not to be found in %v", sendErr)
 	}
-	if id := r.took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
+	if id := r.Took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
 		t.Errorf("error %v names no challenge", sendErr)
 	}
 	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}})
 	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"}})
 	_, templateErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"})
 	_, idErr := r.Verify(ctx, mfa.VerifyParams{ChallengeID: "123456", Code: "+15005550006"})
-	ch := r.challenge(f)
-	_, codeErr := r.answer(ch, f, "739164")
+	ch := r.Ask(f)
+	_, codeErr := r.Answer(ch, f, "739164")
 	_, keyErr := mfa.ParseKeyring("GEZDGNBVGY3TQOJQ")
 	for i, err := range []error{sendErr, numberErr, secretErr, templateErr, idErr, codeErr, keyErr} {
 		if err == nil {

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"encoding/base32"
@@ -18,21 +18,6 @@ import (
 	"github.com/authfactor/mfa/mfatest"
 )
 
-// vectorSecret is the secret of RFC 4226 appendix D, in base32. At the fuzzing
-// clock's second 59 its code is 287082 (RFC 6238 appendix B).
-const vectorSecret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-
-func vectorRig(t *testing.T) (*rig, enrolled) {
-	t.Helper()
-	r := newRig(t, func(c *mfa.Config) { c.Store = new(mfa.MemoryStore) })
-	r.clock.Set(time.Unix(59, 0))
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: vectorSecret}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r, enrolled{enr.Factor, vectorSecret}
-}
-
 // What a person may type: a code, or something that is neither compared nor counted.
 func FuzzCode(f *testing.F) {
 	for _, typed := range []string{
@@ -49,7 +34,7 @@ func FuzzCode(f *testing.F) {
 		isCode := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && sixDigits.MatchString(code)
 
 		r, factor := vectorRig(t)
-		v, err := r.answer(r.challenge(factor), factor, typed)
+		v, err := r.Answer(r.Ask(factor), factor, typed)
 		if isCode && slices.Contains(valid, code) {
 			if err != nil || !v.Valid {
 				t.Fatalf("the right code %q: %v", typed, err)
@@ -96,7 +81,7 @@ func FuzzRecoveryCode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, between string, at uint8, wide, lower bool) {
 		r := newRig(t)
-		set, codes := r.recovery(ann)
+		set, codes := r.Recovery(ann)
 		letters := strings.ReplaceAll(codes[0], "-", "")
 		typed := letters
 		if lower {
@@ -109,8 +94,8 @@ func FuzzRecoveryCode(f *testing.F) {
 		typed = string(runes[:at%25]) + between + string(runes[at%25:])
 		rest := strings.Map(asciiDigit, saysNothing.ReplaceAllString(between, ""))
 		same := rest == "" && utf8.ValidString(between) && utf8.RuneCountInString(typed) <= 64
-		ch := r.challenge(set)
-		_, err := r.answer(ch, set, typed)
+		ch := r.Ask(set)
+		_, err := r.Answer(ch, set, typed)
 		if same != (err == nil) {
 			t.Fatalf("%q at %d, full-width %t, lower case %t: %v", between, at%25, wide, lower, err)
 		}
@@ -122,10 +107,10 @@ func FuzzRecoveryCode(f *testing.F) {
 			}
 			left = 10
 		}
-		if r.left(set) != left {
-			t.Fatalf("%q: %d codes left", typed, r.left(set))
+		if r.Left(set) != left {
+			t.Fatalf("%q: %d codes left", typed, r.Left(set))
 		}
-		if _, err := r.answer(r.challenge(set), set, letters); same == (err == nil) {
+		if _, err := r.Answer(r.Ask(set), set, letters); same == (err == nil) {
 			t.Fatalf("%q, and then the code as it was made: %v", typed, err)
 		}
 	})
@@ -143,7 +128,7 @@ func FuzzName(f *testing.F) {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, Name: name, GenericOTP: true})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
-			if len(r.store.Calls()) > 0 {
+			if len(r.Store.Calls()) > 0 {
 				t.Fatalf("%q was refused after something was done", name)
 			}
 			if n := utf8.RuneCountInString(name); utf8.ValidString(name) && n <= 64 && strings.TrimSpace(name) != "" && !regexp.MustCompile(`[\pC\p{Zl}\p{Zp}]`).MatchString(name) {
@@ -197,7 +182,7 @@ func FuzzPhoneNumber(f *testing.F) {
 			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
 				t.Fatalf("%q: %v", typed, err)
 			}
-			if calls := r.store.Calls(); len(calls) > 0 {
+			if calls := r.Store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q was refused after %v", typed, calls)
 			}
 			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits}}); plain && fmt.Sprint(again) != fmt.Sprint(err) {
@@ -215,8 +200,8 @@ func FuzzPhoneNumber(f *testing.F) {
 				t.Fatalf("%q is %q, and %q is %q, %v", typed, number, same, again.Factor.PhoneNumber(), err)
 			}
 		}
-		r.challenge(enrolled{Factor: enr.Factor})
-		if m := r.sms.Messages(); m[0].To != number {
+		r.Ask(enrolled{Factor: enr.Factor})
+		if m := r.SMS.Messages(); m[0].To != number {
 			t.Fatalf("%q was sent to %q", number, m[0].To)
 		}
 	})
@@ -234,15 +219,15 @@ func FuzzTemplate(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, template string) {
 		r := newRig(t)
-		factor := r.enrollSMS("", phone)
-		before := len(r.store.Calls())
+		factor := r.EnrollSMS("", phone)
+		before := len(r.Store.Calls())
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factor.ID, SMSTemplate: template})
 		if template == "" {
 			template = "Your verification code is {{code}}."
 		}
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
-			if len(r.store.Calls()) != before || r.sms.Sends() != 0 {
+			if len(r.Store.Calls()) != before || r.SMS.Sends() != 0 {
 				t.Fatalf("%q was refused after something was done", template)
 			}
 			plain := strings.Replace(template, "{{code}}", "", 1)
@@ -251,7 +236,7 @@ func FuzzTemplate(f *testing.F) {
 			}
 			return
 		}
-		body := r.sms.Messages()[0].Body
+		body := r.SMS.Messages()[0].Body
 		want := strings.Trim(strings.ReplaceAll(template, "\r\n", "\n"), "\n")
 		before1, after, found := strings.Cut(want, "{{code}}")
 		if !found || len(body) < len(before1)+6 {
@@ -298,7 +283,7 @@ func FuzzKeyURI(f *testing.F) {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
-			if calls := r.store.Calls(); len(calls) > 0 {
+			if calls := r.Store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q, %q was refused after %v", issuer, user, calls)
 			}
 			return
@@ -342,7 +327,7 @@ func FuzzTOTPSecret(f *testing.F) {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidTOTPSecret)
-			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.store.Calls()) > 0 {
+			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.Store.Calls()) > 0 {
 				t.Fatal("it was refused, and shown or used")
 			}
 			return
@@ -355,8 +340,8 @@ func FuzzTOTPSecret(f *testing.F) {
 		if got := enr.TOTP.Secret(); got != base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(bytes) {
 			t.Fatal("the app gets another secret")
 		}
-		factor := enrolled{enr.Factor, enr.TOTP.Secret()}
-		if v, err := r.answer(r.challenge(factor), factor, r.right(factor)); !v.Valid {
+		factor := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+		if v, err := r.Answer(r.Ask(factor), factor, r.Right(factor)); !v.Valid {
 			t.Fatal(err)
 		}
 	})
@@ -394,13 +379,13 @@ func FuzzIDs(f *testing.F) {
 			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: userID}) },
 			"Unlock":   func() error { return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
 		} {
-			before := len(r.store.Calls())
+			before := len(r.Store.Calls())
 			err := call()
 			kind := "auth_factor_"
 			if verb == "Verify" {
 				kind = "auth_challenge_"
 			}
-			asked := len(r.store.Calls()) > before
+			asked := len(r.Store.Calls()) > before
 			switch {
 			case !plausibleUser:
 				mustBe(t, err, mfa.ErrInvalidParameter)
@@ -412,11 +397,11 @@ func FuzzIDs(f *testing.F) {
 			}
 		}
 
-		before := len(r.store.Calls())
+		before := len(r.Store.Calls())
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", Name: name, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
-			if len(r.store.Calls()) > before {
+			if len(r.Store.Calls()) > before {
 				t.Fatalf("%q by %q was refused after a store call", name, userID)
 			}
 			return
@@ -439,8 +424,8 @@ func FuzzSealedState(f *testing.F) {
 	f.Add(make([]byte, 48), uint16(0), byte(0))
 	f.Fuzz(func(t *testing.T, state []byte, at uint16, flip byte) {
 		r, factor := vectorRig(t)
-		ch := r.challenge(factor)
-		store := r.cfg.Store.(*mfa.MemoryStore)
+		ch := r.Ask(factor)
+		store := r.Config.Store.(*mfa.MemoryStore)
 		for _, id := range []string{factor.ID, ch.ID} {
 			records, err := store.Load(t.Context(), id)
 			if err != nil {
@@ -458,13 +443,13 @@ func FuzzSealedState(f *testing.F) {
 				rec.State = state
 			}
 			put(t, store, rec)
-			if v, err := r.answer(ch, factor, "287082"); v.Valid || !errors.Is(err, mfa.ErrIntegrity) {
+			if v, err := r.Answer(ch, factor, "287082"); v.Valid || !errors.Is(err, mfa.ErrIntegrity) {
 				t.Fatalf("a state that was changed: valid %t, %v", v.Valid, err)
 			}
 			rec.State = sealed
 			put(t, store, rec)
 		}
-		if v, err := r.answer(ch, factor, "287082"); !v.Valid {
+		if v, err := r.Answer(ch, factor, "287082"); !v.Valid {
 			t.Fatalf("put back: %v", err)
 		}
 	})
@@ -517,7 +502,7 @@ func FuzzParseKeyring(f *testing.F) {
 			t.Fatal("a key is printed")
 		}
 		r := newRig(t, func(c *mfa.Config) { c.Keys = ring })
-		r.login(r.enrollTOTP(ann))
+		r.LogIn(r.EnrollTOTP(ann))
 	})
 }
 
@@ -548,10 +533,10 @@ func FuzzDeviceToken(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, token string) {
 		r := newRig(t)
-		good := r.trust(r.totp(ann), "Firefox").Token()
+		good := r.Trust(r.TOTP(ann), "Firefox").Token()
 		token = strings.ReplaceAll(token, "TOKEN", good)
-		saves := len(r.store.Calls("Save"))
-		d, err := r.use(token)
+		saves := len(r.Store.Calls("Save"))
+		d, err := r.Use(token)
 		if token == good {
 			if err != nil || d.Token() == good {
 				t.Fatalf("the token itself: %v", err)
@@ -559,7 +544,7 @@ func FuzzDeviceToken(f *testing.F) {
 			return
 		}
 		mustBe(t, err, errAsked)
-		if d != (used{}) || len(r.store.Calls("Save")) != saves || len(token) > 40 && strings.Contains(err.Error(), token) {
+		if d != (used{}) || len(r.Store.Calls("Save")) != saves || len(token) > 40 && strings.Contains(err.Error(), token) {
 			t.Fatalf("%q: %+v, %v", token, d, err)
 		}
 	})

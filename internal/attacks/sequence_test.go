@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"encoding/base32"
@@ -78,15 +78,15 @@ func newWorld(t *testing.T) *world {
 		numbers: map[string]*history{phone: {shares: map[string][]time.Time{}}, "+12125551234": {shares: map[string][]time.Time{}}},
 	}
 	w.services[0] = w.Service
-	w.cfg.Now = func() time.Time { return w.clock.Now().Add(skew) }
-	w.services[1] = w.another()
+	w.Config.Now = func() time.Time { return w.Clock.Now().Add(skew) }
+	w.services[1] = w.Another()
 	return w
 }
 
 // do turns three bytes into a call, and compares.
 func (w *world) do(op, which, how byte) {
 	w.ops++
-	svc, now := w.services[how&1], w.clock.Now().Add(time.Duration(how&1)*skew)
+	svc, now := w.services[how&1], w.Clock.Now().Add(time.Duration(how&1)*skew)
 	how >>= 1
 	switch op % 16 {
 	case 0:
@@ -103,7 +103,7 @@ func (w *world) do(op, which, how byte) {
 		}
 	case 12:
 		steps := []time.Duration{time.Second, 29 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour, 864 * time.Minute, 24 * time.Hour, 60 * 24 * time.Hour}
-		w.clock.Advance(steps[int(which)%len(steps)])
+		w.Clock.Advance(steps[int(which)%len(steps)])
 	case 13:
 		w.waitAsTold()
 	case 14:
@@ -141,7 +141,7 @@ func (w *world) enroll(svc *mfa.Service, now time.Time, which, how byte) {
 		want = mfa.ErrTooManyFactors
 	}
 	p.NoOwner = p.UserID == ""
-	enr, err := svc.Enroll(w.t.Context(), p)
+	enr, err := svc.Enroll(w.T.Context(), p)
 	w.compare("Enroll", err, want, 0)
 	if err != nil {
 		return
@@ -162,16 +162,16 @@ func (w *world) challengeBoth(svc *mfa.Service, now time.Time, f *modelFactor, h
 	confirm := how%2 == 0
 	hasVerified := f.owner != "" && slices.ContainsFunc(w.factors, func(o *modelFactor) bool { return o.owner == f.owner && o.verified && !o.gone })
 	wait, want := f.challenge(now, confirm, hasVerified)
-	sent := w.sms.Sends()
-	ch, err := svc.Challenge(w.t.Context(), mfa.ChallengeParams{FactorID: f.id, UserID: f.owner, Confirm: confirm})
+	sent := w.SMS.Sends()
+	ch, err := svc.Challenge(w.T.Context(), mfa.ChallengeParams{FactorID: f.id, UserID: f.owner, Confirm: confirm})
 	w.compare("Challenge", err, want, wait, f)
 	m := &modelChallenge{id: ch.ID, factor: f, created: now}
 	if f.secret == "" && err == nil {
 		sent++
-		m.code = sixIn(w.sms.Messages()[len(w.sms.Messages())-1].Body)
+		m.code = sixIn(w.SMS.Messages()[len(w.SMS.Messages())-1].Body)
 	}
-	if w.sms.Sends() != sent {
-		w.t.Fatalf("%d messages were sent, want %d", w.sms.Sends(), sent)
+	if w.SMS.Sends() != sent {
+		w.T.Fatalf("%d messages were sent, want %d", w.SMS.Sends(), sent)
 	}
 	if err == nil {
 		w.challenges = append(w.challenges, m)
@@ -203,21 +203,21 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 	if unconfirmed && f.verified {
 		w.confirmed(f)
 	}
-	v, err := svc.Verify(w.t.Context(), mfa.VerifyParams{ChallengeID: ch.id, UserID: f.owner, Code: code})
+	v, err := svc.Verify(w.T.Context(), mfa.VerifyParams{ChallengeID: ch.id, UserID: f.owner, Code: code})
 	if gone && errors.Is(err, mfa.ErrNotFound) {
 		return
 	}
 	w.compare("Verify", err, want, wait, f)
 	if v.Valid != (want == nil) {
-		w.t.Fatalf("op %d: valid %t, %v", w.ops, v.Valid, err)
+		w.T.Fatalf("op %d: valid %t, %v", w.ops, v.Valid, err)
 	}
 	if errors.Is(err, mfa.ErrInvalidCode) {
 		left := 5 - ch.wrong
 		if f.guessed(now).disabled || wait > 0 && now.Add(f.told(wait)).Sub(ch.created) >= 10*time.Minute {
 			left = 0
 		}
-		if e := refusal(w.t, err); e.AttemptsLeft != left {
-			w.t.Fatalf("op %d: %d attempts left, want %d", w.ops, e.AttemptsLeft, left)
+		if e := refusal(w.T, err); e.AttemptsLeft != left {
+			w.T.Fatalf("op %d: %d attempts left, want %d", w.ops, e.AttemptsLeft, left)
 		}
 	}
 }
@@ -239,9 +239,9 @@ func (w *world) confirmed(f *modelFactor) {
 func (w *world) guessOn(svc *mfa.Service, n int, f *modelFactor) {
 	now := func() time.Time {
 		if svc == w.services[1] {
-			return w.clock.Now().Add(skew)
+			return w.Clock.Now().Add(skew)
 		}
-		return w.clock.Now()
+		return w.Clock.Now()
 	}
 	for range n {
 		w.waitAsTold()
@@ -257,7 +257,7 @@ func (w *world) guessOn(svc *mfa.Service, n int, f *modelFactor) {
 }
 
 func (w *world) waitAsTold() {
-	w.clock.Advance(w.retryAfter)
+	w.Clock.Advance(w.retryAfter)
 	w.retryAfter = 0
 }
 
@@ -274,7 +274,7 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 	}
 	switch how % 16 {
 	case 0:
-		w.compare("Unenroll", svc.Unenroll(w.t.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), want, 0)
+		w.compare("Unenroll", svc.Unenroll(w.T.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), want, 0)
 		if want == nil { // for a clock that is behind, one that lapsed is there yet
 			f.gone = true
 			if f.user != nil {
@@ -282,20 +282,20 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 			}
 		}
 	case 1, 2:
-		w.compare("Unlock", svc.Unlock(w.t.Context(), p), want, 0)
+		w.compare("Unlock", svc.Unlock(w.T.Context(), p), want, 0)
 		if want == nil {
 			h := f.guessed(now)
 			h.row, h.ever, h.disabled = nil, nil, false
 		}
 	case 3, 4:
-		if _, err := svc.Purge(w.t.Context()); err != nil {
-			w.t.Fatal(err)
+		if _, err := svc.Purge(w.T.Context()); err != nil {
+			w.T.Fatal(err)
 		}
 	case 5:
-		_, err := svc.Factor(w.t.Context(), mfa.FactorParams{FactorID: f.id, UserID: f.owner + "'"})
+		_, err := svc.Factor(w.T.Context(), mfa.FactorParams{FactorID: f.id, UserID: f.owner + "'"})
 		w.compare("Factor of another", err, mfa.ErrNotFound, 0)
 	default:
-		got, err := svc.Factor(w.t.Context(), p)
+		got, err := svc.Factor(w.T.Context(), p)
 		w.compare("Factor", err, want, 0)
 		status := mfa.StatusUnverified
 		if f.verified {
@@ -305,17 +305,17 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 			}
 		}
 		if err == nil && got.Status != status {
-			w.t.Fatalf("op %d: status %s, want %s", w.ops, got.Status, status)
+			w.T.Fatalf("op %d: status %s, want %s", w.ops, got.Status, status)
 		}
 	}
 }
 
 // compare holds an answer against the model's; the wait is that of the factor, if any.
 func (w *world) compare(verb string, err, want error, wait time.Duration, of ...*modelFactor) {
-	w.t.Helper()
+	w.T.Helper()
 	w.answers[want]++
 	if !errors.Is(err, want) || want == nil && err != nil {
-		w.t.Fatalf("op %d at %s: %s: %v, the model says %v (wait %s)", w.ops, w.clock.Now(), verb, err, want, wait)
+		w.T.Fatalf("op %d at %s: %s: %v, the model says %v (wait %s)", w.ops, w.Clock.Now(), verb, err, want, wait)
 	}
 	if e, ok := errors.AsType[*mfa.Error](err); ok {
 		// A wait is never told as longer than its kind can be, so the service's may be
@@ -325,7 +325,7 @@ func (w *world) compare(verb string, err, want error, wait time.Duration, of ...
 			least, wait = of[0].told(least), of[0].told(wait)
 		}
 		if e.RetryAfter > wait || e.RetryAfter < least || (e.RetryAfter > 0) != (wait > 0) {
-			w.t.Fatalf("op %d: %s: wait %s, the model says %s", w.ops, verb, e.RetryAfter, wait)
+			w.T.Fatalf("op %d: %s: wait %s, the model says %s", w.ops, verb, e.RetryAfter, wait)
 		}
 		w.retryAfter = min(max(w.retryAfter, e.RetryAfter), 15*time.Hour)
 	}

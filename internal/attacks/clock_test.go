@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"context"
@@ -13,11 +13,11 @@ import (
 
 // behind is a service over the same store whose clock is behind.
 func (r *rig) behind(by time.Duration) *mfa.Service {
-	r.t.Helper()
-	now := r.cfg.Now
-	defer func() { r.cfg.Now = now }()
-	r.cfg.Now = func() time.Time { return now().Add(-by) }
-	return r.another()
+	r.T.Helper()
+	now := r.Config.Now
+	defer func() { r.Config.Now = now }()
+	r.Config.Now = func() time.Time { return now().Add(-by) }
+	return r.Another()
 }
 
 // TestClocksThatDifferForLong: two processes whose clocks differ by more than an hour give
@@ -25,7 +25,7 @@ func (r *rig) behind(by time.Duration) *mfa.Service {
 func TestClocksThatDifferForLong(t *testing.T) {
 	for _, by := range []time.Duration{2 * time.Hour, 40 * 24 * time.Hour} {
 		r := newRig(t)
-		f := r.totp(ann)
+		f := r.TOTP(ann)
 		services := []*mfa.Service{r.Service, r.behind(by)}
 		counted := 0
 		for range 20 {
@@ -33,16 +33,16 @@ func TestClocksThatDifferForLong(t *testing.T) {
 				svc := services[i%2]
 				ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 				if err == nil {
-					_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.wrong(f)})
+					_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)})
 				}
 				if errors.Is(err, mfa.ErrInvalidCode) {
 					counted++
 				}
 			}
 			if ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err == nil {
-				_, _ = r.answer(ch, f, r.right(f)) // the owner, where they get in
+				_, _ = r.Answer(ch, f, r.Right(f)) // the owner, where they get in
 			}
-			r.clock.Advance(3 * time.Minute)
+			r.Clock.Advance(3 * time.Minute)
 		}
 		if counted > 101 {
 			t.Errorf("%s: %d wrong codes were compared in an hour, want at most two buckets", by, counted)
@@ -84,12 +84,12 @@ func notCode(code string) string {
 
 // slowly makes the next read take a while, in which something else happens.
 func (r *rig) slowly(while time.Duration, meanwhile func()) {
-	r.store.Before = func(_ context.Context, c mfatest.Call) error {
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
 		if c.Method != "Load" {
 			return nil
 		}
-		r.store.Before = nil
-		r.clock.Advance(while)
+		r.Store.Before = nil
+		r.Clock.Advance(while)
 		meanwhile()
 		return nil
 	}
@@ -100,39 +100,39 @@ func (r *rig) slowly(while time.Duration, meanwhile func()) {
 // meanwhile is not good.
 func TestSlowRead(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	token := r.trust(f, "Firefox").Token()
+	f := r.TOTP(ann)
+	token := r.Trust(f, "Firefox").Token()
 	var other mfa.Login
 	r.slowly(6*time.Second, func() {
 		var err error
-		if other, err = r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
+		if other, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
 			t.Error(err)
 		}
 	})
-	login, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token})
-	if err != nil || !login.SkipCode || login.DeviceToken() != other.DeviceToken() || len(r.devices()) != 1 {
-		t.Errorf("the slower of two tabs: %+v, %v, devices %v", login, err, r.devices())
+	login, err := r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token})
+	if err != nil || !login.SkipCode || login.DeviceToken() != other.DeviceToken() || len(r.TrustedNames()) != 1 {
+		t.Errorf("the slower of two tabs: %+v, %v, devices %v", login, err, r.TrustedNames())
 	}
 
 	// What was asked within the 30 seconds is in time, however slow the store is.
 	token = login.DeviceToken()
-	if _, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
+	if _, err := r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(29 * time.Second)
+	r.Clock.Advance(29 * time.Second)
 	r.slowly(10*time.Second, func() {})
-	if again, err := r.startLogin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || !again.SkipCode || len(r.devices()) != 1 {
-		t.Errorf("a slow second tab: %+v, %v, devices %v", again, err, r.devices())
+	if again, err := r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || !again.SkipCode || len(r.TrustedNames()) != 1 {
+		t.Errorf("a slow second tab: %+v, %v, devices %v", again, err, r.TrustedNames())
 	}
 
-	ch := r.challenge(f)
-	r.clock.Advance(10*time.Minute - time.Second)
-	code := r.right(f)
+	ch := r.Ask(f)
+	r.Clock.Advance(10*time.Minute - time.Second)
+	code := r.Right(f)
 	r.slowly(time.Second, func() {})
-	_, err = r.answer(ch, f, code)
+	_, err = r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengeExpired)
 
-	receipt := r.approve(f, pay)
+	receipt := r.Approve(f, pay)
 	r.slowly(6*time.Minute, func() {})
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrExpired)
@@ -141,9 +141,9 @@ func TestSlowRead(t *testing.T) {
 // TestUnlockWithoutUser: an operator frees a factor whose user's record is lost.
 func TestUnlockWithoutUser(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.fail(f, 30)
-	r.drop(ofKind("user"))
+	f := r.TOTP(ann)
+	r.Fail(f, 30)
+	r.Drop(ofKind("user"))
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
 		t.Error(err)
 	}

@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"encoding/base32"
@@ -37,13 +37,13 @@ func TestVectorsTOTP(t *testing.T) {
 func verifyVector(t *testing.T, at time.Time, code string) {
 	t.Helper()
 	r := newRig(t, func(c *mfa.Config) { c.Policy.ExactStep = true })
-	r.clock.Set(at)
+	r.Clock.Set(at)
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := enrolled{enr.Factor, enr.TOTP.Secret()}
-	if v, err := r.answer(r.challenge(f), f, code); err != nil || !v.Valid {
+	f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+	if v, err := r.Answer(r.Ask(f), f, code); err != nil || !v.Valid {
 		t.Errorf("code %s at %s: %v", code, at.UTC(), err)
 	}
 }
@@ -54,9 +54,9 @@ func TestWindow(t *testing.T) {
 	for _, exact := range []bool{false, true} {
 		for steps := -3; steps <= 3; steps++ {
 			r := newRig(t, func(c *mfa.Config) { c.Policy.ExactStep = exact })
-			f := r.totp(ann)
-			code := mfatest.Code(f.secret, r.clock.Now().Add(time.Duration(steps)*30*time.Second))
-			_, err := r.answer(r.challenge(f), f, code)
+			f := r.TOTP(ann)
+			code := mfatest.Code(f.Secret, r.Clock.Now().Add(time.Duration(steps)*30*time.Second))
+			_, err := r.Answer(r.Ask(f), f, code)
 			want := steps == 0 || !exact && (steps == -1 || steps == 1)
 			if (err == nil) != want {
 				t.Errorf("ExactStep %t, a code of %+d steps: %v", exact, steps, err)
@@ -67,22 +67,22 @@ func TestWindow(t *testing.T) {
 
 func TestTOTPReplaySameStep(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	code := r.right(f)
-	ch := r.challenge(f)
-	if _, err := r.answer(ch, f, code); err != nil {
+	f := r.TOTP(ann)
+	code := r.Right(f)
+	ch := r.Ask(f)
+	if _, err := r.Answer(ch, f, code); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(ch, f, code)
+	_, err := r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 
-	r.took()
-	_, err = r.answer(r.challenge(f), f, code)
+	r.Took()
+	_, err = r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if e := refusal(t, err); e.AttemptsLeft != 4 {
 		t.Errorf("a replay left %d attempts, want 4: it counts as a wrong code", e.AttemptsLeft)
 	}
-	events := r.took()
+	events := r.Took()
 	if len(events) != 2 || events[0].Kind != mfa.EventFailed || events[1].Kind != mfa.EventReplayed {
 		t.Errorf("events %+v, want failed and replayed", events)
 	}
@@ -90,9 +90,9 @@ func TestTOTPReplaySameStep(t *testing.T) {
 
 func TestTOTPReplayParallel(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	ch, code := r.challenge(f), r.right(f)
-	errs := all(200, func(int) error { _, err := r.answer(ch, f, code); return err })
+	f := r.TOTP(ann)
+	ch, code := r.Ask(f), r.Right(f)
+	errs := all(200, func(int) error { _, err := r.Answer(ch, f, code); return err })
 	if n := count(errs, nil); n != 1 {
 		t.Errorf("200 parallel right codes gave %d successes, want 1", n)
 	}
@@ -102,10 +102,10 @@ func TestTOTPReplayParallel(t *testing.T) {
 func TestAllPathsShareConsume(t *testing.T) {
 	for range 20 {
 		r := newRig(t)
-		f := r.totp(ann)
-		code := r.right(f)
-		challenges := []mfa.Challenge{r.challenge(f), r.challenge(f)}
-		services := []*mfa.Service{r.Service, r.another()}
+		f := r.TOTP(ann)
+		code := r.Right(f)
+		challenges := []mfa.Challenge{r.Ask(f), r.Ask(f)}
+		services := []*mfa.Service{r.Service, r.Another()}
 		errs := all(2, func(i int) error {
 			_, err := services[i].Verify(t.Context(), mfa.VerifyParams{ChallengeID: challenges[i].ID, UserID: ann, Code: code})
 			return err
@@ -118,42 +118,42 @@ func TestAllPathsShareConsume(t *testing.T) {
 
 func TestReplayWithWhitespaceVariants(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	code := r.right(f)
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	f := r.TOTP(ann)
+	code := r.Right(f)
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
 	for _, variant := range []string{" " + code, code + " ", code + "\n", "\t" + code, code[:3] + " " + code[3:], code[:3] + "-" + code[3:], "\u00a0" + code} {
-		ch := r.patientChallenge(f)
-		_, err := r.answer(ch, f, variant)
+		ch := r.AskPatiently(f)
+		_, err := r.Answer(ch, f, variant)
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
 }
 
 func TestReplayInNextStepWithinDrift(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	code := r.right(f)
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	f := r.TOTP(ann)
+	code := r.Right(f)
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(30 * time.Second)
-	_, err := r.answer(r.challenge(f), f, code)
+	r.Clock.Advance(30 * time.Second)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
 func TestReplayAtLastMomentOfWindow(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.clock.Set(r.clock.Now().Truncate(30 * time.Second))
-	code := mfatest.Code(f.secret, r.clock.Now().Add(30*time.Second)) // the app is ahead
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	f := r.TOTP(ann)
+	r.Clock.Set(r.Clock.Now().Truncate(30 * time.Second))
+	code := mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second)) // the app is ahead
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(90*time.Second - time.Millisecond)
-	_, err := r.answer(r.challenge(f), f, code)
+	r.Clock.Advance(90*time.Second - time.Millisecond)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if events := r.took(); events[len(events)-1].Kind != mfa.EventReplayed {
+	if events := r.Took(); events[len(events)-1].Kind != mfa.EventReplayed {
 		t.Errorf("the code was outside the window; the test needs it at its last moment")
 	}
 }
@@ -162,14 +162,14 @@ func TestReplayAtLastMomentOfWindow(t *testing.T) {
 // are used up as well.
 func TestOlderCodeAfterNewer(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	older := mfatest.Code(f.secret, r.clock.Now().Add(-30*time.Second))
-	if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+	f := r.TOTP(ann)
+	older := mfatest.Code(f.Secret, r.Clock.Now().Add(-30*time.Second))
+	if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(r.challenge(f), f, older)
+	_, err := r.Answer(r.Ask(f), f, older)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.answer(r.challenge(f), f, mfatest.Code(f.secret, r.clock.Now().Add(30*time.Second))); err != nil {
+	if _, err := r.Answer(r.Ask(f), f, mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second))); err != nil {
 		t.Errorf("the code of the next step: %v", err)
 	}
 }
@@ -179,65 +179,65 @@ func TestOlderCodeAfterNewer(t *testing.T) {
 func TestEqualCodesInAdjacentSteps(t *testing.T) {
 	const step, code = 59061240, "963181" // of the RFC's secret; the next step's is the same
 	r := newRig(t)
-	r.clock.Set(time.Unix(step*30, 0))
+	r.Clock.Set(time.Unix(step*30, 0))
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := enrolled{enr.Factor, enr.TOTP.Secret()}
-	if next := mfatest.Code(f.secret, r.clock.Now().Add(30*time.Second)); r.right(f) != code || next != code {
-		t.Fatalf("the codes are %s and %s", r.right(f), next)
+	f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+	if next := mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second)); r.Right(f) != code || next != code {
+		t.Fatalf("the codes are %s and %s", r.Right(f), next)
 	}
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		r.clock.Advance(30 * time.Second)
-		_, err = r.answer(r.challenge(f), f, code)
+		r.Clock.Advance(30 * time.Second)
+		_, err = r.Answer(r.Ask(f), f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
 	}
 }
 
 func TestReplayAcrossChallenges(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	first, second, code := r.challenge(f), r.challenge(f), r.right(f)
-	if _, err := r.answer(first, f, code); err != nil {
+	f := r.TOTP(ann)
+	first, second, code := r.Ask(f), r.Ask(f), r.Right(f)
+	if _, err := r.Answer(first, f, code); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(second, f, code)
+	_, err := r.Answer(second, f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
 func TestReplayAcrossInstances(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	code, ch := r.right(f), r.challenge(f)
-	if _, err := r.another().Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code}); err != nil {
+	f := r.TOTP(ann)
+	code, ch := r.Right(f), r.Ask(f)
+	if _, err := r.Another().Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code}); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(r.challenge(f), f, code)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
 func TestEnrolCodeCannotLogin(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	code := r.right(f)
-	v, err := r.answer(r.challenge(f), f, code)
+	f := r.EnrollTOTP(ann)
+	code := r.Right(f)
+	v, err := r.Answer(r.Ask(f), f, code)
 	if err != nil || !v.FirstUse {
 		t.Fatalf("confirming: %+v, %v", v, err)
 	}
-	_, err = r.answer(r.challenge(f), f, code)
+	_, err = r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 }
 
 func TestSMSConsumeRace(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	ch := r.challenge(f)
-	code := r.right(f)
-	errs := all(200, func(int) error { _, err := r.answer(ch, f, code); return err })
+	f := r.Phone(ann, phone)
+	ch := r.Ask(f)
+	code := r.Right(f)
+	errs := all(200, func(int) error { _, err := r.Answer(ch, f, code); return err })
 	if n := count(errs, nil); n != 1 {
 		t.Errorf("200 parallel right codes gave %d successes, want 1", n)
 	}
@@ -246,12 +246,12 @@ func TestSMSConsumeRace(t *testing.T) {
 // TestConfirmRace: two confirmations at once give one success and one FirstUse.
 func TestConfirmRace(t *testing.T) {
 	r := newRig(t)
-	f := r.enrollTOTP(ann)
-	ch, code := r.challenge(f), r.right(f)
-	r.took()
-	errs := all(50, func(int) error { _, err := r.answer(ch, f, code); return err })
+	f := r.EnrollTOTP(ann)
+	ch, code := r.Ask(f), r.Right(f)
+	r.Took()
+	errs := all(50, func(int) error { _, err := r.Answer(ch, f, code); return err })
 	first := 0
-	for _, e := range r.took() {
+	for _, e := range r.Took() {
 		if e.Kind == mfa.EventFirstUse {
 			first++
 		}
@@ -264,17 +264,17 @@ func TestConfirmRace(t *testing.T) {
 // TestSMSCodeOfAnotherChallenge: a code works for its own challenge only.
 func TestSMSCodeOfAnotherChallenge(t *testing.T) {
 	r := newRig(t)
-	f := r.phone(ann, phone)
-	first := r.challenge(f)
-	firstCode := r.right(f)
-	second := r.patientChallenge(f)
-	secondCode := r.right(f)
+	f := r.Phone(ann, phone)
+	first := r.Ask(f)
+	firstCode := r.Right(f)
+	second := r.AskPatiently(f)
+	secondCode := r.Right(f)
 	if firstCode == secondCode {
 		t.Skip("one in a million: both codes are the same")
 	}
-	_, err := r.answer(first, f, secondCode)
+	_, err := r.Answer(first, f, secondCode)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	_, err = r.answer(second, f, firstCode)
+	_, err = r.Answer(second, f, firstCode)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	for ch, code := range map[string]string{first.ID: firstCode, second.ID: secondCode} {
 		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch, UserID: ann, Code: code}); err != nil {
@@ -287,18 +287,18 @@ func TestSMSCodeOfAnotherChallenge(t *testing.T) {
 // wait longer than it ever was.
 func TestClockBackwards(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	r.clock.Advance(time.Hour)
-	code := r.right(f)
-	if _, err := r.answer(r.challenge(f), f, code); err != nil {
+	f := r.TOTP(ann)
+	r.Clock.Advance(time.Hour)
+	code := r.Right(f)
+	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(-30 * time.Second)
-	_, err := r.answer(r.challenge(f), f, code)
+	r.Clock.Advance(-30 * time.Second)
+	_, err := r.Answer(r.Ask(f), f, code)
 	mustBe(t, err, mfa.ErrInvalidCode)
 
-	r.fail(f, 4) // five in a row: a wait of 30 seconds
-	r.clock.Advance(-time.Hour)
+	r.Fail(f, 4) // five in a row: a wait of 30 seconds
+	r.Clock.Advance(-time.Hour)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
 	if wait := refusal(t, err).RetryAfter; wait > 30*time.Second {
@@ -311,32 +311,32 @@ func TestClockBackwards(t *testing.T) {
 func TestClockWasAhead(t *testing.T) {
 	const year = 365 * 24 * time.Hour
 	r := newRig(t)
-	f, s := r.totp(ann), r.phone("user_bob", phone)
-	r.clock.Advance(year)
-	ch := r.challenge(f)
-	code := r.right(f)
-	r.fail(f, 5)
+	f, s := r.TOTP(ann), r.Phone("user_bob", phone)
+	r.Clock.Advance(year)
+	ch := r.Ask(f)
+	code := r.Right(f)
+	r.Fail(f, 5)
 	for range 3 {
-		r.challenge(s)
-		r.clock.Advance(15 * time.Minute)
+		r.Ask(s)
+		r.Clock.Advance(15 * time.Minute)
 	}
-	r.clock.Advance(-year)
-	_, err := r.answer(ch, f, code)
+	r.Clock.Advance(-year)
+	_, err := r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengeExpired)
-	r.login(f)
-	r.login(s)
+	r.LogIn(f)
+	r.LogIn(s)
 }
 
 // TestClockWasAheadForLong: neither does a full bucket of that time last.
 func TestClockWasAheadForLong(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{ExactStep: true, MaxFailures: 100} })
-	f := r.totp(ann)
-	r.clock.Advance(365 * 24 * time.Hour)
-	r.fail(f, 50)
+	f := r.TOTP(ann)
+	r.Clock.Advance(365 * 24 * time.Hour)
+	r.Fail(f, 50)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrThrottled)
-	r.clock.Advance(-365 * 24 * time.Hour)
-	_, err = r.answer(r.challenge(f), f, r.wrong(f))
+	r.Clock.Advance(-365 * 24 * time.Hour)
+	_, err = r.Answer(r.Ask(f), f, r.Wrong(f))
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if wait := refusal(t, err).RetryAfter; wait > 15*time.Hour {
 		t.Errorf("the wait is %s", wait)
@@ -349,16 +349,16 @@ func TestClockWasAheadForLong(t *testing.T) {
 func TestClockWasAheadTwice(t *testing.T) {
 	g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
 	for accident := range 2 {
-		now := g.clock.Now()
-		g.clock.Advance(aDay)
-		g.guesses = nil
-		g.attack(0)
-		g.clock.Set(now)
+		now := g.Clock.Now()
+		g.Clock.Advance(aDay)
+		g.Guesses = nil
+		g.Attack(0)
+		g.Clock.Set(now)
 		var waited time.Duration
 		for {
-			ch, err := g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+			ch, err := g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.F.ID, UserID: ann})
 			if err == nil {
-				_, err = g.answer(ch, g.f, ch.Code())
+				_, err = g.Answer(ch, g.F, ch.Code())
 			}
 			if err == nil {
 				break
@@ -367,13 +367,13 @@ func TestClockWasAheadTwice(t *testing.T) {
 			if wait <= 0 || wait > 14*time.Hour+24*time.Minute || waited > 3*aDay {
 				t.Fatalf("accident %d: after %s a wait of %s", accident+1, waited, wait)
 			}
-			g.clock.Advance(wait)
+			g.Clock.Advance(wait)
 			waited += wait
 		}
 		if want := []time.Duration{0, aDay + 14*time.Hour + 24*time.Minute}[accident]; waited != want {
 			t.Errorf("accident %d: the owner waited for %s, want %s", accident+1, waited, want)
 		}
-		g.clock.Advance(7 * aDay)
+		g.Clock.Advance(7 * aDay)
 	}
 }
 
@@ -385,54 +385,54 @@ func TestClockWasAheadThenTypo(t *testing.T) {
 	for _, ahead := range []time.Duration{30 * time.Minute, time.Hour + time.Millisecond, 10 * time.Hour, aDay, 30 * aDay, aYear} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
-			s := g.phone("user_bob", phone)
-			now := g.clock.Now()
-			g.clock.Advance(ahead)
-			if n := g.attack(0); n != 50 {
+			s := g.Phone("user_bob", phone)
+			now := g.Clock.Now()
+			g.Clock.Advance(ahead)
+			if n := g.Attack(0); n != 50 {
 				t.Fatalf("%d wrong codes while the clock is ahead", n)
 			}
-			g.clock.Set(now.Add(ahead))
-			g.challenge(s)
-			g.clock.Set(now)
+			g.Clock.Set(now.Add(ahead))
+			g.Ask(s)
+			g.Clock.Set(now)
 			_, err := g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: s.ID, UserID: s.UserID})
 			if ahead < time.Hour {
 				mustBe(t, err, mfa.ErrThrottled)
-				_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.f.ID, UserID: ann})
+				_, err = g.Challenge(t.Context(), mfa.ChallengeParams{FactorID: g.F.ID, UserID: ann})
 				mustBe(t, err, mfa.ErrThrottled)
 				return
 			}
 			if err != nil {
 				t.Fatalf("a message: %v", err)
 			}
-			ch := g.challenge(g.f)
-			_, err = g.answer(ch, g.f, wrongFor(ch.Code()))
+			ch := g.Ask(g.F)
+			_, err = g.Answer(ch, g.F, wrongFor(ch.Code()))
 			mustBe(t, err, mfa.ErrInvalidCode)
 			if wait := refusal(t, err).RetryAfter; wait != 0 {
 				t.Errorf("after one wrong code a wait of %s", wait)
 			}
-			if _, err := g.answer(ch, g.f, ch.Code()); err != nil {
+			if _, err := g.Answer(ch, g.F, ch.Code()); err != nil {
 				t.Errorf("the right code: %v", err)
 			}
-			g.guesses = nil
-			if n := g.attack(0); n != 49 {
+			g.Guesses = nil
+			if n := g.Attack(0); n != 49 {
 				t.Errorf("after that %d wrong codes at once, want 49", n)
 			}
 		})
 		t.Run(ahead.String()+" when it comes", func(t *testing.T) {
 			g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
-			now := g.clock.Now()
-			g.clock.Advance(ahead)
-			g.attack(0)
-			g.clock.Set(now)
+			now := g.Clock.Now()
+			g.Clock.Advance(ahead)
+			g.Attack(0)
+			g.Clock.Set(now)
 			if ahead < time.Hour {
 				return
 			}
-			ch := g.challenge(g.f)
-			if _, err := g.answer(ch, g.f, ch.Code()); err != nil {
+			ch := g.Ask(g.F)
+			if _, err := g.Answer(ch, g.F, ch.Code()); err != nil {
 				t.Fatal(err)
 			}
-			g.clock.Set(now.Add(ahead))
-			g.challenge(g.f)
+			g.Clock.Set(now.Add(ahead))
+			g.Ask(g.F)
 		})
 	}
 }
@@ -441,20 +441,20 @@ func TestClockWasAheadThenTypo(t *testing.T) {
 // confirmed, nor does a success of that time keep the cool-down short.
 func TestNumberOfAClockAhead(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Policy.MaxFailures = 5 })
-	f := r.phone(ann, "+15005550007")
-	now := r.clock.Now()
-	r.clock.Advance(30 * aDay)
-	r.fail(r.enrollSMS("user_mallory", phone), 5)
-	r.login(f)
-	r.clock.Set(now)
-	r.login(r.enrollSMS("user_bob", phone))
+	f := r.Phone(ann, "+15005550007")
+	now := r.Clock.Now()
+	r.Clock.Advance(30 * aDay)
+	r.Fail(r.EnrollSMS("user_mallory", phone), 5)
+	r.LogIn(f)
+	r.Clock.Set(now)
+	r.LogIn(r.EnrollSMS("user_bob", phone))
 	for _, wait := range []time.Duration{time.Minute, 2 * time.Minute, 5 * time.Minute} {
-		r.challenge(f)
+		r.Ask(f)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		if mustBe(t, err, mfa.ErrThrottled); refusal(t, err).RetryAfter != wait {
 			t.Errorf("%v, want a wait of %s", err, wait)
 		}
-		r.clock.Advance(wait)
+		r.Clock.Advance(wait)
 	}
 }
 
@@ -463,11 +463,11 @@ func TestNumberOfAClockAhead(t *testing.T) {
 func TestNodeClockSkew(t *testing.T) {
 	for _, skew := range []time.Duration{-5 * time.Second, 5 * time.Second} {
 		r := newRig(t)
-		f := r.totp(ann)
-		r.cfg.Now = func() time.Time { return r.clock.Now().Add(skew) }
-		other := r.another()
-		ch := r.challenge(f)
-		if _, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.right(f)}); err != nil {
+		f := r.TOTP(ann)
+		r.Config.Now = func() time.Time { return r.Clock.Now().Add(skew) }
+		other := r.Another()
+		ch := r.Ask(f)
+		if _, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f)}); err != nil {
 			t.Errorf("skew %s: %v", skew, err)
 		}
 	}
@@ -483,8 +483,8 @@ func TestImportedSecret(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
-		f := enrolled{enr.Factor, enr.TOTP.Secret()}
-		if _, err := r.answer(r.challenge(f), f, r.right(f)); err != nil {
+		f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+		if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 	}

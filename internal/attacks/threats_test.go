@@ -1,4 +1,4 @@
-package mfa_test
+package attacks_test
 
 import (
 	"cmp"
@@ -22,8 +22,8 @@ var packages = map[string]string{
 	"examples": "examples/unittest", "server": "examples/server", "webapp": "examples/webapp",
 }
 
-// namedTests are the tests that a text names, each by its package, "" for the root,
-// and its own name.
+// namedTests are the tests that a text names, each by its package, "" for the root and
+// this one, and its own name.
 func namedTests(text string) (names [][2]string) {
 	for _, match := range regexp.MustCompile(`(?:\b(\w+)\.)?\b((?:Test|Fuzz)[A-Z]\w*)`).FindAllStringSubmatch(text, -1) {
 		names = append(names, [2]string{match[1], match[2]})
@@ -56,19 +56,20 @@ func testsIn(t *testing.T, dir string) (names []string) {
 // TestThreatsAreTested: docs/threats.md has every row, each with an answer, and names
 // tests that are in the package that it says.
 func TestThreatsAreTested(t *testing.T) {
-	doc, err := os.ReadFile("docs/threats.md")
+	doc, err := os.ReadFile("../../docs/threats.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	tests := map[string][]string{}
 	for name, dir := range packages {
-		tests[name] = testsIn(t, dir)
+		tests[name] = testsIn(t, filepath.Join("../..", dir))
 	}
+	tests[""] = append(tests[""], testsIn(t, ".")...)
 	for _, name := range namedTests(string(doc)) {
 		if in, ok := tests[name[0]]; !ok {
 			t.Errorf("%s.%s: no such package", name[0], name[1])
 		} else if !slices.Contains(in, name[1]) {
-			t.Errorf("there is no %s in %s", name[1], cmp.Or(name[0], "the root package"))
+			t.Errorf("there is no %s in %s", name[1], cmp.Or(name[0], "the root package or here"))
 		}
 	}
 	rows := regexp.MustCompile(`(?m)^\| ([NARKCHPSWO]?\d+) \|(.*)\|(.*)\|(.*)\|$`).FindAllStringSubmatch(string(doc), -1)

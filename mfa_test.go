@@ -53,7 +53,7 @@ func indented(t *testing.T, v any) []byte {
 func TestGuideTOTP(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 7)
 	r := newRig(t)
-	r.clock.Set(time.Date(2022, 2, 15, 15, 26, 53, 274_999_999, time.FixedZone("CET", 3600)))
+	r.Clock.Set(time.Date(2022, 2, 15, 15, 26, 53, 274_999_999, time.FixedZone("CET", 3600)))
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
 		UserID: "user_42", Name: "work phone",
 		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
@@ -73,8 +73,8 @@ func TestGuideTOTP(t *testing.T) {
 	golden(t, "totp_factor.json", indented(t, enr.Factor))
 	golden(t, "totp_enrollment.json", indented(t, enr))
 
-	f := enrolled{enr.Factor, enr.TOTP.Secret()}
-	ch := r.challenge(f)
+	f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
+	ch := r.Ask(f)
 	if !regexp.MustCompile(`^auth_challenge_[0-9A-HJKMNP-TV-Z]{26}$`).MatchString(ch.ID) {
 		t.Errorf("challenge id %s", ch.ID)
 	}
@@ -83,30 +83,30 @@ func TestGuideTOTP(t *testing.T) {
 	}
 	golden(t, "challenge.json", indented(t, ch))
 
-	v, err := r.answer(ch, f, r.wrong(f))
+	v, err := r.Answer(ch, f, r.Wrong(f))
 	mustBe(t, err, mfa.ErrInvalidCode)
 	golden(t, "verification_invalid.json", indented(t, v))
 	golden(t, "error_invalid_code.json", indented(t, err))
 
-	v, err = r.answer(ch, f, r.right(f))
+	v, err = r.Answer(ch, f, r.Right(f))
 	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified || v.Factor.UserID != "user_42" {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	golden(t, "verification_valid.json", indented(t, v))
 
-	_, err = r.answer(ch, f, r.right(f))
+	_, err = r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 	golden(t, "error_previously_verified.json", indented(t, err))
 	if e := refusal(t, err); e.Message != "The authentication challenge '"+ch.ID+"' has already been verified." {
 		t.Errorf("message %q", e.Message)
 	}
 
-	ch = r.challenge(f)
-	r.clock.Advance(10*time.Minute - time.Millisecond)
-	_, err = r.answer(ch, f, r.wrong(f))
+	ch = r.Ask(f)
+	r.Clock.Advance(10*time.Minute - time.Millisecond)
+	_, err = r.Answer(ch, f, r.Wrong(f))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	r.clock.Advance(time.Millisecond)
-	_, err = r.answer(ch, f, r.right(f))
+	r.Clock.Advance(time.Millisecond)
+	_, err = r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrChallengeExpired)
 	golden(t, "error_expired.json", indented(t, err))
 	if e := refusal(t, err); e.Message != "The authentication challenge '"+ch.ID+"' has expired." {
@@ -122,7 +122,7 @@ func TestGuideSMS(t *testing.T) {
 	mustBe(t, err, mfa.ErrInvalidPhoneNumber)
 	golden(t, "error_phone_number.json", indented(t, err))
 
-	f := r.enrollSMS("", "+15005550006")
+	f := r.EnrollSMS("", "+15005550006")
 	golden(t, "sms_factor.json", indented(t, f.Factor))
 	if !f.Restricted() || f.PhoneNumber() != "+15005550006" || f.MaskedPhoneNumber() != "+*********06" {
 		t.Errorf("restricted %t, number %s, masked %s", f.Restricted(), f.PhoneNumber(), f.MaskedPhoneNumber())
@@ -131,18 +131,18 @@ func TestGuideSMS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code := r.sms.Code("+15005550006")
-	if body := r.sms.Messages()[0].Body; body != "Your FooCorp is "+code+"." {
+	code := r.SMS.Code("+15005550006")
+	if body := r.SMS.Messages()[0].Body; body != "Your FooCorp is "+code+"." {
 		t.Errorf("a message of %d characters", len(body))
 	}
-	r.clock.Advance(10*time.Minute - time.Millisecond)
-	if v, err := r.answer(ch, f, code); err != nil || !v.Valid {
+	r.Clock.Advance(10*time.Minute - time.Millisecond)
+	if v, err := r.Answer(ch, f, code); err != nil || !v.Valid {
 		t.Errorf("just before it expires: %v", err)
 	}
-	ch = r.challenge(f)
-	code = r.right(f)
-	r.clock.Advance(10 * time.Minute)
-	_, err = r.answer(ch, f, code)
+	ch = r.Ask(f)
+	code = r.Right(f)
+	r.Clock.Advance(10 * time.Minute)
+	_, err = r.Answer(ch, f, code)
 	mustBe(t, err, mfa.ErrChallengeExpired)
 }
 
@@ -150,31 +150,31 @@ func TestGuideSMS(t *testing.T) {
 // so; then it is not found.
 func TestExpiredAndVerifiedStillAnswer(t *testing.T) {
 	r := newRig(t)
-	f := r.totp(ann)
-	verified, expired := r.challenge(f), r.challenge(f)
-	if _, err := r.answer(verified, f, r.right(f)); err != nil {
+	f := r.TOTP(ann)
+	verified, expired := r.Ask(f), r.Ask(f)
+	if _, err := r.Answer(verified, f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	r.clock.Advance(24*time.Hour + 10*time.Minute)
+	r.Clock.Advance(24*time.Hour + 10*time.Minute)
 	if _, err := r.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	_, err := r.answer(verified, f, r.right(f))
+	_, err := r.Answer(verified, f, r.Right(f))
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
-	_, err = r.answer(expired, f, r.right(f))
+	_, err = r.Answer(expired, f, r.Right(f))
 	mustBe(t, err, mfa.ErrChallengeExpired)
 
-	r.clock.Advance(time.Millisecond)
+	r.Clock.Advance(time.Millisecond)
 	if n, err := r.Purge(t.Context()); n != 2 || err != nil {
 		t.Errorf("purged %d, %v; want the two challenges", n, err)
 	}
-	_, err = r.answer(verified, f, r.right(f))
+	_, err = r.Answer(verified, f, r.Right(f))
 	mustBe(t, err, mfa.ErrNotFound)
 	golden := `{"code":"entity_not_found","message":"Authentication Challenge not found: '` + verified.ID + `'."}`
 	if got, _ := json.Marshal(refusal(t, err)); string(got) != golden {
 		t.Errorf("%s, want %s", got, golden)
 	}
-	r.login(f) // the factor stays
+	r.LogIn(f) // the factor stays
 }
 
 // TestKeyURI: whatever the issuer and user are, the URI reads back as them, and

@@ -2,16 +2,25 @@ package mfa
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/limit"
+	"github.com/authfactor/mfa/proof"
 )
 
 // newer is a challenge as a later version of this library writes it.
@@ -228,4 +237,199 @@ func FuzzState(f *testing.F) {
 			t.Fatalf("%+v was written as %+v", read, again)
 		}
 	})
+}
+
+// BenchmarkPurge deletes a million records, and reports the longest time that
+// another goroutine waited for the lock meanwhile: it is held no longer than that.
+func BenchmarkPurge(b *testing.B) {
+	const n = 1_000_000
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var longest time.Duration
+	for b.Loop() {
+		b.StopTimer()
+		m := new(MemoryStore)
+		changes := make([]Change, 16)
+		for i := 0; i < n; i += len(changes) {
+			for j := range changes {
+				changes[j] = Change{Record: Record{
+					ID: fmt.Sprintf("%s%026d", challengePrefix, i+j), Kind: kindChallenge, Parent: factorPrefix + "0", Type: string(TypeTOTP), Status: statusPending,
+					CreatedAt: at, UpdatedAt: at, ExpiresAt: at, State: make([]byte, 90),
+				}}
+			}
+			if err := m.Save(b.Context(), changes...); err != nil {
+				b.Fatal(err)
+			}
+		}
+		runtime.GC()
+		done, waited := make(chan struct{}), make(chan time.Duration)
+		go func() {
+			var longest time.Duration
+			for {
+				select {
+				case <-done:
+					waited <- longest
+					return
+				default:
+				}
+				begin := time.Now()
+				m.mu.Lock()
+				wait := time.Since(begin)
+				m.mu.Unlock()
+				longest = max(longest, wait)
+				time.Sleep(100 * time.Microsecond)
+			}
+		}()
+		b.StartTimer()
+		if purged, err := m.Purge(b.Context(), at.Add(time.Hour)); purged != n || err != nil {
+			b.Fatal(purged, err)
+		}
+		b.StopTimer()
+		close(done)
+		longest = max(longest, <-waited)
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-wait-ms")
+}
+
+// TestStoredRecoveryCodes: whoever has every row and the keyring finds neither a recovery
+// code nor what it was made of. The seed alone makes other codes.
+func TestStoredRecoveryCodes(t *testing.T) {
+	const key, user = "a key that nobody guesses", "user_ann"
+	store, now := new(MemoryStore), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	svc, err := New(Config{
+		Store: store, Keys: must(ParseKeyring(NewKey())), Now: func() time.Time { return now },
+		Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enr, err := svc.Enroll(t.Context(), EnrollParams{UserID: user, GenericOTP: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := svc.Challenge(t.Context(), ChallengeParams{FactorID: enr.Factor.ID, UserID: user})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := svc.Verify(t.Context(), VerifyParams{
+		ChallengeID: ch.ID, UserID: user, Code: ch.Code(), IdempotencyKey: key, NewRecoveryCodes: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := [][]byte{[]byte(key), []byte(hex.EncodeToString([]byte(key)))}
+	for _, code := range v.RecoveryCodes.Codes() {
+		plain := strings.ReplaceAll(code, "-", "")
+		secrets = append(secrets, []byte(code), []byte(plain), must(crockford.DecodeString(plain)))
+	}
+	stored, opened := new(challenge), 0
+	for _, kind := range kinds {
+		records, err := store.List(t.Context(), Query{Kind: kind, Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, rec := range records {
+			state, err := svc.keys.open(&rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			opened++
+			for i, secret := range secrets {
+				if bytes.Contains(state, secret) || strings.Contains(rec.ID+rec.UserID+rec.Parent+rec.Type+rec.Status, string(secret)) {
+					t.Errorf("the %s has secret %d", kind, i)
+				}
+			}
+			if kind != kindChallenge {
+				continue
+			}
+			if err := svc.keys.opened(rec, kind, stored); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if opened != 4 { // the factor, the set, the challenge, the user
+		t.Errorf("%d records were opened", opened)
+	}
+	if len(stored.codesSeed) != recoverySeedSize {
+		t.Errorf("a seed of %d bytes", len(stored.codesSeed))
+	}
+	for _, guess := range []string{"", string(stored.request.key), string(stored.request.asked)} {
+		if _, codes, err := derivedRecoverySet(stored.codesSeed, guess); err != nil || codes.Codes()[0] == v.RecoveryCodes.Codes()[0] {
+			t.Errorf("what is stored makes the codes, %v", err)
+		}
+	}
+}
+
+// TestSeedEndsWithItsKey: once the key of the answer is forgotten, the seed is of no use,
+// and is not kept. Without a key none is.
+func TestSeedEndsWithItsKey(t *testing.T) {
+	ch := &challenge{codesSeed: []byte{1}, codesSet: "auth_factor_1"}
+	if ch.answered(nil, time.Time{}); ch.codesSeed != nil || ch.codesSet != "" {
+		t.Errorf("seed %x of set %q", ch.codesSeed, ch.codesSet)
+	}
+	at := moment{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	d := &verifying{held: held{moment: at, user: new(user)}, challenge: new(challenge)}
+	if _, err := d.addRecoveryCodes(new(outcome)); err != nil || d.challenge.codesSeed != nil || d.challenge.codesSet != "" {
+		t.Errorf("without a key: seed %x of set %q, %v", d.challenge.codesSeed, d.challenge.codesSet, err)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// TestRefusalsAreDocumented: the doc comments of the verbs and docs/design.md have the
+// reasons for which a call is refused in the order of the code.
+func TestRefusalsAreDocumented(t *testing.T) {
+	t.Run("Challenge", func(t *testing.T) { testRefusals(t, "challenge.go", "Challenge", challengeRefusals) })
+	t.Run("Verify", func(t *testing.T) { testRefusals(t, "verify.go", "Verify", verifyRefusals) })
+}
+
+func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D]) {
+	t.Helper()
+	named := map[string]error{
+		"ErrInvalidParameter": ErrInvalidParameter, "ErrNotFound": ErrNotFound, "ErrNoSMSSender": ErrNoSMSSender,
+		"ErrPhoneNumberNotAllowed": ErrPhoneNumberNotAllowed, "ErrFactorUnverified": ErrFactorUnverified,
+		"ErrIdempotencyKey": ErrIdempotencyKey, "ErrFactorDisabled": ErrFactorDisabled, "ErrThrottled": ErrThrottled,
+		"proof.ErrMismatch": proof.ErrMismatch, "ErrChallengePreviouslyVerified": ErrChallengePreviouslyVerified,
+		"ErrChallengeExpired": ErrChallengeExpired, "ErrTooManyAttempts": ErrTooManyAttempts,
+	}
+	var want []error
+	var names []string
+	for _, r := range refusals {
+		want, names = append(want, r.reason), append(names, r.name)
+	}
+	var told []error
+	for _, item := range regexp.MustCompile(`(?s)\n  - .*?\[([\w.]+)\]`).FindAllStringSubmatch(methodDoc(t, file, verb), -1) {
+		told = append(told, named[item[1]])
+	}
+	if len(told) == 0 || !errors.Is(told[0], ErrInvalidParameter) || !slices.Equal(told[1:], want) {
+		t.Errorf("the doc comment has %v; the code refuses with %v", told, want)
+	}
+	design, err := os.ReadFile("docs/design.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line := verb + " refuses in this order: " + strings.Join(names, ", ") + "."; !strings.Contains(string(design), line) {
+		t.Errorf("docs/design.md lacks %q", line)
+	}
+}
+
+// methodDoc is the doc comment of a method of Service.
+func methodDoc(t *testing.T, file, name string) string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, decl := range parsed.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Name.Name == name && f.Recv != nil {
+			return f.Doc.Text()
+		}
+	}
+	t.Fatalf("%s has no %s", file, name)
+	return ""
 }
