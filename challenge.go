@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
@@ -370,39 +369,6 @@ func (d *challenging) decide() outcome {
 		out.put(u)
 	}
 	return out
-}
-
-// messageWait is how long no message may be sent, 0 for not at all, and whether it is
-// one of the device's own, beyond the quota of number and user.
-func (d *challenging) messageWait() (wait time.Duration, own bool) {
-	wait = d.sharedWait()
-	if wait > cooldown[0] && d.factor.verified && d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) { // longer than impatience makes it
-		return 0, true
-	}
-	return wait, false
-}
-
-// sharedWait is how long the limits of number and user allow no message.
-func (d *challenging) sharedWait() time.Duration {
-	f, u, n, now := d.factor, d.user, d.phone, d.now
-	// The factor remembers its successes, so that Verify need not write here.
-	n.sends.Since = later(n.sends.Since, f.success)
-	wait := n.sends.Wait(now, d.quota())
-	if u != nil {
-		wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))
-	}
-	if !f.verified {
-		wait = max(wait, n.shares.Wait(now, d.users, userShare))
-	}
-	return wait
-}
-
-// quota is that of the number.
-func (d *challenging) quota() limit.Sending {
-	if d.factor.verified {
-		return d.policy.sendQuota()
-	}
-	return d.policy.unverifiedSendQuota()
 }
 
 // told is what the caller is told of a challenge, once its message is charged.

@@ -217,3 +217,18 @@ func (f *factor) eventOf(ch *challenge, kind EventKind) Event {
 	e.ChallengeID, e.Purpose = ch.ID, ch.action.Purpose
 	return e
 }
+
+// kinds are those of the events of a right code.
+func (d *verifying) kinds(firstUse bool, failures int) []EventKind {
+	kinds := []EventKind{EventVerified}
+	if firstUse {
+		kinds = append(kinds, EventFirstUse)
+	}
+	if d.factor.traits.backup {
+		kinds = append(kinds, EventRecovered)
+	}
+	if failures >= suspicious {
+		kinds = append(kinds, EventSuccessAfterFailures)
+	}
+	return kinds
+}

@@ -127,7 +127,7 @@ func blank(kind string) stored {
 }
 
 func TestKinds(t *testing.T) {
-	source, err := os.ReadFile("record.go")
+	source, err := os.ReadFile("store.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -342,4 +343,27 @@ func (m outsideMethod) guard(name string, call func() error) (err error) {
 		}
 	}()
 	return call()
+}
+
+// loadClaimed puts the factor that the answer claims to be of in the place of the one that
+// was challenged, where a type has it that either may answer.
+func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
+	f, u := d.factor, d.user
+	if !f.traits.ceremony || !f.verified || u == nil {
+		return nil
+	}
+	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(u.factors, func(m membership) bool { return m.id == id && m.verified })
+	if i < 0 || id == f.ID {
+		return nil
+	}
+	claimed, err := s.loadMembers(ctx, u, u.factors[i:i+1])
+	if err != nil || claimed[0].Type != f.Type {
+		return err
+	}
+	d.factor = claimed[0]
+	return u.agrees(d.factor)
 }

@@ -7,13 +7,18 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
+	"net"
+	"os"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/phone"
+	"github.com/authfactor/mfa/internal/redact"
 	"github.com/authfactor/mfa/internal/typed"
 )
 
@@ -258,4 +263,100 @@ func (out *outcome) savePhone(now time.Time, p *budget) {
 	for _, n := range p.older {
 		out.drop(n)
 	}
+}
+
+// messageWait is how long no message may be sent, 0 for not at all, and whether it is
+// one of the device's own, beyond the quota of number and user.
+func (d *challenging) messageWait() (wait time.Duration, own bool) {
+	wait = d.sharedWait()
+	if wait > cooldown[0] && d.factor.verified && d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) { // longer than impatience makes it
+		return 0, true
+	}
+	return wait, false
+}
+
+// sharedWait is how long the limits of number and user allow no message.
+func (d *challenging) sharedWait() time.Duration {
+	f, u, n, now := d.factor, d.user, d.phone, d.now
+	// The factor remembers its successes, so that Verify need not write here.
+	n.sends.Since = later(n.sends.Since, f.success)
+	wait := n.sends.Wait(now, d.quota())
+	if u != nil {
+		wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))
+	}
+	if !f.verified {
+		wait = max(wait, n.shares.Wait(now, d.users, userShare))
+	}
+	return wait
+}
+
+// quota is that of the number.
+func (d *challenging) quota() limit.Sending {
+	if d.factor.verified {
+		return d.policy.sendQuota()
+	}
+	return d.policy.unverifiedSendQuota()
+}
+
+// send hands the code of a committed challenge to the sender. The challenge is void if
+// that is known to have failed, and open where it is unknown, as after a panic.
+func (s *Service) send(ctx context.Context, d *challenging, template string) error {
+	ch, f := d.challenge, d.factor
+	m := Message{ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code)}
+	e := f.eventOf(ch, EventMessageUnknown) // and so it stays if the sender panics
+	e.Time, e.MessageID = ch.CreatedAt, m.ID
+	defer func() { s.emit(ctx, e) }()
+
+	unknown, err := s.handOver(ctx, m)
+	if err == nil {
+		e.Kind = EventMessageSent
+		return nil
+	}
+	text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText) // fmt takes a nil pointer for what it is
+	if unknown {
+		s.log.WarnContext(ctx, "mfa: it is unknown whether a message was sent",
+			"challenge", ch.ID, "message_id", m.ID, "error", text)
+		return nil
+	}
+	e.Kind = EventMessageFailed
+	s.log.WarnContext(ctx, "mfa: a message could not be sent",
+		"challenge", ch.ID, "message_id", m.ID, "error", text)
+	ch.Version, ch.Status, ch.code = 1, statusVoid, ""
+	if err := s.commit(ctx, voidTimeout, outcome{save: []stored{ch}}); err != nil {
+		s.log.ErrorContext(ctx, "mfa: a challenge whose message failed could not be voided",
+			"challenge", ch.ID, "error", err)
+	}
+	return &sendError{challengeID: ch.ID, cause: hide(err)}
+}
+
+// handOver calls the sender. Whoever hangs up does not reach it: the challenge is
+// committed, and the message may be on its way. With an error it reports whether the
+// message may have been handed over all the same.
+func (s *Service) handOver(ctx context.Context, m Message) (unknown bool, err error) {
+	sending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.sendTimeout)
+	defer cancel()
+	if deadline, ok := ctx.Deadline(); ok {
+		sending, cancel = context.WithDeadline(sending, deadline)
+		defer cancel()
+	}
+	if err := sending.Err(); err != nil {
+		return false, err // the sender was never asked
+	}
+	err = s.sms.Send(sending, m)
+	return sending.Err() != nil || leavesOpen(err), err
+}
+
+// leavesOpen reports whether an error of a sender leaves open whether the message was
+// handed over: the time was up, or the connection ended before the answer.
+func leavesOpen(err error) bool {
+	for _, end := range []error{context.DeadlineExceeded, context.Canceled, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
+		return true
+	}
+	broken, ok := errors.AsType[*net.OpError](err)
+	return ok && (broken.Op == "read" || broken.Op == "write")
 }

@@ -3,7 +3,9 @@ package mfa
 import (
 	"context"
 	"slices"
+	"time"
 
+	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -252,4 +254,135 @@ func (d *ending) forget(bool) outcome {
 		out.remove = append(out.remove, d.record)
 	}
 	return out
+}
+
+// deviceRows are the rows of a user's devices, which are deleted once the user's record does
+// not list them any more.
+type deviceRows struct {
+	userID string
+	ids    []string // of those that the user's record listed
+	rows   []*Record
+	tried  bool
+	left   bool // some are to be deleted after the commit
+}
+
+// load reads the rows, those of devices that do not count any more as well.
+func (r *deviceRows) load(ctx context.Context, s *Service, userID string, listed []string) error {
+	r.userID, r.ids = userID, slices.Clone(listed)
+	rows, err := s.rowsOf(ctx, kindDevice, userID, listed)
+	r.rows = rows
+	return err
+}
+
+// drop adds to an outcome that the rows go that the user's record does not list from then
+// on. It must write that record too, so that a device that is trusted meanwhile makes it
+// lose the race. Only the first try takes the rows along: whoever uses a copied token all
+// the time writes its row, and would win each race. Once the record does not list the
+// device, the token does nothing, and sweep deletes the row.
+func (r *deviceRows) drop(out *outcome, listed []string) {
+	rows := unlisted(r.rows, listed)
+	r.left = len(rows) > 0
+	if !r.tried {
+		r.tried = true
+		r.left = out.dropRows(rows)
+	}
+}
+
+// dropBeside is drop of the rows that the user's record does not list, which is written if
+// there are any.
+func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
+	if u.Version == 0 || len(unlisted(r.rows, u.devices)) == 0 {
+		r.left = false
+		return
+	}
+	u.touch(now)
+	out.put(u)
+	r.drop(out, u.devices)
+}
+
+func unlisted(rows []*Record, listed []string) []*Record {
+	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool {
+		return slices.Contains(listed, rec.ID)
+	})
+}
+
+// sweep deletes, after the commit, the rows that drop left.
+func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
+	type sweeping struct {
+		moment
+		rows []*Record
+	}
+	load := func(ctx context.Context) (d sweeping, err error) {
+		rows, err := s.rowsOf(ctx, kindDevice, r.userID, r.ids)
+		if err != nil {
+			return d, err
+		}
+		u, err := s.loadDevicesUser(ctx, r.userID) // after the rows: it lists each that counts
+		if err != nil {
+			return d, err
+		}
+		d.rows = unlisted(rows, u.devices)
+		d.now, err = s.now()
+		return d, err
+	}
+	for range maxRounds {
+		if !r.left {
+			return nil
+		}
+		_, err := transact(ctx, s, "", load, func(d sweeping) (struct{}, outcome) {
+			var out outcome
+			r.left = out.dropRows(d.rows)
+			return struct{}{}, out
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return errThrottled("", raceWait, ReasonRaces)
+}
+
+// Unlock clears the failures of a factor, its wait and its being disabled. Call it
+// for a person who has proved by other means who they are. It never makes a used
+// code valid again, and gives no messages back. Of a factor that is not confirmed yet it
+// clears the failures that count elsewhere: of TypeSMS those of the number, of
+// TypeGenericOTP those of the user.
+func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
+	type resetting struct {
+		held
+		counter *shared
+	}
+	load := func(ctx context.Context) (*resetting, error) {
+		records, m, err := s.loadFactor(ctx, p.FactorID, p.UserID)
+		if err != nil {
+			return nil, err
+		}
+		d := &resetting{held: held{moment: m}}
+		if d.factor, err = s.openFactor(records, p.FactorID, p.UserID); err != nil {
+			return nil, err
+		}
+		if d.factor.countsOnUser() { // for all others a user's record that is lost does not matter
+			if d.user, err = s.openUser(records, d.now, d.factor); err != nil {
+				return nil, err
+			}
+		}
+		n, err := s.loadCountingPhone(ctx, d.factor)
+		if err != nil {
+			return nil, err
+		}
+		d.counter = newShared(d.now, d.factor, d.user, n, s.policy)
+		return d, nil
+	}
+	_, err := transact(ctx, s, p.FactorID, load, func(d *resetting) (struct{}, outcome) {
+		f := d.factor
+		if f.lapsed(d.now) {
+			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
+		}
+		out := outcome{save: []stored{f}}
+		f.guesses = limit.Failures{}
+		d.counter.reset(d.now, &out)
+		f.setStatus(d.now)
+		out.events = append(out.events, f.event(EventUnlocked))
+		return struct{}{}, out
+	})
+	return err
 }

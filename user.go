@@ -2,6 +2,8 @@ package mfa
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -298,4 +300,61 @@ func (u *user) touch(now time.Time) {
 		}
 		u.ExpiresAt = later(u.ExpiresAt, m.lapses)
 	}
+}
+
+// A contradiction is what two sealed records say that cannot both be true, such as
+// a user's record that lists a factor which is not there. It matches ErrIntegrity.
+type contradiction struct {
+	error
+	seen string // which versions said so
+}
+
+func (c *contradiction) Unwrap() error { return c.error }
+
+// contradict says what a user's record and another record disagree about. Either
+// version is 0 where there is no such record.
+func contradict(userVersion int64, id string, version int64, what string) error {
+	return &contradiction{
+		fmt.Errorf("%w: record %s: %s", ErrIntegrity, id, what),
+		fmt.Sprint(userVersion, id, version),
+	}
+}
+
+// agreed reads until the records agree, or contradict each other twice in the same
+// way: records that are not read at one moment may contradict each other while
+// somebody writes them. A Save is seen at one moment, so the next reading has all of it.
+// id is what a caller is told about for whom others wrote all the time.
+func agreed[T any](id string, read func() (T, error)) (T, error) {
+	var none T
+	seen := ""
+	for range maxRaces {
+		v, err := read()
+		c, contradicts := errors.AsType[*contradiction](err)
+		if !contradicts || c.seen == seen {
+			return v, err
+		}
+		seen = c.seen
+	}
+	return none, errThrottled(id, raceWait, ReasonRaces)
+}
+
+// acceptedUser changes the user's record, if a right code has to: one that confirms the
+// factor ends others, and one that came by message ends the cool-down.
+func (d *verifying) acceptedUser(out *outcome, firstUse bool) {
+	u, f := d.user, d.factor
+	if !firstUse && !f.traits.messages {
+		return
+	}
+	if firstUse {
+		out.end(u, d.beside.ending()...)
+		u.confirmed(f)
+	}
+	if f.traits.messages {
+		u.sends.Since = d.now
+		if firstUse {
+			u.sends.Forgiven = d.challenge.CreatedAt
+		}
+	}
+	u.touch(d.now)
+	out.put(u)
 }

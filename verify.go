@@ -239,29 +239,6 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	return d, s.loadAround(ctx, records, d)
 }
 
-// loadClaimed puts the factor that the answer claims to be of in the place of the one that
-// was challenged, where a type has it that either may answer.
-func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
-	f, u := d.factor, d.user
-	if !f.traits.ceremony || !f.verified || u == nil {
-		return nil
-	}
-	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
-	if err != nil {
-		return err
-	}
-	i := slices.IndexFunc(u.factors, func(m membership) bool { return m.id == id && m.verified })
-	if i < 0 || id == f.ID {
-		return nil
-	}
-	claimed, err := s.loadMembers(ctx, u, u.factors[i:i+1])
-	if err != nil || claimed[0].Type != f.Type {
-		return err
-	}
-	d.factor = claimed[0]
-	return u.agrees(d.factor)
-}
-
 // loadAround reads what an answer may change beside the challenge, its factor and their
 // user.
 func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) error {
@@ -319,28 +296,6 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 		return d.failed(is)
 	}
 	return s.accepted(d)
-}
-
-// again is the answer of before.
-func (s *Service) again(d *verifying) (told Verification, out outcome) {
-	ch, f := d.challenge, d.factor
-	told = Verification{
-		Challenge: ch.public(), Valid: true, Factor: f.public(), FirstUse: ch.request.firstUse,
-		receipt: s.receipt(ch, f),
-	}
-	if d.hasRecoveryCodes() {
-		var err error
-		if told.RecoveryCodes, err = d.recoveryCodesAgain(); err != nil {
-			return Verification{}, outcome{err: err}
-		}
-	}
-	return told, outcome{}
-}
-
-// answeredBefore reports whether this same request was answered with success.
-func (d *verifying) answeredBefore() bool {
-	return d.challenge.Status == statusDone && d.challenge.action == d.in.Action && !d.factor.lapsed(d.now) &&
-		d.repeated && d.request.sameAsked(d.challenge.request)
 }
 
 // failed counts a wrong code: on the challenge, and where the factor's count.
@@ -418,42 +373,6 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	}
 	told.Challenge, told.Factor, told.receipt = ch.public(), f.public(), s.receipt(ch, f)
 	return told, out
-}
-
-// kinds are those of the events of a right code.
-func (d *verifying) kinds(firstUse bool, failures int) []EventKind {
-	kinds := []EventKind{EventVerified}
-	if firstUse {
-		kinds = append(kinds, EventFirstUse)
-	}
-	if d.factor.traits.backup {
-		kinds = append(kinds, EventRecovered)
-	}
-	if failures >= suspicious {
-		kinds = append(kinds, EventSuccessAfterFailures)
-	}
-	return kinds
-}
-
-// acceptedUser changes the user's record, if a right code has to: one that confirms the
-// factor ends others, and one that came by message ends the cool-down.
-func (d *verifying) acceptedUser(out *outcome, firstUse bool) {
-	u, f := d.user, d.factor
-	if !firstUse && !f.traits.messages {
-		return
-	}
-	if firstUse {
-		out.end(u, d.beside.ending()...)
-		u.confirmed(f)
-	}
-	if f.traits.messages {
-		u.sends.Since = d.now
-		if firstUse {
-			u.sends.Forgiven = d.challenge.CreatedAt
-		}
-	}
-	u.touch(d.now)
-	out.put(u)
 }
 
 // match compares the code with every candidate and returns the place of the last
