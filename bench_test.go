@@ -72,7 +72,11 @@ func BenchmarkVerify(b *testing.B) {
 	for i := range people {
 		p := &people[i]
 		p.Enrollment = bench.enroll(b)
-		bench.verify(b, bench.challenge(b, p.Factor.ID).ID, mfatest.Code(p.TOTP.Secret(), time.Unix(bench.clock.Load(), 0)))
+		bench.verify(
+			b,
+			bench.challenge(b, p.Factor.ID).ID,
+			mfatest.Code(p.TOTP.Secret(), time.Unix(bench.clock.Load(), 0)),
+		)
 	}
 	verified := 0
 	b.ReportAllocs()
@@ -82,7 +86,13 @@ func BenchmarkVerify(b *testing.B) {
 			bench.clock.Add(25 * 3600) // the challenges of before lapse
 			for i := range people {
 				p := &people[i]
-				p.challengeID, p.code = bench.challenge(b, p.Factor.ID).ID, mfatest.Code(p.TOTP.Secret(), time.Unix(bench.clock.Load(), 0))
+				p.challengeID, p.code = bench.challenge(
+					b,
+					p.Factor.ID,
+				).ID, mfatest.Code(
+					p.TOTP.Secret(),
+					time.Unix(bench.clock.Load(), 0),
+				)
 			}
 			b.StartTimer()
 		}
@@ -107,7 +117,10 @@ func BenchmarkVerifyWrong(b *testing.B) {
 		_, _ = bench.Verify(b.Context(), mfa.VerifyParams{ChallengeID: ch.ID, Code: wrong})
 		took += time.Since(begin)
 	}
-	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/op") // stopping the timer would take longer
+	b.ReportMetric(
+		float64(took.Nanoseconds())/float64(b.N),
+		"ns/op",
+	) // stopping the timer would take longer
 }
 
 // BenchmarkRecords is a challenge and its verification among stored challenges. It
@@ -191,7 +204,12 @@ func BenchmarkParallelBaselineTOTP(b *testing.B) {
 	now := time.Unix(1_750_000_000, 0)
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
-			_, _ = totp.ValidateCustom("000000", vectorSecret, now, totp.ValidateOpts{Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+			_, _ = totp.ValidateCustom(
+				"000000",
+				vectorSecret,
+				now,
+				totp.ValidateOpts{Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1},
+			)
 		}
 	})
 }
@@ -236,7 +254,13 @@ func (s *bench) another(b *testing.B) *bench {
 
 func (s *bench) enroll(b *testing.B) *mfa.Enrollment {
 	b.Helper()
-	enr, err := s.Enroll(context.Background(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := s.Enroll(
+		context.Background(),
+		mfa.EnrollParams{
+			NoOwner: true,
+			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+		},
+	)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -259,7 +283,10 @@ func (s *bench) next(secret string) string {
 
 //nolint:thelper // b.Helper would be measured
 func (s *bench) verify(b *testing.B, challengeID, code string) {
-	if _, err := s.Verify(context.Background(), mfa.VerifyParams{ChallengeID: challengeID, Code: code}); err != nil {
+	if _, err := s.Verify(
+		context.Background(),
+		mfa.VerifyParams{ChallengeID: challengeID, Code: code},
+	); err != nil {
 		b.Fatal(err)
 	}
 }

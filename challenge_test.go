@@ -142,7 +142,12 @@ func TestHTTPSender(t *testing.T) {
 	r := newRig(t)
 	f := r.Phone(ann, phone)
 	r.SMS.Script = func(ctx context.Context, _ int, m mfa.Message) error {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, provider.URL, strings.NewReader(m.Body))
+		req, err := http.NewRequestWithContext(
+			ctx,
+			http.MethodPost,
+			provider.URL,
+			strings.NewReader(m.Body),
+		)
 		if err != nil {
 			return err
 		}
@@ -296,11 +301,20 @@ func TestSenderErrorIsLogged(t *testing.T) {
 		said := line["error"]
 		delete(line, "time")
 		delete(line, "error")
-		want := map[string]string{"level": "WARN", "msg": msg, "challenge": r.Took()[0].ChallengeID, "message_id": message.ID}
+		want := map[string]string{
+			"level":      "WARN",
+			"msg":        msg,
+			"challenge":  r.Took()[0].ChallengeID,
+			"message_id": message.ID,
+		}
 		if fmt.Sprint(line) != fmt.Sprint(want) {
 			t.Errorf("the log has %v, want %v", line, want)
 		}
-		if want := fmt.Sprintf(`gateway %s: +[number] <- "Your verification code is [code]."...`, cause); !strings.HasPrefix(said, want) || len(said) > 520 {
+		if want := fmt.Sprintf(
+			`gateway %s: +[number] <- "Your verification code is [code]."...`,
+			cause,
+		); !strings.HasPrefix(said, want) ||
+			len(said) > 520 {
 			t.Errorf("the log has %q, want %q", said, want)
 		}
 	}
@@ -319,7 +333,10 @@ func TestResendAt(t *testing.T) {
 			var ch mfa.Challenge
 			for waited := false; ; waited = true {
 				var err error
-				if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err == nil {
+				if ch, err = r.Challenge(
+					t.Context(),
+					mfa.ChallengeParams{FactorID: f.ID, UserID: ann},
+				); err == nil {
 					break
 				}
 				mustBe(t, err, mfa.ErrThrottled)
@@ -359,7 +376,10 @@ func TestResendAtOfAStranger(t *testing.T) {
 	for _, want := range []time.Duration{56 * time.Minute, aDay - time.Hour} {
 		ch := r.Ask(f)
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID})
-		if left := ch.ResendAt.Sub(r.Clock.Now()); left != refusal(t, err).RetryAfter || left != want || left%time.Minute != 0 {
+		if left := ch.ResendAt.Sub(
+			r.Clock.Now(),
+		); left != refusal(t, err).RetryAfter || left != want ||
+			left%time.Minute != 0 {
 			t.Errorf("%s, and %v; want %s", left, err, want)
 		}
 		r.Clock.Advance(time.Hour + 7*time.Millisecond)
@@ -410,7 +430,10 @@ func TestReason(t *testing.T) {
 		if e.Reason != want || (e.Reason == "") != (e.RetryAfter == 0) {
 			t.Errorf("%v: reason %q, want %q", err, e.Reason, want)
 		}
-		if text, err := json.Marshal(e); err != nil || string(text) != fmt.Sprintf(`{"code":%q,"message":%q}`, e.Code, e.Message) {
+		if text, err := json.Marshal(
+			e,
+		); err != nil ||
+			string(text) != fmt.Sprintf(`{"code":%q,"message":%q}`, e.Code, e.Message) {
 			t.Errorf("%s, %v", text, err)
 		}
 	}
@@ -457,11 +480,13 @@ func TestEventOfAMessage(t *testing.T) {
 		r.Took()
 		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		events := r.Took()
-		if len(events) != 1 || fmt.Sprint(events[0].Kind) != kind || events[0].MessageID != id || events[0].Notify() {
+		if len(events) != 1 || fmt.Sprint(events[0].Kind) != kind || events[0].MessageID != id ||
+			events[0].Notify() {
 			t.Fatalf("%s: %+v, want the message %s", kind, events, id)
 		}
 		mfa.LogEvents(slog.New(slog.NewTextHandler(&log, nil)))(t.Context(), events[0])
-		if text := log.String(); !strings.Contains(text, " message_id="+id) || strings.Contains(text, "WARN") == (kind == "message_sent") {
+		if text := log.String(); !strings.Contains(text, " message_id="+id) ||
+			strings.Contains(text, "WARN") == (kind == "message_sent") {
 			t.Errorf("%s: logged as %s", kind, text)
 		}
 		_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
@@ -485,7 +510,16 @@ func TestPurposeOfEvents(t *testing.T) {
 		}
 		_, _ = r.Challenge(t.Context(), p)
 		for _, code := range []string{r.Wrong(f), r.Right(f)} {
-			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, Action: action, TrustDevice: true})
+			_, err = r.Verify(
+				t.Context(),
+				mfa.VerifyParams{
+					ChallengeID: ch.ID,
+					UserID:      ann,
+					Code:        code,
+					Action:      action,
+					TrustDevice: true,
+				},
+			)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -496,7 +530,8 @@ func TestPurposeOfEvents(t *testing.T) {
 			t.Fatalf("events %s", got)
 		}
 		for _, e := range events {
-			if text := e.LogValue().String(); e.Purpose != action.Purpose || strings.Contains(text, "purpose=pay") != (action.Purpose == "pay") {
+			if text := e.LogValue().String(); e.Purpose != action.Purpose ||
+				strings.Contains(text, "purpose=pay") != (action.Purpose == "pay") {
 				t.Errorf("%+v, logged as %s", e, text)
 			}
 		}
@@ -515,7 +550,10 @@ func TestMessagePolicy(t *testing.T) {
 		{0, 0, true, 5, 10}, {0, 3, true, 3, 3}, {10, 0, true, 7, 10}, {10, 30, true, 7, 30}, {1, 1, true, 1, 1}, {2, 30, true, 2, 30},
 		{0, 0, false, 3, 5}, {10, 30, false, 3, 5}, {1, 1, false, 1, 1}, {2, 4, false, 2, 4},
 	} {
-		r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: tt.hour, MessagesPerDay: tt.day} })
+		r := newRig(
+			t,
+			func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: tt.hour, MessagesPerDay: tt.day} },
+		)
 		factors := []enrolled{r.EnrollSMS(ann, phone)}
 		if tt.verified {
 			r.LogIn(factors[0])
@@ -554,12 +592,18 @@ func TestMessagePolicy(t *testing.T) {
 // them, all are kept, and a new key forgets none.
 func TestMostMessagesAreRemembered(t *testing.T) {
 	one, two := mfa.NewKey(), mfa.NewKey()
-	r := newRig(t, func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: 10, MessagesPerDay: 30} })
+	r := newRig(
+		t,
+		func(c *mfa.Config) { c.Policy = mfa.Policy{MessagesPerHour: 10, MessagesPerDay: 30} },
+	)
 	r.with(one)
 	f := r.Phone(ann, phone)
 	r.Clock.Advance(25 * time.Hour)
 	ch := r.Ask(f)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -590,7 +634,14 @@ func TestMostMessagesAreRemembered(t *testing.T) {
 		t.Errorf("%d messages, %v", r.SMS.Sends()-sends, err)
 	}
 	_, err = r.Challenge(t.Context(), p)
-	if left := begin.Add(aDay + 64*time.Minute).Sub(r.Clock.Now()); refusal(t, err).RetryAfter != left {
+	if left := begin.Add(
+		aDay + 64*time.Minute,
+	).Sub(
+		r.Clock.Now(),
+	); refusal(
+		t,
+		err,
+	).RetryAfter != left {
 		t.Errorf("%v, want a wait of %s", err, left)
 	}
 }
@@ -607,7 +658,10 @@ func TestConfirmWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	challenge := func(ctx context.Context, key string) (mfa.Challenge, error) {
-		return r.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser, IdempotencyKey: key})
+		return r.Challenge(
+			ctx,
+			mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser, IdempotencyKey: key},
+		)
 	}
 	refused := func(ctx context.Context, key, when string) {
 		t.Helper()

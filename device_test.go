@@ -20,14 +20,16 @@ func TestTrustedDevice(t *testing.T) {
 	f := r.TOTP(ann)
 	typed := r.Clock.Now()
 	d := r.Trust(f, "Firefox")
-	if !d.ExpiresAt.Equal(typed.Add(30*24*time.Hour)) || !d.CreatedAt.Equal(typed) || !strings.HasPrefix(d.ID, "auth_device_") {
+	if !d.ExpiresAt.Equal(typed.Add(30*24*time.Hour)) || !d.CreatedAt.Equal(typed) ||
+		!strings.HasPrefix(d.ID, "auth_device_") {
 		t.Errorf("%+v", d)
 	}
 	token := d.Token()
 	for range 29 {
 		r.Clock.Advance(24 * time.Hour)
 		next, err := r.Use(token)
-		if err != nil || next.ID != d.ID || next.Token() == token || !next.UsedAt.Equal(r.Clock.Now()) || !next.ExpiresAt.Equal(d.ExpiresAt) {
+		if err != nil || next.ID != d.ID || next.Token() == token || !next.UsedAt.Equal(r.Clock.Now()) ||
+			!next.ExpiresAt.Equal(d.ExpiresAt) {
 			t.Fatalf("%+v, %v", next, err)
 		}
 		token = next.Token()
@@ -40,7 +42,17 @@ func TestTrustedDevice(t *testing.T) {
 	}
 
 	// A code on the same browser: the same device goes on.
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: true, DeviceName: "Firefox 2", DeviceToken: token})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{
+			ChallengeID: r.Ask(f).ID,
+			UserID:      ann,
+			Code:        r.Right(f),
+			TrustDevice: true,
+			DeviceName:  "Firefox 2",
+			DeviceToken: token,
+		},
+	)
 	if err != nil || v.Device.ID != d.ID {
 		t.Fatalf("%+v, %v", v.Device, err)
 	}
@@ -66,7 +78,9 @@ func TestStolenToken(t *testing.T) {
 	r.Took()
 	_, err = r.Use(stolen)
 	mustBe(t, err, errAsked)
-	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID || e[0].UserID != ann || !e[0].Notify() {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceStolen || e[0].DeviceID != d.ID ||
+		e[0].UserID != ann ||
+		!e[0].Notify() {
 		t.Errorf("%+v", e)
 	}
 	_, err = r.Use(next.Token())
@@ -85,9 +99,25 @@ func TestForgedTokens(t *testing.T) {
 	token := d.Token()
 	parts := strings.Split(token, ".")
 	forged := []string{
-		"", ".", "..", parts[0], parts[0] + "." + parts[1], parts[0] + "." + parts[1] + ".", parts[0] + ".0." + parts[2], parts[0] + ".2." + parts[2],
-		parts[0] + ".-1." + parts[2], parts[0] + ".01." + parts[2], parts[0] + ".+1." + parts[2], parts[0] + ".99999999999999999999." + parts[2],
-		strings.Split(bobs.Token(), ".")[0] + "." + parts[1] + "." + parts[2], bobs.Token(), token + "A", token + "\n", strings.ToLower(token), strings.Repeat("a", 1<<20), f.ID + ".1." + parts[2],
+		"",
+		".",
+		"..",
+		parts[0],
+		parts[0] + "." + parts[1],
+		parts[0] + "." + parts[1] + ".",
+		parts[0] + ".0." + parts[2],
+		parts[0] + ".2." + parts[2],
+		parts[0] + ".-1." + parts[2],
+		parts[0] + ".01." + parts[2],
+		parts[0] + ".+1." + parts[2],
+		parts[0] + ".99999999999999999999." + parts[2],
+		strings.Split(bobs.Token(), ".")[0] + "." + parts[1] + "." + parts[2],
+		bobs.Token(),
+		token + "A",
+		token + "\n",
+		strings.ToLower(token),
+		strings.Repeat("a", 1<<20),
+		f.ID + ".1." + parts[2],
 	}
 	for i := range token {
 		forged = append(forged, token[:i]+token[i+1:], token[:i]+string(token[i]^1)+token[i+1:])
@@ -95,11 +125,16 @@ func TestForgedTokens(t *testing.T) {
 	saves := len(r.Store.Calls("Save"))
 	for _, text := range forged {
 		got, err := r.Use(text)
-		if !errors.Is(err, errAsked) || got != (used{}) || len(text) > 40 && strings.Contains(err.Error(), text) {
+		if !errors.Is(err, errAsked) || got != (used{}) ||
+			len(text) > 40 && strings.Contains(err.Error(), text) {
 			t.Errorf("%.60q: %+v, %v", text, got, err)
 		}
 	}
-	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: token}); err != nil || login.SkipCode || login.DeviceToken() != token { // whose cookie is left alone
+	if login, err := r.StartLogin(
+		t.Context(),
+		mfa.LoginParams{UserID: "user_bob", DeviceToken: token},
+	); err != nil || login.SkipCode ||
+		login.DeviceToken() != token { // whose cookie is left alone
 		t.Errorf("somebody else's: %+v, %v", login, err)
 	}
 	if len(r.Store.Calls("Save")) != saves {
@@ -194,7 +229,12 @@ func TestPreviousTokenWithCode(t *testing.T) {
 		code := r.Right(f)
 		ch := r.Ask(f)
 		v, err := r.Verify(t.Context(), mfa.VerifyParams{
-			ChallengeID: ch.ID, UserID: ann, Code: code, TrustDevice: true, DeviceName: "Firefox", DeviceToken: token,
+			ChallengeID: ch.ID,
+			UserID:      ann,
+			Code:        code,
+			TrustDevice: true,
+			DeviceName:  "Firefox",
+			DeviceToken: token,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -218,7 +258,10 @@ func TestTokenAtOnce(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.Another()}
 	var tokens [20]string
 	errs := all(20, func(i int) error {
-		login, err := services[i%2].StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: d.Token()})
+		login, err := services[i%2].StartLogin(
+			t.Context(),
+			mfa.LoginParams{UserID: ann, DeviceToken: d.Token()},
+		)
 		tokens[i] = login.DeviceToken()
 		if err == nil && !login.SkipCode {
 			err = errAsked
@@ -327,7 +370,8 @@ func TestRevokeDevice(t *testing.T) {
 	if got := r.TrustedNames(); !slices.Equal(got, []string{"a", "c"}) {
 		t.Errorf("devices %v", got)
 	}
-	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceRevoked || e[0].DeviceID != b.ID || e[0].UserID != ann {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventDeviceRevoked || e[0].DeviceID != b.ID ||
+		e[0].UserID != ann {
 		t.Errorf("%+v", e)
 	}
 	for range 2 {
@@ -339,7 +383,11 @@ func TestRevokeDevice(t *testing.T) {
 		_, err := r.Use(d.Token())
 		mustBe(t, err, errAsked)
 	}
-	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: "user_bob", DeviceToken: bobs.Token()}); err != nil || !login.SkipCode {
+	if login, err := r.StartLogin(
+		t.Context(),
+		mfa.LoginParams{UserID: "user_bob", DeviceToken: bobs.Token()},
+	); err != nil ||
+		!login.SkipCode {
 		t.Errorf("bob's: %+v, %v", login, err)
 	}
 }
@@ -353,10 +401,28 @@ func TestTrustRefused(t *testing.T) {
 		factor enrolled
 		name   string
 	}{{unowned, "Firefox"}, {f, strings.Repeat("a", 65)}, {f, "a\nb"}, {f, " "}} {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(tt.factor).ID, UserID: tt.factor.UserID, Code: r.Right(tt.factor), TrustDevice: tt.name != "", DeviceName: tt.name})
+		_, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{
+				ChallengeID: r.Ask(tt.factor).ID,
+				UserID:      tt.factor.UserID,
+				Code:        r.Right(tt.factor),
+				TrustDevice: tt.name != "",
+				DeviceName:  tt.name,
+			},
+		)
 		mustBe(t, err, mfa.ErrInvalidParameter)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Wrong(f), TrustDevice: true, DeviceName: "Firefox"})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{
+			ChallengeID: r.Ask(f).ID,
+			UserID:      ann,
+			Code:        r.Wrong(f),
+			TrustDevice: true,
+			DeviceName:  "Firefox",
+		},
+	)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Device != (mfa.TrustedDevice{}) || len(r.TrustedNames()) != 0 {
 		t.Errorf("%+v", v.Device)
@@ -365,11 +431,17 @@ func TestTrustRefused(t *testing.T) {
 
 // onDevice challenges and answers on the device.
 func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification, error) {
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+	ch, err := r.Challenge(
+		r.T.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
+	)
 	if err != nil {
 		return mfa.Verification{}, err
 	}
-	return r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token})
+	return r.Verify(
+		r.T.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token},
+	)
 }
 
 // TestOwnLane: while a stranger's guessing makes the factor wait, or has disabled it, the
@@ -425,30 +497,45 @@ func TestOwnLaneIsSmall(t *testing.T) {
 	d := r.Trust(f, "Firefox")
 	r.Fail(f, 30)
 	for day := range 4 {
-		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
+		ch, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		code := r.Wrong(f)
 		r.Took()
 		answered := count(all(200, func(int) error {
-			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()})
+			_, err := r.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()},
+			)
 			return err
 		}), mfa.ErrInvalidCode)
 		if want := []int{3, 3, 3, 1}[day]; answered > want || answered == 0 {
 			t.Errorf("day %d: %d answers, want %d at most", day, answered, want)
 		}
 		for answered < []int{3, 3, 3, 1}[day] { // those that lost too many races
-			_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()})
+			_, err := r.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()},
+			)
 			mustBe(t, err, mfa.ErrInvalidCode)
 			answered++
 		}
-		if events := kinds(r.Took()); slices.Contains(events, mfa.EventDeviceStolen) != (day == 3) || slices.Contains(events, mfa.EventDisabled) {
+		if events := kinds(
+			r.Took(),
+		); slices.Contains(events, mfa.EventDeviceStolen) != (day == 3) ||
+			slices.Contains(events, mfa.EventDisabled) {
 			t.Errorf("day %d: %v", day, events)
 		}
 		r.Clock.Advance(24 * time.Hour)
 	}
-	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()})
+	_, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()},
+	)
 	mustBe(t, err, mfa.ErrFactorDisabled)
 	_, err = r.Use(d.Token())
 	mustBe(t, err, errAsked)
@@ -462,7 +549,10 @@ func TestOwnMessages(t *testing.T) {
 	token := r.Trust(f, "Firefox").Token()
 	r.Clock.Advance(24 * time.Hour)
 	send := func() error {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
+		)
 		return err
 	}
 	if err := send(); err != nil {
@@ -479,13 +569,19 @@ func TestOwnMessages(t *testing.T) {
 	mustBe(t, err, mfa.ErrThrottled)
 	sent := r.SMS.Sends()
 	for i := range 3 {
-		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+		ch, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
+		)
 		if err != nil {
 			t.Fatal(i, err)
 		}
 		r.Clock.Advance(10 * time.Second)
 		mustBe(t, send(), mfa.ErrThrottled) // a cool-down of its own
-		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token}); err != nil {
+		if _, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token},
+		); err != nil {
 			t.Fatal(err)
 		}
 		r.Clock.Advance(5 * time.Minute)
@@ -520,7 +616,10 @@ func TestDevicesAreNoBudget(t *testing.T) {
 		for r.Clock.Now().Before(begin.Add(22 * time.Hour)) {
 			token := r.Trust(own, "x").Token()
 			for range 3 {
-				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token})
+				_, _ = r.Challenge(
+					t.Context(),
+					mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token},
+				)
 				r.Clock.Advance(4 * time.Minute)
 			}
 		}
@@ -541,7 +640,10 @@ func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
 	for i := 0; r.Clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
 		token := r.Trust(own, "x").Token()
 		for range 3 {
-			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token})
+			_, _ = r.Challenge(
+				t.Context(),
+				mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token},
+			)
 			r.Clock.Advance(4 * time.Minute)
 		}
 	}
@@ -591,7 +693,10 @@ func TestNoLaneForNumbers(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	second := r.AskPatiently(f)
 	guess := func(ch mfa.Challenge) error {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), DeviceToken: token})
+		_, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), DeviceToken: token},
+		)
 		return err
 	}
 	for range 5 {
@@ -720,7 +825,10 @@ func TestRevokeBeatsUse(t *testing.T) {
 	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !busy {
 			busy = true
-			if login, err := thief.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); err == nil {
+			if login, err := thief.StartLogin(
+				ctx,
+				mfa.LoginParams{UserID: ann, DeviceToken: token},
+			); err == nil {
 				token = login.DeviceToken()
 			}
 			busy = false
@@ -791,13 +899,26 @@ func TestDeviceRoundTrips(t *testing.T) {
 	f := r.TOTP(ann)
 	token := r.Trust(f, "Firefox").Token()
 	r.Fail(f, 5)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range []string{r.Wrong(f), r.Right(f)} {
 		if got := r.Calls(func() {
-			_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token, TrustDevice: true, DeviceName: "Firefox"})
+			_, _ = r.Verify(
+				t.Context(),
+				mfa.VerifyParams{
+					ChallengeID: ch.ID,
+					UserID:      ann,
+					Code:        code,
+					DeviceToken: token,
+					TrustDevice: true,
+					DeviceName:  "Firefox",
+				},
+			)
 		}); got != "Load Save" {
 			t.Errorf("Verify calls %q", got)
 		}
@@ -821,12 +942,24 @@ func TestDeviceRoundTrips(t *testing.T) {
 func TestDevicesDoNotPrint(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: true, DeviceName: "Firefox"})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{
+			ChallengeID: r.Ask(f).ID,
+			UserID:      ann,
+			Code:        r.Right(f),
+			TrustDevice: true,
+			DeviceName:  "Firefox",
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	mac := v.Device.Token()[strings.LastIndexByte(v.Device.Token(), '.')+1:]
-	login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()})
+	login, err := r.StartLogin(
+		t.Context(),
+		mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -902,7 +1035,10 @@ func TestRotationIsNoBudget(t *testing.T) {
 		r.Clock.Advance(20 * time.Minute)
 	}
 	send := func(i int) error {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i]})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i]},
+		)
 		r.Clock.Advance(16 * time.Minute)
 		if err == nil {
 			sent++

@@ -11,7 +11,9 @@ import (
 
 func (r *rig) enrollInPlaceOf(old enrolled) (enrolled, error) {
 	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
-		UserID: old.UserID, Replaces: old.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "new phone"},
+		UserID:   old.UserID,
+		Replaces: old.ID,
+		TOTP:     &mfa.TOTPParams{Issuer: "Foo Corp", User: "new phone"},
 	})
 	if err != nil {
 		return enrolled{}, err
@@ -32,7 +34,10 @@ func TestReplace(t *testing.T) {
 	mustBe(t, err, mfa.ErrFactorUnverified)
 	r.LogIn(old)
 	open := r.Ask(old)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +85,10 @@ func TestReplaceRefused(t *testing.T) {
 	}
 	_, err := r.enrollInPlaceOf(enrolled{Factor: mfa.Factor{ID: bob.ID}})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, Replaces: bob.ID})
+	_, err = r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, RecoveryCodes: true, Replaces: bob.ID},
+	)
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	if n := len(r.Store.Calls("Save")) - saves; n != 0 {
 		t.Errorf("%d commits", n)
@@ -103,7 +111,10 @@ func TestReplaceAtTheCap(t *testing.T) {
 	for range 10 {
 		all = append(all, r.TOTP(ann))
 	}
-	_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+	_, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+	)
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	next, err := r.enrollInPlaceOf(all[3])
 	if err != nil {
@@ -111,10 +122,14 @@ func TestReplaceAtTheCap(t *testing.T) {
 	}
 	r.LogIn(next)
 	factors, err := r.Factors(t.Context(), ann)
-	if err != nil || len(factors) != 10 || slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.ID == all[3].ID }) {
+	if err != nil || len(factors) != 10 ||
+		slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.ID == all[3].ID }) {
 		t.Errorf("%d factors, %v", len(factors), err)
 	}
-	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+	_, err = r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+	)
 	mustBe(t, err, mfa.ErrTooManyFactors)
 }
 
@@ -154,13 +169,18 @@ func TestReplaceByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
-		UserID: ann, Replaces: old.ID, TOTP: &mfa.TOTPParams{Issuer: "Bar Corp", User: "alan", Secret: old.Secret},
+		UserID:   ann,
+		Replaces: old.ID,
+		TOTP:     &mfa.TOTPParams{Issuer: "Bar Corp", User: "alan", Secret: old.Secret},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	next := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
-	ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	ch, err = r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +234,10 @@ func TestReplaceAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +253,11 @@ func TestReplaceAtOnce(t *testing.T) {
 	if errs[0] != nil || errs[1] != nil && !errors.Is(errs[1], mfa.ErrNotFound) {
 		t.Errorf("confirming: %v, logging in: %v", errs[0], errs[1])
 	}
-	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || factors[0].ID != next.ID {
+	if factors, err := r.Factors(
+		t.Context(),
+		ann,
+	); err != nil || len(factors) != 1 ||
+		factors[0].ID != next.ID {
 		t.Errorf("%v, %v", factors, err)
 	}
 }

@@ -64,8 +64,14 @@ func TestEventKinds(t *testing.T) {
 			continue
 		}
 		for _, e := range events {
-			challenged := !slices.Contains([]mfa.EventKind{"unlocked", "unenrolled", "message_refused"}, e.Kind)
-			if e.FactorID != tt.factor.ID || e.FactorType != tt.factor.Type || e.UserID != tt.factor.UserID || e.FactorStatus != tt.status || (e.ChallengeID != "") != challenged {
+			challenged := !slices.Contains(
+				[]mfa.EventKind{"unlocked", "unenrolled", "message_refused"},
+				e.Kind,
+			)
+			if e.FactorID != tt.factor.ID || e.FactorType != tt.factor.Type ||
+				e.UserID != tt.factor.UserID ||
+				e.FactorStatus != tt.status ||
+				(e.ChallengeID != "") != challenged {
 				t.Errorf("%s: %+v", tt.name, e)
 			}
 		}
@@ -80,7 +86,8 @@ func TestMessageRefused(t *testing.T) {
 	ch := r.Ask(f)
 	r.Took()
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageRefused || e[0].RetryAfter != refusal(t, err).RetryAfter {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventMessageRefused ||
+		e[0].RetryAfter != refusal(t, err).RetryAfter {
 		t.Errorf("%+v", e)
 	}
 	for range 5 {
@@ -99,7 +106,8 @@ func TestMessageRefused(t *testing.T) {
 	_, _ = r.Answer(ch, f, r.Wrong(f)) // the ninth: 8 minutes
 	r.Took()
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventThrottled || e[0].RetryAfter != refusal(t, err).RetryAfter {
+	if e := r.Took(); len(e) != 1 || e[0].Kind != mfa.EventThrottled ||
+		e[0].RetryAfter != refusal(t, err).RetryAfter {
 		t.Errorf("%+v", e)
 	}
 }
@@ -171,7 +179,10 @@ func TestLogEvents(t *testing.T) {
 		}
 		return a
 	}}
-	r := newRig(t, func(c *mfa.Config) { c.OnEvent = mfa.LogEvents(slog.New(slog.NewTextHandler(&log, plain))) })
+	r := newRig(
+		t,
+		func(c *mfa.Config) { c.OnEvent = mfa.LogEvents(slog.New(slog.NewTextHandler(&log, plain))) },
+	)
 	f := r.TOTP(ann)
 	ch := r.Ask(f)
 	wrong, right := r.Wrong(f), r.Right(f)
@@ -188,7 +199,9 @@ func TestLogEvents(t *testing.T) {
 	log.Reset()
 	r.Clock.Advance(30 * time.Second)
 	r.LogIn(f)
-	if out := log.String(); !strings.HasPrefix(out, "level=INFO msg=mfa kind=verified") || !strings.Contains(out, "level=WARN msg=mfa kind=success_after_failures") || strings.Contains(out, right) {
+	if out := log.String(); !strings.HasPrefix(out, "level=INFO msg=mfa kind=verified") ||
+		!strings.Contains(out, "level=WARN msg=mfa kind=success_after_failures") ||
+		strings.Contains(out, right) {
 		t.Errorf("log %q", out)
 	}
 	before := slog.Default()

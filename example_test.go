@@ -119,9 +119,14 @@ func ExampleService_Enroll() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	page := template.Must(template.New("").Parse(`<img alt="QR code" src="{{.QR}}"> <code>{{.Secret}}</code>`))
+	page := template.Must(
+		template.New("").Parse(`<img alt="QR code" src="{{.QR}}"> <code>{{.Secret}}</code>`),
+	)
 	var out strings.Builder
-	err = page.Execute(&out, map[string]any{"QR": template.URL(enr.TOTP.QRCode()), "Secret": enr.TOTP.Secret()})
+	err = page.Execute(
+		&out,
+		map[string]any{"QR": template.URL(enr.TOTP.QRCode()), "Secret": enr.TOTP.Secret()},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -134,13 +139,19 @@ func ExampleService_Enroll() {
 
 func ExampleService_Enroll_sms() {
 	svc, _, _ := exampleService()
-	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}})
+	enr, err := svc.Enroll(
+		context.Background(),
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(enr.Factor.PhoneNumber(), "shown as", enr.Factor.MaskedPhoneNumber())
 
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}})
+	_, err = svc.Enroll(
+		context.Background(),
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}},
+	)
 	fmt.Println(err)
 	// Output:
 	// +15005550006 shown as +*********06
@@ -163,7 +174,10 @@ func ExampleService_Enroll_recoveryCodes() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: strings.ToLower(codes[7])})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: strings.ToLower(codes[7])},
+	)
 	fmt.Println("logged in:", err == nil, "left:", v.Factor.RecoveryCodesLeft)
 	// Output:
 	// 10 codes of 29 characters
@@ -177,11 +191,22 @@ func ExampleService_Enroll_replaces() {
 	old, secret := exampleTOTP(svc)
 	// ask challenges a factor, for an action if there is one, and types what the app shows.
 	ask := func(factorID, secret string, a proof.Action) mfa.Verification {
-		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true, Action: a})
+		ch, err := svc.Challenge(
+			ctx,
+			mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true, Action: a},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
-		v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: a})
+		v, err := svc.Verify(
+			ctx,
+			mfa.VerifyParams{
+				ChallengeID: ch.ID,
+				UserID:      "user_42",
+				Code:        mfatest.Code(secret, clock.Now()),
+				Action:      a,
+			},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -225,7 +250,11 @@ func ExampleService_Challenge_genericOTP() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	p := mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", IdempotencyKey: "5b0bb5c5-8f4a-4d5e-a1c4-6a9c7f1f2a55"}
+	p := mfa.ChallengeParams{
+		FactorID:       enr.Factor.ID,
+		UserID:         "user_42",
+		IdempotencyKey: "5b0bb5c5-8f4a-4d5e-a1c4-6a9c7f1f2a55",
+	}
 	ch, err := svc.Challenge(ctx, p)
 	if err != nil {
 		log.Fatal(err)
@@ -246,11 +275,21 @@ func ExampleService_Challenge_genericOTP() {
 func ExampleService_Challenge() {
 	svc, _, outbox := exampleService()
 	ctx := context.Background()
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, SMSTemplate: "Your FooCorp is {{code}}.", UserID: "user_42"})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{
+			FactorID:    enr.Factor.ID,
+			SMSTemplate: "Your FooCorp is {{code}}.",
+			UserID:      "user_42",
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -275,7 +314,10 @@ func ExampleService_Verify() {
 		log.Fatal(err)
 	}
 
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: "not a code"})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: "not a code"},
+	)
 	e, _ := errors.AsType[*mfa.Error](err)
 	switch {
 	case err == nil:
@@ -305,13 +347,19 @@ func ExampleService_Verify_newRecoveryCodes() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
 	p := mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), NewRecoveryCodes: true,
-		IdempotencyKey: "8e03978e-40d5-43e8-bc93-6894a57f9324", // made anew for each form
+		ChallengeID:      ch.ID,
+		UserID:           "user_42",
+		Code:             mfatest.Code(secret, clock.Now()),
+		NewRecoveryCodes: true,
+		IdempotencyKey:   "8e03978e-40d5-43e8-bc93-6894a57f9324", // made anew for each form
 	}
 	v, err := svc.Verify(ctx, p)
 	if err != nil {
@@ -375,15 +423,29 @@ func ExampleService_Unenroll() {
 	fmt.Println("without a code:", err)
 
 	away := proof.ActionOf(mfa.PurposeUnenroll, factor.ID)
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: away})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: away},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: away})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			Action:      away,
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = svc.Unenroll(ctx, mfa.UnenrollParams{FactorID: factor.ID, UserID: "user_42", Receipt: v.Receipt()})
+	err = svc.Unenroll(
+		ctx,
+		mfa.UnenrollParams{FactorID: factor.ID, UserID: "user_42", Receipt: v.Receipt()},
+	)
 	fmt.Println("with one:", err)
 	// Output:
 	// without a code: mfa: A fresh second factor is required. (second_factor_required)
@@ -401,11 +463,22 @@ func ExampleService_TurnOff() {
 	fmt.Println("without a code:", err)
 
 	off := proof.ActionOf(mfa.PurposeTurnOff)
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: off})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: off},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: off})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			Action:      off,
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -449,11 +522,22 @@ func ExampleVerification_Receipt() {
 	publicKeys := svc.ProofKeys().String() // in the configuration of the other process
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: pay})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			Action:      pay,
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -463,8 +547,16 @@ func ExampleVerification_Receipt() {
 		log.Fatal(err)
 	}
 	checker := proof.Checker{Keys: keys, Now: clock.Now}
-	receipt, err := checker.Check(ctx, proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay})
-	fmt.Println(receipt.FactorType, receipt.Action.Purpose, receipt.ExpiresAt.Sub(receipt.IssuedAt), err)
+	receipt, err := checker.Check(
+		ctx,
+		proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay},
+	)
+	fmt.Println(
+		receipt.FactorType,
+		receipt.Action.Purpose,
+		receipt.ExpiresAt.Sub(receipt.IssuedAt),
+		err,
+	)
 
 	dearer := proof.ActionOf("pay", "EUR 5000.00", "DE89370400440532013000")
 	_, err = checker.Check(ctx, proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: dearer})
@@ -482,11 +574,22 @@ func ExampleService_Redeem() {
 	exampleConfirm(svc, clock, factor, secret)
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), Action: pay})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			Action:      pay,
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -507,7 +610,14 @@ func exampleConfirm(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, s
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: factor.UserID, Code: mfatest.Code(secret, clock.Now())})
+	_, err = svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      factor.UserID,
+			Code:        mfatest.Code(secret, clock.Now()),
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -545,8 +655,15 @@ func ExampleService_Unlock() {
 func ExamplePolicy_GuessProbability() {
 	var policy mfa.Policy // the one of Config.Policy
 	for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes} {
-		fmt.Printf("%s: %.1e in a day, %.1e in a year\n", factorType,
-			policy.GuessProbability(factorType, 24*time.Hour), policy.GuessProbability(factorType, 365*24*time.Hour))
+		fmt.Printf(
+			"%s: %.1e in a day, %.1e in a year\n",
+			factorType,
+			policy.GuessProbability(
+				factorType,
+				24*time.Hour,
+			),
+			policy.GuessProbability(factorType, 365*24*time.Hour),
+		)
 	}
 	// Output:
 	// totp: 1.5e-04 in a day, 2.0e-03 in a year
@@ -623,7 +740,10 @@ func ExampleEvent_Notify() {
 		OnEvent: func(ctx context.Context, e mfa.Event) {
 			logged(ctx, e)
 			if e.Notify() {
-				mail(e.UserID, string(e.Kind)+" "+string(e.FactorType)+" from "+e.Source) // put into a queue in real life
+				mail(
+					e.UserID,
+					string(e.Kind)+" "+string(e.FactorType)+" from "+e.Source,
+				) // put into a queue in real life
 			}
 		},
 	})
@@ -631,15 +751,28 @@ func ExampleEvent_Notify() {
 		log.Fatal(err)
 	}
 	ctx := mfa.WithSource(context.Background(), "198.51.100.7") // once, around all handlers
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(enr.TOTP.Secret(), clock.Now())})
+	_, err = svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -651,11 +784,17 @@ func ExampleEvent_Notify() {
 func exampleConfirmed(svc *mfa.Service, clock *mfatest.Clock) (mfa.Factor, string) {
 	factor, secret := exampleTOTP(svc)
 	ctx := context.Background()
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())})
+	_, err = svc.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -671,7 +810,10 @@ func ExampleService_StartLogin() {
 	_, secret := exampleConfirmed(svc, clock)
 
 	cookie := "" // of the browser: HttpOnly, Secure, SameSite
-	login, err := svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true})
+	login, err := svc.StartLogin(
+		ctx,
+		mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true},
+	)
 	if err != nil {
 		log.Fatal(err) // nobody is logged in
 	}
@@ -680,13 +822,20 @@ func ExampleService_StartLogin() {
 	for _, f := range login.Factors { // let the person choose
 		fmt.Println(f.Type, f.Locked, f.RetryAfter)
 	}
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", DeviceToken: cookie})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", DeviceToken: cookie},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
 	v, err := svc.Verify(ctx, mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), DeviceToken: cookie,
-		TrustDevice: true, DeviceName: "Firefox on Linux", // the box was ticked
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		DeviceToken: cookie,
+		TrustDevice: true,
+		DeviceName:  "Firefox on Linux", // the box was ticked
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -695,7 +844,10 @@ func ExampleService_StartLogin() {
 
 	// The next day on the same browser.
 	clock.Advance(24 * time.Hour)
-	login, err = svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true})
+	login, err = svc.StartLogin(
+		ctx,
+		mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true},
+	)
 	fmt.Println("without a code:", login.SkipCode, err)
 	copied := cookie
 	cookie = login.DeviceToken() // the cookie is set anew each time
@@ -704,7 +856,10 @@ func ExampleService_StartLogin() {
 	// a second tab would.
 	clock.Advance(30 * time.Second)
 	for _, token := range []string{copied, cookie} {
-		login, err = svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", DeviceToken: token, HasFactor: true})
+		login, err = svc.StartLogin(
+			ctx,
+			mfa.LoginParams{UserID: "user_42", DeviceToken: token, HasFactor: true},
+		)
 		fmt.Println("without a code:", login.SkipCode, err)
 	}
 	// Output:
@@ -720,7 +875,10 @@ func ExampleService_Rename() {
 	ctx := context.Background()
 	svc, _, _ := exampleService()
 	factor, _ := exampleTOTP(svc)
-	f, err := svc.Rename(ctx, mfa.RenameParams{FactorID: factor.ID, UserID: "user_42", Name: "old phone"})
+	f, err := svc.Rename(
+		ctx,
+		mfa.RenameParams{FactorID: factor.ID, UserID: "user_42", Name: "old phone"},
+	)
 	fmt.Println(f.Name, err)
 	// Output: old phone <nil>
 }
@@ -741,7 +899,16 @@ func ExampleService_RevokeDevice() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()), TrustDevice: true, DeviceName: "Firefox on Linux"})
+	_, err = svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			TrustDevice: true,
+			DeviceName:  "Firefox on Linux",
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -797,19 +964,29 @@ func ExampleSMSSender() {
 	}))
 	defer provider.Close()
 	svc, err := mfa.New(mfa.Config{
-		Store: new(mfa.MemoryStore), SMS: gateway{provider.URL}, Regions: []string{"US"},
-		Logger: slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key != slog.MessageKey && a.Key != "error" { // the others have times and ids
-				return slog.Attr{}
-			}
-			return a
-		}})),
+		Store:   new(mfa.MemoryStore),
+		SMS:     gateway{provider.URL},
+		Regions: []string{"US"},
+		Logger: slog.New(
+			slog.NewTextHandler(
+				os.Stdout,
+				&slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+					if a.Key != slog.MessageKey && a.Key != "error" { // the others have times and ids
+						return slog.Attr{}
+					}
+					return a
+				}},
+			),
+		),
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -824,11 +1001,16 @@ func ExampleSMSSender() {
 func ExampleChallenge_resendAt() {
 	ctx := context.Background()
 	clock, sms := new(mfatest.Clock), new(mfatest.Sender)
-	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now})
+	svc, err := mfa.New(
+		mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -869,9 +1051,18 @@ func ExampleService_Import() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	rows := []struct{ userID, secret string }{
-		{"user_42", "otpauth://totp/Foo%20Corp:alan.turing@foo-corp.com?secret=G4ZTQMJSGY2DENZVGEZTOOJRGQZTSOBT&issuer=Foo+Corp"},
-		{"user_43", "otpauth://totp/Foo%20Corp:grace.hopper@foo-corp.com?secret=JBSWY3DPEHPK3PXP&issuer=Foo+Corp"},
-		{"user_44", "otpauth://totp/Foo%20Corp:ada.lovelace@foo-corp.com?secret=GA4TQNZWGU2DGMRRGA4TQNZWGU2DGMRR&digits=8"},
+		{
+			"user_42",
+			"otpauth://totp/Foo%20Corp:alan.turing@foo-corp.com?secret=G4ZTQMJSGY2DENZVGEZTOOJRGQZTSOBT&issuer=Foo+Corp",
+		},
+		{
+			"user_43",
+			"otpauth://totp/Foo%20Corp:grace.hopper@foo-corp.com?secret=JBSWY3DPEHPK3PXP&issuer=Foo+Corp",
+		},
+		{
+			"user_44",
+			"otpauth://totp/Foo%20Corp:ada.lovelace@foo-corp.com?secret=GA4TQNZWGU2DGMRRGA4TQNZWGU2DGMRR&digits=8",
+		},
 	}
 	for range 2 {
 		for _, row := range rows {
@@ -917,15 +1108,45 @@ func ExampleService_Import_supabase() {
 		FriendlyName, FactorType, Status, Secret string
 		LastChallengedAt                         *time.Time
 	}{
-		{"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01", "alan@foo-corp.com", "work phone", "totp", "verified", "ORUGS4ZANFZSAYJAONSWG4TFOQQHIMTB", &challenged},
-		{"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01", "alan@foo-corp.com", "", "totp", "unverified", "MFXG65DIMVZCA33OMUQHI2DBOQQGS4ZA", nil},
-		{"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01", "alan@foo-corp.com", "mobile", "phone", "verified", "", &challenged},
+		{
+			"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01",
+			"alan@foo-corp.com",
+			"work phone",
+			"totp",
+			"verified",
+			"ORUGS4ZANFZSAYJAONSWG4TFOQQHIMTB",
+			&challenged,
+		},
+		{
+			"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01",
+			"alan@foo-corp.com",
+			"",
+			"totp",
+			"unverified",
+			"MFXG65DIMVZCA33OMUQHI2DBOQQGS4ZA",
+			nil,
+		},
+		{
+			"0b8f3c1e-6f0e-4f0a-9f53-0d6f4c1f4f01",
+			"alan@foo-corp.com",
+			"mobile",
+			"phone",
+			"verified",
+			"",
+			&challenged,
+		},
 	}
 	for _, row := range rows {
 		if row.FactorType != "totp" || row.Status != "verified" {
 			continue // enroll a number with SMS
 		}
-		p := mfa.ImportParams{UserID: row.UserID, Name: row.FriendlyName, Secret: row.Secret, Issuer: "Foo Corp", User: row.Email}
+		p := mfa.ImportParams{
+			UserID: row.UserID,
+			Name:   row.FriendlyName,
+			Secret: row.Secret,
+			Issuer: "Foo Corp",
+			User:   row.Email,
+		}
 		if row.LastChallengedAt != nil {
 			p.LastUsed = row.LastChallengedAt.Add(5 * time.Minute)
 		}
@@ -933,7 +1154,12 @@ func ExampleService_Import_supabase() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(f.Name, f.Status, "logs in:", exampleLogin(svc, f, mfatest.Code(row.Secret, clock.Now())))
+		fmt.Println(
+			f.Name,
+			f.Status,
+			"logs in:",
+			exampleLogin(svc, f, mfatest.Code(row.Secret, clock.Now())),
+		)
 	}
 	// Output: work phone verified logs in: true
 }
@@ -951,12 +1177,25 @@ func ExampleService_Import_authboss() {
 		if row.TOTPSecretKey == "" {
 			continue
 		}
-		f, err := svc.Import(ctx, mfa.ImportParams{UserID: row.Email, Secret: row.TOTPSecretKey, Issuer: "Foo Corp", User: row.Email})
+		f, err := svc.Import(
+			ctx,
+			mfa.ImportParams{
+				UserID: row.Email,
+				Secret: row.TOTPSecretKey,
+				Issuer: "Foo Corp",
+				User:   row.Email,
+			},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
 		clock.Advance(time.Minute)
-		fmt.Println(f.TOTPUser, f.Status, "logs in:", exampleLogin(svc, f, mfatest.Code(row.TOTPSecretKey, clock.Now())))
+		fmt.Println(
+			f.TOTPUser,
+			f.Status,
+			"logs in:",
+			exampleLogin(svc, f, mfatest.Code(row.TOTPSecretKey, clock.Now())),
+		)
 	}
 	// Output: alan@foo-corp.com verified logs in: true
 }
@@ -969,10 +1208,14 @@ func ExampleService_Import_kratos() {
 	rows := []struct {
 		IdentityID string
 		Config     []byte
-	}{{
-		"9f425a8d-7efc-4768-8f23-7647a74fdf13",
-		[]byte(`{"totp_url": "otpauth://totp/foo-corp.com:alan@foo-corp.com?algorithm=SHA1&digits=6&issuer=foo-corp.com&period=30&secret=NNZGC5DPOMQGC3THMVWGYZJAMFXGIIDT"}`),
-	}}
+	}{
+		{
+			"9f425a8d-7efc-4768-8f23-7647a74fdf13",
+			[]byte(
+				`{"totp_url": "otpauth://totp/foo-corp.com:alan@foo-corp.com?algorithm=SHA1&digits=6&issuer=foo-corp.com&period=30&secret=NNZGC5DPOMQGC3THMVWGYZJAMFXGIIDT"}`,
+			),
+		},
+	}
 	for _, row := range rows {
 		var config struct {
 			TOTPURL string `json:"totp_url"`
@@ -985,7 +1228,12 @@ func ExampleService_Import_kratos() {
 			log.Fatal(err)
 		}
 		clock.Advance(time.Minute)
-		fmt.Println(f.TOTPIssuer, f.TOTPUser, "logs in:", exampleLogin(svc, f, mfatest.Code(config.TOTPURL, clock.Now())))
+		fmt.Println(
+			f.TOTPIssuer,
+			f.TOTPUser,
+			"logs in:",
+			exampleLogin(svc, f, mfatest.Code(config.TOTPURL, clock.Now())),
+		)
 	}
 	// Output: foo-corp.com alan@foo-corp.com logs in: true
 }
@@ -1010,7 +1258,12 @@ func ExampleService_Import_devise() {
 		if !row.OTPRequiredForLogin {
 			continue // never confirmed, or switched off
 		}
-		p := mfa.ImportParams{UserID: fmt.Sprint("user_", row.ID), Secret: row.OTPSecret, Issuer: "Foo Corp", User: row.Email}
+		p := mfa.ImportParams{
+			UserID: fmt.Sprint("user_", row.ID),
+			Secret: row.OTPSecret,
+			Issuer: "Foo Corp",
+			User:   row.Email,
+		}
 		if row.ConsumedTimestep != nil {
 			p.LastStep = *row.ConsumedTimestep + 1
 		}
@@ -1018,9 +1271,16 @@ func ExampleService_Import_devise() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(f.TOTPUser, "logs in now:", exampleLogin(svc, f, mfatest.Code(row.OTPSecret, clock.Now())))
+		fmt.Println(
+			f.TOTPUser,
+			"logs in now:",
+			exampleLogin(svc, f, mfatest.Code(row.OTPSecret, clock.Now())),
+		)
 		clock.Advance(30 * time.Second)
-		fmt.Println("half a minute later:", exampleLogin(svc, f, mfatest.Code(row.OTPSecret, clock.Now())))
+		fmt.Println(
+			"half a minute later:",
+			exampleLogin(svc, f, mfatest.Code(row.OTPSecret, clock.Now())),
+		)
 	}
 	// Output:
 	// alan@foo-corp.com logs in now: false
@@ -1042,9 +1302,45 @@ func ExampleService_Import_djangoOTP() {
 		Tolerance, Drift int
 		Username         string // of auth_user
 	}{
-		{42, "phone", "3132333435363738393031323334353637383930", true, 30, 6, 0, 58_907_521, 1, 1, "alan"},
-		{43, "tablet", "6162636465666768696a6b6c6d6e6f7071727374", true, 30, 6, 0, -1, 1, 0, "grace"}, // never used
-		{44, "token", "3039383736353433323130393837363534333231", true, 30, 8, 0, 58_907_000, 1, 0, "ada"},
+		{
+			42,
+			"phone",
+			"3132333435363738393031323334353637383930",
+			true,
+			30,
+			6,
+			0,
+			58_907_521,
+			1,
+			1,
+			"alan",
+		},
+		{
+			43,
+			"tablet",
+			"6162636465666768696a6b6c6d6e6f7071727374",
+			true,
+			30,
+			6,
+			0,
+			-1,
+			1,
+			0,
+			"grace",
+		}, // never used
+		{
+			44,
+			"token",
+			"3039383736353433323130393837363534333231",
+			true,
+			30,
+			8,
+			0,
+			58_907_000,
+			1,
+			0,
+			"ada",
+		},
 	}
 	for _, row := range rows {
 		if !row.Confirmed || row.Step != 30 || row.Digits != 6 || row.T0 != 0 {
@@ -1056,8 +1352,15 @@ func ExampleService_Import_djangoOTP() {
 			log.Fatal(err)
 		}
 		f, err := svc.Import(ctx, mfa.ImportParams{
-			UserID: fmt.Sprint("user_", row.UserID), Name: row.Name, Secret: base32.StdEncoding.EncodeToString(key),
-			Issuer: "Foo Corp", User: row.Username, LastStep: row.LastT,
+			UserID: fmt.Sprint(
+				"user_",
+				row.UserID,
+			),
+			Name:     row.Name,
+			Secret:   base32.StdEncoding.EncodeToString(key),
+			Issuer:   "Foo Corp",
+			User:     row.Username,
+			LastStep: row.LastT,
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -1100,7 +1403,16 @@ func ExampleService_Import_nextcloud() {
 		if row.State != enabled {
 			continue
 		}
-		f, err := svc.Import(ctx, mfa.ImportParams{UserID: row.UserID, Secret: row.Secret, Issuer: "Foo Cloud", User: row.UserID, LastStep: row.LastCounter})
+		f, err := svc.Import(
+			ctx,
+			mfa.ImportParams{
+				UserID:   row.UserID,
+				Secret:   row.Secret,
+				Issuer:   "Foo Cloud",
+				User:     row.UserID,
+				LastStep: row.LastCounter,
+			},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -1121,8 +1433,24 @@ func ExampleService_Import_authelia() {
 		Secret                      string
 		LastUsedAt                  *time.Time
 	}{
-		{"alan", "Authelia", "SHA1", 6, 30, "TUZVSFQzTFFOUlFYSVNKQU1WU0dDNDRBTjVVR0MyTEFNTlpHS1kzVEdJWlRITFFOQ1FRSE1aTEo=", &used},
-		{"grace", "Authelia", "SHA512", 6, 30, "TUZVSFQzTFFOUlFYSVNKQU1WU0dDNDRBTjVVR0MyTEFNTlpHS1kzVEdJWlRITFFOQ1FRSE1aTEo=", nil},
+		{
+			"alan",
+			"Authelia",
+			"SHA1",
+			6,
+			30,
+			"TUZVSFQzTFFOUlFYSVNKQU1WU0dDNDRBTjVVR0MyTEFNTlpHS1kzVEdJWlRITFFOQ1FRSE1aTEo=",
+			&used,
+		},
+		{
+			"grace",
+			"Authelia",
+			"SHA512",
+			6,
+			30,
+			"TUZVSFQzTFFOUlFYSVNKQU1WU0dDNDRBTjVVR0MyTEFNTlpHS1kzVEdJWlRITFFOQ1FRSE1aTEo=",
+			nil,
+		},
 	}
 	for _, row := range rows {
 		if row.Algorithm != "SHA1" || row.Digits != 6 || row.Period != 30 {
@@ -1133,7 +1461,12 @@ func ExampleService_Import_authelia() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		p := mfa.ImportParams{UserID: row.Username, Secret: string(secret), Issuer: row.Issuer, User: row.Username}
+		p := mfa.ImportParams{
+			UserID: row.Username,
+			Secret: string(secret),
+			Issuer: row.Issuer,
+			User:   row.Username,
+		}
 		if row.LastUsedAt != nil {
 			p.LastUsed = *row.LastUsedAt
 		}
@@ -1141,7 +1474,11 @@ func ExampleService_Import_authelia() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(f.TOTPUser, "logs in:", exampleLogin(svc, f, mfatest.Code(string(secret), clock.Now())))
+		fmt.Println(
+			f.TOTPUser,
+			"logs in:",
+			exampleLogin(svc, f, mfatest.Code(string(secret), clock.Now())),
+		)
 	}
 	// Output:
 	// alan logs in: true
@@ -1159,7 +1496,10 @@ func ExampleService_Import_keycloak() {
 			`{"subType":"totp","digits":6,"counter":0,"period":30,"algorithm":"HmacSHA1"}`,
 		},
 		{
-			"2d6f3f6e-54a5-4d0c-9a11-70c2c35b0d43", "grace", "", `{"value":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
+			"2d6f3f6e-54a5-4d0c-9a11-70c2c35b0d43",
+			"grace",
+			"",
+			`{"value":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
 			`{"subType":"totp","digits":6,"counter":0,"period":30,"algorithm":"HmacSHA1","secretEncoding":"BASE32"}`,
 		},
 	}
@@ -1169,10 +1509,14 @@ func ExampleService_Import_keycloak() {
 			SubType, Algorithm, SecretEncoding string
 			Digits, Period                     int
 		}
-		if err := errors.Join(json.Unmarshal([]byte(row.SecretData), &secret), json.Unmarshal([]byte(row.CredentialData), &data)); err != nil {
+		if err := errors.Join(
+			json.Unmarshal([]byte(row.SecretData), &secret),
+			json.Unmarshal([]byte(row.CredentialData), &data),
+		); err != nil {
 			log.Fatal(err)
 		}
-		if data.SubType != "totp" || data.Algorithm != "HmacSHA1" || data.Digits != 6 || data.Period != 30 {
+		if data.SubType != "totp" || data.Algorithm != "HmacSHA1" || data.Digits != 6 ||
+			data.Period != 30 {
 			fmt.Println(row.Username, "has to enroll anew")
 			continue
 		}
@@ -1180,7 +1524,16 @@ func ExampleService_Import_keycloak() {
 		if data.SecretEncoding != "BASE32" {
 			text = base32.StdEncoding.EncodeToString([]byte(text))
 		}
-		f, err := svc.Import(ctx, mfa.ImportParams{UserID: row.UserID, Name: row.UserLabel, Secret: text, Issuer: "foo-corp", User: row.Username})
+		f, err := svc.Import(
+			ctx,
+			mfa.ImportParams{
+				UserID: row.UserID,
+				Name:   row.UserLabel,
+				Secret: text,
+				Issuer: "foo-corp",
+				User:   row.Username,
+			},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -1209,7 +1562,10 @@ func ExampleService_Import_betterAuth() {
 			continue
 		}
 		secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(row.Secret))
-		f, err := svc.Import(ctx, mfa.ImportParams{UserID: row.UserID, Secret: secret, Issuer: "Foo Corp", User: row.Email})
+		f, err := svc.Import(
+			ctx,
+			mfa.ImportParams{UserID: row.UserID, Secret: secret, Issuer: "Foo Corp", User: row.Email},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -20,18 +20,32 @@ func TestCodeOfOtherUser(t *testing.T) {
 	bob := r.TOTP("user_bob")
 	ch := r.Ask(f)
 	for _, userID := range []string{"user_bob", "", "user_ann ", "USER_ANN"} {
-		_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.Right(f)})
+		_, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.Right(f)},
+		)
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID})
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID})
 		mustBe(t, err, mfa.ErrNotFound)
-		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
-		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}), mfa.ErrNotFound)
+		mustBe(
+			t,
+			r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: userID}),
+			mfa.ErrNotFound,
+		)
+		mustBe(
+			t,
+			r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: userID}),
+			mfa.ErrNotFound,
+		)
 	}
 	_, err := r.Answer(ch, f, r.Right(bob))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)},
+	)
 	if err != nil || v.Factor.UserID != ann || v.Factor.ID != f.ID {
 		t.Errorf("an operator: %+v, %v; want Ann's factor", v, err)
 	}
@@ -43,10 +57,17 @@ func TestChallengeNotFoundIsOne(t *testing.T) {
 	r := newRig(t)
 	ch := r.Ask(r.TOTP(ann))
 	missing := "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV"
-	_, other := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_bob", Code: "123456"})
-	_, none := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: missing, UserID: "user_bob", Code: "123456"})
+	_, other := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_bob", Code: "123456"},
+	)
+	_, none := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: missing, UserID: "user_bob", Code: "123456"},
+	)
 	mustBe(t, none, mfa.ErrNotFound)
-	if refusal(t, other).ID != ch.ID || strings.ReplaceAll(other.Error(), ch.ID, missing) != none.Error() {
+	if refusal(t, other).ID != ch.ID ||
+		strings.ReplaceAll(other.Error(), ch.ID, missing) != none.Error() {
 		t.Errorf("%v and %v", other, none)
 	}
 }
@@ -60,7 +81,8 @@ func TestNotFoundIsOne(t *testing.T) {
 	_, other := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: "user_bob"})
 	_, none := r.Factor(t.Context(), mfa.FactorParams{FactorID: missing, UserID: "user_bob"})
 	a, b := refusal(t, other), refusal(t, none)
-	if a.Code != b.Code || a.Message != "Authentication Factor not found: '"+f.ID+"'." || b.Message != "Authentication Factor not found: '"+missing+"'." {
+	if a.Code != b.Code || a.Message != "Authentication Factor not found: '"+f.ID+"'." ||
+		b.Message != "Authentication Factor not found: '"+missing+"'." {
 		t.Errorf("%v and %v", a, b)
 	}
 }
@@ -105,7 +127,11 @@ func TestMissingFactorFailsClosed(t *testing.T) {
 	mustBe(t, err, mfa.ErrNotFound)
 	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 	mustBe(t, err, mfa.ErrNotFound)
-	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+	mustBe(
+		t,
+		r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}),
+		mfa.ErrNotFound,
+	)
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || factors == nil || len(factors) != 0 {
 		t.Errorf("%v, %v; want no factors and no error", factors, err)
@@ -143,21 +169,33 @@ func TestTenFactors(t *testing.T) {
 		r.TOTP(ann)
 	}
 	_ = all(50, func(i int) error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+		_, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+		)
 		return err
 	})
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || len(factors) != 10 {
 		t.Fatalf("%d factors, %v; want 10", len(factors), err)
 	}
-	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	_, err = r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}},
+	)
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	r.EnrollTOTP(ann) // replaces the unverified one
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: factors[0].ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: factors[0].ID, UserID: ann},
+	); err != nil {
 		t.Fatal(err)
 	}
 	r.EnrollSMS(ann, phone)
-	if !slices.IsSortedFunc(factors, func(a, b mfa.Factor) int { return a.CreatedAt.Compare(b.CreatedAt) }) {
+	if !slices.IsSortedFunc(
+		factors,
+		func(a, b mfa.Factor) int { return a.CreatedAt.Compare(b.CreatedAt) },
+	) {
 		t.Error("the factors are not listed oldest first")
 	}
 }
@@ -172,7 +210,9 @@ func TestOneUnverifiedOfAType(t *testing.T) {
 	r.Took()
 	young := r.EnrollTOTP(ann)
 	events := r.Took()
-	if len(events) != 2 || events[0].Kind != mfa.EventEnrolled || events[1].Kind != mfa.EventReplaced || events[1].FactorID != old.ID {
+	if len(events) != 2 || events[0].Kind != mfa.EventEnrolled ||
+		events[1].Kind != mfa.EventReplaced ||
+		events[1].FactorID != old.ID {
 		t.Errorf("events %+v", events)
 	}
 	_, err := r.Answer(ch, old, r.Right(old))
@@ -203,7 +243,11 @@ func TestUnverifiedLapses(t *testing.T) {
 		_, err = r.Answer(ch, f, r.Right(f))
 		mustBe(t, err, mfa.ErrNotFound)
 		mustBe(t, r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
-		mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrNotFound)
+		mustBe(
+			t,
+			r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}),
+			mfa.ErrNotFound,
+		)
 		if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
 			t.Errorf("%v, %v; want none", factors, err)
 		}
@@ -308,7 +352,10 @@ func TestLifecycleEvents(t *testing.T) {
 	r := newRig(t)
 	f := r.EnrollSMS(ann, phone)
 	r.LogIn(f)
-	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unlock(
+		t.Context(),
+		mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
@@ -321,7 +368,14 @@ func TestLifecycleEvents(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	want := []mfa.EventKind{mfa.EventEnrolled, mfa.EventMessageSent, mfa.EventVerified, mfa.EventFirstUse, mfa.EventUnlocked, mfa.EventUnenrolled}
+	want := []mfa.EventKind{
+		mfa.EventEnrolled,
+		mfa.EventMessageSent,
+		mfa.EventVerified,
+		mfa.EventFirstUse,
+		mfa.EventUnlocked,
+		mfa.EventUnenrolled,
+	}
 	if !slices.Equal(kinds, want) {
 		t.Errorf("events %v, want %v", kinds, want)
 	}

@@ -85,11 +85,15 @@ func importable(t *testing.T) []string {
 	var dirs []string
 	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() && name != "." {
-			if base := entry.Name(); base[0] == '.' || base[0] == '_' || slices.Contains([]string{"examples", "internal", "testdata"}, base) {
+			if base := entry.Name(); base[0] == '.' || base[0] == '_' ||
+				slices.Contains([]string{"examples", "internal", "testdata"}, base) {
 				return fs.SkipDir
 			}
 		}
-		if dir := filepath.Dir(name); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") && !slices.Contains(dirs, dir) {
+		if dir := filepath.Dir(
+			name,
+		); strings.HasSuffix(name, ".go") && !strings.HasSuffix(name, "_test.go") &&
+			!slices.Contains(dirs, dir) {
 			dirs = append(dirs, dir)
 		}
 		return err
@@ -185,7 +189,12 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 							add("type %s interface, embedded %s", s.Name, show(method.Type))
 							continue
 						}
-						add("type %s interface, %s%s", s.Name, method.Names[0], strings.TrimPrefix(show(method.Type), "func"))
+						add(
+							"type %s interface, %s%s",
+							s.Name,
+							method.Names[0],
+							strings.TrimPrefix(show(method.Type), "func"),
+						)
 					}
 				default:
 					add("type %s %s", s.Name, show(s.Type))
@@ -208,7 +217,8 @@ func TestEveryNameIsDocumented(t *testing.T) {
 					continue
 				}
 				// A comment covers the fields on the lines right after it, too.
-				follows := i > 0 && commented && fset.Position(list.List[i-1].End()).Line+1 == fset.Position(f.Pos()).Line
+				follows := i > 0 && commented &&
+					fset.Position(list.List[i-1].End()).Line+1 == fset.Position(f.Pos()).Line
 				commented = f.Doc != nil || f.Comment != nil || follows
 				if !commented {
 					undocumented(f, owner+"."+f.Names[0].Name)
@@ -313,7 +323,8 @@ func TestNothingRunsByItself(t *testing.T) {
 	globals := map[string]bool{}
 	for _, file := range files {
 		for _, imp := range file.Imports {
-			if strings.HasPrefix(imp.Path.Value, `"math/rand`) || imp.Path.Value == `"testing"` || imp.Path.Value == `"unsafe"` {
+			if strings.HasPrefix(imp.Path.Value, `"math/rand`) || imp.Path.Value == `"testing"` ||
+				imp.Path.Value == `"unsafe"` {
 				t.Errorf("%s: import of %s", at(imp), imp.Path.Value)
 			}
 		}

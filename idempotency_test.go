@@ -25,7 +25,10 @@ func TestChallengeAgain(t *testing.T) {
 	before := len(r.Store.Calls("Save"))
 	r.Clock.Advance(time.Minute)
 	other := r.Another()
-	again, err := other.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1"})
+	again, err := other.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1"},
+	)
 	if err != nil || again != first {
 		t.Errorf("again: %+v, %v; want %+v", again, err, first)
 	}
@@ -87,7 +90,11 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 				"no action":      func(p *mfa.ChallengeParams) { p.Action = proof.Action{} },
 			} {
 				_, err := r.AskWith("key", f, pay, change)
-				if e := refusal(t, err); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" || e.ID != f.ID {
+				if e := refusal(
+					t,
+					err,
+				); !errors.Is(err, mfa.ErrIdempotencyKey) || e.Code != "idempotency_key_reused" ||
+					e.ID != f.ID {
 					t.Errorf("%s: %v", name, err)
 				}
 			}
@@ -123,7 +130,10 @@ func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
 			t.Errorf("%s: the factor was written: version %d, then %d", factorType, before, after)
 		}
 		var again mfa.Challenge
-		if calls := g.Calls(func() { again, err = g.AskWith("key", g.F) }); calls != "Load" || err != nil || again.ID != first.ID || again.Code() != first.Code() {
+		if calls := g.Calls(
+			func() { again, err = g.AskWith("key", g.F) },
+		); calls != "Load" || err != nil || again.ID != first.ID ||
+			again.Code() != first.Code() {
 			t.Errorf("%s: again it calls %q, with %+v, %v", factorType, calls, again, err)
 		}
 	}
@@ -152,7 +162,13 @@ func TestKeyAtMidnight(t *testing.T) {
 		"the same day":       {0, 24*time.Hour - time.Millisecond},
 		"a moment in itself": {0, 0},
 	} {
-		if first, again := ask(midnight.Add(apart[0]), key), ask(midnight.Add(apart[1]), key); first != again {
+		if first, again := ask(
+			midnight.Add(apart[0]),
+			key,
+		), ask(
+			midnight.Add(apart[1]),
+			key,
+		); first != again {
 			t.Errorf("%s: %s, then %s", key, first, again)
 		}
 	}
@@ -289,7 +305,8 @@ func TestVerifyAgain(t *testing.T) {
 	saves := len(r.Store.Calls("Save"))
 	r.Clock.Advance(time.Minute)
 	again, err := r.AnswerWith("key", ch, f, code)
-	if err != nil || !again.Valid || !again.FirstUse || again.Challenge != first.Challenge || again.Factor.ID != f.ID {
+	if err != nil || !again.Valid || !again.FirstUse || again.Challenge != first.Challenge ||
+		again.Factor.ID != f.ID {
 		t.Errorf("again: %+v, %v", again, err)
 	}
 	for name, c := range map[string]struct {
@@ -311,7 +328,15 @@ func TestVerifyAgain(t *testing.T) {
 		t.Errorf("the same key and code on another challenge: %v", err)
 	}
 	r.Clock.Advance(time.Millisecond)
-	if _, err := r.AnswerWith("key", ch, f, code); !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+	if _, err := r.AnswerWith(
+		"key",
+		ch,
+		f,
+		code,
+	); !errors.Is(
+		err,
+		mfa.ErrChallengePreviouslyVerified,
+	) {
 		t.Errorf("after a minute: %v", err)
 	}
 }
@@ -330,10 +355,22 @@ func TestVerifyKeyIsNoOracle(t *testing.T) {
 		if _, err := r.AnswerWith("key", ch, f, code); err != nil {
 			t.Fatal(err)
 		}
-		if v, err := r.AnswerWith("key", ch, f, change(code, wrong)); v.Valid || !errors.Is(err, mfa.ErrIdempotencyKey) {
+		if v, err := r.AnswerWith(
+			"key",
+			ch,
+			f,
+			change(code, wrong),
+		); v.Valid ||
+			!errors.Is(err, mfa.ErrIdempotencyKey) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if v, err := r.AnswerWith("key", ch, f, code); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+		if v, err := r.AnswerWith(
+			"key",
+			ch,
+			f,
+			code,
+		); v.Valid ||
+			!errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 			t.Errorf("the right code after %s: %v", name, err)
 		}
 	}
@@ -356,7 +393,13 @@ func TestWrongVerifyAgain(t *testing.T) {
 	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := r.AnswerWith("key", ch, f, wrong); v.Valid || !errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
+	if v, err := r.AnswerWith(
+		"key",
+		ch,
+		f,
+		wrong,
+	); v.Valid ||
+		!errors.Is(err, mfa.ErrChallengePreviouslyVerified) {
 		t.Errorf("the wrong code's key after a success: %v", err)
 	}
 }
@@ -373,7 +416,10 @@ func TestVerifyKeyAtOnce(t *testing.T) {
 	}
 	r.Clock.Advance(time.Minute)
 	ch, code = r.Ask(f), r.Right(f)
-	errs = all(8, func(i int) error { _, err := r.AnswerWith(string(rune('a'+i)), ch, f, code); return err })
+	errs = all(
+		8,
+		func(i int) error { _, err := r.AnswerWith(string(rune('a'+i)), ch, f, code); return err },
+	)
 	if n := count(errs, nil); n != 1 {
 		t.Errorf("%d of 8 were accepted: %v", n, errs)
 	}
@@ -383,7 +429,8 @@ func TestVerifyKeyAtOnce(t *testing.T) {
 func TestGenericOTP(t *testing.T) {
 	r := newRig(t)
 	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, GenericOTP: true})
-	if err != nil || enr.TOTP != nil || enr.Factor.Type != mfa.TypeGenericOTP || enr.Factor.Restricted() {
+	if err != nil || enr.TOTP != nil || enr.Factor.Type != mfa.TypeGenericOTP ||
+		enr.Factor.Restricted() {
 		t.Fatal(enr, err)
 	}
 	f := enrolled{Factor: enr.Factor}

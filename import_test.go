@@ -43,17 +43,25 @@ func TestImport(t *testing.T) {
 	r := newRig(t)
 	f := r.imports(mfa.ImportParams{Name: "work phone"})
 	if f.Status != mfa.StatusVerified || f.Type != mfa.TypeTOTP || f.UserID != ann || f.Name != "work phone" ||
-		f.TOTPIssuer != "Foo Corp" || f.TOTPUser != "alan.turing@foo-corp.com" || f.CreatedAt != r.Clock.Now() {
+		f.TOTPIssuer != "Foo Corp" ||
+		f.TOTPUser != "alan.turing@foo-corp.com" ||
+		f.CreatedAt != r.Clock.Now() {
 		t.Errorf("%+v of %s", f.Factor, f.CreatedAt)
 	}
-	if events := r.Took(); len(events) != 1 || events[0].Kind != mfa.EventImported || events[0].FactorID != f.ID || events[0].UserID != ann {
+	if events := r.Took(); len(events) != 1 || events[0].Kind != mfa.EventImported ||
+		events[0].FactorID != f.ID ||
+		events[0].UserID != ann {
 		t.Errorf("events %+v", events)
 	}
 	r.Clock.Advance(72 * time.Hour)
 	if n, err := r.Purge(t.Context()); n != 0 || err != nil {
 		t.Errorf("%d records were purged, %v", n, err)
 	}
-	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || factors[0].ID != f.ID {
+	if factors, err := r.Factors(
+		t.Context(),
+		ann,
+	); err != nil || len(factors) != 1 ||
+		factors[0].ID != f.ID {
 		t.Errorf("%v, %v", factors, err)
 	}
 	v, err := r.Answer(r.Ask(f), f, r.Right(f)) // without Confirm
@@ -113,7 +121,12 @@ func TestImportLabels(t *testing.T) {
 		{"otpauth://totp/a:%00?" + secret, "", "turing", "a", "turing"},
 		{"otpauth://totp/a:" + strings.Repeat("b", 65) + "?" + secret, "", "turing", "a", "turing"},
 	} {
-		f, err := newRig(t).Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: tt.uri, Issuer: tt.issuer, User: tt.user})
+		f, err := newRig(
+			t,
+		).Import(
+			t.Context(),
+			mfa.ImportParams{UserID: ann, Secret: tt.uri, Issuer: tt.issuer, User: tt.user},
+		)
 		if err != nil || f.TOTPIssuer != tt.wantIssuer || f.TOTPUser != tt.wantUser {
 			t.Errorf("%s, %q, %q: %q and %q, %v", tt.uri, tt.issuer, tt.user, f.TOTPIssuer, f.TOTPUser, err)
 		}
@@ -187,8 +200,17 @@ func TestImportRefused(t *testing.T) {
 			tt.p.Secret = good
 		}
 		var err error
-		refused(t, r.Rig, fmt.Sprint(tt.p), tt.want, func() error { _, err = r.Import(t.Context(), tt.p); return err })
-		if text := printed(err); !strings.Contains(text, tt.text) || strings.Contains(text, otherSecret[:8]) || strings.Contains(text, "otpauth:") {
+		refused(
+			t,
+			r.Rig,
+			fmt.Sprint(tt.p),
+			tt.want,
+			func() error { _, err = r.Import(t.Context(), tt.p); return err },
+		)
+		if text := printed(
+			err,
+		); !strings.Contains(text, tt.text) || strings.Contains(text, otherSecret[:8]) ||
+			strings.Contains(text, "otpauth:") {
 			t.Errorf("%v: %v, want %q", tt.p, err, tt.text)
 		}
 	}
@@ -202,8 +224,14 @@ func TestImportRefused(t *testing.T) {
 func TestImportWithoutURI(t *testing.T) {
 	r := newRig(t)
 	for query, want := range map[string]bool{"&encoder=none": true, "&digits=8": false} {
-		_, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret + query})
-		if got := strings.HasSuffix(refusal(t, err).Message, " The secret alone can be imported, with Issuer and User."); got != want {
+		_, err := r.Import(
+			t.Context(),
+			mfa.ImportParams{UserID: ann, Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret + query},
+		)
+		if got := strings.HasSuffix(
+			refusal(t, err).Message,
+			" The secret alone can be imported, with Issuer and User.",
+		); got != want {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
@@ -258,7 +286,12 @@ func TestImportUsedCodes(t *testing.T) {
 			}
 		}
 		if first != tt.first {
-			t.Errorf("%s: the first code that is accepted is %d steps from the import, want %d", tt.what, first, tt.first)
+			t.Errorf(
+				"%s: the first code that is accepted is %d steps from the import, want %d",
+				tt.what,
+				first,
+				tt.first,
+			)
 		}
 	}
 }
@@ -282,7 +315,8 @@ func TestImportAgain(t *testing.T) {
 		"the code that was used here": {LastStep: step()}, "an older use": {LastUsed: r.Clock.Now().Add(-30 * time.Second)},
 	} {
 		again := r.imports(p)
-		if again.ID != f.ID || again.Name != "work phone" || again.TOTPIssuer != "Foo Corp" || !again.UpdatedAt.Equal(f.UpdatedAt) {
+		if again.ID != f.ID || again.Name != "work phone" || again.TOTPIssuer != "Foo Corp" ||
+			!again.UpdatedAt.Equal(f.UpdatedAt) {
 			t.Errorf("%s: %+v", what, again.Factor)
 		}
 		if events := r.Took(); len(events) != 0 || fmt.Sprint(before) != fmt.Sprint(r.Versions()) {
@@ -334,7 +368,10 @@ func TestImportAtOnce(t *testing.T) {
 	r := newRig(t)
 	ids := make([]string, 8)
 	errs := all(len(ids), func(i int) error {
-		f, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: otherSecret, Issuer: "a", User: "b"})
+		f, err := r.Import(
+			t.Context(),
+			mfa.ImportParams{UserID: ann, Secret: otherSecret, Issuer: "a", User: "b"},
+		)
 		ids[i] = f.ID
 		return err
 	})
@@ -343,7 +380,11 @@ func TestImportAtOnce(t *testing.T) {
 		t.Errorf("%v: %v", slices.Compact(ids), errs)
 	}
 	events := r.Took()
-	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 1 || len(events) != 1 {
+	if factors, err := r.Factors(
+		t.Context(),
+		ann,
+	); err != nil || len(factors) != 1 ||
+		len(events) != 1 {
 		t.Errorf("%v, %v; events %v", factors, err, events)
 	}
 }
@@ -363,14 +404,21 @@ func TestImportBesideEnrollment(t *testing.T) {
 	r.LogIn(begun)
 	r.LogIn(f)
 
-	same, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_bob", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}})
+	same, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{
+			UserID: "user_bob",
+			TOTP:   &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Took()
 	bob := r.imports(mfa.ImportParams{UserID: "user_bob"})
 	events := r.Took()
-	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != same.Factor.ID {
+	if len(events) != 2 || events[1].Kind != mfa.EventReplaced ||
+		events[1].FactorID != same.Factor.ID {
 		t.Errorf("events %+v", events)
 	}
 	factors, err := r.Factors(t.Context(), "user_bob")
@@ -383,7 +431,10 @@ func TestImportBesideEnrollment(t *testing.T) {
 func TestImportOfAnEnrollment(t *testing.T) {
 	r := newRig(t)
 	number := r.Phone(ann, phone)
-	same, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}})
+	same, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +442,8 @@ func TestImportOfAnEnrollment(t *testing.T) {
 	r.Clock.Advance(time.Minute) // ids are in the order of time
 	f := r.imports(mfa.ImportParams{})
 	events := r.Took()
-	if len(events) != 2 || events[1].Kind != mfa.EventReplaced || events[1].FactorID != same.Factor.ID {
+	if len(events) != 2 || events[1].Kind != mfa.EventReplaced ||
+		events[1].FactorID != same.Factor.ID {
 		t.Errorf("events %+v", events)
 	}
 	if got := r.FactorIDs(ann); !slices.Equal(got, []string{number.ID, f.ID}) {
@@ -406,7 +458,10 @@ func TestImportAtTheCap(t *testing.T) {
 	for range 9 {
 		r.TOTP(ann)
 	}
-	_, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: otherSecret[:30] + "MI", Issuer: "a", User: "b"})
+	_, err := r.Import(
+		t.Context(),
+		mfa.ImportParams{UserID: ann, Secret: otherSecret[:30] + "MI", Issuer: "a", User: "b"},
+	)
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	if again := r.imports(mfa.ImportParams{}); again.ID != f.ID {
 		t.Errorf("%v", again)
@@ -453,7 +508,10 @@ func FuzzImport(f *testing.F) {
 	long := regexp.MustCompile(`[A-Z2-7]{16}`) // no word of an error is so long
 	f.Fuzz(func(t *testing.T, secret, issuer, user string, last int64) {
 		r := newRig(t)
-		imported, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: secret, Issuer: issuer, User: user, LastStep: last})
+		imported, err := r.Import(
+			t.Context(),
+			mfa.ImportParams{UserID: ann, Secret: secret, Issuer: issuer, User: user, LastStep: last},
+		)
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidParameter) && !errors.Is(err, mfa.ErrInvalidTOTPSecret) {
 				t.Fatal(err)
@@ -476,7 +534,9 @@ func FuzzImport(f *testing.F) {
 				t.Fatal(err)
 			}
 			query, err := url.ParseQuery(uri.RawQuery)
-			if err != nil || !strings.EqualFold(uri.Scheme, "otpauth") || !strings.EqualFold(uri.Host, "totp") || len(query["secret"]) != 1 {
+			if err != nil || !strings.EqualFold(uri.Scheme, "otpauth") ||
+				!strings.EqualFold(uri.Host, "totp") ||
+				len(query["secret"]) != 1 {
 				t.Fatalf("%q was taken for a URI, %v", secret, err)
 			}
 			for name, want := range map[string]string{"digits": "6", "period": "30"} {
@@ -484,17 +544,26 @@ func FuzzImport(f *testing.F) {
 					t.Fatalf("%q was taken with %s %q", secret, name, query[name])
 				}
 			}
-			if query.Has("algorithm") && !strings.Contains(strings.ReplaceAll(strings.ToUpper(query.Get("algorithm")), "-", ""), "SHA1") {
+			if query.Has("algorithm") &&
+				!strings.Contains(
+					strings.ReplaceAll(strings.ToUpper(query.Get("algorithm")), "-", ""),
+					"SHA1",
+				) {
 				t.Fatalf("%q was taken with algorithm %q", secret, query["algorithm"])
 			}
 			plain = query.Get("secret")
 		}
-		plain = strings.TrimRight(strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(plain)), "=")
+		plain = strings.TrimRight(
+			strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(plain)),
+			"=",
+		)
 		key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(plain)
 		if err != nil || len(key) < 16 || len(key) > 128 {
 			t.Fatalf("%d bytes were taken, %v", len(key), err)
 		}
-		if imported.Status != mfa.StatusVerified || imported.TOTPIssuer == "" || imported.TOTPUser == "" || strings.Contains(imported.TOTPUser, ":") {
+		if imported.Status != mfa.StatusVerified || imported.TOTPIssuer == "" ||
+			imported.TOTPUser == "" ||
+			strings.Contains(imported.TOTPUser, ":") {
 			t.Fatalf("%v", imported)
 		}
 		r.Clock.Advance(11 * time.Minute)

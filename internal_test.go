@@ -55,7 +55,10 @@ func TestFieldsAreAppended(t *testing.T) {
 		}
 	}
 	rec := Record{ID: "auth_challenge_1", Kind: kindChallenge}
-	written := &newer{challenge: challenge{Record: rec, code: "123456", failures: 3}, extra: "from a later version"}
+	written := &newer{
+		challenge: challenge{Record: rec, code: "123456", failures: 3},
+		extra:     "from a later version",
+	}
 	older, again := new(challenge), new(newer)
 	reseal(written, older)
 	older.failures++
@@ -89,7 +92,8 @@ func TestPartsAreAppended(t *testing.T) {
 	if err := ring.opened(change.Record, kindFactor, read); err != nil {
 		t.Fatal(err)
 	}
-	if read.number() != "+15005550006" || string(read.ownLater) != "\x09" || read.name != "phone" || string(read.later) != "\x07" {
+	if read.number() != "+15005550006" || string(read.ownLater) != "\x09" || read.name != "phone" ||
+		string(read.later) != "\x07" {
 		t.Errorf("%q %x %q %x", read.number(), read.ownLater, read.name, read.later)
 	}
 }
@@ -172,7 +176,14 @@ func TestKindIsChecked(t *testing.T) {
 		t.Fatal(err)
 	}
 	change.Record.Version++
-	if err := ring.opened(change.Record, kindChallenge, new(challenge)); !errors.Is(err, ErrIntegrity) {
+	if err := ring.opened(
+		change.Record,
+		kindChallenge,
+		new(challenge),
+	); !errors.Is(
+		err,
+		ErrIntegrity,
+	) {
 		t.Errorf("a number is read as a challenge: %v", err)
 	}
 }
@@ -252,8 +263,19 @@ func BenchmarkPurge(b *testing.B) {
 		for i := 0; i < n; i += len(changes) {
 			for j := range changes {
 				changes[j] = Change{Record: Record{
-					ID: fmt.Sprintf("%s%026d", challengePrefix, i+j), Kind: kindChallenge, Parent: factorPrefix + "0", Type: string(TypeTOTP), Status: statusPending,
-					CreatedAt: at, UpdatedAt: at, ExpiresAt: at, State: make([]byte, 90),
+					ID: fmt.Sprintf(
+						"%s%026d",
+						challengePrefix,
+						i+j,
+					),
+					Kind:      kindChallenge,
+					Parent:    factorPrefix + "0",
+					Type:      string(TypeTOTP),
+					Status:    statusPending,
+					CreatedAt: at,
+					UpdatedAt: at,
+					ExpiresAt: at,
+					State:     make([]byte, 90),
 				}}
 			}
 			if err := m.Save(b.Context(), changes...); err != nil {
@@ -335,7 +357,8 @@ func TestStoredRecoveryCodes(t *testing.T) {
 			}
 			opened++
 			for i, secret := range secrets {
-				if bytes.Contains(state, secret) || strings.Contains(rec.ID+rec.UserID+rec.Parent+rec.Type+rec.Status, string(secret)) {
+				if bytes.Contains(state, secret) ||
+					strings.Contains(rec.ID+rec.UserID+rec.Parent+rec.Type+rec.Status, string(secret)) {
 					t.Errorf("the %s has secret %d", kind, i)
 				}
 			}
@@ -354,7 +377,11 @@ func TestStoredRecoveryCodes(t *testing.T) {
 		t.Errorf("a seed of %d bytes", len(stored.codesSeed))
 	}
 	for _, guess := range []string{"", string(stored.request.key), string(stored.request.asked)} {
-		if _, codes, err := derivedRecoverySet(stored.codesSeed, guess); err != nil || codes.Codes()[0] == v.RecoveryCodes.Codes()[0] {
+		if _, codes, err := derivedRecoverySet(
+			stored.codesSeed,
+			guess,
+		); err != nil ||
+			codes.Codes()[0] == v.RecoveryCodes.Codes()[0] {
 			t.Errorf("what is stored makes the codes, %v", err)
 		}
 	}
@@ -369,7 +396,10 @@ func TestSeedEndsWithItsKey(t *testing.T) {
 	}
 	at := moment{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 	d := &verifying{held: held{moment: at, user: new(user)}, challenge: new(challenge)}
-	if _, err := d.addRecoveryCodes(new(outcome)); err != nil || d.challenge.codesSeed != nil || d.challenge.codesSet != "" {
+	if _, err := d.addRecoveryCodes(
+		new(outcome),
+	); err != nil || d.challenge.codesSeed != nil ||
+		d.challenge.codesSet != "" {
 		t.Errorf("without a key: seed %x of set %q, %v", d.challenge.codesSeed, d.challenge.codesSet, err)
 	}
 }
@@ -384,18 +414,28 @@ func must[T any](v T, err error) T {
 // TestRefusalsAreDocumented: the doc comments of the verbs and docs/design.md have the
 // reasons for which a call is refused in the order of the code.
 func TestRefusalsAreDocumented(t *testing.T) {
-	t.Run("Challenge", func(t *testing.T) { testRefusals(t, "challenge.go", "Challenge", challengeRefusals) })
+	t.Run(
+		"Challenge",
+		func(t *testing.T) { testRefusals(t, "challenge.go", "Challenge", challengeRefusals) },
+	)
 	t.Run("Verify", func(t *testing.T) { testRefusals(t, "verify.go", "Verify", verifyRefusals) })
 }
 
 func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D]) {
 	t.Helper()
 	named := map[string]error{
-		"ErrInvalidParameter": ErrInvalidParameter, "ErrNotFound": ErrNotFound, "ErrNoSMSSender": ErrNoSMSSender,
-		"ErrPhoneNumberNotAllowed": ErrPhoneNumberNotAllowed, "ErrFactorUnverified": ErrFactorUnverified,
-		"ErrIdempotencyKey": ErrIdempotencyKey, "ErrFactorDisabled": ErrFactorDisabled, "ErrThrottled": ErrThrottled,
-		"proof.ErrMismatch": proof.ErrMismatch, "ErrChallengePreviouslyVerified": ErrChallengePreviouslyVerified,
-		"ErrChallengeExpired": ErrChallengeExpired, "ErrTooManyAttempts": ErrTooManyAttempts,
+		"ErrInvalidParameter":            ErrInvalidParameter,
+		"ErrNotFound":                    ErrNotFound,
+		"ErrNoSMSSender":                 ErrNoSMSSender,
+		"ErrPhoneNumberNotAllowed":       ErrPhoneNumberNotAllowed,
+		"ErrFactorUnverified":            ErrFactorUnverified,
+		"ErrIdempotencyKey":              ErrIdempotencyKey,
+		"ErrFactorDisabled":              ErrFactorDisabled,
+		"ErrThrottled":                   ErrThrottled,
+		"proof.ErrMismatch":              proof.ErrMismatch,
+		"ErrChallengePreviouslyVerified": ErrChallengePreviouslyVerified,
+		"ErrChallengeExpired":            ErrChallengeExpired,
+		"ErrTooManyAttempts":             ErrTooManyAttempts,
 	}
 	var want []error
 	var names []string
@@ -413,7 +453,13 @@ func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D])
 	if err != nil {
 		t.Fatal(err)
 	}
-	if line := verb + " refuses in this order: " + strings.Join(names, ", ") + "."; !strings.Contains(string(design), line) {
+	if line := verb + " refuses in this order: " + strings.Join(
+		names,
+		", ",
+	) + "."; !strings.Contains(
+		string(design),
+		line,
+	) {
 		t.Errorf("docs/design.md lacks %q", line)
 	}
 }

@@ -44,7 +44,8 @@ func TestKeyRotation(t *testing.T) {
 	r.LogIn(used)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: idle.ID, UserID: "user_bob"})
 	mustBe(t, err, mfa.ErrIntegrity)
-	if !strings.Contains(err.Error(), idle.ID) || !strings.Contains(err.Error(), "which is not in the keyring") {
+	if !strings.Contains(err.Error(), idle.ID) ||
+		!strings.Contains(err.Error(), "which is not in the keyring") {
 		t.Errorf("error %v does not say which record and why", err)
 	}
 	r.with(after, before)
@@ -212,8 +213,20 @@ func TestReseal(t *testing.T) {
 		before, after := mfa.NewKey(), mfa.NewKey()
 		r := newRig(t)
 		r.with(before)
-		app, text, ownerless, empty := r.TOTP(ann), r.Phone("user_bob", phone), r.TOTP(""), r.TOTP("user_eve")
-		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: empty.ID, UserID: "user_eve"}); err != nil {
+		app, text, ownerless, empty := r.TOTP(
+			ann,
+		), r.Phone(
+			"user_bob",
+			phone,
+		), r.TOTP(
+			"",
+		), r.TOTP(
+			"user_eve",
+		)
+		if err := r.Unenroll(
+			t.Context(),
+			mfa.UnenrollParams{FactorID: empty.ID, UserID: "user_eve"},
+		); err != nil {
 			t.Fatal(err)
 		}
 		r.Fail(app, 3)
@@ -257,7 +270,10 @@ func TestReseal(t *testing.T) {
 		for _, f := range []enrolled{app, text, ownerless} {
 			r.LogIn(f)
 		}
-		if _, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_eve", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}); err != nil {
+		if _, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: "user_eve", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+		); err != nil {
 			t.Errorf("a user whose factors are all gone: %v", err)
 		}
 	})
@@ -315,7 +331,12 @@ func TestResealResumes(t *testing.T) {
 		t.Errorf("%d records written, want 240", total)
 	}
 	r.with(after)
-	if last, errs := walk(t, r.Service, mfa.ResealParams{}); len(errs) > 0 || last.Walked != 240 || last.Resealed != 0 {
+	if last, errs := walk(
+		t,
+		r.Service,
+		mfa.ResealParams{},
+	); len(errs) > 0 || last.Walked != 240 ||
+		last.Resealed != 0 {
 		t.Errorf("with the new key alone: %+v, %v", last, errs)
 	}
 }
@@ -333,10 +354,13 @@ func (s lister) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 // atMost is a List that never gives more than n records.
 func atMost(n int) func(*mfa.Config) {
 	return func(c *mfa.Config) {
-		c.Store = lister{c.Store, func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
-			q.Limit = min(q.Limit, n)
-			return s.List(ctx, q)
-		}}
+		c.Store = lister{
+			c.Store,
+			func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+				q.Limit = min(q.Limit, n)
+				return s.List(ctx, q)
+			},
+		}
 	}
 }
 
@@ -351,13 +375,22 @@ func TestShortPages(t *testing.T) {
 		r.EnrollTOTP(fmt.Sprint("user_", i))
 	}
 	r.with(after, before)
-	if last, errs := walk(t, r.Service, mfa.ResealParams{PerSecond: 1e6}); len(errs) > 0 || last.Resealed != 2*users {
+	if last, errs := walk(
+		t,
+		r.Service,
+		mfa.ResealParams{PerSecond: 1e6},
+	); len(errs) > 0 ||
+		last.Resealed != 2*users {
 		t.Errorf("%d records were resealed, want %d; errors %v", last.Resealed, 2*users, errs)
 	}
 	r.with(after)
 	lost := 0
 	for i := range users {
-		if factors, err := r.Factors(t.Context(), fmt.Sprint("user_", i)); err != nil || len(factors) != 1 {
+		if factors, err := r.Factors(
+			t.Context(),
+			fmt.Sprint("user_", i),
+		); err != nil ||
+			len(factors) != 1 {
 			lost++
 		}
 	}
@@ -382,15 +415,23 @@ func TestShortPages(t *testing.T) {
 func TestListsAgain(t *testing.T) {
 	before, after := mfa.NewKey(), mfa.NewKey()
 	r := newRig(t, func(c *mfa.Config) {
-		c.Store = lister{c.Store, func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
-			q.After = ""
-			return s.List(ctx, q)
-		}}
+		c.Store = lister{
+			c.Store,
+			func(s mfa.Store, ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+				q.After = ""
+				return s.List(ctx, q)
+			},
+		}
 	})
 	r.with(before)
 	r.TOTP(ann)
 	r.with(after, before)
-	if _, errs := walk(t, r.Service, mfa.ResealParams{PerSecond: 1e6}); len(errs) != 1 || !errors.Is(errs[0], mfa.ErrIntegrity) {
+	if _, errs := walk(
+		t,
+		r.Service,
+		mfa.ResealParams{PerSecond: 1e6},
+	); len(errs) != 1 ||
+		!errors.Is(errs[0], mfa.ErrIntegrity) {
 		t.Errorf("errors %v, want one ErrIntegrity", errs)
 	}
 }
@@ -422,7 +463,12 @@ func TestResealGoesOn(t *testing.T) {
 	r.with(before, after)
 	lost := errors.New("connection lost")
 	r.Store.Before = mfatest.Nth(len(r.Store.Calls())+1, lost)
-	if last, errs := walk(t, r.Service, mfa.ResealParams{}); len(errs) != 1 || !errors.Is(errs[0], lost) || last.Walked != 0 {
+	if last, errs := walk(
+		t,
+		r.Service,
+		mfa.ResealParams{},
+	); len(errs) != 1 || !errors.Is(errs[0], lost) ||
+		last.Walked != 0 {
 		t.Errorf("a list that fails: %+v, %v", last, errs)
 	}
 	r.Store.Before = nil

@@ -28,7 +28,8 @@ func TestStartLogin(t *testing.T) {
 	r := newRig(t)
 	without := func(when string) {
 		t.Helper()
-		if login, err := r.Begin(); err != nil || !login.SkipCode || len(login.Factors) != 0 || login.DeviceToken() != "" {
+		if login, err := r.Begin(); err != nil || !login.SkipCode || len(login.Factors) != 0 ||
+			login.DeviceToken() != "" {
 			t.Errorf("%s: %+v, %v", when, login, err)
 		}
 	}
@@ -40,7 +41,10 @@ func TestStartLogin(t *testing.T) {
 	r.Recovery(ann)
 	r.EnrollSMS(ann, "+15005550007") // is not confirmed, and not one to answer by
 	login, err := r.Begin()
-	if got := types(login); err != nil || login.SkipCode || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
+	if got := types(
+		login,
+	); err != nil || login.SkipCode ||
+		!slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeRecoveryCodes}) {
 		t.Errorf("%v, %v, %v", login.SkipCode, got, err)
 	}
 	second := r.TOTP(ann)
@@ -105,7 +109,10 @@ func TestStartLoginFailsClosed(t *testing.T) {
 		r := newRig(t)
 		f := r.TOTP(ann)
 		params := tt.change(r, f)
-		if login, err := r.Begin(params); !errors.Is(err, tt.want) || login.SkipCode || len(login.Factors) != 0 {
+		if login, err := r.Begin(
+			params,
+		); !errors.Is(err, tt.want) || login.SkipCode ||
+			len(login.Factors) != 0 {
 			t.Errorf("%s: %+v, %v, want %v", name, login, err, tt.want)
 		}
 	}
@@ -124,7 +131,10 @@ func TestStartLoginLocked(t *testing.T) {
 	if err != nil || len(login.Factors) != 2 {
 		t.Fatalf("%+v, %v", login, err)
 	}
-	if a, b := login.Factors[1], login.Factors[0]; a.ID != app.ID || !a.Locked || b.ID != text.ID || b.Locked || b.RetryAfter <= 0 || b.RetryAfter > 30*time.Second {
+	if a, b := login.Factors[1], login.Factors[0]; a.ID != app.ID || !a.Locked || b.ID != text.ID ||
+		b.Locked ||
+		b.RetryAfter <= 0 ||
+		b.RetryAfter > 30*time.Second {
 		t.Errorf("%+v", login.Factors)
 	}
 	var told []struct {
@@ -133,21 +143,29 @@ func TestStartLoginLocked(t *testing.T) {
 		RetryAfter int            `json:"retry_after"`
 	}
 	text2, err := json.Marshal(login.Factors)
-	if err != nil || json.Unmarshal(text2, &told) != nil || !told[1].Locked || told[0].Locked || told[0].RetryAfter < 1 || told[0].RetryAfter > 30 || told[0].Type != mfa.TypeSMS {
+	if err != nil || json.Unmarshal(text2, &told) != nil || !told[1].Locked || told[0].Locked ||
+		told[0].RetryAfter < 1 ||
+		told[0].RetryAfter > 30 ||
+		told[0].Type != mfa.TypeSMS {
 		t.Errorf("JSON %s, %v", text2, err)
 	}
-	if strings.Contains(string(text2), phone) || !strings.Contains(string(text2), text.MaskedPhoneNumber()) {
+	if strings.Contains(string(text2), phone) ||
+		!strings.Contains(string(text2), text.MaskedPhoneNumber()) {
 		t.Errorf("the JSON for whoever has the password alone is %s", text2)
 	}
 	forged := strings.Replace(token, ".1.", ".2.", 1) // with the MAC of another number
 	if forged == token {
 		t.Fatal("nothing is forged")
 	}
-	if login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: forged}); err != nil || !login.Factors[1].Locked || login.DeviceToken() != "" {
+	if login, err = r.Begin(
+		mfa.LoginParams{UserID: ann, DeviceToken: forged},
+	); err != nil || !login.Factors[1].Locked ||
+		login.DeviceToken() != "" {
 		t.Errorf("who knows the id of the device: %v, %v", fmt.Sprint(login.Factors), err)
 	}
 	login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token})
-	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 || login.DeviceToken() != token {
+	if err != nil || login.SkipCode || login.Factors[0].Locked || login.Factors[1].RetryAfter != 0 ||
+		login.DeviceToken() != token {
 		t.Errorf("on the known browser: %v, %v", fmt.Sprint(login.Factors), err)
 	}
 }
@@ -165,7 +183,10 @@ func TestStartLoginLeavesOut(t *testing.T) {
 		}
 	}
 	login, err := r.Begin()
-	if got := types(login); err != nil || !slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS}) {
+	if got := types(
+		login,
+	); err != nil ||
+		!slices.Equal(got, []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS}) {
 		t.Errorf("%v, %v", got, err)
 	}
 	r.Config.Regions, r.Config.DefaultRegion = []string{"GB"}, "GB"
@@ -200,7 +221,10 @@ func TestStartLoginBesideDevices(t *testing.T) {
 	if err := r.RevokeDevices(t.Context(), ann); err != nil {
 		t.Fatal(err)
 	}
-	if login, err = r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || login.SkipCode {
+	if login, err = r.Begin(
+		mfa.LoginParams{UserID: ann, DeviceToken: token},
+	); err != nil ||
+		login.SkipCode {
 		t.Errorf("after it was revoked: %+v, %v", login, err)
 	}
 }

@@ -14,7 +14,15 @@ import (
 // what it promises besides.
 
 func memoryRecord(id string, created, expires time.Time) mfa.Change {
-	return mfa.Change{Record: mfa.Record{ID: id, Kind: "challenge", CreatedAt: created, ExpiresAt: expires, State: []byte(id)}}
+	return mfa.Change{
+		Record: mfa.Record{
+			ID:        id,
+			Kind:      "challenge",
+			CreatedAt: created,
+			ExpiresAt: expires,
+			State:     []byte(id),
+		},
+	}
 }
 
 var day = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -32,7 +40,14 @@ func TestStoreFull(t *testing.T) {
 	one := memoryRecord("1", day, time.Time{})
 	one.Record.Version = 1
 	mustBe(t, store.Save(t.Context(), one, memoryRecord("3", day, time.Time{})), mfa.ErrStoreFull)
-	if records, err := store.Load(t.Context(), "0", "1", "2", "3"); err != nil || len(records) != 3 || records[1].Version != 1 {
+	if records, err := store.Load(
+		t.Context(),
+		"0",
+		"1",
+		"2",
+		"3",
+	); err != nil || len(records) != 3 ||
+		records[1].Version != 1 {
 		t.Errorf("%d records, %v", len(records), err)
 	}
 	if err := store.Save(t.Context(), one); err != nil {
@@ -50,11 +65,19 @@ func TestLapsedMakeRoomInMemory(t *testing.T) {
 	store := &mfa.MemoryStore{MaxRecords: 100}
 	ctx := t.Context()
 	for i := range 50 {
-		if err := store.Save(ctx, memoryRecord(fmt.Sprint("live", i), day, day.Add(1000*time.Hour)), memoryRecord(fmt.Sprint("lapses", i), day, day.Add(time.Hour))); err != nil {
+		if err := store.Save(
+			ctx,
+			memoryRecord(fmt.Sprint("live", i), day, day.Add(1000*time.Hour)),
+			memoryRecord(fmt.Sprint("lapses", i), day, day.Add(time.Hour)),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
-	mustBe(t, store.Save(ctx, memoryRecord("early", day.Add(25*time.Hour), time.Time{})), mfa.ErrStoreFull)
+	mustBe(
+		t,
+		store.Save(ctx, memoryRecord("early", day.Add(25*time.Hour), time.Time{})),
+		mfa.ErrStoreFull,
+	)
 	saved := 0
 	for i := range 200 {
 		err := store.Save(ctx, memoryRecord(fmt.Sprint("late", i), day.Add(26*time.Hour), time.Time{}))
@@ -97,7 +120,10 @@ func TestComesBack(t *testing.T) {
 		if err := store.Save(ctx, memoryRecord("x", day, day)); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Save(ctx, mfa.Change{Record: mfa.Record{ID: "x", Version: 1}, Delete: true}); err != nil {
+		if err := store.Save(
+			ctx,
+			mfa.Change{Record: mfa.Record{ID: "x", Version: 1}, Delete: true},
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -105,7 +131,10 @@ func TestComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 100 {
-		if err := store.Save(ctx, memoryRecord(fmt.Sprint("y", i), day.Add(48*time.Hour), time.Time{})); err != nil {
+		if err := store.Save(
+			ctx,
+			memoryRecord(fmt.Sprint("y", i), day.Add(48*time.Hour), time.Time{}),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -133,7 +162,10 @@ func TestEverlastingAgain(t *testing.T) {
 		t.Helper()
 		for range 5 {
 			inserts++
-			if err := store.Save(ctx, memoryRecord(fmt.Sprint("y", inserts), day.Add(48*time.Hour), time.Time{})); err != nil {
+			if err := store.Save(
+				ctx,
+				memoryRecord(fmt.Sprint("y", inserts), day.Add(48*time.Hour), time.Time{}),
+			); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -167,7 +199,10 @@ func TestPurgeGivesWay(t *testing.T) {
 	ctx := t.Context()
 	const lapsed = 5000
 	for i := range lapsed {
-		if err := store.Save(ctx, memoryRecord(fmt.Sprint("old", i), day, day.Add(time.Hour))); err != nil {
+		if err := store.Save(
+			ctx,
+			memoryRecord(fmt.Sprint("old", i), day, day.Add(time.Hour)),
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -183,7 +218,10 @@ func TestPurgeGivesWay(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 200 {
-				if err := store.Save(ctx, memoryRecord(fmt.Sprint("new", g, "-", i), day, day.Add(100*time.Hour))); err != nil {
+				if err := store.Save(
+					ctx,
+					memoryRecord(fmt.Sprint("new", g, "-", i), day, day.Add(100*time.Hour)),
+				); err != nil {
 					t.Error(err)
 				}
 			}

@@ -36,7 +36,10 @@ type toyAnswer struct {
 
 type toyCeremony struct{}
 
-func (toyCeremony) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+func (toyCeremony) Begin(
+	f mfa.MethodFactor,
+	siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
 	asked := toyKept{Nonce: make([]byte, 32)}
 	if f.Verified {
 		asked.Siblings = append(asked.Siblings, f.ID)
@@ -54,7 +57,8 @@ func (toyCeremony) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (optio
 func (toyCeremony) Claims(kept, answer []byte) string {
 	var asked toyKept
 	var a toyAnswer
-	if json.Unmarshal(kept, &asked) != nil || json.Unmarshal(answer, &a) != nil || !slices.Contains(asked.Siblings, a.ID) {
+	if json.Unmarshal(kept, &asked) != nil || json.Unmarshal(answer, &a) != nil ||
+		!slices.Contains(asked.Siblings, a.ID) {
 		return ""
 	}
 	return a.ID
@@ -88,11 +92,17 @@ func withToys(ceremony mfa.Ceremony) func(*mfa.Config) {
 
 func (r *rig) enrollToy(userID string) toy {
 	r.T.Helper()
-	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}})
+	enr, err := r.Enroll(
+		r.T.Context(),
+		mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}},
+	)
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	return toy{enr.Factor, ed25519.NewKeyFromSeed(bytes.Repeat([]byte(enr.Factor.ID)[len(enr.Factor.ID)-16:], 2))}
+	return toy{
+		enr.Factor,
+		ed25519.NewKeyFromSeed(bytes.Repeat([]byte(enr.Factor.ID)[len(enr.Factor.ID)-16:], 2)),
+	}
 }
 
 // toy is a confirmed one.
@@ -117,13 +127,19 @@ func (f toy) sign(ch mfa.Challenge) []byte {
 }
 
 func (r *rig) answerToy(ch mfa.Challenge, f toy) (mfa.Verification, error) {
-	return r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)})
+	return r.Verify(
+		r.T.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)},
+	)
 }
 
 // challengeToy challenges a toy to confirm it, as any page does that enrolls.
 func (r *rig) challengeToy(f toy) mfa.Challenge {
 	r.T.Helper()
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	ch, err := r.Challenge(
+		r.T.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true},
+	)
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -142,7 +158,12 @@ func TestMethod(t *testing.T) {
 	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified || v.Factor.Type != typeToy {
 		t.Fatalf("confirming: %+v, %v", v, err)
 	}
-	if got := kinds(r.Took()); !slices.Equal(got, []mfa.EventKind{mfa.EventEnrolled, mfa.EventVerified, mfa.EventFirstUse}) {
+	if got := kinds(
+		r.Took(),
+	); !slices.Equal(
+		got,
+		[]mfa.EventKind{mfa.EventEnrolled, mfa.EventVerified, mfa.EventFirstUse},
+	) {
 		t.Errorf("events %v", got)
 	}
 
@@ -151,18 +172,30 @@ func TestMethod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay})
+	v, err = r.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Redeem(ctx, proof.Claim{Receipt: v.Receipt(), UserID: ann, Action: pay}); err != nil {
+	if _, err := r.Redeem(
+		ctx,
+		proof.Claim{Receipt: v.Receipt(), UserID: ann, Action: pay},
+	); err != nil {
 		t.Errorf("its receipt: %v", err)
 	}
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, proof.ErrMismatch)
 
 	ch = r.Ask(enrolled{Factor: f.Factor})
-	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
+	if errs := all(
+		20,
+		func(int) error { _, err := r.answerToy(ch, f); return err },
+	); count(
+		errs,
+		nil,
+	) != 1 {
 		t.Errorf("an answer given 20 times at once: %v", errs)
 	}
 	_, err = r.answerToy(ch, f)
@@ -184,7 +217,11 @@ func TestMethod(t *testing.T) {
 // TestMethodIsLimited: wrong answers are counted, make the factor wait and disable it.
 func TestMethodIsLimited(t *testing.T) {
 	for _, unlimited := range []bool{false, true} {
-		r := newRig(t, withToys(toyCeremony{}), func(c *mfa.Config) { c.Methods[0].InsecureUnlimited = unlimited })
+		r := newRig(
+			t,
+			withToys(toyCeremony{}),
+			func(c *mfa.Config) { c.Methods[0].InsecureUnlimited = unlimited },
+		)
 		f := r.toy(ann)
 		thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
 		var err error
@@ -213,7 +250,8 @@ func TestMethodIsLimited(t *testing.T) {
 		if factorErr != nil || unlimited != (now.Status == mfa.StatusVerified) {
 			t.Errorf("InsecureUnlimited %t: %+v, %v", unlimited, now, factorErr)
 		}
-		if unlimited != (err == nil) || unlimited != (waits == 0) || unlimited == errors.Is(err, mfa.ErrFactorDisabled) {
+		if unlimited != (err == nil) || unlimited != (waits == 0) ||
+			unlimited == errors.Is(err, mfa.ErrFactorDisabled) {
 			t.Errorf("InsecureUnlimited %t: %d waits, then %v", unlimited, waits, err)
 		}
 	}
@@ -228,16 +266,25 @@ func TestMethodSiblings(t *testing.T) {
 	fresh := r.enrollToy(ann)
 
 	var ch mfa.Challenge
-	if calls := r.Calls(func() { ch = r.Ask(enrolled{Factor: one.Factor}) }); calls != "Load Load Save" {
+	if calls := r.Calls(
+		func() { ch = r.Ask(enrolled{Factor: one.Factor}) },
+	); calls != "Load Load Save" {
 		t.Errorf("Challenge calls %s", calls)
 	}
 	var asked toyKept
-	if err := json.Unmarshal(ch.Options(), &asked); err != nil || !slices.Equal(asked.Siblings, []string{one.ID, two.ID}) {
+	if err := json.Unmarshal(
+		ch.Options(),
+		&asked,
+	); err != nil ||
+		!slices.Equal(asked.Siblings, []string{one.ID, two.ID}) {
 		t.Errorf("the device is asked for %v, %v", asked.Siblings, err)
 	}
 	var v mfa.Verification
 	var err error
-	if calls := r.Calls(func() { v, err = r.answerToy(ch, two) }); err != nil || calls != "Load Load Save" {
+	if calls := r.Calls(
+		func() { v, err = r.answerToy(ch, two) },
+	); err != nil ||
+		calls != "Load Load Save" {
 		t.Fatalf("a sibling's answer: %v, and Verify calls %s", err, calls)
 	}
 	if v.Factor.ID != two.ID || v.Challenge.FactorID != two.ID {
@@ -264,7 +311,14 @@ func TestMethodSiblings(t *testing.T) {
 	} {
 		r.Took()
 		ch := r.Ask(enrolled{Factor: one.Factor})
-		_, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch)})
+		_, err := svc.Verify(
+			t.Context(),
+			mfa.VerifyParams{
+				ChallengeID: ch.ID,
+				UserID:      ann,
+				Answer:      toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch),
+			},
+		)
 		if e := r.Took(); f.key.Equal(one.key) { // its own key, under another id
 			if err != nil || e[0].FactorID != one.ID {
 				t.Errorf("%s: %v, %+v", name, err, e)
@@ -301,17 +355,29 @@ func TestMethodKeyedChallenge(t *testing.T) {
 		t.Fatal(err)
 	}
 	again, err := r.Challenge(t.Context(), p)
-	if err != nil || again.ID != first.ID || !bytes.Equal(again.Options(), first.Options()) || len(first.Options()) == 0 {
+	if err != nil || again.ID != first.ID || !bytes.Equal(again.Options(), first.Options()) ||
+		len(first.Options()) == 0 {
 		t.Errorf("%s, then %s, %v", first.Options(), again.Options(), err)
 	}
 	answer := f.sign(first)
 	for range 2 { // the second is a repeat
-		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: answer, IdempotencyKey: "another"})
+		v, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: answer, IdempotencyKey: "another"},
+		)
 		if err != nil || v.Factor.ID != f.ID {
 			t.Errorf("%+v, %v", v, err)
 		}
 	}
-	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: []byte("other"), IdempotencyKey: "another"})
+	_, err = r.Verify(
+		t.Context(),
+		mfa.VerifyParams{
+			ChallengeID:    first.ID,
+			UserID:         ann,
+			Answer:         []byte("other"),
+			IdempotencyKey: "another",
+		},
+	)
 	mustBe(t, err, mfa.ErrIdempotencyKey)
 	if out := printed(first); strings.Contains(out, "Nonce") {
 		t.Error("the options print")
@@ -359,7 +425,10 @@ func TestMethodsAreChecked(t *testing.T) {
 			t.Errorf("%s was counted: %v", name, err)
 		}
 	}
-	_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1)})
+	_, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1)},
+	)
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	if e := r.Took(); len(e) > 0 {
 		t.Errorf("events %+v", e)
@@ -379,7 +448,10 @@ type unruly struct {
 	begin, claims, finish func() ([]byte, error)
 }
 
-func (u unruly) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+func (u unruly) Begin(
+	f mfa.MethodFactor,
+	siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
 	if u.begin != nil {
 		kept, err = u.begin()
 		return kept, nil, err
@@ -434,7 +506,10 @@ func TestUnrulyMethods(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := fmt.Sprint(r.Records())
-				_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
+				_, err = svc.Verify(
+					t.Context(),
+					mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)},
+				)
 				if fmt.Sprint(r.Records()) != before {
 					t.Error("it changed what is stored")
 				}
@@ -465,7 +540,10 @@ func TestUnrulyMethods(t *testing.T) {
 		t.Fatal(err)
 	}
 	ch := r.Ask(enrolled{Factor: f.Factor})
-	_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)})
+	_, err = svc.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)},
+	)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if _, err := r.answerToy(ch, f); err != nil {
 		t.Errorf("the next answer: %v", err)
@@ -475,7 +553,13 @@ func TestUnrulyMethods(t *testing.T) {
 	r = newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, nil }}))
 	f = r.toy(ann)
 	ch = r.Ask(enrolled{Factor: f.Factor})
-	if errs := all(20, func(int) error { _, err := r.answerToy(ch, f); return err }); count(errs, nil) != 1 {
+	if errs := all(
+		20,
+		func(int) error { _, err := r.answerToy(ch, f); return err },
+	); count(
+		errs,
+		nil,
+	) != 1 {
 		t.Errorf("20 answers at once: %v", errs)
 	}
 }

@@ -78,7 +78,8 @@ func TestGuideTOTP(t *testing.T) {
 	if !regexp.MustCompile(`^auth_challenge_[0-9A-HJKMNP-TV-Z]{26}$`).MatchString(ch.ID) {
 		t.Errorf("challenge id %s", ch.ID)
 	}
-	if !ch.UpdatedAt.Equal(ch.CreatedAt) || ch.ExpiresAt.Sub(ch.CreatedAt) != 10*time.Minute || ch.FactorID != f.ID {
+	if !ch.UpdatedAt.Equal(ch.CreatedAt) || ch.ExpiresAt.Sub(ch.CreatedAt) != 10*time.Minute ||
+		ch.FactorID != f.ID {
 		t.Errorf("%+v", ch)
 	}
 	golden(t, "challenge.json", indented(t, ch))
@@ -89,7 +90,8 @@ func TestGuideTOTP(t *testing.T) {
 	golden(t, "error_invalid_code.json", indented(t, err))
 
 	v, err = r.Answer(ch, f, r.Right(f))
-	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified || v.Factor.UserID != "user_42" {
+	if err != nil || !v.FirstUse || v.Factor.Status != mfa.StatusVerified ||
+		v.Factor.UserID != "user_42" {
 		t.Fatalf("%+v, %v", v, err)
 	}
 	golden(t, "verification_valid.json", indented(t, v))
@@ -97,7 +99,10 @@ func TestGuideTOTP(t *testing.T) {
 	_, err = r.Answer(ch, f, r.Right(f))
 	mustBe(t, err, mfa.ErrChallengePreviouslyVerified)
 	golden(t, "error_previously_verified.json", indented(t, err))
-	if e := refusal(t, err); e.Message != "The authentication challenge '"+ch.ID+"' has already been verified." {
+	if e := refusal(
+		t,
+		err,
+	); e.Message != "The authentication challenge '"+ch.ID+"' has already been verified." {
 		t.Errorf("message %q", e.Message)
 	}
 
@@ -118,16 +123,28 @@ func TestGuideTOTP(t *testing.T) {
 func TestGuideSMS(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 8)
 	r := newRig(t)
-	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "foo"}})
+	_, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "foo"}},
+	)
 	mustBe(t, err, mfa.ErrInvalidPhoneNumber)
 	golden(t, "error_phone_number.json", indented(t, err))
 
 	f := r.EnrollSMS("", "+15005550006")
 	golden(t, "sms_factor.json", indented(t, f.Factor))
-	if !f.Restricted() || f.PhoneNumber() != "+15005550006" || f.MaskedPhoneNumber() != "+*********06" {
-		t.Errorf("restricted %t, number %s, masked %s", f.Restricted(), f.PhoneNumber(), f.MaskedPhoneNumber())
+	if !f.Restricted() || f.PhoneNumber() != "+15005550006" ||
+		f.MaskedPhoneNumber() != "+*********06" {
+		t.Errorf(
+			"restricted %t, number %s, masked %s",
+			f.Restricted(),
+			f.PhoneNumber(),
+			f.MaskedPhoneNumber(),
+		)
 	}
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: "Your FooCorp is {{code}}."})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: "Your FooCorp is {{code}}."},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +203,10 @@ func TestKeyURI(t *testing.T) {
 		{"Bäckerei", "日本", "otpauth://totp/B%C3%A4ckerei:%E6%97%A5%E6%9C%AC?secret=S&issuer=B%C3%A4ckerei"},
 	} {
 		r := newRig(t)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: tt.issuer, User: tt.user}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: tt.issuer, User: tt.user}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -198,7 +218,10 @@ func TestKeyURI(t *testing.T) {
 			t.Fatal(err)
 		}
 		q := u.Query()
-		if u.Host != "totp" || u.Path != "/"+tt.issuer+":"+tt.user || q.Get("issuer") != tt.issuer || len(q) != 2 || q.Get("secret") != enr.TOTP.Secret() || u.Fragment != "" {
+		if u.Host != "totp" || u.Path != "/"+tt.issuer+":"+tt.user || q.Get("issuer") != tt.issuer ||
+			len(q) != 2 ||
+			q.Get("secret") != enr.TOTP.Secret() ||
+			u.Fragment != "" {
 			t.Errorf("%+v", u)
 		}
 	}
@@ -207,7 +230,13 @@ func TestKeyURI(t *testing.T) {
 // TestQRCode: a PNG as a data URI, with four white modules around the code.
 func TestQRCode(t *testing.T) {
 	r := newRig(t)
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{
+			NoOwner: true,
+			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,7 +13,12 @@ import (
 
 // The tests of this file hold what GuessProbability says against attacks on a service.
 
-var factorTypes = []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes}
+var factorTypes = []mfa.FactorType{
+	mfa.TypeTOTP,
+	mfa.TypeSMS,
+	mfa.TypeGenericOTP,
+	mfa.TypeRecoveryCodes,
+}
 
 // chance is that of one guess, by hand.
 func chance(p mfa.Policy, factorType mfa.FactorType) float64 {
@@ -60,7 +65,14 @@ func TestGuessProbability(t *testing.T) {
 			{mfa.Policy{ExactStep: true, MaxFailures: 100}, drain, 51},
 		} {
 			if got := allowed(t, tt.policy, factorType, tt.window); got != tt.guesses {
-				t.Errorf("%s within %s under %+v: %d guesses, want %d", factorType, tt.window, tt.policy, got, tt.guesses)
+				t.Errorf(
+					"%s within %s under %+v: %d guesses, want %d",
+					factorType,
+					tt.window,
+					tt.policy,
+					got,
+					tt.guesses,
+				)
 			}
 		}
 		if p := (mfa.Policy{}).GuessProbability(factorType, math.MaxInt64); p <= 0 || p >= 1 {
@@ -116,7 +128,12 @@ func TestGuessesReachTheBound(t *testing.T) {
 			g := newGuesser(t, tt.factorType, tt.policy, tt.owner)
 			got, want := g.Attack(tt.window), allowed(t, tt.policy, tt.factorType, tt.window)
 			if got != want {
-				t.Errorf("%d guesses were answered within %s, and %d are said to be possible", got, tt.window, want)
+				t.Errorf(
+					"%d guesses were answered within %s, and %d are said to be possible",
+					got,
+					tt.window,
+					want,
+				)
 			}
 			for i, first := range g.Guesses {
 				for j := i; j < len(g.Guesses); j++ {
@@ -157,7 +174,13 @@ func TestGuessesAlone(t *testing.T) {
 			if got != want {
 				t.Errorf("%s, %s: %d guesses, want %d", factorType, tt.name, got, want)
 			}
-			if p := float64(got) * chance(mfa.Policy{}, factorType); p > 1e-4 || p > (mfa.Policy{}).GuessProbability(factorType, tt.window) {
+			if p := float64(
+				got,
+			) * chance(
+				mfa.Policy{},
+				factorType,
+			); p > 1e-4 ||
+				p > (mfa.Policy{}).GuessProbability(factorType, tt.window) {
 				t.Errorf("%s, %s: a chance of %g", factorType, tt.name, p)
 			}
 		}

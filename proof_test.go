@@ -19,7 +19,12 @@ func strict(t *testing.T) *rig {
 }
 
 func enrollment(userID, receipt string) mfa.EnrollParams {
-	return mfa.EnrollParams{UserID: userID, NoOwner: userID == "", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}, Receipt: receipt}
+	return mfa.EnrollParams{
+		UserID:  userID,
+		NoOwner: userID == "",
+		TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+		Receipt: receipt,
+	}
 }
 
 // TestReceipt: a receipt says who approved what, with which factor and when, and is
@@ -33,12 +38,26 @@ func TestReceipt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := proof.Checker{Keys: keys, Now: r.Clock.Now}.Check(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
+		got, err := proof.Checker{
+			Keys: keys,
+			Now:  r.Clock.Now,
+		}.Check(
+			t.Context(),
+			proof.Claim{Receipt: receipt, UserID: ann, Action: pay},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
 		at := r.Clock.Now().Truncate(time.Second)
-		want := proof.Receipt{ChallengeID: got.ChallengeID, UserID: ann, FactorID: f.ID, FactorType: string(f.Type), Action: pay, IssuedAt: at, ExpiresAt: at.Add(5 * time.Minute)}
+		want := proof.Receipt{
+			ChallengeID: got.ChallengeID,
+			UserID:      ann,
+			FactorID:    f.ID,
+			FactorType:  string(f.Type),
+			Action:      pay,
+			IssuedAt:    at,
+			ExpiresAt:   at.Add(5 * time.Minute),
+		}
 		if got != want || !strings.HasPrefix(got.ChallengeID, "auth_challenge_") {
 			t.Errorf("%+v, want %+v", got, want)
 		}
@@ -57,7 +76,10 @@ func TestNoReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), Action: pay})
+	v, err = r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), Action: pay},
+	)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Receipt() != "" || (mfa.Verification{}).Receipt() != "" {
 		t.Error("what was not approved has a receipt")
@@ -70,7 +92,10 @@ func TestActionIsBound(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
 	login := r.Ask(f)
-	bound, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	bound, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +111,10 @@ func TestActionIsBound(t *testing.T) {
 		{bound, proof.ActionOf("pay ", "EUR 500.00", "DE89370400440532013000")},
 	} {
 		for _, code := range []string{r.Right(f), r.Wrong(f)} {
-			v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action})
+			v, err := r.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action},
+			)
 			mustBe(t, err, proof.ErrMismatch)
 			if e := refusal(t, err); e.ID != tt.ch.ID || v.Valid || v.Receipt() != "" {
 				t.Errorf("%+v: %v, %+v", tt.action, err, v)
@@ -96,7 +124,10 @@ func TestActionIsBound(t *testing.T) {
 	if len(r.Store.Calls("Save")) != saves {
 		t.Error("another action was written")
 	}
-	if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.Right(f), Action: pay}); err != nil {
+	if _, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.Right(f), Action: pay},
+	); err != nil {
 		t.Errorf("the action itself: %v", err)
 	}
 }
@@ -118,7 +149,10 @@ func TestActionRefused(t *testing.T) {
 		"64 characters: fine": {first, proof.ActionOf(strings.Repeat("a", 64)), nil},
 	} {
 		stored := len(r.Records())
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action},
+		)
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
@@ -141,11 +175,16 @@ func TestRedeem(t *testing.T) {
 		return err
 	})
 	for i, err := range errs {
-		if (err == nil) != (receipts[i].FactorID == f.ID) || err != nil && receipts[i] != (proof.Receipt{}) {
+		if (err == nil) != (receipts[i].FactorID == f.ID) ||
+			err != nil && receipts[i] != (proof.Receipt{}) {
 			t.Errorf("%v with %+v", err, receipts[i])
 		}
 	}
-	if n := count(errs, nil); n != 1 || count(errs, proof.ErrSpent)+count(errs, mfa.ErrThrottled) != 49 {
+	if n := count(
+		errs,
+		nil,
+	); n != 1 ||
+		count(errs, proof.ErrSpent)+count(errs, mfa.ErrThrottled) != 49 {
 		t.Errorf("%d were let through: %v", n, errs)
 	}
 	_, err := r.Redeem(t.Context(), claim)
@@ -182,7 +221,10 @@ func TestRedeemRefused(t *testing.T) {
 	_, err := r.Another().Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid) // signed by a key of another keyring
 
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: bob.ID, UserID: "user_bob"}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: bob.ID, UserID: "user_bob"},
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
@@ -254,7 +296,11 @@ func TestEnrollWantsProof(t *testing.T) {
 		enr, err := r.Enroll(t.Context(), enrollment(ann, tt.receipt))
 		mustBe(t, err, mfa.ErrProofRequired)
 		mustBe(t, err, tt.why)
-		if e := refusal(t, err); e.Code != "second_factor_required" || enr.TOTP != nil || tt.receipt != "" && strings.Contains(err.Error(), tt.receipt) {
+		if e := refusal(
+			t,
+			err,
+		); e.Code != "second_factor_required" || enr.TOTP != nil ||
+			tt.receipt != "" && strings.Contains(err.Error(), tt.receipt) {
 			t.Errorf("%s: %v, %+v", name, err, enr)
 		}
 	}
@@ -296,7 +342,11 @@ func TestProofIsSpentOnce(t *testing.T) {
 		_, err := r.Enroll(t.Context(), enrollment(ann, receipt))
 		return err
 	})
-	if n := count(errs, nil); n != 1 || count(errs, mfa.ErrProofRequired)+count(errs, mfa.ErrThrottled) != 19 {
+	if n := count(
+		errs,
+		nil,
+	); n != 1 ||
+		count(errs, mfa.ErrProofRequired)+count(errs, mfa.ErrThrottled) != 19 {
 		t.Errorf("%d succeeded: %v", n, errs)
 	}
 }
@@ -308,36 +358,66 @@ func TestUnenrollWantsProof(t *testing.T) {
 	f := r.TOTP(ann)
 	codes, list := r.RecoveryWith(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)))
 	r.Clock.Advance(time.Minute)
-	pending, err := r.Enroll(t.Context(), enrollment(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))))
+	pending, err := r.Enroll(
+		t.Context(),
+		enrollment(ann, r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))),
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: pending.Factor.ID, UserID: ann}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: pending.Factor.ID, UserID: ann},
+	); err != nil {
 		t.Errorf("what was never confirmed: %v", err)
 	}
-	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}), mfa.ErrProofRequired)
+	mustBe(
+		t,
+		r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}),
+		mfa.ErrProofRequired,
+	)
 	r.Clock.Advance(time.Minute)
 	other := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, codes.ID))
-	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: other}), proof.ErrMismatch)
-	mustBe(t, r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: "user_bob", Receipt: other}), mfa.ErrNotFound)
+	mustBe(
+		t,
+		r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: other}),
+		proof.ErrMismatch,
+	)
+	mustBe(
+		t,
+		r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: "user_bob", Receipt: other}),
+		mfa.ErrNotFound,
+	)
 
 	// The app is lost: a recovery code takes it away.
 	away := proof.ActionOf(mfa.PurposeUnenroll, f.ID)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: away})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: away},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: list[0], Action: away})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: list[0], Action: away},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: v.Receipt()}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: v.Receipt()},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
 		t.Errorf("Unlock is the operator's: %v", err)
 	}
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: codes.ID, UserID: mfa.AnyUser},
+	); err != nil {
 		t.Errorf("an operator: %v", err)
 	}
 }
@@ -350,7 +430,10 @@ func TestUnenrollSpendsProof(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	away := proof.ActionOf(mfa.PurposeUnenroll, codes.ID)
 	receipt := r.Approve(f, away)
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: codes.ID, UserID: ann, Receipt: receipt}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: codes.ID, UserID: ann, Receipt: receipt},
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: away})
@@ -362,7 +445,10 @@ func TestUnenrollItself(t *testing.T) {
 	r := strict(t)
 	f := r.TOTP(ann)
 	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: receipt}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: receipt},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
@@ -376,17 +462,30 @@ func TestUnenrollItself(t *testing.T) {
 func TestEnrolledBeforehand(t *testing.T) {
 	r := strict(t)
 	theirs := r.EnrollSMS(ann, phone) // by somebody in a stolen session
-	open, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
+	open, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := r.TOTP(ann)
 	_, err = r.Answer(open, theirs, r.Right(theirs))
 	mustBe(t, err, mfa.ErrNotFound)
-	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true})
+	_, err = r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true},
+	)
 	mustBe(t, err, mfa.ErrNotFound)
 
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, Receipt: r.Approve(f, proof.ActionOf(mfa.PurposeEnroll))})
+	enr, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{
+			UserID:  ann,
+			SMS:     &mfa.SMSParams{PhoneNumber: phone},
+			Receipt: r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)),
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +505,10 @@ func TestFirstFactorApproves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true, Action: pay})
+	_, err = r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true, Action: pay},
+	)
 	mustBe(t, err, mfa.ErrFactorUnverified)
 	if codes.Status != mfa.StatusVerified {
 		t.Error(codes)
@@ -450,11 +552,20 @@ func TestProofAfterRotation(t *testing.T) {
 func (r *rig) payment() mfa.VerifyParams {
 	r.T.Helper()
 	f := r.TOTP(ann)
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
+	ch, err := r.Challenge(
+		r.T.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay},
+	)
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay, IdempotencyKey: "a key"}
+	return mfa.VerifyParams{
+		ChallengeID:    ch.ID,
+		UserID:         ann,
+		Code:           r.Right(f),
+		Action:         pay,
+		IdempotencyKey: "a key",
+	}
 }
 
 // TestRepeatedVerifyReceipt: the same request again has a receipt of the same life, and
@@ -471,7 +582,10 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 	if err != nil || again.Receipt() != first.Receipt() || first.Receipt() == "" {
 		t.Errorf("%q and %q: %v", first.Receipt(), again.Receipt(), err)
 	}
-	if _, err := r.Redeem(t.Context(), proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay}); err != nil {
+	if _, err := r.Redeem(
+		t.Context(),
+		proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay},
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
@@ -501,12 +615,18 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay})
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
-	_, spendErr := r.Redeem(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay})
+	_, spendErr := r.Redeem(
+		t.Context(),
+		proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay},
+	)
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
 	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.Took())} {
 		if strings.Contains(out, signature) {
@@ -541,7 +661,11 @@ func TestRecoveryCodesFirst(t *testing.T) {
 
 	alone, _ := r.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_bob", RecoveryCodes: true})
 	ch := r.Ask(enrolled{Factor: alone.Factor})
-	if _, err := r.Answer(ch, enrolled{Factor: alone.Factor}, alone.RecoveryCodes.Codes()[0]); err != nil {
+	if _, err := r.Answer(
+		ch,
+		enrolled{Factor: alone.Factor},
+		alone.RecoveryCodes.Codes()[0],
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Enroll(t.Context(), enrollment("user_bob", ""))
@@ -571,7 +695,10 @@ func TestProofOfALostRace(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	phones := r.EnrollSMS(ann, phone)
 	r.LogIn(phones)
-	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true})
+	_, err = r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true},
+	)
 	mustBe(t, err, mfa.ErrNotFound)
 }
 
@@ -585,6 +712,9 @@ func TestUnverifiedApprovesLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Recovery(ann)
-	_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay})
+	_, err = r.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay},
+	)
 	mustBe(t, err, mfa.ErrFactorUnverified)
 }

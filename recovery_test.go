@@ -19,7 +19,9 @@ import (
 func TestRecoveryCodes(t *testing.T) {
 	r := newRig(t)
 	f, codes := r.Recovery(ann)
-	if f.Type != mfa.TypeRecoveryCodes || f.Status != mfa.StatusVerified || f.RecoveryCodesLeft != 10 || len(codes) != 10 {
+	if f.Type != mfa.TypeRecoveryCodes || f.Status != mfa.StatusVerified ||
+		f.RecoveryCodesLeft != 10 ||
+		len(codes) != 10 {
 		t.Fatalf("%+v with %d codes", f.Factor, len(codes))
 	}
 	form := regexp.MustCompile(`^([0-9A-HJKMNP-TV-Z]{4}-){5}[0-9A-HJKMNP-TV-Z]{4}$`)
@@ -114,7 +116,10 @@ func TestRecoveryCodesEnroll(t *testing.T) {
 	r := newRig(t)
 	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, RecoveryCodes: true})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	_, err = r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, GenericOTP: true})
+	_, err = r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: ann, RecoveryCodes: true, GenericOTP: true},
+	)
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	r.Recovery(ann)
 	app := r.EnrollTOTP(ann)
@@ -135,7 +140,17 @@ func TestRecoveryCodesDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := printed(enr) + printed(enr.RecoveryCodes) + printed(*enr.RecoveryCodes) + printed(v) + printed(r.Took())
+	out := printed(
+		enr,
+	) + printed(
+		enr.RecoveryCodes,
+	) + printed(
+		*enr.RecoveryCodes,
+	) + printed(
+		v,
+	) + printed(
+		r.Took(),
+	)
 	for _, secret := range append(spellings(code), strings.ReplaceAll(code, "-", "")) {
 		if strings.Contains(out, secret) {
 			t.Error("a code is printed")
@@ -151,7 +166,12 @@ func TestRecoveryCodesDoNotPrint(t *testing.T) {
 func (r *rig) confirming(f enrolled) mfa.VerifyParams {
 	r.T.Helper()
 	ch := r.challengeToConfirm(f)
-	return mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), NewRecoveryCodes: true}
+	return mfa.VerifyParams{
+		ChallengeID:      ch.ID,
+		UserID:           f.UserID,
+		Code:             r.Right(f),
+		NewRecoveryCodes: true,
+	}
 }
 
 // sets are the sets of recovery codes that a user has.
@@ -161,7 +181,10 @@ func (r *rig) sets(userID string) []mfa.Factor {
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	return slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Type != mfa.TypeRecoveryCodes })
+	return slices.DeleteFunc(
+		factors,
+		func(f mfa.Factor) bool { return f.Type != mfa.TypeRecoveryCodes },
+	)
 }
 
 // TestConfirmingMakesRecoveryCodes: the commit that confirms the first factor makes a set
@@ -175,22 +198,36 @@ func TestConfirmingMakesRecoveryCodes(t *testing.T) {
 		r.Took()
 		var v mfa.Verification
 		var err error
-		if calls := r.Calls(func() { v, err = r.Verify(t.Context(), p) }); calls != "Load Save" || err != nil {
+		if calls := r.Calls(
+			func() { v, err = r.Verify(t.Context(), p) },
+		); calls != "Load Save" ||
+			err != nil {
 			t.Fatalf("it calls %q: %v", calls, err)
 		}
 		sets := r.sets(ann)
-		if v.RecoveryCodes == nil || len(sets) != 1 || sets[0].Status != mfa.StatusVerified || sets[0].RecoveryCodesLeft != 10 {
+		if v.RecoveryCodes == nil || len(sets) != 1 || sets[0].Status != mfa.StatusVerified ||
+			sets[0].RecoveryCodesLeft != 10 {
 			t.Fatalf("%+v, and the sets %v", v.RecoveryCodes, sets)
 		}
 		events := r.Took()
-		if got := kinds(events); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventEnrolled, mfa.EventDeviceTrusted}) {
+		if got := kinds(
+			events,
+		); !slices.Equal(
+			got,
+			[]mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventEnrolled, mfa.EventDeviceTrusted},
+		) {
 			t.Fatalf("events %v", got)
 		}
 		e := events[2]
-		if e.FactorID != sets[0].ID || e.FactorType != mfa.TypeRecoveryCodes || e.UserID != ann || e.ChallengeID != p.ChallengeID || !e.Notify() {
+		if e.FactorID != sets[0].ID || e.FactorType != mfa.TypeRecoveryCodes || e.UserID != ann ||
+			e.ChallengeID != p.ChallengeID ||
+			!e.Notify() {
 			t.Errorf("%+v", e)
 		}
-		login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()})
+		login, err := r.StartLogin(
+			t.Context(),
+			mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()},
+		)
 		if err != nil || !login.SkipCode {
 			t.Errorf("the browser that was trusted with it is asked for a code, %v", err)
 		}
@@ -218,7 +255,11 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 	app := r.EnrollTOTP(ann)
 	p := r.confirming(app)
 	p.NewRecoveryCodes = false
-	if v, err := r.Verify(t.Context(), p); err != nil || v.RecoveryCodes != nil || len(r.sets(ann)) != 0 {
+	if v, err := r.Verify(
+		t.Context(),
+		p,
+	); err != nil || v.RecoveryCodes != nil ||
+		len(r.sets(ann)) != 0 {
 		t.Errorf("nobody asked for codes: %v, %v", v.RecoveryCodes, r.sets(ann))
 	}
 	none := func(what string, p mfa.VerifyParams, want int) {
@@ -228,19 +269,34 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 		if err != nil || !v.Valid || v.RecoveryCodes != nil {
 			t.Errorf("%s: %+v, %v", what, v, err)
 		}
-		if after := r.sets(ann); len(after) != want || len(before) != want || want > 0 && after[0].ID != before[0].ID {
+		if after := r.sets(
+			ann,
+		); len(after) != want || len(before) != want ||
+			want > 0 && after[0].ID != before[0].ID {
 			t.Errorf("%s: sets %v, then %v", what, before, after)
 		}
 		r.Clock.Advance(3 * time.Minute)
 	}
 	r.Clock.Advance(3 * time.Minute)
-	none("a login", mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Right(app), NewRecoveryCodes: true}, 0)
+	none(
+		"a login",
+		mfa.VerifyParams{
+			ChallengeID:      r.Ask(app).ID,
+			UserID:           ann,
+			Code:             r.Right(app),
+			NewRecoveryCodes: true,
+		},
+		0,
+	)
 
 	set, codes := r.RecoveryWith(ann, r.Approve(app, proof.ActionOf(mfa.PurposeEnroll)))
 	r.Clock.Advance(3 * time.Minute)
 	second := func() enrolled {
 		t.Helper()
-		enr, err := r.Enroll(t.Context(), enrollment(ann, r.Approve(app, proof.ActionOf(mfa.PurposeEnroll))))
+		enr, err := r.Enroll(
+			t.Context(),
+			enrollment(ann, r.Approve(app, proof.ActionOf(mfa.PurposeEnroll))),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,8 +310,25 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 		}
 	}
 	none("a set of which no code is left", r.confirming(second()), 1)
-	none("a login beside it", mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Right(app), NewRecoveryCodes: true}, 1)
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.Ask(app).ID, UserID: ann, Code: r.Wrong(app), NewRecoveryCodes: true})
+	none(
+		"a login beside it",
+		mfa.VerifyParams{
+			ChallengeID:      r.Ask(app).ID,
+			UserID:           ann,
+			Code:             r.Right(app),
+			NewRecoveryCodes: true,
+		},
+		1,
+	)
+	v, err := r.Verify(
+		t.Context(),
+		mfa.VerifyParams{
+			ChallengeID:      r.Ask(app).ID,
+			UserID:           ann,
+			Code:             r.Wrong(app),
+			NewRecoveryCodes: true,
+		},
+	)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.RecoveryCodes != nil {
 		t.Error("a wrong code has recovery codes")
@@ -318,7 +391,8 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 		r.Clock.Advance(30 * time.Second)
 		saves := len(r.Store.Calls("Save"))
 		again, err := r.Another().Verify(t.Context(), p)
-		if err != nil || !again.FirstUse || again.RecoveryCodes == nil || !slices.Equal(again.RecoveryCodes.Codes(), codes) {
+		if err != nil || !again.FirstUse || again.RecoveryCodes == nil ||
+			!slices.Equal(again.RecoveryCodes.Codes(), codes) {
 			t.Fatalf("again: %+v, %v", again, err)
 		}
 		other := p
@@ -332,7 +406,11 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 		if err := gone(r, f, set); err != nil {
 			t.Fatal(err)
 		}
-		if again, err := r.Verify(t.Context(), p); err != nil || !again.Valid || again.RecoveryCodes != nil {
+		if again, err := r.Verify(
+			t.Context(),
+			p,
+		); err != nil || !again.Valid ||
+			again.RecoveryCodes != nil {
 			t.Errorf("the set was %s: %+v, %v", name, again.RecoveryCodes, err)
 		}
 		r.Clock.Advance(31 * time.Second)
@@ -411,7 +489,10 @@ func TestNewRecoveryCodesLostRace(t *testing.T) {
 	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !done {
 			done = true
-			_, err := r.Another().Enroll(ctx, mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+			_, err := r.Another().Enroll(
+				ctx,
+				mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}},
+			)
 			return err
 		}
 		return nil
@@ -464,7 +545,8 @@ func TestNewRecoveryCodesAtTheCap(t *testing.T) {
 		f := r.EnrollTOTP(ann)
 		r.Clock.Advance(max(0, tt.number-time.Minute))
 		v, err := r.Verify(t.Context(), r.confirming(f))
-		if err != nil || !v.FirstUse || v.RecoveryCodes != nil != (tt.want == 1) || len(r.sets(ann)) != tt.want {
+		if err != nil || !v.FirstUse || v.RecoveryCodes != nil != (tt.want == 1) ||
+			len(r.sets(ann)) != tt.want {
 			t.Errorf("%+v: %+v, %v; sets %v", tt, v, err, r.sets(ann))
 		}
 	}
@@ -483,7 +565,10 @@ func TestNewRecoveryCodesEndOthers(t *testing.T) {
 		t.Fatalf("%+v, %v", v.RecoveryCodes, err)
 	}
 	events := r.Took()
-	if got := kinds(events); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventReplaced, mfa.EventEnrolled}) || events[2].FactorID != planted.ID {
+	if got := kinds(
+		events,
+	); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventReplaced, mfa.EventEnrolled}) ||
+		events[2].FactorID != planted.ID {
 		t.Errorf("events %+v", events)
 	}
 	_, err = r.Answer(open, planted, known[0])

@@ -22,7 +22,10 @@ func TestMessageText(t *testing.T) {
 		"Your FooCorp is {{code}}.": "Your FooCorp is 123456.",
 		"{{code}} ist Ihr Code 🔑":   "123456 ist Ihr Code 🔑",
 	} {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, SMSTemplate: template})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, SMSTemplate: template},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,7 +45,8 @@ func TestMessageID(t *testing.T) {
 	f := r.Phone(ann, phone)
 	ch := r.Ask(f)
 	m := r.SMS.Messages()
-	if len(m) != 2 || m[0].ID == m[1].ID || len(m[1].ID) != 32 || strings.Contains(m[1].ID, strings.TrimPrefix(ch.ID, "auth_challenge_")) {
+	if len(m) != 2 || m[0].ID == m[1].ID || len(m[1].ID) != 32 ||
+		strings.Contains(m[1].ID, strings.TrimPrefix(ch.ID, "auth_challenge_")) {
 		t.Errorf("message ids %q and %q", m[0].ID, m[1].ID)
 	}
 }
@@ -144,7 +148,13 @@ func TestQuotas(t *testing.T) {
 				inHour = max(inHour, n)
 			}
 			if len(sent) != tt.daily || inHour != tt.hourly {
-				t.Errorf("%d messages in a day and up to %d in an hour, want %d and %d", len(sent), inHour, tt.daily, tt.hourly)
+				t.Errorf(
+					"%d messages in a day and up to %d in an hour, want %d and %d",
+					len(sent),
+					inHour,
+					tt.daily,
+					tt.hourly,
+				)
 			}
 		})
 	}
@@ -241,7 +251,10 @@ func TestWaitOfAStranger(t *testing.T) {
 	r.Ask(owner)
 	r.Clock.Advance(17*time.Second + 123*time.Millisecond)
 	r.Took()
-	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: stranger.ID, UserID: stranger.UserID})
+	_, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: stranger.ID, UserID: stranger.UserID},
+	)
 	whole("after a message", err, 43*time.Second-123*time.Millisecond)
 
 	r.Clock.Advance(time.Hour)
@@ -351,7 +364,8 @@ func TestParallelChallengesSendOnce(t *testing.T) {
 		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		return err
 	})
-	if n := r.SMS.Sends() - sends; n != 1 || count(errs, nil) != 1 || count(errs, mfa.ErrThrottled) != 49 {
+	if n := r.SMS.Sends() - sends; n != 1 || count(errs, nil) != 1 ||
+		count(errs, mfa.ErrThrottled) != 49 {
 		t.Errorf("%d messages and %d challenges, want one: %v", n, count(errs, nil), errs)
 	}
 }
@@ -370,7 +384,8 @@ func TestSendFailure(t *testing.T) {
 			f := r.EnrollSMS(ann, phone)
 			r.SMS.Script = script
 			ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
-			if !errors.Is(err, cause) || !errors.Is(err, mfa.ErrMessageNotSent) || strings.Contains(err.Error(), "500555") {
+			if !errors.Is(err, cause) || !errors.Is(err, mfa.ErrMessageNotSent) ||
+				strings.Contains(err.Error(), "500555") {
 				t.Errorf("error %v, want the sender's, without its text", err)
 			}
 			if ch != (mfa.Challenge{}) {
@@ -385,7 +400,10 @@ func TestSendFailure(t *testing.T) {
 			if c := r.Right(f); c != "" {
 				code = c
 			}
-			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: last.ChallengeID, UserID: ann, Code: code})
+			_, err = r.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: last.ChallengeID, UserID: ann, Code: code},
+			)
 			mustBe(t, err, mfa.ErrTooManyAttempts)
 			_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			mustBe(t, err, mfa.ErrThrottled)

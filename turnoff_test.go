@@ -50,10 +50,15 @@ func (r *rig) naming(userID string) (kinds []string) {
 func (r *rig) ended(verb ends, after string) {
 	r.T.Helper()
 	kinds := r.naming(ann)
-	if !verb.record && len(kinds) > 0 || slices.ContainsFunc(kinds, func(kind string) bool { return kind != "user" }) {
+	if !verb.record && len(kinds) > 0 ||
+		slices.ContainsFunc(kinds, func(kind string) bool { return kind != "user" }) {
 		r.T.Errorf("%s, %s: left are %v", verb.name, after, kinds)
 	}
-	if login, err := r.StartLogin(r.T.Context(), mfa.LoginParams{UserID: ann}); err != nil || !login.SkipCode {
+	if login, err := r.StartLogin(
+		r.T.Context(),
+		mfa.LoginParams{UserID: ann},
+	); err != nil ||
+		!login.SkipCode {
 		r.T.Errorf("%s, %s: a login is %+v, %v", verb.name, after, login, err)
 	}
 	r.TOTP(ann)
@@ -131,13 +136,23 @@ func TestTurnOff(t *testing.T) {
 	r.Took()
 	saves := len(r.Store.Calls("Save"))
 	for name, receipt := range map[string]string{"none": "", "enroll": enroll, "unenroll": unenroll, "nonsense": "nonsense"} {
-		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); !errors.Is(err, mfa.ErrProofRequired) {
+		if err := r.TurnOff(
+			t.Context(),
+			mfa.TurnOffParams{UserID: ann, Receipt: receipt},
+		); !errors.Is(
+			err,
+			mfa.ErrProofRequired,
+		) {
 			t.Errorf("receipt %s: %v", name, err)
 		}
 	}
 	bobs := r.Approve(bob, off)
 	saves += 2
-	mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: bobs}), mfa.ErrProofRequired)
+	mustBe(
+		t,
+		r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: bobs}),
+		mfa.ErrProofRequired,
+	)
 	if n := len(r.Store.Calls("Save")); n != saves {
 		t.Errorf("%d saves by what was refused", n-saves)
 	}
@@ -148,7 +163,10 @@ func TestTurnOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	events := r.Took()
-	if len(events) != 1 || events[0].Kind != mfa.EventTurnedOff || events[0].UserID != ann || events[0].FactorID != "" || !events[0].Notify() || !events[0].Time.Equal(r.Clock.Now()) {
+	if len(events) != 1 || events[0].Kind != mfa.EventTurnedOff || events[0].UserID != ann ||
+		events[0].FactorID != "" ||
+		!events[0].Notify() ||
+		!events[0].Time.Equal(r.Clock.Now()) {
 		t.Errorf("events %+v", events)
 	}
 	if kinds := r.naming(ann); !slices.Equal(kinds, []string{"user"}) {
@@ -180,10 +198,18 @@ func TestTurnOffSpends(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // a challenge is written when it is made, answered and spent
-		if rows := slices.DeleteFunc(r.Records(), func(rec mfa.Record) bool { return rec.Parent != f.ID || rec.Version != 3 }); len(rows) != 1 {
+		if rows := slices.DeleteFunc(
+			r.Records(),
+			func(rec mfa.Record) bool { return rec.Parent != f.ID || rec.Version != 3 },
+		); len(
+			rows,
+		) != 1 {
 			t.Errorf("%d challenges of %s were written a third time", len(rows), factor.ID)
 		}
-		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil { // there is nothing more
+		if err := r.TurnOff(
+			t.Context(),
+			mfa.TurnOffParams{UserID: ann, Receipt: receipt},
+		); err != nil { // there is nothing more
 			t.Error(err)
 		}
 	}
@@ -232,7 +258,8 @@ func TestForgetTells(t *testing.T) {
 			t.Fatal(err)
 		}
 		e := r.Took()
-		if len(e) != 1 || e[0].Kind != mfa.EventForgotten || e[0].UserID != ann || e[0].Notify() || !e[0].Time.Equal(r.Clock.Now()) {
+		if len(e) != 1 || e[0].Kind != mfa.EventForgotten || e[0].UserID != ann || e[0].Notify() ||
+			!e[0].Time.Equal(r.Clock.Now()) {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -246,14 +273,22 @@ func TestEndingParams(t *testing.T) {
 	for _, id := range []string{"", mfa.AnyUser, "a\nb", strings.Repeat("x", 256)} {
 		calls := r.Calls(func() {
 			mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: id}), mfa.ErrInvalidParameter)
-			mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: id, ByOperator: true}), mfa.ErrInvalidParameter)
+			mustBe(
+				t,
+				r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: id, ByOperator: true}),
+				mfa.ErrInvalidParameter,
+			)
 			mustBe(t, r.Forget(t.Context(), id), mfa.ErrInvalidParameter)
 		})
 		if calls != "" {
 			t.Errorf("%q: calls %s", id, calls)
 		}
 	}
-	mustBe(t, r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true, Receipt: "x"}), mfa.ErrInvalidParameter)
+	mustBe(
+		t,
+		r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, ByOperator: true, Receipt: "x"}),
+		mfa.ErrInvalidParameter,
+	)
 	if after := len(r.Records()); after != before {
 		t.Errorf("%d records, were %d", after, before)
 	}
@@ -281,7 +316,10 @@ func TestTurnOffKeepsLimits(t *testing.T) {
 		if err := verb.call(r); err != nil {
 			t.Fatal(err)
 		}
-		again, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret}})
+		again, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -289,7 +327,10 @@ func TestTurnOffKeepsLimits(t *testing.T) {
 		_, err = r.Answer(ch, enrolled{Factor: again.Factor, Secret: f.Secret}, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
 		other := r.EnrollSMS(ann, phone)
-		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: other.ID, UserID: ann, Confirm: true})
+		_, err = r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: other.ID, UserID: ann, Confirm: true},
+		)
 		mustBe(t, err, mfa.ErrThrottled)
 	}
 }
@@ -335,7 +376,11 @@ func TestEndDamaged(t *testing.T) {
 					if c.Method == "Save" && !verb.careful {
 						r.Store.Before = nil
 						for _, token := range []string{"", token} {
-							if login, err := r.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); !errors.Is(err, mfa.ErrIntegrity) || login.SkipCode {
+							if login, err := r.StartLogin(
+								ctx,
+								mfa.LoginParams{UserID: ann, DeviceToken: token},
+							); !errors.Is(err, mfa.ErrIntegrity) ||
+								login.SkipCode {
 								t.Errorf("before %s a login is %+v, %v", verb.name, login, err)
 							}
 						}
@@ -556,7 +601,8 @@ func TestEndOfWhoBegins(t *testing.T) {
 // TestTokenHoldsNothingOff: whoever uses a copied token all the time holds off nothing that
 // ends the trust in it, and its row goes.
 func TestTokenHoldsNothingOff(t *testing.T) {
-	verbs := append(slices.Clone(endings),
+	verbs := append(
+		slices.Clone(endings),
 		ends{name: "RevokeDevice", call: func(r *rig) error {
 			devices, err := r.Devices(r.T.Context(), ann)
 			if err != nil {
@@ -564,7 +610,10 @@ func TestTokenHoldsNothingOff(t *testing.T) {
 			}
 			return r.RevokeDevice(r.T.Context(), ann, devices[0].ID)
 		}},
-		ends{name: "RevokeDevices", call: func(r *rig) error { return r.RevokeDevices(r.T.Context(), ann) }},
+		ends{
+			name: "RevokeDevices",
+			call: func(r *rig) error { return r.RevokeDevices(r.T.Context(), ann) },
+		},
 		ends{name: "Unenroll", call: func(r *rig) error {
 			return r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: r.FactorIDs(ann)[0], UserID: ann})
 		}},
@@ -579,7 +628,11 @@ func TestTokenHoldsNothingOff(t *testing.T) {
 				return nil
 			}
 			busy = true
-			if login, err := thief.StartLogin(ctx, mfa.LoginParams{UserID: ann, DeviceToken: token}); err == nil && login.DeviceToken() != "" {
+			if login, err := thief.StartLogin(
+				ctx,
+				mfa.LoginParams{UserID: ann, DeviceToken: token},
+			); err == nil &&
+				login.DeviceToken() != "" {
 				token = login.DeviceToken()
 				r.Clock.Advance(time.Minute)
 				used++
@@ -647,7 +700,11 @@ func TestRevokeDeviceLeavesOthers(t *testing.T) {
 func TestLastGoneNamesLapse(t *testing.T) {
 	r := newRig(t)
 	f, _ := r.whole()
-	if err := r.RevokeDevice(t.Context(), ann, r.Records()[slices.IndexFunc(r.Records(), ofKind("device"))].ID); err != nil {
+	if err := r.RevokeDevice(
+		t.Context(),
+		ann,
+		r.Records()[slices.IndexFunc(r.Records(), ofKind("device"))].ID,
+	); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range r.FactorIDs(ann) {
@@ -700,7 +757,13 @@ func TestEndLargestSave(t *testing.T) {
 	if err := r.TurnOff(t.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt}); err != nil {
 		t.Fatal(err)
 	}
-	if want := []int{16, 4}; !slices.Equal(sizes, want) { // 13 factors, record, receipt, a device; the other devices
+	if want := []int{
+		16,
+		4,
+	}; !slices.Equal(
+		sizes,
+		want,
+	) { // 13 factors, record, receipt, a device; the other devices
 		t.Errorf("TurnOff saves %v records, want %v", sizes, want)
 	}
 	r = newRig(t)

@@ -178,7 +178,10 @@ func TestRecoveryCodeSpellings(t *testing.T) {
 // TestSpellingsOfANumber: whatever stands around and between the digits, it is one
 // number, with one budget.
 func TestSpellingsOfANumber(t *testing.T) {
-	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"US", "DE", "GB"}, "DE" })
+	r := newRig(
+		t,
+		func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"US", "DE", "GB"}, "DE" },
+	)
 	for _, same := range []string{
 		"+4915123456789", " +49 151 23456789", "+49\u00a0151\u202f23456789", "\u202a+49 151 23456789\u202c", "\u202b+4915123456789\u202c", "\u202d+49 151 23456789\u202c",
 		"\u200e+4915123456789", "\u2068+49 151 23456789\u2069", "+49\u2011151\u201123456789", "+49 151/23456789", "+49 (0)151 / 234 567 89", "+49.151.23456789",
@@ -189,7 +192,13 @@ func TestSpellingsOfANumber(t *testing.T) {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
 	}
-	first, second := r.EnrollSMS("user_1", "+49 151/23456789"), r.EnrollSMS("user_2", "\u202d0151\u00a023456789\u202c")
+	first, second := r.EnrollSMS(
+		"user_1",
+		"+49 151/23456789",
+	), r.EnrollSMS(
+		"user_2",
+		"\u202d0151\u00a023456789\u202c",
+	)
 	r.Ask(first)
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.ID, UserID: "user_2"})
 	mustBe(t, err, mfa.ErrThrottled)
@@ -201,7 +210,10 @@ func TestSpellingsOfANumber(t *testing.T) {
 		" ", "\u200e", "+", "+ ", "-/.", "()", strings.Repeat(" ", 60) + "+4915123456789", "+4915123456789" + strings.Repeat("\u3000", 1<<20),
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}},
+			)
 			return err
 		})
 	}
@@ -213,7 +225,10 @@ func TestPersonalNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = mfa.AllRegions(), "" })
 	r.EnrollSMS(ann, "+15335550006")
 	refused(t, r.Rig, "a personal number in Britain", mfa.ErrPhoneNumberNotAllowed, func() error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}})
+		_, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}},
+		)
 		return err
 	})
 }
@@ -221,7 +236,10 @@ func TestPersonalNumbers(t *testing.T) {
 // TestOldForms: Mexico dropped the 1 of mobile numbers, and people still write it. It
 // is the same number, with the same budget.
 func TestOldForms(t *testing.T) {
-	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"MX", "AR", "US", "BR"}, "MX" })
+	r := newRig(
+		t,
+		func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"MX", "AR", "US", "BR"}, "MX" },
+	)
 	for _, same := range []string{"+525512345678", "+5215512345678", "+52 1 55 1234 5678", "+52 (1) 55-1234-5678", "55 1234 5678"} {
 		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+525512345678" {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
@@ -236,7 +254,10 @@ func TestOldForms(t *testing.T) {
 	// old form whose new one is sure.
 	for _, bad := range []string{"1 551 234 5678", "+5225512345678", "+52155123456789", "+521551234567", "+521001234567", "+520445512345678", "+552187654321"} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}},
+			)
 			return err
 		})
 	}
@@ -253,14 +274,21 @@ func TestArgentina(t *testing.T) {
 	}
 	enroll := func(r *rig, number string) (err error) {
 		refused(t, r.Rig, number, mfa.ErrPhoneNumberNotAllowed, func() error {
-			_, err = r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
+			_, err = r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
+			)
 			return err
 		})
 		return err
 	}
 	const hint = "must have a 9 after the country code"
 	for _, number := range []string{"+541123456789", "+54 11 2345-6789"} {
-		if e := refusal(t, enroll(r, number)); !strings.Contains(e.Message, hint) || e.Code != "phone_number_not_allowed" || strings.Contains(e.Error(), "2345") {
+		if e := refusal(
+			t,
+			enroll(r, number),
+		); !strings.Contains(e.Message, hint) || e.Code != "phone_number_not_allowed" ||
+			strings.Contains(e.Error(), "2345") {
 			t.Errorf("%v", e)
 		}
 	}
@@ -278,12 +306,21 @@ func TestArgentina(t *testing.T) {
 func TestUncheckedRegions(t *testing.T) {
 	lately := []string{"+255725000000", "+16212345678", "+16792345678"}
 	enroll := func(r *rig, number string) error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
+		_, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
+		)
 		return err
 	}
 	checked := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "TZ"} })
 	for _, number := range lately {
-		refused(t, checked.Rig, number, mfa.ErrInvalidPhoneNumber, func() error { return enroll(checked, number) })
+		refused(
+			t,
+			checked.Rig,
+			number,
+			mfa.ErrInvalidPhoneNumber,
+			func() error { return enroll(checked, number) },
+		)
 	}
 
 	r := newRig(t, func(c *mfa.Config) {
@@ -338,11 +375,25 @@ func TestUncheckedRegions(t *testing.T) {
 	if f := canada.EnrollSMS("", lately[1]); f.PhoneNumber() != lately[1] {
 		t.Errorf("it is kept as %s", f.PhoneNumber())
 	}
-	refused(t, canada.Rig, phone, mfa.ErrPhoneNumberNotAllowed, func() error { return enroll(canada, phone) })
+	refused(
+		t,
+		canada.Rig,
+		phone,
+		mfa.ErrPhoneNumberNotAllowed,
+		func() error { return enroll(canada, phone) },
+	)
 
 	for _, unchecked := range [][]string{{"TZ"}, {"us"}, {"XX"}, {""}, {"US", "TZ"}} {
-		_, err := mfa.New(mfa.Config{SMS: r.SMS, Regions: []string{"US"}, UncheckedRegions: unchecked, Logger: r.Config.Logger})
-		if !errors.Is(err, mfa.ErrConfig) || !strings.Contains(err.Error(), "Config.UncheckedRegions has") {
+		_, err := mfa.New(
+			mfa.Config{
+				SMS:              r.SMS,
+				Regions:          []string{"US"},
+				UncheckedRegions: unchecked,
+				Logger:           r.Config.Logger,
+			},
+		)
+		if !errors.Is(err, mfa.ErrConfig) ||
+			!strings.Contains(err.Error(), "Config.UncheckedRegions has") {
 			t.Errorf("%q: %v", unchecked, err)
 		}
 	}
@@ -352,15 +403,38 @@ func TestUncheckedRegions(t *testing.T) {
 // What they are not part of is refused, and so is whatever turns text around.
 func TestTextOfOtherScripts(t *testing.T) {
 	r := newRig(t)
-	good := []string{"👩\u200d💻 laptop", "گوشی\u200cام", "نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා", "👁️\u200d🗨️", "❤️\u200d🔥", "🏳️\u200d🌈", "క్\u200cష", "Ünïcode"}
+	good := []string{
+		"👩\u200d💻 laptop",
+		"گوشی\u200cام",
+		"نی\u200cنی\u200cسایت",
+		"ශ්\u200dරී ලංකා",
+		"👁️\u200d🗨️",
+		"❤️\u200d🔥",
+		"🏳️\u200d🌈",
+		"క్\u200cష",
+		"Ünïcode",
+	}
 	for _, text := range good {
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Name: text, TOTP: &mfa.TOTPParams{Issuer: text, User: text}})
-		if err != nil || enr.Factor.Name != text || enr.Factor.TOTPIssuer != text || enr.Factor.TOTPUser != text {
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: ann, Name: text, TOTP: &mfa.TOTPParams{Issuer: text, User: text}},
+		)
+		if err != nil || enr.Factor.Name != text || enr.Factor.TOTPIssuer != text ||
+			enr.Factor.TOTPUser != text {
 			t.Errorf("%q: %v, %v", text, enr.Factor, err)
 			continue
 		}
 		f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
-		v, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: r.AskPatiently(f).ID, UserID: ann, Code: r.Right(f), TrustDevice: text != "", DeviceName: text})
+		v, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{
+				ChallengeID: r.AskPatiently(f).ID,
+				UserID:      ann,
+				Code:        r.Right(f),
+				TrustDevice: text != "",
+				DeviceName:  text,
+			},
+		)
 		if err != nil || v.Device.Name != text {
 			t.Errorf("a device %q: %v, %v", text, v.Device, err)
 		}
@@ -370,7 +444,10 @@ func TestTextOfOtherScripts(t *testing.T) {
 	}
 	f := r.EnrollSMS("", phone)
 	for _, template := range []string{"کد شما: {{code}} است. نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා: {{code}}", "👩\u200d💻 {{code}}", "می\u200c{{code}}\u200cام"} {
-		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template}); err != nil {
+		if _, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template},
+		); err != nil {
 			t.Errorf("%q: %v", template, err)
 			continue
 		}
@@ -387,22 +464,34 @@ func TestTextOfOtherScripts(t *testing.T) {
 		"a\u200eb", "\u202aa\u202c", "a\u202eb", "\u2066a\u2069", "a\u061cb", "a\u200bb", "a\u2060b", "a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+			)
 			return err
 		})
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}},
+			)
 			return err
 		})
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}},
+			)
 			return err
 		})
 		if strings.Contains(bad, "\n") {
 			continue // a template has line breaks
 		}
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: "{{code}} " + bad})
+			_, err := r.Challenge(
+				t.Context(),
+				mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: "{{code}} " + bad},
+			)
 			return err
 		})
 	}
@@ -423,7 +512,10 @@ func TestCodesBoundToASite(t *testing.T) {
 		"کد {{code}}\n\n@example.com #{{code}}":                       "کد 123456\n\n@example.com #123456",
 		strings.Repeat("x", 432) + "{{code}}\n@example.com #{{code}}": strings.Repeat("x", 432) + "123456\n@example.com #123456",
 	} {
-		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template}); err != nil {
+		if _, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template},
+		); err != nil {
 			t.Errorf("%.60q: %v", template, err)
 			continue
 		}
@@ -466,7 +558,8 @@ func TestLongLabels(t *testing.T) {
 			continue
 		}
 		uri, err := url.Parse(enr.TOTP.URI())
-		if err != nil || uri.Path != "/"+strings.ReplaceAll(p.Issuer, ":", "")+":"+p.User || uri.Query().Get("issuer") != p.Issuer {
+		if err != nil || uri.Path != "/"+strings.ReplaceAll(p.Issuer, ":", "")+":"+p.User ||
+			uri.Query().Get("issuer") != p.Issuer {
 			t.Errorf("%q, %v", uri, err)
 		}
 		if n := len(enr.TOTP.URI()); n > maxURI || len(p.Secret) == 205 && n != maxURI {
@@ -483,13 +576,17 @@ func TestLongLabels(t *testing.T) {
 func TestIssuerWithColon(t *testing.T) {
 	r := newRig(t)
 	for issuer, label := range map[string]string{"Star Trek: Website": "Star Trek Website", "a:b": "ab", "a:": "a", ":a:b:": "ab", "http://x.example": "http//x.example"} {
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}},
+		)
 		if err != nil || enr.Factor.TOTPIssuer != issuer {
 			t.Errorf("%q: %v, %v", issuer, enr.Factor, err)
 			continue
 		}
 		uri, err := url.Parse(enr.TOTP.URI())
-		if err != nil || uri.Path != "/"+label+":alan" || !slices.Equal(uri.Query()["issuer"], []string{issuer}) {
+		if err != nil || uri.Path != "/"+label+":alan" ||
+			!slices.Equal(uri.Query()["issuer"], []string{issuer}) {
 			t.Errorf("%q: %v, %v", issuer, uri, err)
 		}
 		if f := r.importURI(enr.TOTP.URI()); f.TOTPIssuer != issuer || f.TOTPUser != "alan" {
@@ -498,13 +595,19 @@ func TestIssuerWithColon(t *testing.T) {
 	}
 	for _, bad := range []string{":", "::", " : ", ":\u3000:"} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}},
+			)
 			return err
 		})
 	}
 	// As others write it, with the ':' in the label.
 	const secret = "?secret=" + otherSecret + "&issuer=Star+Trek%3A+Website"
-	if f := r.importURI("otpauth://totp/Star%20Trek%3A%20Website:alan" + secret); f.TOTPIssuer != "Star Trek: Website" || f.TOTPUser != "alan" {
+	if f := r.importURI(
+		"otpauth://totp/Star%20Trek%3A%20Website:alan" + secret,
+	); f.TOTPIssuer != "Star Trek: Website" ||
+		f.TOTPUser != "alan" {
 		t.Errorf("%v", f)
 	}
 }
@@ -513,7 +616,10 @@ func TestIssuerWithColon(t *testing.T) {
 func (r *rig) importURI(uri string) mfa.Factor {
 	r.T.Helper()
 	r.Clock.Advance(time.Minute)
-	f, err := r.Import(r.T.Context(), mfa.ImportParams{UserID: "user_" + r.Clock.Now().Format(time.RFC3339), Secret: uri})
+	f, err := r.Import(
+		r.T.Context(),
+		mfa.ImportParams{UserID: "user_" + r.Clock.Now().Format(time.RFC3339), Secret: uri},
+	)
 	if err != nil {
 		r.T.Error(err)
 	}

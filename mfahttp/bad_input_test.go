@@ -43,29 +43,121 @@ var bodies = []try{
 	{name: "a string", body: `"totp"`, status: 400, code: malformed},
 	{name: "a number", body: `7`, status: 400, code: malformed},
 	{name: "true", body: `true`, status: 400, code: malformed},
-	{name: "a list with something in it", body: `[{"type":"totp","code":"123456"}]`, status: 400, code: malformed},
+	{
+		name:   "a list with something in it",
+		body:   `[{"type":"totp","code":"123456"}]`,
+		status: 400,
+		code:   malformed,
+	},
 	{name: "a list of lists", body: `[[]]`, status: 400, code: malformed},
-	{name: "UTF-8 that is none", body: "{\"type\":\"totp\",\"x\":\"\xff\"}", status: 400, code: malformed},
+	{
+		name:   "UTF-8 that is none",
+		body:   "{\"type\":\"totp\",\"x\":\"\xff\"}",
+		status: 400,
+		code:   malformed,
+	},
 	{name: "UTF-16", body: "\xff\xfe{\x00}\x00", status: 400, code: malformed},
 	{name: "a surrogate in UTF-8", body: "{\"x\":\"\xed\xa0\x80\"}", status: 400, code: malformed},
-	{name: "a member twice", body: `{"code":"123456","type":"totp","code":"123456","type":"totp"}`, status: 400, code: malformed},
+	{
+		name:   "a member twice",
+		body:   `{"code":"123456","type":"totp","code":"123456","type":"totp"}`,
+		status: 400,
+		code:   malformed,
+	},
 	{name: "an unknown member twice", body: `{"x":1,"x":2}`, status: 400, code: malformed},
-	{name: "a member twice, once escaped", body: `{"code":"123456","type":"totp","c\u006fde":"654321","typ\u0065":"sms"}`, status: 400, code: malformed},
-	{name: "100,000 brackets", body: strings.Repeat("[", 100_000), status: 413, code: "payload_too_large"},
+	{
+		name:   "a member twice, once escaped",
+		body:   `{"code":"123456","type":"totp","c\u006fde":"654321","typ\u0065":"sms"}`,
+		status: 400,
+		code:   malformed,
+	},
+	{
+		name:   "100,000 brackets",
+		body:   strings.Repeat("[", 100_000),
+		status: 413,
+		code:   "payload_too_large",
+	},
 	{name: "60,000 brackets", body: strings.Repeat("[", 60_000), status: 400, code: malformed},
-	{name: "60,000 brackets that match", body: strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000), status: 400, code: malformed},
-	{name: "60,000 brackets in an object", body: `{"x":` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + `}`, status: 400, code: malformed},
+	{
+		name:   "60,000 brackets that match",
+		body:   strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000),
+		status: 400,
+		code:   malformed,
+	},
+	{
+		name:   "60,000 brackets in an object",
+		body:   `{"x":` + strings.Repeat("[", 30_000) + strings.Repeat("]", 30_000) + `}`,
+		status: 400,
+		code:   malformed,
+	},
 	{name: "60,000 braces", body: strings.Repeat(`{"x":`, 12_000), status: 400, code: malformed},
-	{name: "a byte too many", body: `{"x":"` + strings.Repeat("x", 64<<10-7) + `"}`, status: 413, code: "payload_too_large"},
-	{name: "10 MB", body: `{"x":"` + strings.Repeat("x", 10<<20) + `"}`, status: 413, code: "payload_too_large"},
-	{name: "10 MB of white space", body: strings.Repeat(" ", 10<<20), status: 413, code: "payload_too_large"},
-	{name: "a form", body: `type=totp&code=123456`, status: 415, code: "unsupported_media_type", change: media("application/x-www-form-urlencoded")},
-	{name: "text", body: `{"type":"totp","code":"123456"}`, status: 415, code: "unsupported_media_type", change: media("text/plain")},
-	{name: "no Content-Type", body: `{"type":"totp","code":"123456"}`, status: 415, code: "unsupported_media_type", change: media("")},
-	{name: "a Content-Type that is none", body: `{"type":"totp","code":"123456"}`, status: 415, code: "unsupported_media_type", change: media("application/json; =")},
-	{name: "a list of types", body: `{"type":"totp","code":"123456"}`, status: 415, code: "unsupported_media_type", change: media("application/json, text/plain")},
-	{name: "JSON of another kind", body: `{"type":"totp","code":"123456"}`, status: 415, code: "unsupported_media_type", change: media("application/jsonp")},
-	{name: "a query that is none", body: `{"type":"totp","code":"123456"}`, status: 422, code: wrong, change: []func(*http.Request){func(req *http.Request) { req.URL.RawQuery = "%zz" }}},
+	{
+		name:   "a byte too many",
+		body:   `{"x":"` + strings.Repeat("x", 64<<10-7) + `"}`,
+		status: 413,
+		code:   "payload_too_large",
+	},
+	{
+		name:   "10 MB",
+		body:   `{"x":"` + strings.Repeat("x", 10<<20) + `"}`,
+		status: 413,
+		code:   "payload_too_large",
+	},
+	{
+		name:   "10 MB of white space",
+		body:   strings.Repeat(" ", 10<<20),
+		status: 413,
+		code:   "payload_too_large",
+	},
+	{
+		name:   "a form",
+		body:   `type=totp&code=123456`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media("application/x-www-form-urlencoded"),
+	},
+	{
+		name:   "text",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media("text/plain"),
+	},
+	{
+		name:   "no Content-Type",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media(""),
+	},
+	{
+		name:   "a Content-Type that is none",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media("application/json; ="),
+	},
+	{
+		name:   "a list of types",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media("application/json, text/plain"),
+	},
+	{
+		name:   "JSON of another kind",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 415,
+		code:   "unsupported_media_type",
+		change: media("application/jsonp"),
+	},
+	{
+		name:   "a query that is none",
+		body:   `{"type":"totp","code":"123456"}`,
+		status: 422,
+		code:   wrong,
+		change: []func(*http.Request){func(req *http.Request) { req.URL.RawQuery = "%zz" }},
+	},
 }
 
 func media(value string) []func(*http.Request) {
@@ -79,7 +171,16 @@ func nothing(t *testing.T, r *rig, method, path string, tries []try) {
 		before := r.did()
 		a := r.call(method, path, c.body, c.change...)
 		if a.status != c.status || a.get("code") != c.code {
-			t.Errorf("%s %s, %s: %d %s, want %d %s", method, path, c.name, a.status, a.text, c.status, c.code)
+			t.Errorf(
+				"%s %s, %s: %d %s, want %d %s",
+				method,
+				path,
+				c.name,
+				a.status,
+				a.text,
+				c.status,
+				c.code,
+			)
 		}
 		// The list of errors says no more than the code and the message do: see checked.
 		list, _ := json.Marshal(a.json["errors"])
@@ -148,7 +249,17 @@ func TestBadMembers(t *testing.T) {
 					continue
 				}
 				before := r.did()
-				r.post(route.path, `{"`+member+`":`+value+`,`+route.rest+`}`).refuses(t, 422, wrong, member+" must be a "+kind+".", "", 0)
+				r.post(
+					route.path,
+					`{"`+member+`":`+value+`,`+route.rest+`}`,
+				).refuses(
+					t,
+					422,
+					wrong,
+					member+" must be a "+kind+".",
+					"",
+					0,
+				)
 				if r.did() != before {
 					t.Errorf("%s: %s %s did something", route.path, member, value)
 				}
@@ -164,46 +275,188 @@ func TestBadMembers(t *testing.T) {
 		{name: "type null", body: `{"type":null}`, status: 422, code: wrong},
 		{name: "an empty type", body: `{"type":""}`, status: 422, code: wrong},
 		{name: "another type", body: `{"type":"webauthn"}`, status: 422, code: wrong},
-		{name: "TOTP", body: `{"type":"TOTP","totp_issuer":"a","totp_user":"b"}`, status: 422, code: wrong},
-		{name: "Type", body: `{"Type":"totp","totp_issuer":"a","totp_user":"b"}`, status: 422, code: wrong},
+		{
+			name:   "TOTP",
+			body:   `{"type":"TOTP","totp_issuer":"a","totp_user":"b"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "Type",
+			body:   `{"Type":"totp","totp_issuer":"a","totp_user":"b"}`,
+			status: 422,
+			code:   wrong,
+		},
 		{name: "no issuer", body: `{"type":"totp","totp_user":"b"}`, status: 422, code: wrong},
-		{name: "an empty issuer", body: `{"type":"totp","totp_issuer":"","totp_user":"b"}`, status: 422, code: wrong},
+		{
+			name:   "an empty issuer",
+			body:   `{"type":"totp","totp_issuer":"","totp_user":"b"}`,
+			status: 422,
+			code:   wrong,
+		},
 		{name: "no user", body: `{"type":"totp","totp_issuer":"a"}`, status: 422, code: wrong},
-		{name: "a long issuer", body: `{"type":"totp","totp_issuer":"` + long + `","totp_user":"b"}`, status: 422, code: wrong},
-		{name: "a colon", body: `{"type":"totp","totp_issuer":"a","totp_user":"a:b"}`, status: 422, code: wrong},
-		{name: "CR LF in the issuer", body: `{"type":"totp","totp_issuer":"a\r\nX: y","totp_user":"b"}`, status: 422, code: wrong},
-		{name: "a NUL in the user", body: `{"type":"totp","totp_issuer":"a","totp_user":"b\u0000"}`, status: 422, code: wrong},
-		{name: "a long name", body: `{"type":"generic_otp","name":"` + long + `"}`, status: 422, code: wrong},
-		{name: "CR LF in the name", body: `{"type":"generic_otp","name":"a\r\nb"}`, status: 422, code: wrong},
-		{name: "CR LF in the user id", body: `{"type":"generic_otp","user_id":"a\r\nb"}`, status: 422, code: wrong},
-		{name: "a long user id", body: `{"type":"generic_otp","user_id":"` + strings.Repeat("x", 256) + `"}`, status: 422, code: wrong},
-		{name: "any user", body: `{"type":"generic_otp","user_id":"\u0000any user"}`, status: 422, code: wrong},
+		{
+			name:   "a long issuer",
+			body:   `{"type":"totp","totp_issuer":"` + long + `","totp_user":"b"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "a colon",
+			body:   `{"type":"totp","totp_issuer":"a","totp_user":"a:b"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "CR LF in the issuer",
+			body:   `{"type":"totp","totp_issuer":"a\r\nX: y","totp_user":"b"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "a NUL in the user",
+			body:   `{"type":"totp","totp_issuer":"a","totp_user":"b\u0000"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "a long name",
+			body:   `{"type":"generic_otp","name":"` + long + `"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "CR LF in the name",
+			body:   `{"type":"generic_otp","name":"a\r\nb"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "CR LF in the user id",
+			body:   `{"type":"generic_otp","user_id":"a\r\nb"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "a long user id",
+			body:   `{"type":"generic_otp","user_id":"` + strings.Repeat("x", 256) + `"}`,
+			status: 422,
+			code:   wrong,
+		},
+		{
+			name:   "any user",
+			body:   `{"type":"generic_otp","user_id":"\u0000any user"}`,
+			status: 422,
+			code:   wrong,
+		},
 		{name: "no number", body: `{"type":"sms"}`, status: 422, code: "invalid_phone_number"},
-		{name: "an empty number", body: `{"type":"sms","phone_number":""}`, status: 422, code: "invalid_phone_number"},
-		{name: "a long number", body: `{"type":"sms","phone_number":"+` + strings.Repeat("1", 60_000) + `"}`, status: 422, code: "invalid_phone_number"},
-		{name: "CR LF in the number", body: `{"type":"sms","phone_number":"+15005550006\r\nTo: +19005550006"}`, status: 422, code: "invalid_phone_number"},
-		{name: "ESC behind the number", body: `{"type":"sms","phone_number":"+15005550006\u001b"}`, status: 422, code: "invalid_phone_number"},
-		{name: "a NUL behind the number", body: `{"type":"sms","phone_number":"+15005550006\u0000"}`, status: 422, code: "invalid_phone_number"},
-		{name: "two numbers", body: `{"type":"sms","phone_number":"+15005550006,+15005550007"}`, status: 422, code: "invalid_phone_number"},
-		{name: "an extension", body: `{"type":"sms","phone_number":"+15005550006;ext=3"}`, status: 422, code: "invalid_phone_number"},
-		{name: "another script's digits", body: `{"type":"sms","phone_number":"１５００５５５０００６"}`, status: 422, code: "invalid_phone_number"},
-		{name: "another country", body: `{"type":"sms","phone_number":"+447911123456"}`, status: 422, code: "phone_number_not_allowed"},
-		{name: "premium rate", body: `{"type":"sms","phone_number":"+19005550006"}`, status: 422, code: "phone_number_not_allowed"},
+		{
+			name:   "an empty number",
+			body:   `{"type":"sms","phone_number":""}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "a long number",
+			body:   `{"type":"sms","phone_number":"+` + strings.Repeat("1", 60_000) + `"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "CR LF in the number",
+			body:   `{"type":"sms","phone_number":"+15005550006\r\nTo: +19005550006"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "ESC behind the number",
+			body:   `{"type":"sms","phone_number":"+15005550006\u001b"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "a NUL behind the number",
+			body:   `{"type":"sms","phone_number":"+15005550006\u0000"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "two numbers",
+			body:   `{"type":"sms","phone_number":"+15005550006,+15005550007"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "an extension",
+			body:   `{"type":"sms","phone_number":"+15005550006;ext=3"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "another script's digits",
+			body:   `{"type":"sms","phone_number":"１５００５５５０００６"}`,
+			status: 422,
+			code:   "invalid_phone_number",
+		},
+		{
+			name:   "another country",
+			body:   `{"type":"sms","phone_number":"+447911123456"}`,
+			status: 422,
+			code:   "phone_number_not_allowed",
+		},
+		{
+			name:   "premium rate",
+			body:   `{"type":"sms","phone_number":"+19005550006"}`,
+			status: 422,
+			code:   "phone_number_not_allowed",
+		},
 	})
 
 	for _, f := range []factor{app, mobile} { // a template is looked at before the factor
 		nothing(t, r, "POST", "/auth/factors/"+f.id+"/challenge", []try{
 			{name: "CR", body: `{"sms_template":"{{code}}\rTo: +15005550007"}`, status: 422, code: wrong},
-			{name: "a line separator", body: `{"sms_template":"Your code\u2028{{code}}"}`, status: 422, code: wrong},
+			{
+				name:   "a line separator",
+				body:   `{"sms_template":"Your code\u2028{{code}}"}`,
+				status: 422,
+				code:   wrong,
+			},
 			{name: "NUL", body: `{"sms_template":"{{code}}\u0000"}`, status: 422, code: wrong},
 			{name: "right to left", body: `{"sms_template":"{{code}}\u202e"}`, status: 422, code: wrong},
 			{name: "no code", body: `{"sms_template":"Hello."}`, status: 422, code: wrong},
 			{name: "two codes", body: `{"sms_template":"{{code}} {{code}}"}`, status: 422, code: wrong},
-			{name: "another placeholder", body: `{"sms_template":"{{code}} {{secret}}"}`, status: 422, code: wrong},
-			{name: "a long one", body: `{"sms_template":"{{code}} ` + strings.Repeat("x", 460) + `"}`, status: 422, code: wrong},
-			{name: "a very long one", body: `{"sms_template":"{{code}} ` + strings.Repeat("x", 60_000) + `"}`, status: 422, code: wrong},
-			{name: "a long key", body: `{}`, status: 422, code: wrong, change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 256))}},
-			{name: "a very long key", body: `{}`, status: 422, code: wrong, change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 1<<20))}},
+			{
+				name:   "another placeholder",
+				body:   `{"sms_template":"{{code}} {{secret}}"}`,
+				status: 422,
+				code:   wrong,
+			},
+			{
+				name:   "a long one",
+				body:   `{"sms_template":"{{code}} ` + strings.Repeat("x", 460) + `"}`,
+				status: 422,
+				code:   wrong,
+			},
+			{
+				name:   "a very long one",
+				body:   `{"sms_template":"{{code}} ` + strings.Repeat("x", 60_000) + `"}`,
+				status: 422,
+				code:   wrong,
+			},
+			{
+				name:   "a long key",
+				body:   `{}`,
+				status: 422,
+				code:   wrong,
+				change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 256))},
+			},
+			{
+				name:   "a very long key",
+				body:   `{}`,
+				status: 422,
+				code:   wrong,
+				change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 1<<20))},
+			},
 		})
 	}
 
@@ -215,7 +468,13 @@ func TestBadMembers(t *testing.T) {
 		{name: "code null", body: `{"code":null}`, status: 422, code: wrong},
 		{name: "an empty code", body: `{"code":""}`, status: 422, code: wrong},
 		{name: "Code", body: `{"Code":"123456"}`, status: 422, code: wrong},
-		{name: "a long key", body: `{"code":"123456"}`, status: 422, code: wrong, change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 256))}},
+		{
+			name:   "a long key",
+			body:   `{"code":"123456"}`,
+			status: 422,
+			code:   wrong,
+			change: []func(*http.Request){with("Idempotency-Key", strings.Repeat("k", 256))},
+		},
 	})
 	// What is no code is answered as a wrong one, and not counted.
 	for _, code := range []string{"12345", "1234567", "12345x", "１２３４５", "\u00b9\u00b2\u00b3\u2074\u2075\u2076", `123456\u0000`, `\u0000`, `\ud800`, `\r\n`, strings.Repeat("1", 60_000)} {
@@ -246,7 +505,9 @@ func TestBadIDs(t *testing.T) {
 			{"POST", "/auth/challenges/" + id + "/verify", "Authentication Challenge not found"},
 		} {
 			a := r.call(c.method, c.path, `{"code":"123456"}`)
-			if !strings.HasPrefix(a.get("message"), c.message) || a.status != 404 || a.get("code") != "entity_not_found" || len(a.text) > 300 {
+			if !strings.HasPrefix(a.get("message"), c.message) || a.status != 404 ||
+				a.get("code") != "entity_not_found" ||
+				len(a.text) > 300 {
 				t.Errorf("%s %.80s: %d %.300s", c.method, c.path, a.status, a.text)
 			}
 			// It is shown again if it could be one.
@@ -265,7 +526,11 @@ func TestBadIDs(t *testing.T) {
 		{"/auth/factors/challenge", `{"authentication_factor_id":"` + ch + `"}`}, {"/auth/factors/verify", `{"code":"123456"}`},
 		{"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"` + f.id + `"}`}, {"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"../x"}`},
 	} {
-		if a := r.post(c.path, c.body); a.status != 404 || a.get("code") != "entity_not_found" || a.get("entity_id") != "" {
+		if a := r.post(
+			c.path,
+			c.body,
+		); a.status != 404 || a.get("code") != "entity_not_found" ||
+			a.get("entity_id") != "" {
 			t.Errorf("%s %s: %d %s", c.path, c.body, a.status, a.text)
 		}
 	}
@@ -273,10 +538,30 @@ func TestBadIDs(t *testing.T) {
 		t.Errorf("%d calls of the store", n-calls)
 	}
 	for id, path := range map[string]string{"auth_factor_" + ulid: "/auth/factors/auth_factor_" + ulid + "/challenge", "auth_factor_1234": "/auth/factors/auth_factor_1234/challenge", "auth_factor_invalid": "/auth/factors/auth_factor_invalid/challenge"} {
-		r.post(path, "").refuses(t, 404, "entity_not_found", "Authentication Factor not found: '"+id+"'.", id, 0)
+		r.post(
+			path,
+			"",
+		).refuses(
+			t,
+			404,
+			"entity_not_found",
+			"Authentication Factor not found: '"+id+"'.",
+			id,
+			0,
+		)
 	}
 	for id, path := range map[string]string{"auth_challenge_" + ulid: "/auth/challenges/auth_challenge_" + ulid + "/verify", "auth_challenge_1234": "/auth/challenges/auth_challenge_1234/verify"} {
-		r.post(path, `{"code":"123456"}`).refuses(t, 404, "entity_not_found", "Authentication Challenge not found: '"+id+"'.", id, 0)
+		r.post(
+			path,
+			`{"code":"123456"}`,
+		).refuses(
+			t,
+			404,
+			"entity_not_found",
+			"Authentication Challenge not found: '"+id+"'.",
+			id,
+			0,
+		)
 	}
 }
 
@@ -293,7 +578,12 @@ func TestBadRequests(t *testing.T) {
 		"two raw paths":   func(req *http.Request) { req.URL.Path, req.URL.RawPath = "/nowhere", "/auth/factors/enroll" },
 		"a relative path": func(req *http.Request) { req.URL.Path = "auth/factors/enroll" },
 	} {
-		req := httptest.NewRequestWithContext(t.Context(), "POST", "/auth/factors/enroll", strings.NewReader(enrollTOTP))
+		req := httptest.NewRequestWithContext(
+			t.Context(),
+			"POST",
+			"/auth/factors/enroll",
+			strings.NewReader(enrollTOTP),
+		)
 		req.Header.Set("Authorization", "Bearer "+apiKey)
 		req.Header.Set("Content-Type", "application/json")
 		change(req)

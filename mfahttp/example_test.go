@@ -61,7 +61,11 @@ func ExampleNew() {
 		ID   string
 		TOTP struct{ Secret string }
 	}
-	call("/auth/factors/enroll", `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com"}`, &factor)
+	call(
+		"/auth/factors/enroll",
+		`{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com"}`,
+		&factor,
+	)
 	var challenge struct{ ID string }
 	call("/auth/factors/"+factor.ID+"/challenge", `{}`, &challenge)
 	var verification struct{ Valid bool }
@@ -121,7 +125,13 @@ func ExampleEnrollment() {
 	if err := json.Unmarshal(rec.Body.Bytes(), &answer); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(rec.Code, answer.Type, answer.TOTP["issuer"], len(answer.TOTP["secret"]), answer.TOTP["qr_code"][:22])
+	fmt.Println(
+		rec.Code,
+		answer.Type,
+		answer.TOTP["issuer"],
+		len(answer.TOTP["secret"]),
+		answer.TOTP["qr_code"][:22],
+	)
 	// Output: 200 totp Foo Corp 32 data:image/png;base64,
 }
 
@@ -152,7 +162,12 @@ func ExampleChallenge() {
 
 // A refusal of an application's own, in the API's shape.
 func ExampleError() {
-	err := mfahttp.Error{Status: http.StatusUnprocessableEntity, Code: "session_too_old", Message: "Log in again.", RetryAfter: 30}
+	err := mfahttp.Error{
+		Status:     http.StatusUnprocessableEntity,
+		Code:       "session_too_old",
+		Message:    "Log in again.",
+		RetryAfter: 30,
+	}
 	text, _ := json.Marshal(err)
 	fmt.Println(err.Status, string(text))
 	fmt.Println(err)
@@ -165,7 +180,10 @@ func ExampleError() {
 func ExampleErrorOf() {
 	svc, _ := exampleService()
 	req := httptest.NewRequest("POST", "/login", nil)
-	_, err := svc.Verify(req.Context(), mfa.VerifyParams{ChallengeID: "auth_challenge_1234", Code: "123456"})
+	_, err := svc.Verify(
+		req.Context(),
+		mfa.VerifyParams{ChallengeID: "auth_challenge_1234", Code: "123456"},
+	)
 	for _, err := range []error{err, errors.New("connection to 10.0.0.7 lost")} {
 		e := mfahttp.ErrorOf(err)
 		text, _ := json.Marshal(e)

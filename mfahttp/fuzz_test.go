@@ -43,7 +43,15 @@ func FuzzHandler(f *testing.F) {
 		f.Add(s[0], s[1], s[2], s[3], bearer, isJSON, "key")
 	}
 	f.Add("POST", "/auth/factors/enroll", "", enrollTOTP, "Bearer sk_wrong", isJSON, "")
-	f.Add("POST", "/auth/factors/enroll", "", enrollTOTP, bearer, "text/plain; charset=\"", strings.Repeat("k", 256))
+	f.Add(
+		"POST",
+		"/auth/factors/enroll",
+		"",
+		enrollTOTP,
+		bearer,
+		"text/plain; charset=\"",
+		strings.Repeat("k", 256),
+	)
 
 	// Made once, because drawing QR codes takes longer than all the rest.
 	made := newRig(f)
@@ -57,7 +65,14 @@ func FuzzHandler(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		ch, err := made.svc.Challenge(f.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: p.UserID, IdempotencyKey: "one that nobody knows"})
+		ch, err := made.svc.Challenge(
+			f.Context(),
+			mfa.ChallengeParams{
+				FactorID:       enr.Factor.ID,
+				UserID:         p.UserID,
+				IdempotencyKey: "one that nobody knows",
+			},
+		)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -96,10 +111,12 @@ func FuzzHandler(f *testing.F) {
 		if a.status >= 400 && r.did() != before {
 			t.Fatalf("%s was stored or sent", a.text)
 		}
-		if authorization == bearer && a.status == 401 || !strings.Contains(authorization, apiKey) && a.status != 401 {
+		if authorization == bearer && a.status == 401 ||
+			!strings.Contains(authorization, apiKey) && a.status != 401 {
 			t.Fatalf("%q: status %d", authorization, a.status)
 		}
-		if a.status == 405 && (a.header.Get("Allow") == "" || slices.Contains(strings.Split(a.header.Get("Allow"), ", "), method)) {
+		if a.status == 405 &&
+			(a.header.Get("Allow") == "" || slices.Contains(strings.Split(a.header.Get("Allow"), ", "), method)) {
 			t.Fatalf("%s: Allow %q", method, a.header.Get("Allow"))
 		}
 		if strings.Contains(a.text, secret) {
@@ -111,7 +128,8 @@ func FuzzHandler(f *testing.F) {
 			}
 		}
 		// A new code is told, of a factor whose codes the application delivers.
-		if a.status < 400 && strings.Contains(a.text, `"code":`) && (a.get("object") != "authentication_challenge" || a.get("authentication_factor_id") != fill("OTHER") || a.get("id") == fill("OTHER*")) {
+		if a.status < 400 && strings.Contains(a.text, `"code":`) &&
+			(a.get("object") != "authentication_challenge" || a.get("authentication_factor_id") != fill("OTHER") || a.get("id") == fill("OTHER*")) {
 			t.Fatalf("a code: %s", a.text)
 		}
 		if r.log.Len() > 0 {

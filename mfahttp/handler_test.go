@@ -29,29 +29,49 @@ func TestGuide(t *testing.T) {
 	const challenge = `{"object":"authentication_challenge","id":"CHALLENGE","created_at":"TIME","updated_at":"TIME","expires_at":"TIME","authentication_factor_id":"FACTOR"}`
 
 	a := r.post("/auth/factors/enroll", enrollTOTP)
-	is(a, 201, `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
-		`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com","secret":"SECRET","qr_code":"IMAGE","uri":"otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=SECRET&issuer=Foo%20Corp"}}`)
+	is(
+		a,
+		201,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
+			`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com","secret":"SECRET","qr_code":"IMAGE","uri":"otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=SECRET&issuer=Foo%20Corp"}}`,
+	)
 	app := factor{id: a.get("id"), secret: a.get("totp.secret")}
 	if !strings.Contains(a.get("totp.uri"), "?secret="+app.secret+"&") {
 		t.Error("the URI has another secret")
 	}
 	a = r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"+15005550006"}`)
-	is(a, 201, `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"sms","sms":{"phone_number":"+15005550006"}}`)
+	is(
+		a,
+		201,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
+	)
 	mobile := factor{id: a.get("id"), number: phone}
-	is(r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"foo"}`), 422, `{"code":"invalid_phone_number","message":"Phone number is invalid."}`)
+	is(
+		r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"foo"}`),
+		422,
+		`{"code":"invalid_phone_number","message":"Phone number is invalid."}`,
+	)
 
 	appChallenge := r.challenge(app)
 	is(appChallenge, 201, challenge)
 	a = r.post("/auth/factors/"+mobile.id+"/challenge", `{"sms_template":"Your FooCorp is {{code}}."}`)
 	is(a, 201, challenge)
-	if a.get("created_at") != "2026-01-01T00:00:00.000Z" || a.get("updated_at") != a.get("created_at") || a.get("expires_at") != "2026-01-01T00:10:00.000Z" || a.get("authentication_factor_id") != mobile.id {
+	if a.get("created_at") != "2026-01-01T00:00:00.000Z" ||
+		a.get("updated_at") != a.get("created_at") ||
+		a.get("expires_at") != "2026-01-01T00:10:00.000Z" ||
+		a.get("authentication_factor_id") != mobile.id {
 		t.Error(a.text)
 	}
-	if m := r.sms.Messages(); len(m) != 1 || m[0].To != phone || m[0].Body != "Your FooCorp is "+r.right(mobile)+"." {
+	if m := r.sms.Messages(); len(m) != 1 || m[0].To != phone ||
+		m[0].Body != "Your FooCorp is "+r.right(mobile)+"." {
 		t.Errorf("%d messages", len(m))
 	}
 
-	is(r.verify(a.get("id"), r.wrong(r.right(mobile))), 201, `{"challenge":`+challenge+`,"valid":false}`)
+	is(
+		r.verify(a.get("id"), r.wrong(r.right(mobile))),
+		201,
+		`{"challenge":`+challenge+`,"valid":false}`,
+	)
 	v := r.verify(a.get("id"), r.right(mobile))
 	is(v, 201, `{"challenge":`+challenge+`,"valid":true}`)
 	for _, member := range []string{"id", "created_at", "updated_at", "expires_at", "authentication_factor_id"} {
@@ -60,20 +80,59 @@ func TestGuide(t *testing.T) {
 		}
 	}
 	id := a.get("id")
-	r.verify(id, r.right(mobile)).refuses(t, 422, "authentication_challenge_previously_verified", "The authentication challenge '"+id+"' has already been verified.", "", 0)
+	r.verify(
+		id,
+		r.right(mobile),
+	).refuses(
+		t,
+		422,
+		"authentication_challenge_previously_verified",
+		"The authentication challenge '"+id+"' has already been verified.",
+		"",
+		0,
+	)
 
 	r.clock.Advance(10*time.Minute - time.Millisecond)
 	id = appChallenge.get("id")
 	is(r.verify(id, r.wrong(r.around(app)...)), 201, `{"challenge":`+challenge+`,"valid":false}`)
 	r.clock.Advance(time.Millisecond)
-	r.verify(id, r.right(app)).refuses(t, 422, "authentication_challenge_expired", "The authentication challenge '"+id+"' has expired.", "", 0)
+	r.verify(
+		id,
+		r.right(app),
+	).refuses(
+		t,
+		422,
+		"authentication_challenge_expired",
+		"The authentication challenge '"+id+"' has expired.",
+		"",
+		0,
+	)
 
-	is(r.call("GET", "/auth/factors/"+mobile.id, ""), 200, `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`)
-	is(r.call("GET", "/auth/factors/"+app.id, ""), 200, `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
-		`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com"}}`)
+	is(
+		r.call("GET", "/auth/factors/"+mobile.id, ""),
+		200,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
+	)
+	is(
+		r.call("GET", "/auth/factors/"+app.id, ""),
+		200,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
+			`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com"}}`,
+	)
 	is(r.call("DELETE", "/auth/factors/"+mobile.id, ""), 204, "")
 	for method, path := range map[string]string{"GET": "", "DELETE": "", "POST": "/challenge"} {
-		r.call(method, "/auth/factors/"+mobile.id+path, "").refuses(t, 404, "entity_not_found", "Authentication Factor not found: '"+mobile.id+"'.", mobile.id, 0)
+		r.call(
+			method,
+			"/auth/factors/"+mobile.id+path,
+			"",
+		).refuses(
+			t,
+			404,
+			"entity_not_found",
+			"Authentication Factor not found: '"+mobile.id+"'.",
+			mobile.id,
+			0,
+		)
 	}
 	r.call("GET", "/auth/factors/"+app.id, "").must(t, 200)
 	if r.log.Len() > 0 {
@@ -103,15 +162,30 @@ func TestRoutes(t *testing.T) {
 		call(200, "GET", "/auth/factors/"+f.id, "")
 		ch := call(201, "POST", "/auth/factors/"+f.id+"/challenge", "")
 		legacy := call(201, "POST", "/auth/factors/challenge", `{"authentication_factor_id":"`+f.id+`"}`)
-		if a := call(201, "POST", "/auth/challenges/"+ch.get("id")+"/verify", `{"code":"`+r.right(f)+`"}`); !a.valid() {
+		if a := call(
+			201,
+			"POST",
+			"/auth/challenges/"+ch.get("id")+"/verify",
+			`{"code":"`+r.right(f)+`"}`,
+		); !a.valid() {
 			t.Error(a.text)
 		}
 		r.clock.Advance(time.Minute)
-		if a := call(201, "POST", "/auth/factors/verify", `{"authentication_challenge_id":"`+legacy.get("id")+`","code":"`+r.right(f)+`"}`); !a.valid() {
+		if a := call(
+			201,
+			"POST",
+			"/auth/factors/verify",
+			`{"authentication_challenge_id":"`+legacy.get("id")+`","code":"`+r.right(f)+`"}`,
+		); !a.valid() {
 			t.Error(a.text)
 		}
 		call(204, "DELETE", "/auth/factors/"+f.id, "")
-		call(201, "POST", "/user_management/users/user_1/auth_factors", `{"type":"totp","totp_issuer":"Foo Corp"}`)
+		call(
+			201,
+			"POST",
+			"/user_management/users/user_1/auth_factors",
+			`{"type":"totp","totp_issuer":"Foo Corp"}`,
+		)
 		call(200, "GET", "/user_management/users/user_1/auth_factors", "")
 		call(404, "GET", "/auth/factors", "").refuses(t, 404, "not_found", "Not Found", "", 0)
 		if prefix != "" {
@@ -206,7 +280,9 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%v, want %s", err, c.want)
 		}
 	}
-	if _, err := mfahttp.New(mfahttp.Config{Service: svc, APIKeys: []string{apiKey[:16]}}); err != nil {
+	if _, err := mfahttp.New(
+		mfahttp.Config{Service: svc, APIKeys: []string{apiKey[:16]}},
+	); err != nil {
 		t.Error(err)
 	}
 }
@@ -216,22 +292,52 @@ func TestConfig(t *testing.T) {
 func TestSecretsOnlyWhereMade(t *testing.T) {
 	r := newRig(t)
 	enrolled := r.post("/auth/factors/enroll", enrollTOTP)
-	user := r.post("/user_management/users/user_1/auth_factors", `{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`)
-	app, generic, mobile := factor{id: enrolled.get("id"), secret: enrolled.get("totp.secret")}, r.generic(), r.phone()
+	user := r.post(
+		"/user_management/users/user_1/auth_factors",
+		`{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
+	)
+	app, generic, mobile := factor{
+		id:     enrolled.get("id"),
+		secret: enrolled.get("totp.secret"),
+	}, r.generic(), r.phone()
 	appChallenge := r.challenge(app)
 	genericChallenge := r.challenge(generic)
 	code := genericChallenge.get("code")
-	if len(code) != 6 || genericChallenge.members() != "object id created_at updated_at expires_at authentication_factor_id code" {
+	if len(code) != 6 ||
+		genericChallenge.members() != "object id created_at updated_at expires_at authentication_factor_id code" {
 		t.Fatal(genericChallenge.text)
 	}
 	mobileChallenge := r.challenge(mobile)
 	others := map[string]answer{
-		"challenge of an app": appChallenge, "challenge of a phone": mobileChallenge,
-		"get": r.call("GET", "/auth/factors/"+app.id, ""), "get generic_otp": r.call("GET", "/auth/factors/"+generic.id, ""),
-		"wrong": r.verify(genericChallenge.get("id"), r.wrong(code)), "right": r.verify(genericChallenge.get("id"), code), "again": r.verify(genericChallenge.get("id"), code),
-		"verify of an app": r.verify(appChallenge.get("id"), r.right(app)), "verify of a phone": r.verify(mobileChallenge.get("id"), r.right(mobile)),
-		"verify of a user's": r.verify(user.get("authentication_challenge.id"), r.right(factor{secret: user.get("authentication_factor.totp.secret")})),
-		"list":               r.call("GET", "/user_management/users/user_1/auth_factors", ""), "confirmed": r.call("GET", "/auth/factors/"+app.id, ""),
+		"challenge of an app":  appChallenge,
+		"challenge of a phone": mobileChallenge,
+		"get": r.call(
+			"GET",
+			"/auth/factors/"+app.id,
+			"",
+		),
+		"get generic_otp": r.call("GET", "/auth/factors/"+generic.id, ""),
+		"wrong": r.verify(
+			genericChallenge.get("id"),
+			r.wrong(code),
+		),
+		"right": r.verify(genericChallenge.get("id"), code),
+		"again": r.verify(genericChallenge.get("id"), code),
+		"verify of an app": r.verify(
+			appChallenge.get("id"),
+			r.right(app),
+		),
+		"verify of a phone": r.verify(mobileChallenge.get("id"), r.right(mobile)),
+		"verify of a user's": r.verify(
+			user.get("authentication_challenge.id"),
+			r.right(factor{secret: user.get("authentication_factor.totp.secret")}),
+		),
+		"list": r.call(
+			"GET",
+			"/user_management/users/user_1/auth_factors",
+			"",
+		),
+		"confirmed": r.call("GET", "/auth/factors/"+app.id, ""),
 	}
 	for name, a := range others {
 		for _, secret := range []string{app.secret, user.get("authentication_factor.totp.secret"), "otpauth:", "data:image", `"secret"`, `"qr_code"`, `"uri"`, code, r.right(mobile)} {
@@ -243,7 +349,8 @@ func TestSecretsOnlyWhereMade(t *testing.T) {
 			t.Errorf("%s has a code: %s", name, a.text)
 		}
 	}
-	if !others["right"].valid() || others["wrong"].json["valid"] != false || !others["verify of a user's"].valid() {
+	if !others["right"].valid() || others["wrong"].json["valid"] != false ||
+		!others["verify of a user's"].valid() {
 		t.Error("the codes were not taken")
 	}
 }
@@ -257,7 +364,16 @@ func TestWaits(t *testing.T) {
 	mobileChallenge := r.challenge(mobile).must(t, 201)
 	r.clock.Advance(500 * time.Millisecond)
 	before := r.did()
-	r.challenge(mobile).refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 1m0s.", "", 60)
+	r.challenge(
+		mobile,
+	).refuses(
+		t,
+		400,
+		"rate_limit_exceeded",
+		"Too many requests. Wait for 1m0s.",
+		"",
+		60,
+	)
 	if r.did() != before {
 		t.Error("a refused challenge did something")
 	}
@@ -267,15 +383,39 @@ func TestWaits(t *testing.T) {
 
 	ch, spare := r.challenge(app), r.challenge(app)
 	for range 5 {
-		if v := r.verify(ch.get("id"), r.wrong(r.around(app)...)); v.status != 201 || v.json["valid"] != false || v.members() != "challenge challenge.object challenge.id challenge.created_at challenge.updated_at challenge.expires_at challenge.authentication_factor_id valid" {
+		if v := r.verify(
+			ch.get("id"),
+			r.wrong(r.around(app)...),
+		); v.status != 201 || v.json["valid"] != false ||
+			v.members() != "challenge challenge.object challenge.id challenge.created_at challenge.updated_at challenge.expires_at challenge.authentication_factor_id valid" {
 			t.Error(v.text)
 		}
 	}
 	r.clock.Advance(time.Millisecond)
 	id := ch.get("id")
-	r.verify(id, r.right(app)).refuses(t, 400, "one_time_code_too_many_attempts", "The authentication challenge '"+id+"' takes no more codes.", "", 0)
+	r.verify(
+		id,
+		r.right(app),
+	).refuses(
+		t,
+		400,
+		"one_time_code_too_many_attempts",
+		"The authentication challenge '"+id+"' takes no more codes.",
+		"",
+		0,
+	)
 	before = r.did()
-	r.verify(spare.get("id"), r.right(app)).refuses(t, 400, "one_time_code_too_many_attempts", "Too many requests. Wait for 30s.", "", 30)
+	r.verify(
+		spare.get("id"),
+		r.right(app),
+	).refuses(
+		t,
+		400,
+		"one_time_code_too_many_attempts",
+		"Too many requests. Wait for 30s.",
+		"",
+		30,
+	)
 	r.challenge(app).refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 30s.", "", 30)
 	if r.did() != before {
 		t.Error("a try during a wait was written")
@@ -295,9 +435,26 @@ func TestDisabled(t *testing.T) {
 		r.verify(ch.get("id"), r.wrong(r.around(f)...)).must(t, 201)
 	}
 	message := "The authentication factor '" + f.id + "' is disabled after too many wrong codes."
-	r.verify(spare.get("id"), r.right(f)).refuses(t, 422, "authentication_factor_disabled", message, "", 0)
+	r.verify(
+		spare.get("id"),
+		r.right(f),
+	).refuses(
+		t,
+		422,
+		"authentication_factor_disabled",
+		message,
+		"",
+		0,
+	)
 	r.challenge(f).refuses(t, 422, "authentication_factor_disabled", message, "", 0)
-	if list := r.call("GET", "/user_management/users/user_1/auth_factors", ""); !strings.Contains(list.text, `"status":"disabled"`) {
+	if list := r.call(
+		"GET",
+		"/user_management/users/user_1/auth_factors",
+		"",
+	); !strings.Contains(
+		list.text,
+		`"status":"disabled"`,
+	) {
 		t.Errorf("a disabled factor is not listed, so an application would ask for none: %s", list.text)
 	}
 }
@@ -307,7 +464,13 @@ func TestDisabled(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	r := newRig(t)
 	r.userTOTP("user_1", "app")
-	enrolled := r.post("/auth/factors/enroll", `{"type":"generic_otp","user_id":"user_1","name":"push"}`).must(t, 201)
+	enrolled := r.post(
+		"/auth/factors/enroll",
+		`{"type":"generic_otp","user_id":"user_1","name":"push"}`,
+	).must(
+		t,
+		201,
+	)
 	if enrolled.masked() != `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1","name":"push","status":"unverified","type":"generic_otp"}` {
 		t.Error(enrolled.text)
 	}
@@ -315,7 +478,17 @@ func TestConfirm(t *testing.T) {
 	path := "/auth/factors/" + id + "/challenge"
 	r.clock.Advance(time.Hour + time.Millisecond)
 	for _, body := range []string{`{}`, `{"confirm":false}`, `{"confirm":null}`} {
-		r.post(path, body).refuses(t, 422, "authentication_factor_unverified", "The authentication factor '"+id+"' has not been confirmed yet."+confirmHint, "", 0)
+		r.post(
+			path,
+			body,
+		).refuses(
+			t,
+			422,
+			"authentication_factor_unverified",
+			"The authentication factor '"+id+"' has not been confirmed yet."+confirmHint,
+			"",
+			0,
+		)
 	}
 	ch := r.post(path, `{"confirm":true}`).must(t, 201)
 	if v := r.verify(ch.get("id"), ch.get("code")); !v.valid() {
@@ -327,10 +500,27 @@ func TestConfirm(t *testing.T) {
 // TestRecoveryCodes: they are shown once, and used up one by one.
 func TestRecoveryCodes(t *testing.T) {
 	r := newRig(t)
-	r.post("/auth/factors/enroll", `{"type":"recovery_codes"}`).refuses(t, 422, "invalid_request_parameters", "Recovery codes must have a user.", "", 0)
-	enrolled := r.post("/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`).must(t, 201)
+	r.post(
+		"/auth/factors/enroll",
+		`{"type":"recovery_codes"}`,
+	).refuses(
+		t,
+		422,
+		"invalid_request_parameters",
+		"Recovery codes must have a user.",
+		"",
+		0,
+	)
+	enrolled := r.post(
+		"/auth/factors/enroll",
+		`{"type":"recovery_codes","user_id":"user_1"}`,
+	).must(
+		t,
+		201,
+	)
 	codes, _ := enrolled.json["recovery_codes"].([]any)
-	if len(codes) != 10 || enrolled.json["recovery_codes_left"] != 10.0 || enrolled.get("status") != "verified" {
+	if len(codes) != 10 || enrolled.json["recovery_codes_left"] != 10.0 ||
+		enrolled.get("status") != "verified" {
 		t.Fatal(enrolled.text)
 	}
 	id, code := enrolled.get("id"), codes[3].(string)
@@ -342,7 +532,8 @@ func TestRecoveryCodes(t *testing.T) {
 		}
 	}
 	got := r.call("GET", "/auth/factors/"+id, "").must(t, 200)
-	if got.json["recovery_codes_left"] != 9.0 || strings.Contains(got.text, `"recovery_codes"`+":") || strings.Contains(got.text, codes[0].(string)) {
+	if got.json["recovery_codes_left"] != 9.0 || strings.Contains(got.text, `"recovery_codes"`+":") ||
+		strings.Contains(got.text, codes[0].(string)) {
 		t.Error(got.text)
 	}
 }
@@ -353,15 +544,33 @@ func TestReplaces(t *testing.T) {
 	old := r.userTOTP("user_1", "old phone")
 	const path = "/user_management/users/user_1/auth_factors"
 	body := `{"type":"totp","totp_issuer":"Foo Corp","replaces":"` + old.id + `"}`
-	r.post("/user_management/users/user_2/auth_factors", body).refuses(t, 404, "entity_not_found", "Authentication Factor not found: '"+old.id+"'.", old.id, 0)
+	r.post(
+		"/user_management/users/user_2/auth_factors",
+		body,
+	).refuses(
+		t,
+		404,
+		"entity_not_found",
+		"Authentication Factor not found: '"+old.id+"'.",
+		old.id,
+		0,
+	)
 	enrolled := r.post(path, body).must(t, 201)
-	next := factor{id: enrolled.get("authentication_factor.id"), secret: enrolled.get("authentication_factor.totp.secret")}
+	next := factor{
+		id:     enrolled.get("authentication_factor.id"),
+		secret: enrolled.get("authentication_factor.totp.secret"),
+	}
 	r.call("GET", "/auth/factors/"+old.id, "").must(t, 200)
 	if v := r.verify(enrolled.get("authentication_challenge.id"), r.right(next)); !v.valid() {
 		t.Fatal(v.text)
 	}
 	r.call("GET", "/auth/factors/"+old.id, "").must(t, 404)
-	if list := r.call("GET", path, ""); strings.Count(list.text, `"id"`) != 1 || !strings.Contains(list.text, next.id) {
+	if list := r.call(
+		"GET",
+		path,
+		"",
+	); strings.Count(list.text, `"id"`) != 1 ||
+		!strings.Contains(list.text, next.id) {
 		t.Error(list.text)
 	}
 }
@@ -376,30 +585,62 @@ func TestUserEnrollment(t *testing.T) {
 		`"authentication_challenge":{"object":"authentication_challenge","id":"CHALLENGE","created_at":"TIME","updated_at":"TIME","expires_at":"TIME","authentication_factor_id":"FACTOR"}}`; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
-	if a.get("authentication_challenge.authentication_factor_id") != a.get("authentication_factor.id") {
+	if a.get(
+		"authentication_challenge.authentication_factor_id",
+	) != a.get(
+		"authentication_factor.id",
+	) {
 		t.Error("the challenge is of another factor")
 	}
 
 	const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-	a = r.post(path, `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan","totp_secret":"`+secret+`","name":"work"}`).must(t, 201)
+	a = r.post(
+		path,
+		`{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan","totp_secret":"`+secret+`","name":"work"}`,
+	).must(
+		t,
+		201,
+	)
 	for member, want := range map[string]string{"name": "work", "totp.issuer": "Foo Corp", "totp.user": "alan", "totp.secret": secret} {
 		if got := a.get("authentication_factor." + member); got != want {
 			t.Errorf("%s %q, want %q", member, got, want)
 		}
 	}
-	if v := r.verify(a.get("authentication_challenge.id"), r.right(factor{secret: secret})); !v.valid() {
+	if v := r.verify(
+		a.get("authentication_challenge.id"),
+		r.right(factor{secret: secret}),
+	); !v.valid() {
 		t.Error(v.text)
 	}
 
 	before := r.did()
-	r.post(path, `{"type":"totp","totp_secret":"JBSWY3DPEHPK3PXP"}`).refuses(t, 422, "invalid_totp_secret", "The TOTP secret has 10 bytes; RFC 4226 section 4 demands at least 16, because a shorter one can be guessed from codes.", "", 0)
+	r.post(
+		path,
+		`{"type":"totp","totp_secret":"JBSWY3DPEHPK3PXP"}`,
+	).refuses(
+		t,
+		422,
+		"invalid_totp_secret",
+		"The TOTP secret has 10 bytes; RFC 4226 section 4 demands at least 16, because a shorter one can be guessed from codes.",
+		"",
+		0,
+	)
 	for _, body := range []string{``, `{}`, `{"type":"sms","phone_number":"` + phone + `"}`, `{"type":"generic_otp"}`, `{"type":""}`, `{"type":null}`} {
 		r.post(path, body).refuses(t, 422, "invalid_request_parameters", "type must be totp.", "", 0)
 	}
 	// Whoever may be anybody is nobody.
 	for _, id := range []string{"%00any%20user", "a%00", "%ff", "a%0d%0aX:%20y"} {
 		for _, method := range []string{"GET", "POST"} {
-			if a := r.call(method, "/user_management/users/"+id+"/auth_factors", `{"type":"totp","totp_user":"alan"}`).must(t, 422); a.get("code") != "invalid_request_parameters" {
+			if a := r.call(
+				method,
+				"/user_management/users/"+id+"/auth_factors",
+				`{"type":"totp","totp_user":"alan"}`,
+			).must(
+				t,
+				422,
+			); a.get(
+				"code",
+			) != "invalid_request_parameters" {
 				t.Error(a.text)
 			}
 		}
@@ -407,11 +648,27 @@ func TestUserEnrollment(t *testing.T) {
 	if r.did() != before {
 		t.Error("a refused enrolment was stored")
 	}
-	r.post("/auth/factors/enroll", `{"type":"generic_otp","user_id":"\u0000any user"}`).refuses(t, 422, "invalid_request_parameters", "AnyUser cannot own a factor.", "", 0)
+	r.post(
+		"/auth/factors/enroll",
+		`{"type":"generic_otp","user_id":"\u0000any user"}`,
+	).refuses(
+		t,
+		422,
+		"invalid_request_parameters",
+		"AnyUser cannot own a factor.",
+		"",
+		0,
+	)
 
 	// An id is what stands between two slashes, and is decoded once.
 	for _, c := range []struct{ path, id string }{{"a%2Fb", "a/b"}, {"a%252Fb", "a%2Fb"}, {"..", ".."}, {"%2E%2E", ".."}, {"a+b", "a+b"}, {"%E6%97%A5", "日"}, {"enroll", "enroll"}} {
-		a := r.post("/user_management/users/"+c.path+"/auth_factors", `{"type":"totp","totp_user":"alan"}`).must(t, 201)
+		a := r.post(
+			"/user_management/users/"+c.path+"/auth_factors",
+			`{"type":"totp","totp_user":"alan"}`,
+		).must(
+			t,
+			201,
+		)
 		if got := a.get("authentication_factor.user_id"); got != c.id {
 			t.Errorf("%s is the user %q, want %q", c.path, got, c.id)
 		}
@@ -420,17 +677,38 @@ func TestUserEnrollment(t *testing.T) {
 		r.clock.Advance(time.Minute)
 		r.userTOTP("user_1", fmt.Sprint(i))
 	}
-	r.post(path, `{"type":"totp"}`).refuses(t, 422, "too_many_authentication_factors", "The user has 10 authentication factors already.", "", 0)
+	r.post(
+		path,
+		`{"type":"totp"}`,
+	).refuses(
+		t,
+		422,
+		"too_many_authentication_factors",
+		"The user has 10 authentication factors already.",
+		"",
+		0,
+	)
 }
 
 // TestUserFactors: the list is of confirmed factors without secrets, newest first.
 func TestUserFactors(t *testing.T) {
 	r := newRig(t)
 	const path = "/user_management/users/user_1/auth_factors"
-	if a := r.call("GET", path, ""); a.status != 200 || a.text != `{"object":"list","data":[],"list_metadata":{"before":null,"after":null}}`+"\n" {
+	if a := r.call(
+		"GET",
+		path,
+		"",
+	); a.status != 200 ||
+		a.text != `{"object":"list","data":[],"list_metadata":{"before":null,"after":null}}`+"\n" {
 		t.Errorf("%d %s", a.status, a.text)
 	}
-	a := r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"`+phone+`","user_id":"user_1"}`).must(t, 201)
+	a := r.post(
+		"/auth/factors/enroll",
+		`{"type":"sms","phone_number":"`+phone+`","user_id":"user_1"}`,
+	).must(
+		t,
+		201,
+	)
 	mobile := factor{id: a.get("id"), number: phone}
 	if v := r.verify(r.challenge(mobile).get("id"), r.right(mobile)); !v.valid() {
 		t.Fatal(v.text)
@@ -454,7 +732,19 @@ func TestUserFactors(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"limit=%", "%zz=1", "a;b"} {
-		r.call("GET", path, "", func(req *http.Request) { req.URL.RawQuery = query }).refuses(t, 422, "invalid_request_parameters", "The query is malformed.", "", 0)
+		r.call(
+			"GET",
+			path,
+			"",
+			func(req *http.Request) { req.URL.RawQuery = query },
+		).refuses(
+			t,
+			422,
+			"invalid_request_parameters",
+			"The query is malformed.",
+			"",
+			0,
+		)
 	}
 }
 
@@ -487,7 +777,10 @@ func TestPaging(t *testing.T) {
 				t.Errorf("%s: something is before the first page: %q", query, before)
 			}
 			for walked = names; after != ""; walked = append(walked, names...) {
-				if names, before, after = r.page(query + "&after=" + after); before == "" || len(names) == 0 || len(names) > limit {
+				if names, before, after = r.page(
+					query + "&after=" + after,
+				); before == "" || len(names) == 0 ||
+					len(names) > limit {
 					t.Fatalf("%s: page %q after %q", query, names, walked)
 				}
 			}
@@ -498,7 +791,10 @@ func TestPaging(t *testing.T) {
 			last := want[len(want)-1]
 			walked, before = []string{last}, ids[last]
 			for before != "" {
-				if names, before, after = r.page(query + "&before=" + before); after == "" || len(names) == 0 || len(names) > limit {
+				if names, before, after = r.page(
+					query + "&before=" + before,
+				); after == "" || len(names) == 0 ||
+					len(names) > limit {
 					t.Fatalf("%s: page %q before %q", query, names, walked)
 				}
 				walked = slices.Concat(names, walked)
@@ -552,7 +848,14 @@ func TestOrderOfOneMillisecond(t *testing.T) {
 	slices.Reverse(want)
 	var walked []string
 	for after, more := "", true; more; more = after != "" {
-		a := r.call("GET", "/user_management/users/user_1/auth_factors?limit=2&after="+after, "").must(t, 200)
+		a := r.call(
+			"GET",
+			"/user_management/users/user_1/auth_factors?limit=2&after="+after,
+			"",
+		).must(
+			t,
+			200,
+		)
 		for _, f := range a.json["data"].([]any) {
 			walked = append(walked, f.(map[string]any)["id"].(string))
 		}
@@ -581,13 +884,35 @@ func TestChallengeAgain(t *testing.T) {
 		}
 	}
 	for _, body := range []string{`{}`, `{"sms_template":"It is {{code}}."}`, `{"sms_template":"Your FooCorp is {{code}}.","confirm":true}`} {
-		r.post(path, body, key).refuses(t, 400, "idempotency_key_reused", "The idempotency key was used with different request parameters.", "", 0)
+		r.post(
+			path,
+			body,
+			key,
+		).refuses(
+			t,
+			400,
+			"idempotency_key_reused",
+			"The idempotency key was used with different request parameters.",
+			"",
+			0,
+		)
 	}
 	if r.did() != before || r.sms.Sends() != 1 {
 		t.Error("a call that was made again did something")
 	}
 	r.post(path, body, with("Idempotency-Key", "another")).must(t, 400)
-	r.post(path, body, with("Idempotency-Key", strings.Repeat("k", 256))).refuses(t, 422, "invalid_request_parameters", "The idempotency key must have at most 255 bytes.", "", 0)
+	r.post(
+		path,
+		body,
+		with("Idempotency-Key", strings.Repeat("k", 256)),
+	).refuses(
+		t,
+		422,
+		"invalid_request_parameters",
+		"The idempotency key must have at most 255 bytes.",
+		"",
+		0,
+	)
 
 	generic := r.generic()
 	path = "/auth/factors/" + generic.id + "/challenge"
@@ -598,7 +923,15 @@ func TestChallengeAgain(t *testing.T) {
 		}
 	}
 	// Enrolling has no keys.
-	one, two := r.post("/auth/factors/enroll", enrollTOTP, key), r.post("/auth/factors/enroll", enrollTOTP, key)
+	one, two := r.post(
+		"/auth/factors/enroll",
+		enrollTOTP,
+		key,
+	), r.post(
+		"/auth/factors/enroll",
+		enrollTOTP,
+		key,
+	)
 	if one.status != 201 || two.status != 201 || one.get("id") == two.get("id") {
 		t.Errorf("%d, %d", one.status, two.status)
 	}
@@ -611,7 +944,17 @@ func TestKeyIsFreeAgain(t *testing.T) {
 	r.sms.Script = func(context.Context, int, mfa.Message) error { return errors.New("no network") }
 	r.challenge(f, key).refuses(t, 502, "message_not_sent", "The message could not be sent.", "", 0)
 	r.sms.Script = nil
-	r.challenge(f, key).refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 1m0s.", "", 60) // the message counts all the same
+	r.challenge(
+		f,
+		key,
+	).refuses(
+		t,
+		400,
+		"rate_limit_exceeded",
+		"Too many requests. Wait for 1m0s.",
+		"",
+		60,
+	) // the message counts all the same
 	r.clock.Advance(time.Minute)
 	first := r.challenge(f, key).must(t, 201)
 	if again := r.challenge(f, key); again.text != first.text || r.sms.Sends() != 2 {
@@ -661,24 +1004,72 @@ func TestVerifyAgain(t *testing.T) {
 	if again := r.verify(id, code, key); again.status != 201 || again.text != first.text {
 		t.Errorf("%d %s, want %s", again.status, again.text, first.text)
 	}
-	if again := r.post("/auth/factors/verify", `{"authentication_challenge_id":"`+id+`","code":"`+code+`"}`, key); again.text != first.text {
+	if again := r.post(
+		"/auth/factors/verify",
+		`{"authentication_challenge_id":"`+id+`","code":"`+code+`"}`,
+		key,
+	); again.text != first.text {
 		t.Errorf("%d %s, want %s", again.status, again.text, first.text)
 	}
 	verified := "The authentication challenge '" + id + "' has already been verified."
 	r.verify(id, code).refuses(t, 422, "authentication_challenge_previously_verified", verified, "", 0)
-	r.verify(id, code, with("Idempotency-Key", "another")).refuses(t, 422, "authentication_challenge_previously_verified", verified, "", 0)
+	r.verify(
+		id,
+		code,
+		with("Idempotency-Key", "another"),
+	).refuses(
+		t,
+		422,
+		"authentication_challenge_previously_verified",
+		verified,
+		"",
+		0,
+	)
 	if r.did() != before {
 		t.Error("a call that was made again was written")
 	}
-	r.verify(id, wrong, key).refuses(t, 400, "idempotency_key_reused", "The idempotency key was used with different request parameters.", "", 0)
-	r.verify(id, code, key).refuses(t, 422, "authentication_challenge_previously_verified", verified, "", 0)
+	r.verify(
+		id,
+		wrong,
+		key,
+	).refuses(
+		t,
+		400,
+		"idempotency_key_reused",
+		"The idempotency key was used with different request parameters.",
+		"",
+		0,
+	)
+	r.verify(
+		id,
+		code,
+		key,
+	).refuses(
+		t,
+		422,
+		"authentication_challenge_previously_verified",
+		verified,
+		"",
+		0,
+	)
 
 	// The key of a wrong code does not take the right one.
 	id = r.challenge(f).get("id")
 	if v := r.verify(id, r.wrong(r.around(f)...), key); v.status != 201 || v.valid() {
 		t.Error(v.text)
 	}
-	r.verify(id, r.right(f), key).refuses(t, 400, "idempotency_key_reused", "The idempotency key was used with different request parameters.", "", 0)
+	r.verify(
+		id,
+		r.right(f),
+		key,
+	).refuses(
+		t,
+		400,
+		"idempotency_key_reused",
+		"The idempotency key was used with different request parameters.",
+		"",
+		0,
+	)
 	if v := r.verify(id, r.right(f), with("Idempotency-Key", "another")); !v.valid() {
 		t.Error(v.text)
 	}
@@ -696,7 +1087,8 @@ func TestSDKBodies(t *testing.T) {
 	} {
 		r := newRig(t)
 		a := r.post("/auth/factors/enroll", body)
-		if got := a.members(); a.status != 201 || got != "object id created_at updated_at status type totp totp.issuer totp.user totp.secret totp.qr_code totp.uri" {
+		if got := a.members(); a.status != 201 ||
+			got != "object id created_at updated_at status type totp totp.issuer totp.user totp.secret totp.qr_code totp.uri" {
 			t.Errorf("%s: %d %s", name, a.status, got)
 		}
 		f := factor{id: a.get("id"), secret: a.get("totp.secret")}
@@ -712,7 +1104,9 @@ func TestSDKBodies(t *testing.T) {
 		"without a country":     `{"type":"sms","phone_number":"5005550006"}`,
 	} {
 		a := newRig(t).post("/auth/factors/enroll", body)
-		if got := a.members(); a.status != 201 || got != "object id created_at updated_at status type sms sms.phone_number" || a.get("sms.phone_number") != phone {
+		if got := a.members(); a.status != 201 ||
+			got != "object id created_at updated_at status type sms sms.phone_number" ||
+			a.get("sms.phone_number") != phone {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
@@ -725,7 +1119,8 @@ func TestSDKBodies(t *testing.T) {
 				t.Errorf("%s, %s: %d %s", name, kind, a.status, a.text)
 			}
 		}
-		if m := r.sms.Messages(); len(m) != 1 || !strings.HasPrefix(m[0].Body, "Your verification code is ") {
+		if m := r.sms.Messages(); len(m) != 1 ||
+			!strings.HasPrefix(m[0].Body, "Your verification code is ") {
 			t.Errorf("%s: %d messages", name, len(m))
 		}
 	}
@@ -737,7 +1132,11 @@ func TestSDKBodies(t *testing.T) {
 		"empty":   `{"type":"totp","totp_issuer":"","totp_user":"","totp_secret":""}`,
 		"nothing": `{"type":"totp","totp_issuer":null,"totp_user":null,"totp_secret":null}`,
 	} {
-		if a := r.post("/user_management/users/user_1/auth_factors", body); a.status != 201 || a.get("authentication_factor.user_id") != "user_1" || a.get("authentication_factor.totp.issuer") == "" {
+		if a := r.post(
+			"/user_management/users/user_1/auth_factors",
+			body,
+		); a.status != 201 || a.get("authentication_factor.user_id") != "user_1" ||
+			a.get("authentication_factor.totp.issuer") == "" {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
@@ -752,7 +1151,16 @@ func TestSDKBodies(t *testing.T) {
 		r.call("GET", "/auth/factors/"+f.id, "", with("Content-Type", media)).must(t, 200)
 		r.call("POST", "/auth/factors/"+f.id+"/challenge", "", with("Content-Type", media)).must(t, 201)
 	}
-	r.call("DELETE", "/auth/factors/"+f.id, "", with("Content-Type", ""), with("Content-Length", "0")).must(t, 204)
+	r.call(
+		"DELETE",
+		"/auth/factors/"+f.id,
+		"",
+		with("Content-Type", ""),
+		with("Content-Length", "0"),
+	).must(
+		t,
+		204,
+	)
 }
 
 // TestFailures: the store's failure is 500, the sender's 502, and neither the answer nor
@@ -768,7 +1176,10 @@ func TestFailures(t *testing.T) {
 	}
 	a := r.challenge(mobile)
 	a.refuses(t, 502, "message_not_sent", "The message could not be sent.", "", 0)
-	if !strings.Contains(r.log.String(), "level=ERROR") || !strings.Contains(r.log.String(), "request_id="+a.header.Get("X-Request-Id")) || !strings.Contains(r.log.String(), "status=502") || !strings.Contains(r.log.String(), "method=POST") {
+	if !strings.Contains(r.log.String(), "level=ERROR") ||
+		!strings.Contains(r.log.String(), "request_id="+a.header.Get("X-Request-Id")) ||
+		!strings.Contains(r.log.String(), "status=502") ||
+		!strings.Contains(r.log.String(), "method=POST") {
 		t.Errorf("log %s", &r.log)
 	}
 	code := strings.TrimSuffix(strings.TrimPrefix(message, "Your verification code is "), ".")
@@ -788,7 +1199,11 @@ func TestFailures(t *testing.T) {
 			"verify":      r.verify(appChallenge.get("id"), right),
 			"delete":      r.call("DELETE", "/auth/factors/"+generic.id, ""),
 		} {
-			fails := map[string][]string{"Load": {"enroll", "enroll user", "get", "challenge", "verify", "delete"}, "List": {"list"}, "Save": {"enroll", "enroll user", "challenge", "verify", "delete"}}
+			fails := map[string][]string{
+				"Load": {"enroll", "enroll user", "get", "challenge", "verify", "delete"},
+				"List": {"list"},
+				"Save": {"enroll", "enroll user", "challenge", "verify", "delete"},
+			}
 			if !slices.Contains(fails[method], name) {
 				continue
 			}
@@ -839,10 +1254,41 @@ func TestLostRaces(t *testing.T) {
 		}
 		return nil
 	}
-	r.post("/auth/factors/enroll", enrollTOTP).refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 1s.", "", 1)
+	r.post(
+		"/auth/factors/enroll",
+		enrollTOTP,
+	).refuses(
+		t,
+		400,
+		"rate_limit_exceeded",
+		"Too many requests. Wait for 1s.",
+		"",
+		1,
+	)
 	r.challenge(f).refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 1s.", "", 1)
-	r.verify(ch.get("id"), right).refuses(t, 400, "one_time_code_too_many_attempts", "Too many requests. Wait for 1s.", "", 1)
-	r.call("DELETE", "/auth/factors/"+f.id, "").refuses(t, 400, "rate_limit_exceeded", "Too many requests. Wait for 1s.", "", 1)
+	r.verify(
+		ch.get("id"),
+		right,
+	).refuses(
+		t,
+		400,
+		"one_time_code_too_many_attempts",
+		"Too many requests. Wait for 1s.",
+		"",
+		1,
+	)
+	r.call(
+		"DELETE",
+		"/auth/factors/"+f.id,
+		"",
+	).refuses(
+		t,
+		400,
+		"rate_limit_exceeded",
+		"Too many requests. Wait for 1s.",
+		"",
+		1,
+	)
 }
 
 // TestOverTheWire: what a client sees, and not only a recorder.
@@ -852,7 +1298,12 @@ func TestOverTheWire(t *testing.T) {
 	defer server.Close()
 	call := func(method, path, body, key string) answer {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), method, server.URL+path, strings.NewReader(body))
+		req, err := http.NewRequestWithContext(
+			t.Context(),
+			method,
+			server.URL+path,
+			strings.NewReader(body),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -863,14 +1314,27 @@ func TestOverTheWire(t *testing.T) {
 	a := call("POST", "/auth/factors/enroll", enrollTOTP, apiKey).must(t, 201)
 	f := factor{id: a.get("id"), secret: a.get("totp.secret")}
 	ch := call("POST", "/auth/factors/"+f.id+"/challenge", "", apiKey).must(t, 201)
-	if v := call("POST", "/auth/challenges/"+ch.get("id")+"/verify", `{"code":"`+r.right(f)+`"}`, apiKey); !v.valid() {
+	if v := call(
+		"POST",
+		"/auth/challenges/"+ch.get("id")+"/verify",
+		`{"code":"`+r.right(f)+`"}`,
+		apiKey,
+	); !v.valid() {
 		t.Error(v.text)
 	}
 	call("GET", "/auth/factors/"+f.id, "", "sk_wrong").must(t, 401)
 	call("PUT", "/auth/factors/"+f.id, "", apiKey).must(t, 405)
 	call("GET", "//auth/factors/"+f.id, "", apiKey).must(t, 404)
 	call("GET", "/auth/factors/..%2F..%2F"+f.id, "", apiKey).must(t, 404)
-	call("POST", "/auth/factors/enroll", `{"type":"totp","x":"`+strings.Repeat("x", 10<<20)+`"}`, apiKey).must(t, 413)
+	call(
+		"POST",
+		"/auth/factors/enroll",
+		`{"type":"totp","x":"`+strings.Repeat("x", 10<<20)+`"}`,
+		apiKey,
+	).must(
+		t,
+		413,
+	)
 	deleted := call("DELETE", "/auth/factors/"+f.id, "", apiKey).must(t, 204)
 	if got := deleted.header.Get("Content-Length"); got != "" {
 		t.Errorf("204 with Content-Length %q", got)

@@ -40,10 +40,21 @@ type rig struct {
 
 func newRig(tb testing.TB, change ...func(*mfa.Config, *mfahttp.Config)) *rig {
 	tb.Helper()
-	r := &rig{t: tb, clock: new(mfatest.Clock), sms: new(mfatest.Sender), store: &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}}
+	r := &rig{
+		t:     tb,
+		clock: new(mfatest.Clock),
+		sms:   new(mfatest.Sender),
+		store: &mfatest.FaultyStore{Store: new(mfa.MemoryStore)},
+	}
 	log := slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	core := mfa.Config{
-		Store: r.store, SMS: r.sms, Keys: mfatest.Keys(), Regions: []string{"US"}, DefaultRegion: "US", Now: r.clock.Now, Logger: log,
+		Store:         r.store,
+		SMS:           r.sms,
+		Keys:          mfatest.Keys(),
+		Regions:       []string{"US"},
+		DefaultRegion: "US",
+		Now:           r.clock.Now,
+		Logger:        log,
 	}
 	cfg := mfahttp.Config{APIKeys: []string{apiKey}, Logger: log}
 	for _, c := range change {
@@ -110,7 +121,9 @@ func with(name, value string) func(*http.Request) {
 	}
 }
 
-var uuid = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+var uuid = regexp.MustCompile(
+	`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`,
+)
 
 var word = regexp.MustCompile(`^[a-z0-9]+(_[a-z0-9]+)+$`)
 
@@ -157,8 +170,16 @@ func checked(tb testing.TB, status int, header http.Header, text string) answer 
 	if errors, _ := a.json["errors"].([]any); (len(errors) == 1) != (a.get("code") == "invalid_request_parameters") {
 		tb.Errorf("errors of %s", text)
 	}
-	if within := a.get("errors.0.code"); a.json["errors"] != nil && (!word.MatchString(within) || len(within) > len(a.get("message")) || a.get("errors.0.message") != a.get("message")) {
-		tb.Errorf("the code within is %q, and the message %q: %s", within, a.get("errors.0.message"), text)
+	if within := a.get(
+		"errors.0.code",
+	); a.json["errors"] != nil &&
+		(!word.MatchString(within) || len(within) > len(a.get("message")) || a.get("errors.0.message") != a.get("message")) {
+		tb.Errorf(
+			"the code within is %q, and the message %q: %s",
+			within,
+			a.get("errors.0.message"),
+			text,
+		)
 	}
 	if slices.Contains([]int{http.StatusTooManyRequests, http.StatusRequestTimeout}, status) {
 		tb.Errorf("status %d makes an SDK send the same again", status)
@@ -277,14 +298,25 @@ func (r *rig) phone() factor {
 
 func (r *rig) generic() factor {
 	r.t.Helper()
-	return factor{id: r.post("/auth/factors/enroll", `{"type":"generic_otp"}`).must(r.t, 201).get("id")}
+	return factor{
+		id: r.post("/auth/factors/enroll", `{"type":"generic_otp"}`).must(r.t, 201).get("id"),
+	}
 }
 
 // userTOTP is a confirmed factor of a user, whose next codes are unused.
 func (r *rig) userTOTP(userID, name string) factor {
 	r.t.Helper()
-	a := r.post("/user_management/users/"+userID+"/auth_factors", `{"type":"totp","totp_issuer":"Foo Corp","name":"`+name+`"}`).must(r.t, 201)
-	f := factor{id: a.get("authentication_factor.id"), secret: a.get("authentication_factor.totp.secret")}
+	a := r.post(
+		"/user_management/users/"+userID+"/auth_factors",
+		`{"type":"totp","totp_issuer":"Foo Corp","name":"`+name+`"}`,
+	).must(
+		r.t,
+		201,
+	)
+	f := factor{
+		id:     a.get("authentication_factor.id"),
+		secret: a.get("authentication_factor.totp.secret"),
+	}
 	if v := r.verify(a.get("authentication_challenge.id"), r.right(f)); !v.valid() {
 		r.t.Fatalf("the right code: %s", v.text)
 	}

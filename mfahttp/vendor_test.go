@@ -96,8 +96,17 @@ func TestSecondFactorLegacy(t *testing.T) {
 		r := newRig(t)
 		r.userTOTP("user_1", "app")
 		second := r.enrollFor(kind)
-		ch := r.post("/auth/factors/challenge", `{"authentication_factor_id":"`+second.id+`","sms_template":null}`).must(t, 201)
-		if v := r.post("/auth/factors/verify", `{"authentication_challenge_id":"`+ch.get("id")+`","code":"`+r.answer(second, ch)+`"}`); !v.valid() {
+		ch := r.post(
+			"/auth/factors/challenge",
+			`{"authentication_factor_id":"`+second.id+`","sms_template":null}`,
+		).must(
+			t,
+			201,
+		)
+		if v := r.post(
+			"/auth/factors/verify",
+			`{"authentication_challenge_id":"`+ch.get("id")+`","code":"`+r.answer(second, ch)+`"}`,
+		); !v.valid() {
 			t.Errorf("%s: %s", kind, v.text)
 		}
 	}
@@ -129,7 +138,17 @@ func TestConfirmWithinAnHour(t *testing.T) {
 			}
 		}
 		path := "/auth/factors/" + second.id + "/challenge"
-		r.post(path, `{"confirm":false}`).refuses(t, 422, "authentication_factor_unverified", unconfirmed(second)+confirmHint, "", 0)
+		r.post(
+			path,
+			`{"confirm":false}`,
+		).refuses(
+			t,
+			422,
+			"authentication_factor_unverified",
+			unconfirmed(second)+confirmHint,
+			"",
+			0,
+		)
 		ch := r.post(path, `{"confirm":true}`).must(t, 201)
 		if v := r.verify(ch.get("id"), ch.get("code")); !v.valid() {
 			t.Error(v.text)
@@ -166,12 +185,22 @@ func TestConfirmOfStranger(t *testing.T) {
 	if a := r.post(path, `{}`); a.status < 400 {
 		t.Errorf("%d %s", a.status, a.text)
 	}
-	if a := r.post(path, `{"confirm":true}`); a.status < 400 || strings.Contains(a.get("message"), confirmHint) {
+	if a := r.post(
+		path,
+		`{"confirm":true}`,
+	); a.status < 400 ||
+		strings.Contains(a.get("message"), confirmHint) {
 		t.Errorf("%d %s", a.status, a.text)
 	}
 	// Nor does the library confirm anything that is not asked to: the hour is this API's.
 	second := r.enrollFor(mfa.TypeGenericOTP)
-	if _, err := r.svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: second.id, UserID: mfa.AnyUser}); !errors.Is(err, mfa.ErrFactorUnverified) {
+	if _, err := r.svc.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: second.id, UserID: mfa.AnyUser},
+	); !errors.Is(
+		err,
+		mfa.ErrFactorUnverified,
+	) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -223,7 +252,18 @@ func TestListOfVendorTypes(t *testing.T) {
 		r.clock.Advance(time.Minute)
 		vendors = append(vendors, f.id)
 		if kind == mfa.TypeTOTP { // the codes are in the middle
-			vendors = append(vendors, r.post("/auth/factors/enroll", `{"type":"recovery_codes","user_id":"user_1"}`).must(t, 201).get("id"))
+			vendors = append(
+				vendors,
+				r.post(
+					"/auth/factors/enroll",
+					`{"type":"recovery_codes","user_id":"user_1"}`,
+				).must(
+					t,
+					201,
+				).get(
+					"id",
+				),
+			)
 			r.clock.Advance(time.Minute)
 		}
 	}
@@ -243,7 +283,12 @@ func TestListOfVendorTypes(t *testing.T) {
 		t.Errorf("three factors fill a page of three, and another follows: %s", a.text)
 	}
 	for _, query := range []string{"types=", "types", "types=ALL", "types=vendor", "types=totp", "types=all&types=all", "type=all"} {
-		if a := r.call("GET", path+"?"+query, ""); a.status != 422 || a.get("code") != "invalid_request_parameters" {
+		if a := r.call(
+			"GET",
+			path+"?"+query,
+			"",
+		); a.status != 422 ||
+			a.get("code") != "invalid_request_parameters" {
 			t.Errorf("%s: %d %s", query, a.status, a.text)
 		}
 	}
@@ -264,7 +309,12 @@ func TestRequestIDOnTheWire(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n", path, apiKey)
+		_, _ = fmt.Fprintf(
+			conn,
+			"GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nConnection: close\r\n\r\n",
+			path,
+			apiKey,
+		)
 		text, err := io.ReadAll(conn)
 		_ = conn.Close()
 		if err != nil {
@@ -295,7 +345,10 @@ func TestIssuer(t *testing.T) {
 	for _, issuer := range []string{
 		"Foo Corp", "Star Trek: Website", ":", "مثال", "日本", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("日", 64), "a\u202eb", "a\nb", "a\x00b", "\xff", " ", "\u00a0", "a\u200db", "a&b",
 	} {
-		_, enrolling := r.svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user_1"}})
+		_, enrolling := r.svc.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user_1"}},
+		)
 		h, err := build(issuer)
 		if (err == nil) != (enrolling == nil) || (h == nil) != (err != nil) {
 			t.Errorf("%.40q: New says %v, an enrolment %v", issuer, err, enrolling)
@@ -344,7 +397,11 @@ func TestDefaultLabel(t *testing.T) {
 		if a.status != 201 || got != want || a.get("authentication_factor.user_id") != id {
 			t.Errorf("%.40q: %d, the label %q, want %q: %.200s", id, a.status, got, want, a.text)
 		}
-		if utf8.RuneCountInString(got) > 64 || strings.ContainsFunc(got, func(r rune) bool { return r == ':' || unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) }) {
+		if utf8.RuneCountInString(got) > 64 ||
+			strings.ContainsFunc(
+				got,
+				func(r rune) bool { return r == ':' || unicode.In(r, unicode.C, unicode.Zl, unicode.Zp) },
+			) {
 			t.Errorf("%.40q: the label %q", id, got)
 		}
 		r.post(path, `{"type":"totp","totp_user":"`+strings.Repeat("x", 65)+`"}`).must(t, 422)

@@ -34,7 +34,15 @@ func TestOwnHandlers(t *testing.T) {
 	same := func(name string, api, own answer) {
 		t.Helper()
 		// encoding/json escapes the '&' of a URI, and it reads the same.
-		got, want := strings.ReplaceAll(own.masked(), `\u0026`, "&"), strings.ReplaceAll(api.masked(), `\u0026`, "&")
+		got, want := strings.ReplaceAll(
+			own.masked(),
+			`\u0026`,
+			"&",
+		), strings.ReplaceAll(
+			api.masked(),
+			`\u0026`,
+			"&",
+		)
 		if own.status != api.status || got != want {
 			t.Errorf("%s: %d %s\nwant %d %s", name, own.status, got, api.status, want)
 		}
@@ -51,11 +59,18 @@ func TestOwnHandlers(t *testing.T) {
 			t.Fatal(err)
 		}
 		if p.SMS == nil {
-			ch, err := r.svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser})
+			ch, err := r.svc.Challenge(
+				ctx,
+				mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
-			same(body, r.post("/auth/factors/"+enr.Factor.ID+"/challenge", ""), own(201, mfahttp.Challenge{Challenge: ch}))
+			same(
+				body,
+				r.post("/auth/factors/"+enr.Factor.ID+"/challenge", ""),
+				own(201, mfahttp.Challenge{Challenge: ch}),
+			)
 		}
 		same(body, r.post("/auth/factors/enroll", body), own(201, mfahttp.Enrollment{Enrollment: enr}))
 	}
@@ -126,15 +141,22 @@ func TestErrorOf(t *testing.T) {
 		"an Error, wrapped":  {fmt.Errorf("login: %w", mfahttp.Error{Status: 418, Code: "x", RetryAfter: 7}), 418, "x", "", 7},
 	} {
 		e := mfahttp.ErrorOf(c.err)
-		if e.Status != c.status || e.Code != c.code || e.EntityID != c.entityID || e.RetryAfter != c.retryAfter {
+		if e.Status != c.status || e.Code != c.code || e.EntityID != c.entityID ||
+			e.RetryAfter != c.retryAfter {
 			t.Errorf("%s: %+v, want %+v", name, e, c)
 		}
-		if shown := fmt.Sprintf("%+v %s", e, e.Error()); strings.Contains(shown, phone) || strings.Contains(shown, "secret") {
+		if shown := fmt.Sprintf(
+			"%+v %s",
+			e,
+			e.Error(),
+		); strings.Contains(shown, phone) ||
+			strings.Contains(shown, "secret") {
 			t.Errorf("%s: %s", name, shown)
 		}
 	}
 	e := mfahttp.ErrorOf(expired)
-	if want := "mfahttp: " + e.Message + " (authentication_challenge_expired, status 422)"; e.Error() != want || e.Message != refusal(t, expired).Message {
+	if want := "mfahttp: " + e.Message + " (authentication_challenge_expired, status 422)"; e.Error() != want ||
+		e.Message != refusal(t, expired).Message {
 		t.Errorf("%s, want %s", e.Error(), want)
 	}
 }
@@ -168,7 +190,17 @@ func printed(v any) string {
 	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
 		log := slog.New(handler)
 		log.Info("message", "value", v)
-		log.With("value", v).WithGroup("group").Info("message", slog.Group("inner", "value", v), "any", slog.AnyValue(v))
+		log.With(
+			"value",
+			v,
+		).WithGroup(
+			"group",
+		).Info(
+			"message",
+			slog.Group("inner", "value", v),
+			"any",
+			slog.AnyValue(v),
+		)
 	}
 	return out.String()
 }
@@ -203,7 +235,9 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 		}
 		return mfahttp.Enrollment{Enrollment: enr}
 	}
-	app := enroll(mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	app := enroll(
+		mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+	)
 	mobile := enroll(mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}})
 	generic := enroll(mfa.EnrollParams{NoOwner: true, GenericOTP: true})
 	paper := enroll(mfa.EnrollParams{UserID: "user_1", RecoveryCodes: true})

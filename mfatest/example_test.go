@@ -19,7 +19,13 @@ func ExampleClock() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{
+			UserID: "user_42",
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -31,7 +37,14 @@ func ExampleClock() {
 	fmt.Println(clock.Now())
 	clock.Advance(10 * time.Minute)
 	fmt.Println(clock.Now())
-	_, err = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now()), UserID: "user_42"})
+	_, err = svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+			UserID:      "user_42",
+		},
+	)
 	fmt.Println(errors.Is(err, mfa.ErrChallengeExpired))
 	// Output:
 	// 2026-01-01 00:00:00 +0000 UTC
@@ -48,7 +61,13 @@ func ExampleCode() {
 		log.Fatal(err)
 	}
 	const secret = "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH"
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{
+			UserID: "user_42",
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com", Secret: secret},
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -60,7 +79,9 @@ func ExampleCode() {
 	code := mfatest.Code(secret, clock.Now())
 	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: code, UserID: "user_42"})
 	fmt.Println(code, v.Valid, err)
-	fmt.Println(mfatest.Code(enr.TOTP.URI(), clock.Now().Add(30*time.Second))) // the next one, after a scan
+	fmt.Println(
+		mfatest.Code(enr.TOTP.URI(), clock.Now().Add(30*time.Second)),
+	) // the next one, after a scan
 	// Output:
 	// 184152 true <nil>
 	// 852216
@@ -73,7 +94,10 @@ func ExampleSender() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -82,7 +106,10 @@ func ExampleSender() {
 		log.Fatal(err)
 	}
 
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code("+15005550006"), UserID: "user_42"})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code("+15005550006"), UserID: "user_42"},
+	)
 	fmt.Println(v.Valid, err)
 	fmt.Println(sms) // and not its messages
 	// Output:
@@ -96,7 +123,9 @@ func ExampleSender_script() {
 	ctx := context.Background()
 	clock := new(mfatest.Clock)
 	sms := new(mfatest.Sender)
-	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now})
+	svc, err := mfa.New(
+		mfa.Config{Store: new(mfa.MemoryStore), SMS: sms, Regions: []string{"US"}, Now: clock.Now},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -114,7 +143,10 @@ func ExampleSender_script() {
 		}
 	}
 	for range 3 {
-		enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+		enr, err := svc.Enroll(
+			ctx,
+			mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}},
+		)
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -138,7 +170,13 @@ func ExampleFaultyStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{
+			UserID: "user_42",
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -146,7 +184,11 @@ func ExampleFaultyStore() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	answer := mfa.VerifyParams{ChallengeID: ch.ID, Code: mfatest.Code(enr.TOTP.Secret(), clock.Now()), UserID: "user_42"}
+	answer := mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+		UserID:      "user_42",
+	}
 
 	errLost := errors.New("connection lost")
 	store.After = func(_ context.Context, c mfatest.Call) error {
@@ -161,7 +203,10 @@ func ExampleFaultyStore() {
 	store.After = nil
 	v, err = svc.Verify(ctx, answer)
 	fmt.Println(v.Valid, errors.Is(err, mfa.ErrChallengePreviouslyVerified))
-	fmt.Println(len(store.Calls("Save")), "writes") // enroll, challenge, verify; the last call read only
+	fmt.Println(
+		len(store.Calls("Save")),
+		"writes",
+	) // enroll, challenge, verify; the last call read only
 	// Output:
 	// false true
 	// false true
@@ -178,7 +223,10 @@ func ExampleNth() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enroll := mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}}
+	enroll := mfa.EnrollParams{
+		UserID: "user_42",
+		TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	}
 
 	errDown := errors.New("database is down")
 	store.Before = mfatest.Nth(len(store.Calls())+1, errDown)

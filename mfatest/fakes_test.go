@@ -110,7 +110,13 @@ func TestCodeAgreesWithService(t *testing.T) {
 		if size > 0 {
 			given = unpadded(strings.Repeat("\x00\xff7A", 32)[:size])
 		}
-		enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: given}})
+		enr, err := svc.Enroll(
+			t.Context(),
+			mfa.EnrollParams{
+				NoOwner: true,
+				TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: given},
+			},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -120,7 +126,10 @@ func TestCodeAgreesWithService(t *testing.T) {
 				t.Fatal(err)
 			}
 			code := mfatest.Code(secret, clock.Now())
-			if _, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, Code: code}); err != nil {
+			if _, err := svc.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: ch.ID, Code: code},
+			); err != nil {
 				t.Errorf("a secret of %d bytes, at %s: %v", size, clock.Now(), err)
 			}
 			clock.Advance(1001 * time.Second)
@@ -296,7 +305,8 @@ func TestSenderConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	slices.Sort(numbers)
-	if len(slices.Compact(numbers)) != 100 || numbers[0] != 1 || numbers[99] != 100 || len(sms.Messages()) != 100 {
+	if len(slices.Compact(numbers)) != 100 || numbers[0] != 1 || numbers[99] != 100 ||
+		len(sms.Messages()) != 100 {
 		t.Errorf("the calls were numbered %v, %d delivered", numbers, len(sms.Messages()))
 	}
 }
@@ -320,8 +330,12 @@ func TestSenderDoesNotPrint(t *testing.T) {
 	var nested inside
 	_ = nested.sender.Send(t.Context(), toAnn)
 	things := map[string]any{
-		"a sender": sms, "pointers": app{sms, sms, sms}, "a config": mfa.Config{SMS: sms},
-		"a value in a struct": &nested, "a slice": []*mfatest.Sender{sms}, "a map": map[string]any{"sms": sms},
+		"a sender":            sms,
+		"pointers":            app{sms, sms, sms},
+		"a config":            mfa.Config{SMS: sms},
+		"a value in a struct": &nested,
+		"a slice":             []*mfatest.Sender{sms},
+		"a map":               map[string]any{"sms": sms},
 	}
 	for name, thing := range things {
 		for _, flags := range []string{"", "+", "#", "# ", "+#", "080.40"} {
@@ -335,7 +349,8 @@ func TestSenderDoesNotPrint(t *testing.T) {
 						}
 					}
 				}
-				if name == "a sender" && verb != 'T' && verb != 'p' && printed != "mfatest.Sender(sends: 2, delivered: 1)" {
+				if name == "a sender" && verb != 'T' && verb != 'p' &&
+					printed != "mfatest.Sender(sends: 2, delivered: 1)" {
 					t.Errorf("under %s it prints %s", format, printed)
 				}
 			}
@@ -348,7 +363,10 @@ func TestSenderFromService(t *testing.T) {
 	sms := new(mfatest.Sender)
 	clock := new(mfatest.Clock)
 	svc := newService(t, mfa.Config{SMS: sms, Regions: []string{"US"}, Now: clock.Now})
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}})
+	enr, err := svc.Enroll(
+		t.Context(),
+		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+1 500 555 0006"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -359,7 +377,13 @@ func TestSenderFromService(t *testing.T) {
 		}
 		return nil
 	}
-	if _, err = svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID}); !errors.Is(err, lost) {
+	if _, err = svc.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: enr.Factor.ID},
+	); !errors.Is(
+		err,
+		lost,
+	) {
 		t.Errorf("error %v, want the sender's", err)
 	}
 	if sms.Code(enr.Factor.PhoneNumber()) == "" {
@@ -370,7 +394,10 @@ func TestSenderFromService(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code(enr.Factor.PhoneNumber())}); err != nil {
+	if _, err := svc.Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, Code: sms.Code(enr.Factor.PhoneNumber())},
+	); err != nil {
 		t.Error(err)
 	}
 }
@@ -379,8 +406,24 @@ var errLost = errors.New("connection lost")
 
 // Two records to save, of which row expires first.
 var (
-	row   = mfa.Change{Record: mfa.Record{ID: "r", Kind: "factor", CreatedAt: midnight, UpdatedAt: midnight, ExpiresAt: midnight}}
-	later = mfa.Change{Record: mfa.Record{ID: "s", Kind: "factor", CreatedAt: midnight, UpdatedAt: midnight, ExpiresAt: midnight.Add(time.Hour)}}
+	row = mfa.Change{
+		Record: mfa.Record{
+			ID:        "r",
+			Kind:      "factor",
+			CreatedAt: midnight,
+			UpdatedAt: midnight,
+			ExpiresAt: midnight,
+		},
+	}
+	later = mfa.Change{
+		Record: mfa.Record{
+			ID:        "s",
+			Kind:      "factor",
+			CreatedAt: midnight,
+			UpdatedAt: midnight,
+			ExpiresAt: midnight.Add(time.Hour),
+		},
+	}
 )
 
 // each calls every method of a store once, in this order, so that each has
@@ -389,12 +432,18 @@ var each = []struct {
 	method string
 	call   func(ctx context.Context, s mfa.Store) (result any, err error)
 }{
-	{"Save", func(ctx context.Context, s mfa.Store) (any, error) { return nil, s.Save(ctx, row, later) }},
+	{
+		"Save",
+		func(ctx context.Context, s mfa.Store) (any, error) { return nil, s.Save(ctx, row, later) },
+	},
 	{"Load", func(ctx context.Context, s mfa.Store) (any, error) { return s.Load(ctx, "r", "s") }},
 	{"List", func(ctx context.Context, s mfa.Store) (any, error) {
 		return s.List(ctx, mfa.Query{Kind: "factor", Limit: 1})
 	}},
-	{"Purge", func(ctx context.Context, s mfa.Store) (any, error) { return s.Purge(ctx, midnight.Add(time.Minute)) }},
+	{
+		"Purge",
+		func(ctx context.Context, s mfa.Store) (any, error) { return s.Purge(ctx, midnight.Add(time.Minute)) },
+	},
 }
 
 // TestFaultyStorePasses: without hooks it is the store that it stands before.
@@ -455,7 +504,10 @@ func TestFaultyStoreBefore(t *testing.T) {
 // of its result.
 func TestFaultyStoreAfter(t *testing.T) {
 	inner := new(mfa.MemoryStore)
-	store := &mfatest.FaultyStore{Store: inner, After: func(context.Context, mfatest.Call) error { return errLost }}
+	store := &mfatest.FaultyStore{
+		Store: inner,
+		After: func(context.Context, mfatest.Call) error { return errLost },
+	}
 	for _, m := range each {
 		if result, err := m.call(t.Context(), store); err != errLost || !empty(result) {
 			t.Errorf("%s: %v, %v; want nothing and the hook's error", m.method, result, err)
@@ -495,10 +547,24 @@ func TestFaultyStoreCalls(t *testing.T) {
 	if want := slices.Concat(all[:1], all[2:]); !slices.Equal(after, want) {
 		t.Errorf("after %v, want %v", after, want)
 	}
-	if got, want := store.Calls("Load"), []mfatest.Call{{2, "Load"}, {5, "Load"}}; !slices.Equal(got, want) {
+	if got, want := store.Calls(
+		"Load",
+	), []mfatest.Call{
+		{2, "Load"},
+		{5, "Load"},
+	}; !slices.Equal(
+		got,
+		want,
+	) {
 		t.Errorf("calls of Load %v, want %v", got, want)
 	}
-	if got := store.Calls("Save", "Purge"); !slices.Equal(got, []mfatest.Call{{1, "Save"}, {4, "Purge"}}) {
+	if got := store.Calls(
+		"Save",
+		"Purge",
+	); !slices.Equal(
+		got,
+		[]mfatest.Call{{1, "Save"}, {4, "Purge"}},
+	) {
 		t.Errorf("calls of Save and Purge %v", got)
 	}
 	store.Calls()[0].Method = "changed"
@@ -587,7 +653,10 @@ func TestFaultyStoreConcurrently(t *testing.T) {
 func TestKeys(t *testing.T) {
 	store := new(mfa.MemoryStore)
 	enr, err := newService(t, mfa.Config{Store: store, Keys: mfatest.Keys()}).
-		Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+		Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+		)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -610,7 +679,11 @@ func TestLogin(t *testing.T) {
 	// Alan has an authenticator app, confirmed with a first code.
 	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
 		UserID: "alan",
-		TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH"},
+		TOTP: &mfa.TOTPParams{
+			Issuer: "Foo Corp",
+			User:   "alan",
+			Secret: "MEQHGZLDOJSXIIDGN5ZCA5DFON2GS3TH",
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -620,7 +693,10 @@ func TestLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := mfatest.Code(enr.TOTP.Secret(), clock.Now())
-	if _, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "alan", Code: first}); err != nil {
+	if _, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "alan", Code: first},
+	); err != nil {
 		t.Fatal(err)
 	}
 
@@ -632,11 +708,21 @@ func TestLogin(t *testing.T) {
 	if login.Done() {
 		t.Error("the password alone logged in")
 	}
-	if err := app.SecondFactor(ctx, login, first); !errors.Is(err, mfa.ErrInvalidCode) || login.Done() {
+	if err := app.SecondFactor(
+		ctx,
+		login,
+		first,
+	); !errors.Is(err, mfa.ErrInvalidCode) ||
+		login.Done() {
 		t.Errorf("a used code: error %v", err)
 	}
 	clock.Advance(30 * time.Second) // the app shows the next code
-	if err := app.SecondFactor(ctx, login, mfatest.Code(enr.TOTP.Secret(), clock.Now())); err != nil || !login.Done() {
+	if err := app.SecondFactor(
+		ctx,
+		login,
+		mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+	); err != nil ||
+		!login.Done() {
 		t.Errorf("the right code: error %v", err)
 	}
 }

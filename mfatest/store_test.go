@@ -136,7 +136,8 @@ func (s *mapStore) Load(ctx context.Context, ids ...string) ([]mfa.Record, error
 		for generation := 0; id != ""; generation++ {
 			r, ok := s.rows[s.key(id)]
 			known := slices.ContainsFunc(found, func(f mfa.Record) bool { return f.ID == r.ID })
-			if !ok || known && !s.is("gives ancestors twice") || generation > 1 && s.is("knows parents only") {
+			if !ok || known && !s.is("gives ancestors twice") ||
+				generation > 1 && s.is("knows parents only") {
 				break
 			}
 			found = append(found, s.out(r))
@@ -269,7 +270,13 @@ func (s *mapStore) apply(c mfa.Change) {
 	case s.is("cuts State"):
 		r.State, _, _ = bytes.Cut(r.State, []byte{0})
 	case s.is("cuts times to seconds"):
-		r.CreatedAt, r.UpdatedAt, r.ExpiresAt = r.CreatedAt.Truncate(time.Second), r.UpdatedAt.Truncate(time.Second), r.ExpiresAt.Truncate(time.Second)
+		r.CreatedAt, r.UpdatedAt, r.ExpiresAt = r.CreatedAt.Truncate(
+			time.Second,
+		), r.UpdatedAt.Truncate(
+			time.Second,
+		), r.ExpiresAt.Truncate(
+			time.Second,
+		)
 	}
 	s.rows[s.key(r.ID)] = r
 }

@@ -23,8 +23,13 @@ var (
 	pay = proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
 
 	receipt = proof.Receipt{
-		ChallengeID: "auth_challenge_01KDVHWSY0HGAVP0A4N77A8P6C", UserID: "user_42", FactorID: "auth_factor_01KDVDNA00C71085X815D37937",
-		FactorType: "totp", Action: pay, IssuedAt: at, ExpiresAt: at.Add(proof.MaxAge),
+		ChallengeID: "auth_challenge_01KDVHWSY0HGAVP0A4N77A8P6C",
+		UserID:      "user_42",
+		FactorID:    "auth_factor_01KDVDNA00C71085X815D37937",
+		FactorType:  "totp",
+		Action:      pay,
+		IssuedAt:    at,
+		ExpiresAt:   at.Add(proof.MaxAge),
 	}
 )
 
@@ -54,11 +59,18 @@ func TestCheck(t *testing.T) {
 		0: nil, proof.MaxAge - time.Millisecond: nil, -time.Minute: nil, proof.MaxAge: proof.ErrExpired, -time.Minute - time.Millisecond: proof.ErrExpired, 24 * time.Hour: proof.ErrExpired,
 	} {
 		got, err := checker(at.Add(after)).Check(t.Context(), claim(text))
-		if !errors.Is(err, want) || (err == nil) != (got == receipt) || err != nil && got != (proof.Receipt{}) {
+		if !errors.Is(err, want) || (err == nil) != (got == receipt) ||
+			err != nil && got != (proof.Receipt{}) {
 			t.Errorf("after %s: %+v, %v, want %v", after, got, err, want)
 		}
 	}
-	if _, err := (proof.Checker{Keys: proof.Keys{public(key)}}).Check(t.Context(), claim(text)); !errors.Is(err, proof.ErrExpired) {
+	if _, err := (proof.Checker{Keys: proof.Keys{public(key)}}).Check(
+		t.Context(),
+		claim(text),
+	); !errors.Is(
+		err,
+		proof.ErrExpired,
+	) {
 		t.Errorf("by the real clock a receipt of 2023 is %v", err)
 	}
 }
@@ -74,7 +86,13 @@ func TestOtherClaim(t *testing.T) {
 		"the purpose only": {Receipt: text, UserID: "user_42", Action: proof.ActionOf("pay")},
 		"another purpose":  {Receipt: text, UserID: "user_42", Action: proof.Action{Purpose: "refund", Hash: pay.Hash}},
 	} {
-		if got, err := checker(at).Check(t.Context(), c); !errors.Is(err, proof.ErrMismatch) || got != (proof.Receipt{}) {
+		if got, err := checker(
+			at,
+		).Check(
+			t.Context(),
+			c,
+		); !errors.Is(err, proof.ErrMismatch) ||
+			got != (proof.Receipt{}) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
@@ -97,13 +115,17 @@ func TestForged(t *testing.T) {
 	later := receipt
 	later.IssuedAt, later.ExpiresAt = at.Add(time.Hour), at.Add(time.Hour+proof.MaxAge)
 	forged := map[string]string{
-		"nothing": "", "two parts": parts[0] + "." + parts[1], "four parts": text + ".", "by another key": sign(t, other, receipt),
+		"nothing":             "",
+		"two parts":           parts[0] + "." + parts[1],
+		"four parts":          text + ".",
+		"by another key":      sign(t, other, receipt),
 		"another's signature": parts[0] + "." + parts[1] + "." + strings.Split(sign(t, key, later), ".")[2],
 		"another's claims":    parts[0] + "." + strings.Split(sign(t, key, later), ".")[1] + "." + parts[2],
 		"no algorithm":        b64([]byte(`{"alg":"none","typ":"mfa-proof+jwt"}`)) + "." + parts[1] + ".",
 		"another type":        resigned(`{"alg":"EdDSA","typ":"JWT"}`, string(body)),
 		"a line break":        text[:len(text)-4] + "\n" + text[len(text)-4:],
-		"padding":             text + "==", "a megabyte": strings.Repeat("a.", 1<<19),
+		"padding":             text + "==",
+		"a megabyte":          strings.Repeat("a.", 1<<19),
 	}
 	for i := range len(text) {
 		forged[fmt.Sprintf("without byte %d", i)] = text[:i] + text[i+1:]
@@ -111,14 +133,29 @@ func TestForged(t *testing.T) {
 		forged[fmt.Sprintf("byte %d changed", i)] = text[:i] + string(text[i]^1) + text[i+1:]
 	}
 	for name, f := range forged {
-		if got, err := checker(at).Check(t.Context(), claim(f)); !errors.Is(err, proof.ErrInvalid) || got != (proof.Receipt{}) || len(f) > 50 && strings.Contains(err.Error(), f) {
+		if got, err := checker(
+			at,
+		).Check(
+			t.Context(),
+			claim(f),
+		); !errors.Is(err, proof.ErrInvalid) || got != (proof.Receipt{}) ||
+			len(f) > 50 && strings.Contains(err.Error(), f) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	if _, err := (proof.Checker{Now: func() time.Time { return at }}).Check(t.Context(), claim(text)); !errors.Is(err, proof.ErrInvalid) {
+	if _, err := (proof.Checker{Now: func() time.Time { return at }}).Check(
+		t.Context(),
+		claim(text),
+	); !errors.Is(
+		err,
+		proof.ErrInvalid,
+	) {
 		t.Errorf("without keys: %v", err)
 	}
-	short := proof.Checker{Keys: proof.Keys{public(key)[:31], nil}, Now: func() time.Time { return at }}
+	short := proof.Checker{
+		Keys: proof.Keys{public(key)[:31], nil},
+		Now:  func() time.Time { return at },
+	}
 	if _, err := short.Check(t.Context(), claim(text)); !errors.Is(err, proof.ErrInvalid) {
 		t.Errorf("with malformed keys: %v", err)
 	}
@@ -138,9 +175,20 @@ func TestMalformedClaims(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 		}
 	}
-	long := fmt.Sprintf(`{"jti":"a","sub":"user_42","purpose":"pay","hash":"%s","iat":1700000000,"exp":1700000301}`, b64(pay.Hash[:]))
+	long := fmt.Sprintf(
+		`{"jti":"a","sub":"user_42","purpose":"pay","hash":"%s","iat":1700000000,"exp":1700000301}`,
+		b64(pay.Hash[:]),
+	)
 	signed := parts[0] + "." + b64([]byte(long))
-	if _, err := checker(at).Check(t.Context(), claim(signed+"."+b64(ed25519.Sign(key, []byte(signed))))); !errors.Is(err, proof.ErrExpired) {
+	if _, err := checker(
+		at,
+	).Check(
+		t.Context(),
+		claim(signed+"."+b64(ed25519.Sign(key, []byte(signed)))),
+	); !errors.Is(
+		err,
+		proof.ErrExpired,
+	) {
 		t.Errorf("of five minutes and a second: %v", err)
 	}
 }
@@ -148,10 +196,21 @@ func TestMalformedClaims(t *testing.T) {
 // TestNobody: a receipt that is of nobody, which Sign does not make, is not everybody's.
 func TestNobody(t *testing.T) {
 	b64 := base64.RawURLEncoding.EncodeToString
-	body := fmt.Sprintf(`{"jti":"a","sub":"","purpose":"pay","hash":"%s","iat":1700000000,"exp":1700000300}`, b64(pay.Hash[:]))
+	body := fmt.Sprintf(
+		`{"jti":"a","sub":"","purpose":"pay","hash":"%s","iat":1700000000,"exp":1700000300}`,
+		b64(pay.Hash[:]),
+	)
 	signed := strings.Split(sign(t, key, receipt), ".")[0] + "." + b64([]byte(body))
 	text := signed + "." + b64(ed25519.Sign(key, []byte(signed)))
-	if _, err := checker(at).Check(t.Context(), proof.Claim{Receipt: text, Action: pay}); !errors.Is(err, proof.ErrMismatch) {
+	if _, err := checker(
+		at,
+	).Check(
+		t.Context(),
+		proof.Claim{Receipt: text, Action: pay},
+	); !errors.Is(
+		err,
+		proof.ErrMismatch,
+	) {
 		t.Errorf("%v", err)
 	}
 }
@@ -186,7 +245,10 @@ func TestKeys(t *testing.T) {
 		t.Fatalf("%v, %v", read, err)
 	}
 	for _, k := range []ed25519.PrivateKey{key, other} {
-		if _, err := (proof.Checker{Keys: read, Now: func() time.Time { return at }}).Check(t.Context(), claim(sign(t, k, receipt))); err != nil {
+		if _, err := (proof.Checker{Keys: read, Now: func() time.Time { return at }}).Check(
+			t.Context(),
+			claim(sign(t, k, receipt)),
+		); err != nil {
 			t.Error(err)
 		}
 	}
@@ -199,7 +261,8 @@ func TestKeys(t *testing.T) {
 
 // TestActionOf: details are hashed one by one, as the docs say.
 func TestActionOf(t *testing.T) {
-	if proof.ActionOf("pay", "ab", "c") == proof.ActionOf("pay", "a", "bc") || proof.ActionOf("pay") == proof.ActionOf("pay", "") {
+	if proof.ActionOf("pay", "ab", "c") == proof.ActionOf("pay", "a", "bc") ||
+		proof.ActionOf("pay") == proof.ActionOf("pay", "") {
 		t.Error("two actions are one")
 	}
 	again := proof.ActionOf("pay", []string{"a", "b"}...)
@@ -232,13 +295,24 @@ func TestFormat(t *testing.T) {
 	}
 	sum := sha256.Sum256(public(key))
 	var header, claims map[string]any
-	if json.Unmarshal([]byte(decoded[0]), &header) != nil || json.Unmarshal([]byte(decoded[1]), &claims) != nil {
+	if json.Unmarshal([]byte(decoded[0]), &header) != nil ||
+		json.Unmarshal([]byte(decoded[1]), &claims) != nil {
 		t.Fatal(decoded)
 	}
-	wantHeader := map[string]any{"alg": "EdDSA", "typ": "mfa-proof+jwt", "kid": base64.RawURLEncoding.EncodeToString(sum[:8])}
+	wantHeader := map[string]any{
+		"alg": "EdDSA",
+		"typ": "mfa-proof+jwt",
+		"kid": base64.RawURLEncoding.EncodeToString(sum[:8]),
+	}
 	wantClaims := map[string]any{
-		"jti": receipt.ChallengeID, "sub": "user_42", "factor": receipt.FactorID, "factor_type": "totp", "purpose": "pay",
-		"hash": base64.RawURLEncoding.EncodeToString(pay.Hash[:]), "iat": 1.7e9, "exp": 1.7e9 + 300,
+		"jti":         receipt.ChallengeID,
+		"sub":         "user_42",
+		"factor":      receipt.FactorID,
+		"factor_type": "totp",
+		"purpose":     "pay",
+		"hash":        base64.RawURLEncoding.EncodeToString(pay.Hash[:]),
+		"iat":         1.7e9,
+		"exp":         1.7e9 + 300,
 	}
 	if fmt.Sprint(header) != fmt.Sprint(wantHeader) || fmt.Sprint(claims) != fmt.Sprint(wantClaims) {
 		t.Errorf("%v\n%v\nwant\n%v\n%v", header, claims, wantHeader, wantClaims)
@@ -291,7 +365,10 @@ func ExampleSign() {
 		log.Fatal(err)
 	}
 	checker := proof.Checker{Keys: proof.Keys{private.Public().(ed25519.PublicKey)}}
-	receipt, err := checker.Check(context.Background(), proof.Claim{Receipt: text, UserID: "user_42", Action: pay})
+	receipt, err := checker.Check(
+		context.Background(),
+		proof.Claim{Receipt: text, UserID: "user_42", Action: pay},
+	)
 	fmt.Println(receipt.UserID, receipt.FactorType, err)
 	// Output: user_42 totp <nil>
 }

@@ -145,10 +145,19 @@ func TestEdited(t *testing.T) {
 	}
 	edits := [][]any{{"del"}, {"string"}}
 	for _, column := range []string{"id", "kind", "parent", "user_id", "type", "status", "created_at", "updated_at", "expires_at", "version", "state"} {
-		edits = append(edits, []any{"hdel", column}, []any{"hset", column, "x"}, []any{"hset", column, "99999999999999999999"}, []any{"hset", column, ""})
+		edits = append(
+			edits,
+			[]any{"hdel", column},
+			[]any{"hset", column, "x"},
+			[]any{"hset", column, "99999999999999999999"},
+			[]any{"hset", column, ""},
+		)
 	}
 	for i, edit := range edits {
-		enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: fmt.Sprint("user ", i), TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+		enr, err := svc.Enroll(
+			t.Context(),
+			mfa.EnrollParams{UserID: fmt.Sprint("user ", i), TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -167,7 +176,13 @@ func TestEdited(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := svc.Factor(t.Context(), mfa.FactorParams{FactorID: enr.Factor.ID, UserID: enr.Factor.UserID}); !errors.Is(err, want) {
+		if _, err := svc.Factor(
+			t.Context(),
+			mfa.FactorParams{FactorID: enr.Factor.ID, UserID: enr.Factor.UserID},
+		); !errors.Is(
+			err,
+			want,
+		) {
 			t.Errorf("after %v: error %v, want %v", edit, err, want)
 		}
 		if factors, err := svc.Factors(t.Context(), enr.Factor.UserID); err == nil && len(factors) > 0 {
@@ -211,13 +226,20 @@ func TestSentOnce(t *testing.T) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
 		return &cutConn{conn, &cut}, err
 	}
-	store, err := redisstore.New(t.Context(), redisstore.Config{Client: connect(t, &options), Prefix: own})
+	store, err := redisstore.New(
+		t.Context(),
+		redisstore.Config{Client: connect(t, &options), Prefix: own},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	save(t, store, challenge("a", 0))
 	cut.Store(true)
-	if err := store.Save(t.Context(), challenge("a", 1)); err == nil || errors.Is(err, mfa.ErrConflict) {
+	if err := store.Save(
+		t.Context(),
+		challenge("a", 1),
+	); err == nil ||
+		errors.Is(err, mfa.ErrConflict) {
 		t.Errorf("error %v, want one that leaves open what happened", err)
 	}
 	records, err := direct.Load(t.Context(), "a")
@@ -253,8 +275,25 @@ func start(t *testing.T, args ...string) *redis.Client {
 	}
 	// A socket in a folder of its own: a free port could be taken meanwhile.
 	socket := filepath.Join(t.TempDir(), "redis.sock")
-	ctx, kill := context.WithCancel(context.Background()) // t.Context ends before the cleanups, which need the server
-	cmd := exec.CommandContext(ctx, program, slices.Concat(args, []string{"--port", "0", "--unixsocket", socket, "--dir", filepath.Dir(socket), "--appendonly", "no"})...)
+	ctx, kill := context.WithCancel(
+		context.Background(),
+	) // t.Context ends before the cleanups, which need the server
+	cmd := exec.CommandContext(
+		ctx,
+		program,
+		slices.Concat(
+			args,
+			[]string{
+				"--port",
+				"0",
+				"--unixsocket",
+				socket,
+				"--dir",
+				filepath.Dir(socket),
+				"--appendonly",
+				"no",
+			},
+		)...)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Start(); err != nil {
@@ -269,7 +308,10 @@ func start(t *testing.T, args ...string) *redis.Client {
 		kill()
 		<-ended
 	})
-	client := connect(t, &redis.Options{Network: "unix", Addr: socket, ContextTimeoutEnabled: true, MaxRetries: -1})
+	client := connect(
+		t,
+		&redis.Options{Network: "unix", Addr: socket, ContextTimeoutEnabled: true, MaxRetries: -1},
+	)
 	for {
 		conn, err := net.Dial("unix", socket)
 		if err == nil {
@@ -289,13 +331,19 @@ func start(t *testing.T, args ...string) *redis.Client {
 func TestServers(t *testing.T) {
 	var log bytes.Buffer
 	open := func(client *redis.Client) error {
-		_, err := redisstore.New(t.Context(), redisstore.Config{Client: client, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		_, err := redisstore.New(
+			t.Context(),
+			redisstore.Config{Client: client, Logger: slog.New(slog.NewTextHandler(&log, nil))},
+		)
 		return err
 	}
 	if err := open(nil); err == nil {
 		t.Error("no client and no error")
 	}
-	if err := open(start(t, "--cluster-enabled", "yes")); err == nil || !strings.Contains(err.Error(), "cluster") {
+	if err := open(
+		start(t, "--cluster-enabled", "yes"),
+	); err == nil ||
+		!strings.Contains(err.Error(), "cluster") {
 		t.Errorf("a cluster: error %v", err)
 	}
 	if err := open(old(t)); err == nil || !strings.Contains(err.Error(), `"6.2.14": 7 or newer`) {
@@ -304,10 +352,16 @@ func TestServers(t *testing.T) {
 	if err := open(server(t)); err != nil || log.Len() > 0 {
 		t.Errorf("a good server: error %v, log %s", err, log.String())
 	}
-	if err := open(start(t, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl")); err != nil || !strings.Contains(log.String(), "maxmemory_policy=volatile-ttl") {
+	if err := open(
+		start(t, "--maxmemory", "100mb", "--maxmemory-policy", "volatile-ttl"),
+	); err != nil ||
+		!strings.Contains(log.String(), "maxmemory_policy=volatile-ttl") {
 		t.Errorf("a server that evicts: error %v, log %s", err, log.String())
 	}
-	if err := open(connect(t, &redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1})); err == nil || !strings.HasPrefix(err.Error(), "redisstore: asking the server") {
+	if err := open(
+		connect(t, &redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1}),
+	); err == nil ||
+		!strings.HasPrefix(err.Error(), "redisstore: asking the server") {
 		t.Errorf("no server: error %v", err)
 	}
 }
@@ -337,13 +391,21 @@ func TestACL(t *testing.T) {
 	admin := start(t)
 	rights := needed(t)
 	as := func(rights []any, version int) (*redisstore.Store, string, error) {
-		if err := admin.Do(t.Context(), append([]any{"acl", "setuser", "mfa", "reset"}, rights...)...).Err(); err != nil {
+		if err := admin.Do(
+			t.Context(),
+			append([]any{"acl", "setuser", "mfa", "reset"}, rights...)...).Err(); err != nil {
 			t.Fatal(err)
 		}
 		options := *admin.Options()
 		options.Username, options.Password, options.Protocol = "mfa", "password", version
 		var log bytes.Buffer
-		store, err := redisstore.New(t.Context(), redisstore.Config{Client: connect(t, &options), Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		store, err := redisstore.New(
+			t.Context(),
+			redisstore.Config{
+				Client: connect(t, &options),
+				Logger: slog.New(slog.NewTextHandler(&log, nil)),
+			},
+		)
 		return store, log.String(), err
 	}
 	store, log, err := as(rights, 3)
@@ -351,7 +413,12 @@ func TestACL(t *testing.T) {
 		t.Fatalf("with the documented rights: error %v, log %s", err, log)
 	}
 	save(t, store, challenge("a", 0), challenge("b", 0))
-	save(t, store, challenge("a", 1), mfa.Change{Record: mfa.Record{ID: "b", Version: 1}, Delete: true})
+	save(
+		t,
+		store,
+		challenge("a", 1),
+		mfa.Change{Record: mfa.Record{ID: "b", Version: 1}, Delete: true},
+	)
 	if ids := list(t, store, "challenge"); len(ids) != 1 {
 		t.Errorf("listed %q", ids)
 	}
@@ -412,7 +479,12 @@ func TestRefusedWrites(t *testing.T) {
 	store := newStore(t, client)
 	save(t, store, challenge("a", 0))
 	for says, config := range map[string][2]string{"OOM": {"maxmemory", "1"}, "READONLY": {"replicaof", "127.0.0.1 1"}} {
-		if err := client.ConfigSet(t.Context(), config[0], config[1]).Err(); config[0] == "maxmemory" && err != nil {
+		if err := client.ConfigSet(
+			t.Context(),
+			config[0],
+			config[1],
+		).Err(); config[0] == "maxmemory" &&
+			err != nil {
 			t.Fatal(err)
 		}
 		if config[0] == "replicaof" {
@@ -424,7 +496,10 @@ func TestRefusedWrites(t *testing.T) {
 		if err == nil || errors.Is(err, mfa.ErrConflict) || !strings.Contains(err.Error(), says) {
 			t.Errorf("error %v, want %s", err, says)
 		}
-		if err := errors.Join(client.ConfigSet(t.Context(), "maxmemory", "0").Err(), client.Do(t.Context(), "replicaof", "no", "one").Err()); err != nil {
+		if err := errors.Join(
+			client.ConfigSet(t.Context(), "maxmemory", "0").Err(),
+			client.Do(t.Context(), "replicaof", "no", "one").Err(),
+		); err != nil {
 			t.Fatal(err)
 		}
 		records, err := store.Load(t.Context(), "a", "b")

@@ -69,7 +69,10 @@ func newStore(t *testing.T, client *redis.Client) *redisstore.Store {
 // withPrefix returns a store whose keys are deleted after the test.
 func withPrefix(t *testing.T, client *redis.Client, prefix string) *redisstore.Store {
 	t.Helper()
-	store, err := redisstore.New(t.Context(), redisstore.Config{Client: client, Prefix: prefix, Logger: slog.New(slog.DiscardHandler)})
+	store, err := redisstore.New(
+		t.Context(),
+		redisstore.Config{Client: client, Prefix: prefix, Logger: slog.New(slog.DiscardHandler)},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}

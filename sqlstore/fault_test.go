@@ -22,7 +22,15 @@ import (
 )
 
 func put(id string, version int64) mfa.Change {
-	return mfa.Change{Record: mfa.Record{ID: id, Kind: "factor", CreatedAt: time.UnixMilli(1).UTC(), Version: version, State: []byte{1}}}
+	return mfa.Change{
+		Record: mfa.Record{
+			ID:        id,
+			Kind:      "factor",
+			CreatedAt: time.UnixMilli(1).UTC(),
+			Version:   version,
+			State:     []byte{1},
+		},
+	}
 }
 
 func save(t *testing.T, store mfa.Store, changes ...mfa.Change) {
@@ -53,7 +61,12 @@ func (d database) sameDSN(t *testing.T, cfg sqlstore.Config, params string) stri
 		return d.dsn(d.at(), params)
 	}
 	var file string
-	if err := cfg.DB.QueryRowContext(t.Context(), "SELECT file FROM pragma_database_list").Scan(&file); err != nil {
+	if err := cfg.DB.QueryRowContext(
+		t.Context(),
+		"SELECT file FROM pragma_database_list",
+	).Scan(
+		&file,
+	); err != nil {
 		t.Fatal(err)
 	}
 	return "file:" + file + "?_pragma=busy_timeout(10000)" + params
@@ -99,11 +112,25 @@ func TestLoadLooksUp(t *testing.T) {
 			}
 		}
 		table := cfg.Schema + ".mfa_records"
-		exec(t, cfg, fmt.Sprintf("INSERT INTO %s SELECT id || '%d_' || i, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state FROM %[1]s, generate_series(1, 2000) i WHERE id = 'challenge'", table, grown))
+		exec(
+			t,
+			cfg,
+			fmt.Sprintf(
+				"INSERT INTO %s SELECT id || '%d_' || i, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state FROM %[1]s, generate_series(1, 2000) i WHERE id = 'challenge'",
+				table,
+				grown,
+			),
+		)
 	}
 	var read int
 	exec(t, cfg, "SELECT pg_stat_force_next_flush()") // of PostgreSQL 15
-	err := cfg.DB.QueryRowContext(t.Context(), "SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'mfa_records'", cfg.Schema).Scan(&read)
+	err := cfg.DB.QueryRowContext(
+		t.Context(),
+		"SELECT seq_tup_read FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = 'mfa_records'",
+		cfg.Schema,
+	).Scan(
+		&read,
+	)
 	if err != nil || read > 1000 {
 		t.Errorf("%d rows were read one after the other, %v", read, err)
 	}
@@ -125,7 +152,8 @@ func TestReadOnly(t *testing.T) {
 				errs = append(errs, sqlstore.Migrate(t.Context(), cfg))
 			}
 			for _, err := range errs {
-				if err == nil || !strings.Contains(err.Error(), "read") && !strings.Contains(err.Error(), "query_only") {
+				if err == nil ||
+					!strings.Contains(err.Error(), "read") && !strings.Contains(err.Error(), "query_only") {
 					t.Errorf("with %s: error %v, want one that says why", params, err)
 				}
 			}
@@ -138,11 +166,17 @@ func TestReadOnly(t *testing.T) {
 		}
 		for _, changes := range [][]mfa.Change{{put("b", 0)}, {put("a", 1)}, {put("a", 1), put("b", 0)}} {
 			err := store.Save(t.Context(), changes...)
-			if err == nil || errors.Is(err, mfa.ErrConflict) || !strings.HasPrefix(err.Error(), "sqlstore: saving: ") || !strings.Contains(strings.ToLower(err.Error()), "read") {
+			if err == nil || errors.Is(err, mfa.ErrConflict) ||
+				!strings.HasPrefix(err.Error(), "sqlstore: saving: ") ||
+				!strings.Contains(strings.ToLower(err.Error()), "read") {
 				t.Errorf("error %v, want one that says what the database said", err)
 			}
 		}
-		if n, err := store.Purge(t.Context(), time.Now()); d.name != "MySQL" && err == nil { // which looks first, and finds nothing
+		if n, err := store.Purge(
+			t.Context(),
+			time.Now(),
+		); d.name != "MySQL" &&
+			err == nil { // which looks first, and finds nothing
 			t.Errorf("purged %d", n)
 		}
 		if got := versions(t, store, "a", "b"); len(got) != 1 || got["a"] != 1 {
@@ -205,7 +239,10 @@ func lock(t *testing.T, tx *sql.Tx, cfg sqlstore.Config, ids ...string) {
 		table = cfg.Schema + "." + table
 	}
 	for _, id := range ids {
-		if _, err := tx.ExecContext(t.Context(), "UPDATE "+table+" SET status = 'locked' WHERE id = '"+id+"'"); err != nil {
+		if _, err := tx.ExecContext(
+			t.Context(),
+			"UPDATE "+table+" SET status = 'locked' WHERE id = '"+id+"'",
+		); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -297,13 +334,18 @@ func TestUndoneAgain(t *testing.T) {
 	save(t, store, put("a", 0))
 	undone, left := 0, 12
 	hooked := cfg
-	hooked.DB = hook(t, cfg.DB.Driver(), postgreSQL.dsn(postgreSQL.at(), ""), &hooks{undone: func(text string) error {
-		if !strings.Contains(text, "UPDATE") || undone == left {
-			return nil
-		}
-		undone++
-		return &pgconn.PgError{Code: "40001"}
-	}})
+	hooked.DB = hook(
+		t,
+		cfg.DB.Driver(),
+		postgreSQL.dsn(postgreSQL.at(), ""),
+		&hooks{undone: func(text string) error {
+			if !strings.Contains(text, "UPDATE") || undone == left {
+				return nil
+			}
+			undone++
+			return &pgconn.PgError{Code: "40001"}
+		}},
+	)
 	busy, err := sqlstore.New(t.Context(), hooked)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +356,11 @@ func TestUndoneAgain(t *testing.T) {
 	}
 
 	undone, left = 0, 1<<20
-	if err := busy.Save(t.Context(), put("a", 2)); err == nil || errors.Is(err, mfa.ErrConflict) || undone != 16 {
+	if err := busy.Save(
+		t.Context(),
+		put("a", 2),
+	); err == nil || errors.Is(err, mfa.ErrConflict) ||
+		undone != 16 {
 		t.Errorf("after %d failures: %v", undone, err)
 	}
 }
@@ -386,12 +432,20 @@ func TestPurgeWaits(t *testing.T) {
 					purged <- n
 				}()
 				later := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: "now()", sqlstore.MySQL: "9000000000000"}[d.dialect]
-				if _, err := tx.ExecContext(t.Context(), "UPDATE "+cfg.Schema+".mfa_records SET expires_at = "+later+" WHERE id = '"+dated+"'"); err != nil {
+				if _, err := tx.ExecContext(
+					t.Context(),
+					"UPDATE "+cfg.Schema+".mfa_records SET expires_at = "+later+" WHERE id = '"+dated+"'",
+				); err != nil {
 					t.Fatal(err)
 				}
 				if d.dialect == sqlstore.PostgreSQL { // which purges all others meanwhile
 					for n := 0; n != 2; {
-						if err := cfg.DB.QueryRowContext(t.Context(), "SELECT count(*) FROM "+cfg.Schema+".mfa_records").Scan(&n); err != nil {
+						if err := cfg.DB.QueryRowContext(
+							t.Context(),
+							"SELECT count(*) FROM "+cfg.Schema+".mfa_records",
+						).Scan(
+							&n,
+						); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -524,6 +578,11 @@ func TestSQLiteInTurn(t *testing.T) {
 	wg.Wait()
 	// In turn it is one of each writer, and a few more while the test itself is delayed.
 	if begun.Load() != writers*each || most.Load() > writers*each/3 {
-		t.Errorf("%d writes begun; one of them waited for %d others, of %d writers", begun.Load(), most.Load(), writers)
+		t.Errorf(
+			"%d writes begun; one of them waited for %d others, of %d writers",
+			begun.Load(),
+			most.Load(),
+			writers,
+		)
 	}
 }

@@ -30,9 +30,14 @@ func pooler(t *testing.T, mode string, poolSize int, settings ...string) (pgx, p
 	postgreSQL.skip(t)
 	program := pgBouncer(t)
 	if keepsStatements(t, program) && len(settings) == 0 {
-		settings = []string{"max_prepared_statements = 0"} // the default before 1.24, and all that 1.20 can do
+		settings = []string{
+			"max_prepared_statements = 0",
+		} // the default before 1.24, and all that 1.20 can do
 	}
-	dir, err := os.MkdirTemp("", "mfa") //nolint:usetesting // t.TempDir is longer than a socket's path may be, and closed to others
+	dir, err := os.MkdirTemp(
+		"",
+		"mfa",
+	) //nolint:usetesting // t.TempDir is longer than a socket's path may be, and closed to others
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +189,14 @@ func TestPooler(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := d.config(t, "")
-			newStore(t, sqlstore.Config{DB: open(t, "pgx", postgreSQL.dsn(postgreSQL.at(), "")), Dialect: cfg.Dialect, Schema: cfg.Schema})
+			newStore(
+				t,
+				sqlstore.Config{
+					DB:      open(t, "pgx", postgreSQL.dsn(postgreSQL.at(), "")),
+					Dialect: cfg.Dialect,
+					Schema:  cfg.Schema,
+				},
+			)
 			for _, err := range []error{sqlstore.Migrate(t.Context(), cfg), second(sqlstore.New(t.Context(), cfg))} {
 				for _, says := range []string{"default_query_exec_mode=exec", "cache_describe", "simple_protocol", "binary_parameters=yes"} {
 					if err == nil || !strings.Contains(err.Error(), says) {

@@ -32,7 +32,10 @@ func exec(t *testing.T, cfg sqlstore.Config, text string, args ...any) {
 	if cfg.Schema != "" {
 		table = cfg.Schema + "." + table
 	}
-	if _, err := cfg.DB.ExecContext(t.Context(), strings.ReplaceAll(text, "RECORDS", table), args...); err != nil {
+	if _, err := cfg.DB.ExecContext(
+		t.Context(),
+		strings.ReplaceAll(text, "RECORDS", table),
+		args...); err != nil {
 		t.Fatalf("%s: %v", text, err)
 	}
 }
@@ -59,7 +62,10 @@ func TestMigrateAtOnce(t *testing.T) {
 		close(begin)
 		wg.Wait()
 		store := newStore(t, cfg)
-		if err := store.Save(t.Context(), mfa.Change{Record: mfa.Record{ID: "a", Kind: "factor"}}); err != nil {
+		if err := store.Save(
+			t.Context(),
+			mfa.Change{Record: mfa.Record{ID: "a", Kind: "factor"}},
+		); err != nil {
 			t.Fatal(err)
 		}
 		if records, err := newStore(t, cfg).Load(t.Context(), "a"); err != nil || len(records) != 1 {
@@ -125,7 +131,10 @@ func TestSchemaText(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Save(t.Context(), mfa.Change{Record: mfa.Record{ID: "a", Kind: "factor"}}); err != nil {
+		if err := store.Save(
+			t.Context(),
+			mfa.Change{Record: mfa.Record{ID: "a", Kind: "factor"}},
+		); err != nil {
 			t.Error(err)
 		}
 		if strings.Contains(text, "mfa_records") {
@@ -171,22 +180,59 @@ func TestEditedRows(t *testing.T) {
 			t.Fatal(err)
 		}
 		edits := []string{
-			"kind = 'challenge'", "parent = 'auth_user_X'", "user_id = 'mallory'", "type = 'sms'", "status = 'verified'",
-			"created_at = NULL", "updated_at = NULL", "expires_at = NULL", "version = version + 1", "version = -1",
-			"state = other", "state = ''", "parent = id", // a ring
+			"kind = 'challenge'",
+			"parent = 'auth_user_X'",
+			"user_id = 'mallory'",
+			"type = 'sms'",
+			"status = 'verified'",
+			"created_at = NULL",
+			"updated_at = NULL",
+			"expires_at = NULL",
+			"version = version + 1",
+			"version = -1",
+			"state = other",
+			"state = ''",
+			"parent = id", // a ring
 		}
 		switch d.dialect {
 		case sqlstore.PostgreSQL:
-			edits = append(edits, "created_at = created_at + interval '1 microsecond'", "expires_at = 'infinity'", "expires_at = '-infinity'", "updated_at = '4000-01-01 BC'", "state = substring(state for 20)", "state = state || '\\x00'")
+			edits = append(
+				edits,
+				"created_at = created_at + interval '1 microsecond'",
+				"expires_at = 'infinity'",
+				"expires_at = '-infinity'",
+				"updated_at = '4000-01-01 BC'",
+				"state = substring(state for 20)",
+				"state = state || '\\x00'",
+			)
 		case sqlstore.MySQL:
-			edits = append(edits, "created_at = 9223372036854775807", "expires_at = -9223372036854775808", "state = LEFT(state, 20)", "user_id = X'FFFE'")
+			edits = append(
+				edits,
+				"created_at = 9223372036854775807",
+				"expires_at = -9223372036854775808",
+				"state = LEFT(state, 20)",
+				"user_id = X'FFFE'",
+			)
 		case sqlstore.SQLite:
-			edits = append(edits, "created_at = 'yesterday'", "version = 'x'", "updated_at = 1.5", "expires_at = X'00'", "state = 5", "state = 'text'", "id = id || ''", "user_id = X'FFFE'")
+			edits = append(
+				edits,
+				"created_at = 'yesterday'",
+				"version = 'x'",
+				"updated_at = 1.5",
+				"expires_at = X'00'",
+				"state = 5",
+				"state = 'text'",
+				"id = id || ''",
+				"user_id = X'FFFE'",
+			)
 		}
 		for i, edit := range edits {
 			user := fmt.Sprint("user ", i)
 			enroll := func(user string) mfa.Enrollment {
-				enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+				enr, err := svc.Enroll(
+					t.Context(),
+					mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+				)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -198,18 +244,26 @@ func TestEditedRows(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				exec(t, cfg, "UPDATE RECORDS SET state = "+literal(d, other[0].State)+" WHERE id = '"+enr.Factor.ID+"'")
+				exec(
+					t,
+					cfg,
+					"UPDATE RECORDS SET state = "+literal(d, other[0].State)+" WHERE id = '"+enr.Factor.ID+"'",
+				)
 			} else {
 				exec(t, cfg, "UPDATE RECORDS SET "+edit+" WHERE id = '"+enr.Factor.ID+"'")
 			}
 			_, err := svc.Factor(t.Context(), mfa.FactorParams{FactorID: enr.Factor.ID, UserID: user})
-			if intact := edit == "id = id || ''"; intact != (err == nil) || !intact && !errors.Is(err, mfa.ErrIntegrity) {
+			if intact := edit == "id = id || ''"; intact != (err == nil) ||
+				!intact && !errors.Is(err, mfa.ErrIntegrity) {
 				t.Errorf("after %s: error %v, want ErrIntegrity", edit, err)
 			}
 			if _, err := svc.Factors(t.Context(), user); err != nil && !errors.Is(err, mfa.ErrIntegrity) {
 				t.Errorf("after %s, listing: error %v", edit, err)
 			}
-			if _, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: user, Confirm: true}); (edit == "id = id || ''") != (err == nil) {
+			if _, err := svc.Challenge(
+				t.Context(),
+				mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: user, Confirm: true},
+			); (edit == "id = id || ''") != (err == nil) {
 				t.Errorf("after %s, challenging: error %v", edit, err)
 			}
 			exec(t, cfg, "DELETE FROM RECORDS")

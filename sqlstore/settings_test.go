@@ -90,7 +90,12 @@ func TestSQLiteBusy(t *testing.T) {
 			for i, changes := range [][]mfa.Change{{put("a", 1)}, {put("a", 2), put("b", 1)}} {
 				var release func(error)
 				hooked := cfg
-				hooked.DB = hook(t, cfg.DB.Driver(), hasty(t, cfg), &hooks{failed: func(err error) { release(err) }})
+				hooked.DB = hook(
+					t,
+					cfg.DB.Driver(),
+					hasty(t, cfg),
+					&hooks{failed: func(err error) { release(err) }},
+				)
 				store := newStore(t, hooked)
 				tx := locked(t, cfg, "a")
 				failures := 0
@@ -126,7 +131,12 @@ func TestSQLiteBusyCommit(t *testing.T) {
 	save(t, newStore(t, cfg), put("a", 0), put("b", 0))
 	var release func(error)
 	hooked := cfg
-	hooked.DB = hook(t, cfg.DB.Driver(), hasty(t, cfg), &hooks{failed: func(err error) { release(err) }})
+	hooked.DB = hook(
+		t,
+		cfg.DB.Driver(),
+		hasty(t, cfg),
+		&hooks{failed: func(err error) { release(err) }},
+	)
 	store := newStore(t, hooked)
 	// Somebody who reads lets a writer begin, and not commit.
 	rows, err := cfg.DB.QueryContext(t.Context(), "SELECT id FROM mfa_records")
@@ -187,15 +197,20 @@ func TestMySQLReplica(t *testing.T) {
 	for _, variable := range []string{"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"} {
 		for value, fails := range map[string]bool{"ON": true, "1": true, "OFF": false, "0": false} {
 			replica := cfg
-			replica.DB = hook(t, cfg.DB.Driver(), mySQL.dsn(mySQL.at(), ""), &hooks{query: func(text string) string {
-				if !strings.HasPrefix(text, "SHOW VARIABLES") {
-					return text
-				}
-				if !strings.Contains(text, "'"+variable+"'") {
-					t.Errorf("%s is not asked for: %s", variable, text)
-				}
-				return fmt.Sprintf("SELECT 'autocommit', 'ON' UNION SELECT '%s', '%s'", variable, value)
-			}})
+			replica.DB = hook(
+				t,
+				cfg.DB.Driver(),
+				mySQL.dsn(mySQL.at(), ""),
+				&hooks{query: func(text string) string {
+					if !strings.HasPrefix(text, "SHOW VARIABLES") {
+						return text
+					}
+					if !strings.Contains(text, "'"+variable+"'") {
+						t.Errorf("%s is not asked for: %s", variable, text)
+					}
+					return fmt.Sprintf("SELECT 'autocommit', 'ON' UNION SELECT '%s', '%s'", variable, value)
+				}},
+			)
 			switch err := second(sqlstore.New(t.Context(), replica)); {
 			case fails != (err != nil):
 				t.Errorf("%s=%s: error %v", variable, value, err)
@@ -239,7 +254,11 @@ type hookedConn struct {
 	*hooks
 }
 
-func (c hookedConn) ExecContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Result, error) {
+func (c hookedConn) ExecContext(
+	ctx context.Context,
+	text string,
+	args []driver.NamedValue,
+) (driver.Result, error) {
 	result, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, text, args)
 	if err != nil && !errors.Is(err, driver.ErrSkip) && c.failed != nil {
 		c.mu.Lock()
@@ -249,7 +268,11 @@ func (c hookedConn) ExecContext(ctx context.Context, text string, args []driver.
 	return result, err
 }
 
-func (c hookedConn) QueryContext(ctx context.Context, text string, args []driver.NamedValue) (driver.Rows, error) {
+func (c hookedConn) QueryContext(
+	ctx context.Context,
+	text string,
+	args []driver.NamedValue,
+) (driver.Rows, error) {
 	if c.undone != nil {
 		if err := c.undone(text); err != nil {
 			return nil, err

@@ -75,11 +75,32 @@ type database struct {
 }
 
 var (
-	postgreSQL = database{"PostgreSQL", sqlstore.PostgreSQL, "pgx", "MFA_TEST_POSTGRESQL", "127.0.0.1:5432", postgreSQLURL}
-	libpq      = database{"PostgreSQL", sqlstore.PostgreSQL, "postgres", "MFA_TEST_POSTGRESQL", "127.0.0.1:5432", postgreSQLURL}
-	mySQL      = database{"MySQL", sqlstore.MySQL, "mysql", "MFA_TEST_MYSQL", "127.0.0.1:3306", func(address, params string) string {
-		return "root@tcp(" + address + ")/?interpolateParams=true" + params
-	}}
+	postgreSQL = database{
+		"PostgreSQL",
+		sqlstore.PostgreSQL,
+		"pgx",
+		"MFA_TEST_POSTGRESQL",
+		"127.0.0.1:5432",
+		postgreSQLURL,
+	}
+	libpq = database{
+		"PostgreSQL",
+		sqlstore.PostgreSQL,
+		"postgres",
+		"MFA_TEST_POSTGRESQL",
+		"127.0.0.1:5432",
+		postgreSQLURL,
+	}
+	mySQL = database{
+		"MySQL",
+		sqlstore.MySQL,
+		"mysql",
+		"MFA_TEST_MYSQL",
+		"127.0.0.1:3306",
+		func(address, params string) string {
+			return "root@tcp(" + address + ")/?interpolateParams=true" + params
+		},
+	}
 	sqLite = database{name: "SQLite", dialect: sqlstore.SQLite, driver: "sqlite"}
 
 	databases = []database{postgreSQL, mySQL, sqLite}
@@ -125,7 +146,10 @@ func (d database) config(t *testing.T, params string) sqlstore.Config {
 		if !strings.Contains(params, "journal_mode") {
 			params += "&_pragma=journal_mode(WAL)"
 		}
-		dsn = "file:" + filepath.Join(t.TempDir(), "mfa.db") + "?_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)" + params
+		dsn = "file:" + filepath.Join(
+			t.TempDir(),
+			"mfa.db",
+		) + "?_pragma=busy_timeout(10000)&_pragma=synchronous(NORMAL)" + params
 		schema = ""
 	default:
 		dsn = d.dsn(d.at(), params)

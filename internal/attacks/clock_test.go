@@ -33,13 +33,19 @@ func TestClocksThatDifferForLong(t *testing.T) {
 				svc := services[i%2]
 				ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 				if err == nil {
-					_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)})
+					_, err = svc.Verify(
+						t.Context(),
+						mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)},
+					)
 				}
 				if errors.Is(err, mfa.ErrInvalidCode) {
 					counted++
 				}
 			}
-			if ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err == nil {
+			if ch, err := r.Challenge(
+				t.Context(),
+				mfa.ChallengeParams{FactorID: f.ID, UserID: ann},
+			); err == nil {
 				_, _ = r.Answer(ch, f, r.Right(f)) // the owner, where they get in
 			}
 			r.Clock.Advance(3 * time.Minute)
@@ -62,9 +68,15 @@ func TestClocksThatDifferUnconfirmed(t *testing.T) {
 	counted := 0
 	for i := range 400 {
 		svc := services[i%2]
-		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true})
+		ch, err := svc.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true},
+		)
 		if err == nil {
-			_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: notCode(ch.Code())})
+			_, err = svc.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: notCode(ch.Code())},
+			)
 		}
 		if errors.Is(err, mfa.ErrInvalidCode) {
 			counted++
@@ -110,7 +122,8 @@ func TestSlowRead(t *testing.T) {
 		}
 	})
 	login, err := r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token})
-	if err != nil || !login.SkipCode || login.DeviceToken() != other.DeviceToken() || len(r.TrustedNames()) != 1 {
+	if err != nil || !login.SkipCode || login.DeviceToken() != other.DeviceToken() ||
+		len(r.TrustedNames()) != 1 {
 		t.Errorf("the slower of two tabs: %+v, %v, devices %v", login, err, r.TrustedNames())
 	}
 
@@ -121,7 +134,10 @@ func TestSlowRead(t *testing.T) {
 	}
 	r.Clock.Advance(29 * time.Second)
 	r.slowly(10*time.Second, func() {})
-	if again, err := r.Begin(mfa.LoginParams{UserID: ann, DeviceToken: token}); err != nil || !again.SkipCode || len(r.TrustedNames()) != 1 {
+	if again, err := r.Begin(
+		mfa.LoginParams{UserID: ann, DeviceToken: token},
+	); err != nil || !again.SkipCode ||
+		len(r.TrustedNames()) != 1 {
 		t.Errorf("a slow second tab: %+v, %v, devices %v", again, err, r.TrustedNames())
 	}
 
@@ -144,7 +160,10 @@ func TestUnlockWithoutUser(t *testing.T) {
 	f := r.TOTP(ann)
 	r.Fail(f, 30)
 	r.Drop(ofKind("user"))
-	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser}); err != nil {
+	if err := r.Unlock(
+		t.Context(),
+		mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser},
+	); err != nil {
 		t.Error(err)
 	}
 }

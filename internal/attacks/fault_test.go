@@ -48,13 +48,23 @@ func TestRoundTrips(t *testing.T) {
 		var ch mfa.Challenge
 		if got := r.Calls(func() {
 			var err error
-			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Confirm: true, IdempotencyKey: key}); err != nil {
+			if ch, err = r.Challenge(
+				t.Context(),
+				mfa.ChallengeParams{
+					FactorID:       tt.factor.ID,
+					UserID:         tt.factor.UserID,
+					Confirm:        true,
+					IdempotencyKey: key,
+				},
+			); err != nil {
 				t.Fatal(err)
 			}
 		}); got != tt.challenge {
 			t.Errorf("%s: Challenge calls %q, want %q", tt.name, got, tt.challenge)
 		}
-		if got := r.Calls(func() { _, _ = r.AnswerWith(key, ch, tt.factor, r.Wrong(tt.factor)) }); got != tt.wrong {
+		if got := r.Calls(
+			func() { _, _ = r.AnswerWith(key, ch, tt.factor, r.Wrong(tt.factor)) },
+		); got != tt.wrong {
 			t.Errorf("%s: a wrong code calls %q, want %q", tt.name, got, tt.wrong)
 		}
 		if got := r.Calls(func() {
@@ -72,7 +82,10 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Enroll": func(r *rig) func(context.Context) error {
 		r.TOTP(ann)
 		return func(ctx context.Context) error {
-			enr, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			enr, err := r.Enroll(
+				ctx,
+				mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+			)
 			if err != nil && enr != (mfa.Enrollment{}) {
 				return fmt.Errorf("%w: an error came with an enrolment", errTold)
 			}
@@ -82,7 +95,10 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Import": func(r *rig) func(context.Context) error {
 		r.TOTP(ann)
 		return func(ctx context.Context) error {
-			f, err := r.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"})
+			f, err := r.Import(
+				ctx,
+				mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"},
+			)
 			if err != nil && f.ID != "" {
 				return fmt.Errorf("%w: an error came with a factor", errTold)
 			}
@@ -339,7 +355,9 @@ func TestOnEventPanic(t *testing.T) {
 	if _, err := r.Answer(r.Ask(f), f, r.Right(f)); err != nil {
 		t.Fatal(err)
 	}
-	if out := log.String(); !strings.Contains(out, "OnEvent panicked") || !strings.Contains(out, "event=verified") || strings.Contains(out, "the application's") {
+	if out := log.String(); !strings.Contains(out, "OnEvent panicked") ||
+		!strings.Contains(out, "event=verified") ||
+		strings.Contains(out, "the application's") {
 		t.Errorf("log %q", out)
 	}
 }
@@ -357,7 +375,14 @@ func TestOnEventCalls(t *testing.T) {
 		}
 	})
 	r.TOTP(ann)
-	if want := []string{"enrolled unverified", "verified verified", "first_use verified"}; !slices.Equal(seen, want) {
+	if want := []string{
+		"enrolled unverified",
+		"verified verified",
+		"first_use verified",
+	}; !slices.Equal(
+		seen,
+		want,
+	) {
 		t.Errorf("seen %v, want %v", seen, want)
 	}
 }

@@ -31,7 +31,8 @@ func FuzzCode(f *testing.F) {
 	valid := []string{"755224", "287082", "359152"} // of the steps 0, 1 and 2
 	f.Fuzz(func(t *testing.T, typed string) {
 		code := strings.Map(asciiDigit, saysNothing.ReplaceAllString(typed, ""))
-		isCode := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && sixDigits.MatchString(code)
+		isCode := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 &&
+			sixDigits.MatchString(code)
 
 		r, factor := vectorRig(t)
 		v, err := r.Answer(r.Ask(factor), factor, typed)
@@ -54,7 +55,9 @@ func FuzzCode(f *testing.F) {
 
 // saysNothing is what a code may have around and between its digits, and a phone number
 // besides brackets, slashes and dots.
-var saysNothing = regexp.MustCompile(`[\s\v\x{85}\pZ\p{Pd}\x{2212}\x{30fc}\x{ff70}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{202a}-\x{202d}\x{2060}-\x{206f}\x{feff}\x{13430}-\x{1343f}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}\x{e0020}-\x{e007f}]`)
+var saysNothing = regexp.MustCompile(
+	`[\s\v\x{85}\pZ\p{Pd}\x{2212}\x{30fc}\x{ff70}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{202a}-\x{202d}\x{2060}-\x{206f}\x{feff}\x{13430}-\x{1343f}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}\x{e0020}-\x{e007f}]`,
+)
 
 // asciiDigit gives a decimal digit of any script in ASCII, and other characters as
 // they are.
@@ -131,7 +134,10 @@ func FuzzName(f *testing.F) {
 			if len(r.Store.Calls()) > 0 {
 				t.Fatalf("%q was refused after something was done", name)
 			}
-			if n := utf8.RuneCountInString(name); utf8.ValidString(name) && n <= 64 && strings.TrimSpace(name) != "" && !regexp.MustCompile(`[\pC\p{Zl}\p{Zp}]`).MatchString(name) {
+			if n := utf8.RuneCountInString(
+				name,
+			); utf8.ValidString(name) && n <= 64 && strings.TrimSpace(name) != "" &&
+				!regexp.MustCompile(`[\pC\p{Zl}\p{Zp}]`).MatchString(name) {
 				t.Fatalf("%q was refused: %v", name, err)
 			}
 			return
@@ -141,13 +147,18 @@ func FuzzName(f *testing.F) {
 		}
 		rest := name
 		for {
-			at := strings.IndexFunc(rest, func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) })
+			at := strings.IndexFunc(
+				rest,
+				func(r rune) bool { return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp) },
+			)
 			if at < 0 {
 				break
 			}
 			before, _ := utf8.DecodeLastRuneInString(rest[:at])
 			after := rest[min(at+3, len(rest)):]
-			if !strings.ContainsRune("\u200c\u200d", []rune(rest[at:])[0]) || at == 0 || !visible.MatchString(string(before)) || !visible.MatchString(after) {
+			if !strings.ContainsRune("\u200c\u200d", []rune(rest[at:])[0]) || at == 0 ||
+				!visible.MatchString(string(before)) ||
+				!visible.MatchString(after) {
 				t.Fatalf("%q was taken", name)
 			}
 			rest = after
@@ -176,8 +187,12 @@ func FuzzPhoneNumber(f *testing.F) {
 			}
 		})
 		digits := forgiven.ReplaceAllString(typed, "")
-		plain := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 && regexp.MustCompile(`^\+?[0-9]+$`).MatchString(digits)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: typed}})
+		plain := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 &&
+			regexp.MustCompile(`^\+?[0-9]+$`).MatchString(digits)
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: typed}},
+		)
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
 				t.Fatalf("%q: %v", typed, err)
@@ -185,17 +200,25 @@ func FuzzPhoneNumber(f *testing.F) {
 			if calls := r.Store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q was refused after %v", typed, calls)
 			}
-			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits}}); plain && fmt.Sprint(again) != fmt.Sprint(err) {
+			if _, again := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits}},
+			); plain &&
+				fmt.Sprint(again) != fmt.Sprint(err) {
 				t.Fatalf("%q: %v, and its digits: %v", typed, err, again)
 			}
 			return
 		}
 		number := enr.Factor.PhoneNumber()
-		if !e164.MatchString(number) || !plain || digits[max(0, len(digits)-6):] != number[max(0, len(number)-min(len(digits), 6)):] {
+		if !e164.MatchString(number) || !plain ||
+			digits[max(0, len(digits)-6):] != number[max(0, len(number)-min(len(digits), 6)):] {
 			t.Fatalf("%q was taken as %q", typed, number)
 		}
 		for _, same := range []string{number, digits} {
-			again, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: same}})
+			again, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: same}},
+			)
 			if err != nil || again.Factor.PhoneNumber() != number {
 				t.Fatalf("%q is %q, and %q is %q, %v", typed, number, same, again.Factor.PhoneNumber(), err)
 			}
@@ -221,7 +244,10 @@ func FuzzTemplate(f *testing.F) {
 		r := newRig(t)
 		factor := r.EnrollSMS("", phone)
 		before := len(r.Store.Calls())
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factor.ID, SMSTemplate: template})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: factor.ID, SMSTemplate: template},
+		)
 		if template == "" {
 			template = "Your verification code is {{code}}."
 		}
@@ -231,7 +257,12 @@ func FuzzTemplate(f *testing.F) {
 				t.Fatalf("%q was refused after something was done", template)
 			}
 			plain := strings.Replace(template, "{{code}}", "", 1)
-			if plain != template && !strings.ContainsFunc(plain, func(r rune) bool { return r < ' ' || r > '~' || r == '{' || r == '`' }) && len(plain) <= 3*153-3*6 {
+			if plain != template &&
+				!strings.ContainsFunc(
+					plain,
+					func(r rune) bool { return r < ' ' || r > '~' || r == '{' || r == '`' },
+				) &&
+				len(plain) <= 3*153-3*6 {
 				t.Fatalf("%q was refused: %v", template, err)
 			}
 			return
@@ -243,16 +274,24 @@ func FuzzTemplate(f *testing.F) {
 			t.Fatalf("%q became %q", template, body)
 		}
 		code := body[len(before1) : len(before1)+6]
-		if !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) || body != strings.ReplaceAll(want, "{{code}}", code) {
+		if !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) ||
+			body != strings.ReplaceAll(want, "{{code}}", code) {
 			t.Fatalf("%q became %q", template, body)
 		}
-		if n := strings.Count(want, "{{code}}"); n > 2 || n == 2 && !regexp.MustCompile(`\n@[^ @#{\n]+ #$`).MatchString(strings.Split(after, "{{code}}")[0]) {
+		if n := strings.Count(
+			want,
+			"{{code}}",
+		); n > 2 ||
+			n == 2 &&
+				!regexp.MustCompile(`\n@[^ @#{\n]+ #$`).MatchString(strings.Split(after, "{{code}}")[0]) {
 			t.Fatalf("%q was sent", body)
 		}
 		control := func(r rune) bool {
-			return unicode.IsControl(r) && r != '\n' || unicode.Is(unicode.Cf, r) && r != 0x200c && r != 0x200d
+			return unicode.IsControl(r) && r != '\n' ||
+				unicode.Is(unicode.Cf, r) && r != 0x200c && r != 0x200d
 		}
-		if strings.Contains(body, "{{") || !utf8.ValidString(body) || strings.ContainsFunc(body, control) {
+		if strings.Contains(body, "{{") || !utf8.ValidString(body) ||
+			strings.ContainsFunc(body, control) {
 			t.Fatalf("%q was sent", body)
 		}
 		units := 0 // of UTF-16, of which three messages take 3 x 67; of GSM's septets they take 3 x 153
@@ -280,7 +319,10 @@ func FuzzKeyURI(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, issuer, user string) {
 		r := newRig(t)
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}},
+		)
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if calls := r.Store.Calls(); len(calls) > 0 {
@@ -296,18 +338,45 @@ func FuzzKeyURI(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Fragment != "" || uri.User != nil || uri.Path != "/"+strings.ReplaceAll(issuer, ":", "")+":"+user {
-			t.Fatalf("%q, %q: the URI is read as %q, %q, path %q, fragment %q", issuer, user, uri.Scheme, uri.Host, uri.Path, uri.Fragment)
+		if uri.Scheme != "otpauth" || uri.Host != "totp" || uri.Fragment != "" || uri.User != nil ||
+			uri.Path != "/"+strings.ReplaceAll(issuer, ":", "")+":"+user {
+			t.Fatalf(
+				"%q, %q: the URI is read as %q, %q, path %q, fragment %q",
+				issuer,
+				user,
+				uri.Scheme,
+				uri.Host,
+				uri.Path,
+				uri.Fragment,
+			)
 		}
-		if !slices.Equal(query["secret"], []string{enr.TOTP.Secret()}) || !slices.Equal(query["issuer"], []string{issuer}) {
-			t.Fatalf("%q, %q: the query has %d secrets and the issuers %q", issuer, user, len(query["secret"]), query["issuer"])
+		if !slices.Equal(query["secret"], []string{enr.TOTP.Secret()}) ||
+			!slices.Equal(query["issuer"], []string{issuer}) {
+			t.Fatalf(
+				"%q, %q: the query has %d secrets and the issuers %q",
+				issuer,
+				user,
+				len(query["secret"]),
+				query["issuer"],
+			)
 		}
-		if n := len(enr.TOTP.URI()); strings.Contains(enr.TOTP.URI(), "+") || n > 2368 || n <= 512 && len(enr.TOTP.QRCode()) >= 3000 {
+		if n := len(
+			enr.TOTP.URI(),
+		); strings.Contains(enr.TOTP.URI(), "+") || n > 2368 ||
+			n <= 512 && len(enr.TOTP.QRCode()) >= 3000 {
 			t.Fatalf("%q, %q: a URI of %d bytes and an image of %d", issuer, user, n, len(enr.TOTP.QRCode()))
 		}
 		imported, err := r.Import(t.Context(), mfa.ImportParams{UserID: ann, Secret: enr.TOTP.URI()})
-		if err != nil || imported.TOTPIssuer != issuer || imported.TOTPUser != strings.TrimLeft(user, " ") {
-			t.Fatalf("%q, %q: imported as %q, %q, %v", issuer, user, imported.TOTPIssuer, imported.TOTPUser, err)
+		if err != nil || imported.TOTPIssuer != issuer ||
+			imported.TOTPUser != strings.TrimLeft(user, " ") {
+			t.Fatalf(
+				"%q, %q: imported as %q, %q, %v",
+				issuer,
+				user,
+				imported.TOTPIssuer,
+				imported.TOTPUser,
+				err,
+			)
 		}
 	})
 }
@@ -324,7 +393,10 @@ func FuzzTOTPSecret(f *testing.F) {
 		if secret == "" {
 			return // asks for a new one
 		}
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}},
+		)
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidTOTPSecret)
 			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.Store.Calls()) > 0 {
@@ -332,12 +404,22 @@ func FuzzTOTPSecret(f *testing.F) {
 			}
 			return
 		}
-		plain := strings.ToUpper(strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimRight(secret, "=")))
-		bytes, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.TrimRight(plain, "="))
+		plain := strings.ToUpper(
+			strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimRight(secret, "=")),
+		)
+		bytes, err := base32.StdEncoding.WithPadding(
+			base32.NoPadding,
+		).DecodeString(
+			strings.TrimRight(plain, "="),
+		)
 		if err != nil || len(bytes) < 16 || len(bytes) > 128 {
 			t.Fatalf("%d bytes were taken, %v", len(bytes), err)
 		}
-		if got := enr.TOTP.Secret(); got != base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(bytes) {
+		if got := enr.TOTP.Secret(); got != base32.StdEncoding.WithPadding(
+			base32.NoPadding,
+		).EncodeToString(
+			bytes,
+		) {
 			t.Fatal("the app gets another secret")
 		}
 		factor := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
@@ -362,7 +444,9 @@ func FuzzIDs(f *testing.F) {
 	shape := regexp.MustCompile(`^auth_(factor|challenge)_[0-7][0-9A-HJKMNP-TV-Z]{25}$`)
 	f.Fuzz(func(t *testing.T, id, userID, name string) {
 		r := newRig(t)
-		plausibleUser := userID == mfa.AnyUser || len(userID) <= 255 && utf8.ValidString(userID) && !strings.ContainsFunc(userID, unicode.IsControl)
+		plausibleUser := userID == mfa.AnyUser ||
+			len(userID) <= 255 && utf8.ValidString(userID) &&
+				!strings.ContainsFunc(userID, unicode.IsControl)
 		for verb, call := range map[string]func() error{
 			"Challenge": func() error {
 				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: id, UserID: userID})
@@ -398,7 +482,15 @@ func FuzzIDs(f *testing.F) {
 		}
 
 		before := len(r.Store.Calls())
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", Name: name, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{
+				UserID:  userID,
+				NoOwner: userID == "",
+				Name:    name,
+				SMS:     &mfa.SMSParams{PhoneNumber: phone},
+			},
+		)
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if len(r.Store.Calls()) > before {
@@ -406,10 +498,15 @@ func FuzzIDs(f *testing.F) {
 			}
 			return
 		}
-		if userID == mfa.AnyUser || utf8.RuneCountInString(name) > 64 || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		if userID == mfa.AnyUser || utf8.RuneCountInString(name) > 64 || !utf8.ValidString(name) ||
+			strings.ContainsFunc(name, unicode.IsControl) {
 			t.Fatalf("%q by %q was taken", name, userID)
 		}
-		if got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: enr.Factor.ID, UserID: userID}); err != nil || got.Name != name || got.UserID != userID {
+		if got, err := r.Factor(
+			t.Context(),
+			mfa.FactorParams{FactorID: enr.Factor.ID, UserID: userID},
+		); err != nil || got.Name != name ||
+			got.UserID != userID {
 			t.Fatalf("%q by %q came back as %q by %q, %v", name, userID, got.Name, got.UserID, err)
 		}
 	})
@@ -498,7 +595,16 @@ func FuzzParseKeyring(f *testing.F) {
 			}
 			return
 		}
-		if shown := fmt.Sprintf("%v %+v %#v %s", ring, ring, *ring, ring); strings.Contains(shown, strings.TrimSpace(strings.Split(text, ",")[0])) {
+		if shown := fmt.Sprintf(
+			"%v %+v %#v %s",
+			ring,
+			ring,
+			*ring,
+			ring,
+		); strings.Contains(
+			shown,
+			strings.TrimSpace(strings.Split(text, ",")[0]),
+		) {
 			t.Fatal("a key is printed")
 		}
 		r := newRig(t, func(c *mfa.Config) { c.Keys = ring })
@@ -519,7 +625,14 @@ func FuzzVirtualAuthenticator(f *testing.F) {
 				t.Fatal("the panic shows the secret")
 			}
 		}()
-		if code := mfatest.Code(secret, time.Unix(second, 0)); !regexp.MustCompile(`^[0-9]{6}$`).MatchString(code) {
+		if code := mfatest.Code(
+			secret,
+			time.Unix(second, 0),
+		); !regexp.MustCompile(
+			`^[0-9]{6}$`,
+		).MatchString(
+			code,
+		) {
 			t.Fatalf("%q", code)
 		}
 	})
@@ -544,7 +657,8 @@ func FuzzDeviceToken(f *testing.F) {
 			return
 		}
 		mustBe(t, err, errAsked)
-		if d != (used{}) || len(r.Store.Calls("Save")) != saves || len(token) > 40 && strings.Contains(err.Error(), token) {
+		if d != (used{}) || len(r.Store.Calls("Save")) != saves ||
+			len(token) > 40 && strings.Contains(err.Error(), token) {
 			t.Fatalf("%q: %+v, %v", token, d, err)
 		}
 	})

@@ -43,7 +43,12 @@ func TestBackoff(t *testing.T) {
 			t.Fatalf("wrong code %d: wait %s, want %s", i+1, e.RetryAfter, wait)
 		}
 		if wait >= 10*time.Minute && e.AttemptsLeft != 0 {
-			t.Fatalf("wrong code %d: %d attempts left of a challenge that expires in the wait of %s", i+1, e.AttemptsLeft, wait)
+			t.Fatalf(
+				"wrong code %d: %d attempts left of a challenge that expires in the wait of %s",
+				i+1,
+				e.AttemptsLeft,
+				wait,
+			)
 		}
 		if wait == 0 {
 			continue
@@ -210,7 +215,10 @@ func TestParallelChallengesShareBudget(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.Another()}
 	code := r.Wrong(f)
 	errs := all(200, func(i int) error {
-		_, err := services[i%2].Verify(t.Context(), mfa.VerifyParams{ChallengeID: challenges[i%50].ID, UserID: ann, Code: code})
+		_, err := services[i%2].Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: challenges[i%50].ID, UserID: ann, Code: code},
+		)
 		return err
 	})
 	if n := count(errs, mfa.ErrInvalidCode); n > 5 || n == 0 {
@@ -337,7 +345,8 @@ func TestHangUpInAPause(t *testing.T) {
 		for _, code := range []string{r.Right(f), r.Wrong(f)} {
 			begin := time.Now()
 			v, err := r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code})
-			if loads == 0 || !errors.Is(err, context.Canceled) || v != (mfa.Verification{}) || !time.Now().Equal(begin) {
+			if loads == 0 || !errors.Is(err, context.Canceled) || v != (mfa.Verification{}) ||
+				!time.Now().Equal(begin) {
 				t.Errorf("after %s: %+v, %v", time.Since(begin), v, err)
 			}
 		}
@@ -353,7 +362,10 @@ func TestDefaultsThrottle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	enr, err := svc.Enroll(
+		t.Context(),
+		mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,12 +384,18 @@ func TestEveryEntryPointCounts(t *testing.T) {
 	ways := []func(mfa.Challenge) error{
 		func(ch mfa.Challenge) error { _, err := r.Answer(ch, f, r.Wrong(f)); return err },
 		func(ch mfa.Challenge) error {
-			_, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Wrong(f)})
+			_, err := other.Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Wrong(f)},
+			)
 			return err
 		},
 	}
 	for i := 1; i <= 5; i++ {
-		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: i%2 == 0})
+		ch, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: i%2 == 0},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -395,7 +413,13 @@ func TestRateLimitKeyIsCanonical(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
 	ch, code := r.Ask(f), r.Wrong(f)
-	variants := []string{code, " " + code, code + "\n", code[:3] + " " + code[3:], code[:3] + "-" + code[3:]}
+	variants := []string{
+		code,
+		" " + code,
+		code + "\n",
+		code[:3] + " " + code[3:],
+		code[:3] + "-" + code[3:],
+	}
 	for i, variant := range variants {
 		_, err := r.Answer(ch, f, variant)
 		if e := refusal(t, err); e.AttemptsLeft != 4-i {
@@ -508,7 +532,10 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 // enrollGeneric enrolls what the application delivers codes by.
 func (r *rig) enrollGeneric(userID string) enrolled {
 	r.T.Helper()
-	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true})
+	enr, err := r.Enroll(
+		r.T.Context(),
+		mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true},
+	)
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -521,7 +548,10 @@ func (r *rig) guessGeneric(userID string) (answered int, refused error) {
 	r.T.Helper()
 	for {
 		f := r.enrollGeneric(userID)
-		ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true})
+		ch, err := r.Challenge(
+			r.T.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true},
+		)
 		for err == nil {
 			if _, err = r.Answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
 				answered++
@@ -540,7 +570,12 @@ func TestEnrolGenericAgain(t *testing.T) {
 	r := newRig(t)
 	app, number := r.TOTP(ann), r.Phone(ann, phone)
 	answered, err := r.guessGeneric(ann)
-	if mustBe(t, err, mfa.ErrThrottled); answered != 5 || refusal(t, err).RetryAfter != 30*time.Second {
+	if mustBe(
+		t,
+		err,
+		mfa.ErrThrottled,
+	); answered != 5 ||
+		refusal(t, err).RetryAfter != 30*time.Second {
 		t.Errorf("%d wrong codes at once, then %v; want 5 and a wait of 30s", answered, err)
 	}
 	if answered, _ := r.guessGeneric("user_bob"); answered != 5 {
@@ -640,7 +675,10 @@ func TestOwnerIsTold(t *testing.T) {
 				g.Clock.Advance(aDay)
 				g.Mine = mfa.Challenge{}
 				for range 4 {
-					if err := g.Guess(g.Clock.Now()); err == nil || !errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
+					if err := g.Guess(
+						g.Clock.Now(),
+					); err == nil ||
+						!errors.Is(err, mfa.ErrInvalidCode) && !errors.Is(err, mfa.ErrThrottled) {
 						t.Fatal(err)
 					}
 				}
@@ -662,7 +700,12 @@ func TestOwnerIsTold(t *testing.T) {
 		told, guesses := tries(365)
 		// Four come in and 1.67 drain each day: 17 on the seventh, 34 on the fourteenth.
 		if !slices.Equal(told, []int{7, 14}) || guesses < 600 {
-			t.Errorf("%s: of %d wrong codes in a year the owner was told on the days %v", factorType, guesses, told)
+			t.Errorf(
+				"%s: of %d wrong codes in a year the owner was told on the days %v",
+				factorType,
+				guesses,
+				told,
+			)
 		}
 		g.Clock.Advance(20 * aDay) // not empty yet
 		if told, _ := tries(14); len(told) > 0 {
@@ -859,7 +902,16 @@ func TestEventOnFailures(t *testing.T) {
 		t.Fatalf("%d events, want 5 and one throttled", len(events))
 	}
 	for i, e := range events[:5] {
-		want := mfa.Event{Kind: mfa.EventFailed, Time: r.Clock.Now(), FactorID: f.ID, FactorType: mfa.TypeTOTP, FactorStatus: mfa.StatusVerified, UserID: ann, ChallengeID: ch.ID, Failures: i + 1}
+		want := mfa.Event{
+			Kind:         mfa.EventFailed,
+			Time:         r.Clock.Now(),
+			FactorID:     f.ID,
+			FactorType:   mfa.TypeTOTP,
+			FactorStatus: mfa.StatusVerified,
+			UserID:       ann,
+			ChallengeID:  ch.ID,
+			Failures:     i + 1,
+		}
 		if i == 4 {
 			want.RetryAfter = 30 * time.Second
 		}

@@ -70,7 +70,12 @@ func TestEditedColumn(t *testing.T) {
 		f := r.EnrollSMS(ann, phone) // unverified: these four records matter
 		ch := r.Ask(f)
 		return []func() (bool, error){func() (bool, error) {
-			return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)}))
+			return told(
+				r.Verify(
+					t.Context(),
+					mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)},
+				),
+			)
 		}}
 	}
 	device := func(r *rig) []func() (bool, error) {
@@ -80,7 +85,12 @@ func TestEditedColumn(t *testing.T) {
 		return []func() (bool, error){
 			func() (bool, error) { return told(r.Use(d.Token())) },
 			func() (bool, error) {
-				return told(r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: d.Token()}))
+				return told(
+					r.Verify(
+						t.Context(),
+						mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: d.Token()},
+					),
+				)
 			},
 			func() (bool, error) {
 				devices, err := r.Devices(t.Context(), ann)
@@ -209,7 +219,10 @@ func TestStateIsSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, rec := range r.Records() {
-		all := strings.Join([]string{rec.ID, rec.Kind, rec.Parent, rec.UserID, rec.Type, rec.Status, string(rec.State)}, "\x00")
+		all := strings.Join(
+			[]string{rec.ID, rec.Kind, rec.Parent, rec.UserID, rec.Type, rec.Status, string(rec.State)},
+			"\x00",
+		)
 		for _, secret := range []string{f.Secret, string(raw), r.Right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing"} {
 			if strings.Contains(all, secret) {
 				t.Errorf("the record of the %s shows it", rec.Kind)
@@ -237,7 +250,10 @@ func TestSealsDiffer(t *testing.T) {
 
 // TestStoreListsWrongly: a store that lists another user's factor is found out.
 func TestStoreListsWrongly(t *testing.T) {
-	r := newRig(t, func(c *mfa.Config) { c.Store = testrig.ListsAll{MemoryStore: new(mfa.MemoryStore)} })
+	r := newRig(
+		t,
+		func(c *mfa.Config) { c.Store = testrig.ListsAll{MemoryStore: new(mfa.MemoryStore)} },
+	)
 	r.EnrollTOTP(ann)
 	_, err := r.Factors(t.Context(), "user_bob")
 	mustBe(t, err, mfa.ErrIntegrity)

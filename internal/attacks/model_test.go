@@ -83,16 +83,29 @@ func (h *history) forget(now time.Time) {
 func (h *history) sendWait(now, since time.Time, hour, day int) time.Duration {
 	recent := history{sent: slices.Clone(h.sent)}
 	recent.forget(now)
-	wait := max(0, until(now, recent.sent, hour, time.Hour), until(now, recent.sent, day, 24*time.Hour))
+	wait := max(
+		0,
+		until(now, recent.sent, hour, time.Hour),
+		until(now, recent.sent, day, 24*time.Hour),
+	)
 	n := len(recent.sent)
 	if n == 0 || recent.sent[n-1].Equal(h.forgiven) {
 		return wait
 	}
 	last := recent.sent[n-1]
 	cooling := func(at time.Time) bool {
-		lately := history{sent: slices.DeleteFunc(slices.Clone(recent.sent), func(t time.Time) bool { return !t.After(since) })}
+		lately := history{
+			sent: slices.DeleteFunc(
+				slices.Clone(recent.sent),
+				func(t time.Time) bool { return !t.After(since) },
+			),
+		}
 		lately.forget(at)
-		return last.Add([]time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately.sent), 5)] * time.Minute).After(at)
+		return last.Add(
+			[]time.Duration{1, 1, 2, 5, 10, 15}[min(len(lately.sent), 5)] * time.Minute,
+		).After(
+			at,
+		)
 	}
 	ends := []time.Time{now} // when the cool-down may be over
 	for _, t := range recent.sent {

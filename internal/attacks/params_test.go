@@ -33,7 +33,13 @@ func TestHostileIDs(t *testing.T) {
 				if prefix == "auth_factor_" {
 					p := mfa.FactorParams{FactorID: id, UserID: user}
 					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { _, err := r.Factor(ctx, p); return err })
-					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) })
+					refused(
+						t,
+						r.Rig,
+						id,
+						mfa.ErrNotFound,
+						func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
+					)
 					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { return r.Unlock(ctx, p) })
 					refused(t, r.Rig, id, mfa.ErrNotFound, func() error {
 						_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: id, UserID: user})
@@ -71,10 +77,19 @@ func TestHostileUsers(t *testing.T) {
 	ctx := t.Context()
 	for _, user := range []string{strings.Repeat("u", 256), "a\x00b", "a\nb", "\xff", "\x00any user ", "a\u0085", strings.Repeat("u", 1<<20)} {
 		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(ctx, mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+			_, err := r.Enroll(
+				ctx,
+				mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+			)
 			return err
 		})
-		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, user); return err })
+		refused(
+			t,
+			r.Rig,
+			user,
+			mfa.ErrInvalidParameter,
+			func() error { _, err := r.Factors(ctx, user); return err },
+		)
 		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Factor(ctx, mfa.FactorParams{FactorID: f.ID, UserID: user})
 			return err
@@ -95,10 +110,19 @@ func TestHostileUsers(t *testing.T) {
 		})
 	}
 	refused(t, r.Rig, "AnyUser enrolls", mfa.ErrInvalidParameter, func() error {
-		_, err := r.Enroll(ctx, mfa.EnrollParams{UserID: mfa.AnyUser, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+		_, err := r.Enroll(
+			ctx,
+			mfa.EnrollParams{UserID: mfa.AnyUser, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
+		)
 		return err
 	})
-	refused(t, r.Rig, "AnyUser lists", mfa.ErrInvalidParameter, func() error { _, err := r.Factors(ctx, mfa.AnyUser); return err })
+	refused(
+		t,
+		r.Rig,
+		"AnyUser lists",
+		mfa.ErrInvalidParameter,
+		func() error { _, err := r.Factors(ctx, mfa.AnyUser); return err },
+	)
 	for _, user := range []string{strings.Repeat("u", 255), "O'Brien; --", "日本", "a b"} {
 		r.LogIn(r.EnrollTOTP(user))
 	}
@@ -141,7 +165,8 @@ func TestEnrollParameters(t *testing.T) {
 			p.Name = good
 		}
 		enr, err := r.Enroll(t.Context(), p)
-		if err != nil || enr.Factor.Name != p.Name || enr.Factor.TOTPIssuer != good || enr.Factor.TOTPUser != good {
+		if err != nil || enr.Factor.Name != p.Name || enr.Factor.TOTPIssuer != good ||
+			enr.Factor.TOTPUser != good {
 			t.Errorf("%q: %v, %v", good, enr.Factor, err)
 		}
 	}
@@ -150,7 +175,10 @@ func TestEnrollParameters(t *testing.T) {
 func TestTOTPSecrets(t *testing.T) {
 	r := newRig(t)
 	params := func(secret string) mfa.EnrollParams {
-		return mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}}
+		return mfa.EnrollParams{
+			NoOwner: true,
+			TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret},
+		}
 	}
 	encode := func(n int) string { return base32.StdEncoding.EncodeToString(make([]byte, n)) }
 	for _, bad := range []string{
@@ -158,10 +186,20 @@ func TestTOTPSecrets(t *testing.T) {
 		rfcSecret + "\n", rfcSecret[:16] + "\r\n" + rfcSecret[16:], "\t" + rfcSecret, rfcSecret[:31] + "ı", rfcSecret[:31] + "ſ", rfcSecret[:31] + "Ａ",
 		"AAAA====" + rfcSecret, rfcSecret + "\x00", "otpauth://totp/a:b?secret=" + rfcSecret,
 	} {
-		refused(t, r.Rig, bad, mfa.ErrInvalidTOTPSecret, func() error { _, err := r.Enroll(t.Context(), params(bad)); return err })
+		refused(
+			t,
+			r.Rig,
+			bad,
+			mfa.ErrInvalidTOTPSecret,
+			func() error { _, err := r.Enroll(t.Context(), params(bad)); return err },
+		)
 	}
 	_, err := r.Enroll(t.Context(), params(encode(10)))
-	if e := refusal(t, err); e.Code != "invalid_totp_secret" || !strings.Contains(e.Message, "has 10 bytes") || !strings.Contains(e.Message, "RFC 4226") {
+	if e := refusal(
+		t,
+		err,
+	); e.Code != "invalid_totp_secret" || !strings.Contains(e.Message, "has 10 bytes") ||
+		!strings.Contains(e.Message, "RFC 4226") {
 		t.Errorf("%v does not say why", e)
 	}
 	for _, same := range []string{
@@ -178,7 +216,10 @@ func TestPhoneNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "GB", "DE"} })
 	enroll := func(number string) func() error {
 		return func() error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}})
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
+			)
 			return err
 		}
 	}
@@ -192,8 +233,15 @@ func TestPhoneNumbers(t *testing.T) {
 	for _, notAllowed := range []string{"+33612345678", "+18005550199", "+442071234567", "+449098790000"} {
 		refused(t, r.Rig, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
 	}
-	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}})
-	if e := refusal(t, err); e.Code != "phone_number_not_allowed" || strings.Contains(e.Error(), "612345678") {
+	_, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}},
+	)
+	if e := refusal(
+		t,
+		err,
+	); e.Code != "phone_number_not_allowed" ||
+		strings.Contains(e.Error(), "612345678") {
 		t.Errorf("%v", e)
 	}
 	for _, same := range []string{"+15005550006", "+1 (500) 555-0006", "(500) 555-0006", "500.555.0006", "5005550006", "15005550006", "1 500 555 0006"} {
@@ -206,10 +254,19 @@ func TestPhoneNumbers(t *testing.T) {
 	}
 
 	r = newRig(t, func(c *mfa.Config) { c.DefaultRegion = "" })
-	refused(t, r.Rig, "a national number without a default region", mfa.ErrInvalidPhoneNumber, func() error {
-		_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}})
-		return err
-	})
+	refused(
+		t,
+		r.Rig,
+		"a national number without a default region",
+		mfa.ErrInvalidPhoneNumber,
+		func() error {
+			_, err := r.Enroll(
+				t.Context(),
+				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}},
+			)
+			return err
+		},
+	)
 }
 
 // TestSpellingsShareBudget: two spellings of one number are one number.
@@ -239,7 +296,10 @@ func TestTemplates(t *testing.T) {
 	for _, good := range []string{
 		"{{code}}", "{{code}}}}", "%s %d {{code}} $1 \\1", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("日", 195) + "{{code}}", strings.Repeat("€", 225) + "{{code}}",
 	} {
-		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: good}); err != nil {
+		if _, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: good},
+		); err != nil {
 			t.Errorf("%.40q: %v", good, err)
 		}
 		body := r.SMS.Messages()[len(r.SMS.Messages())-1].Body
@@ -251,7 +311,10 @@ func TestTemplates(t *testing.T) {
 	}
 	// A TOTP factor has no message: its template is checked, and then ignored.
 	app := r.TOTP(ann)
-	if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: app.ID, UserID: ann, SMSTemplate: "{{code}}"}); err != nil {
+	if _, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: app.ID, UserID: ann, SMSTemplate: "{{code}}"},
+	); err != nil {
 		t.Error(err)
 	}
 }
@@ -311,7 +374,11 @@ func TestMalformedCodes(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	discard := slog.New(slog.DiscardHandler)
-	store, sender, keys := &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}, new(mfatest.Sender), mfatest.Keys()
+	store, sender, keys := &mfatest.FaultyStore{
+		Store: new(mfa.MemoryStore),
+	}, new(
+		mfatest.Sender,
+	), mfatest.Keys()
 	for _, tt := range []struct {
 		cfg  mfa.Config
 		says string // "" for no error
@@ -339,7 +406,8 @@ func TestConfig(t *testing.T) {
 	} {
 		tt.cfg.Logger = discard
 		_, err := mfa.New(tt.cfg)
-		if tt.says == "" && err != nil || tt.says != "" && (!errors.Is(err, mfa.ErrConfig) || !strings.Contains(err.Error(), tt.says)) {
+		if tt.says == "" && err != nil ||
+			tt.says != "" && (!errors.Is(err, mfa.ErrConfig) || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("error %v, want %q", err, tt.says)
 		}
 	}
@@ -347,7 +415,10 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = svc.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	_, err = svc.Enroll(
+		t.Context(),
+		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}},
+	)
 	mustBe(t, err, mfa.ErrNoSMSSender)
 	if code := refusal(t, err).Code; code != "sms_not_configured" {
 		t.Error(code)

@@ -35,11 +35,21 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	ctx := t.Context()
-	totp, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, Name: "app", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	totp, err := r.Enroll(
+		ctx,
+		mfa.EnrollParams{
+			UserID: ann,
+			Name:   "app",
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
-	sms, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, Name: "phone", SMS: &mfa.SMSParams{PhoneNumber: phone}})
+	sms, err := r.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: ann, Name: "phone", SMS: &mfa.SMSParams{PhoneNumber: phone}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +70,10 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	wrong, wrongErr := r.Answer(appChallenge, app, r.Wrong(app))
 	mustBe(t, wrongErr, mfa.ErrInvalidCode)
-	_, throttled := r.Challenge(ctx, mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann, Confirm: true})
+	_, throttled := r.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann, Confirm: true},
+	)
 	factors, err := r.Factors(ctx, ann)
 	if err != nil {
 		t.Fatal(err)
@@ -203,15 +216,30 @@ func TestErrorsDoNotShow(t *testing.T) {
 	cause := providerError("provider refused +15005550006: Your verification code is 123456")
 	r.SMS.Script = func(context.Context, int, mfa.Message) error { return cause }
 	_, sendErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob"})
-	if got, ok := errors.AsType[providerError](sendErr); !ok || got != cause || !errors.Is(sendErr, cause) {
+	if got, ok := errors.AsType[providerError](
+		sendErr,
+	); !ok || got != cause ||
+		!errors.Is(sendErr, cause) {
 		t.Errorf("the sender's error is not to be found in %v", sendErr)
 	}
 	if id := r.Took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
 		t.Errorf("error %v names no challenge", sendErr)
 	}
-	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}})
-	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"}})
-	_, templateErr := r.Challenge(ctx, mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"})
+	_, numberErr := r.Enroll(
+		ctx,
+		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}},
+	)
+	_, secretErr := r.Enroll(
+		ctx,
+		mfa.EnrollParams{
+			NoOwner: true,
+			TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"},
+		},
+	)
+	_, templateErr := r.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"},
+	)
 	_, idErr := r.Verify(ctx, mfa.VerifyParams{ChallengeID: "123456", Code: "+15005550006"})
 	ch := r.Ask(f)
 	_, codeErr := r.Answer(ch, f, "739164")
@@ -244,11 +272,19 @@ func TestWarning(t *testing.T) {
 	if _, err := mfa.New(mfa.Config{Logger: logger}); err != nil {
 		t.Fatal(err)
 	}
-	if out := log.String(); strings.Count(out, "level=WARN") != 1 || !strings.Contains(out, "no Config.Store") {
+	if out := log.String(); strings.Count(out, "level=WARN") != 1 ||
+		!strings.Contains(out, "no Config.Store") {
 		t.Errorf("log %q", out)
 	}
 	log.Reset()
-	if _, err := mfa.New(mfa.Config{Logger: logger, Store: new(mfa.MemoryStore), SMS: new(mfatest.Sender), Regions: []string{"US"}}); err != nil {
+	if _, err := mfa.New(
+		mfa.Config{
+			Logger:  logger,
+			Store:   new(mfa.MemoryStore),
+			SMS:     new(mfatest.Sender),
+			Regions: []string{"US"},
+		},
+	); err != nil {
 		t.Fatal(err)
 	}
 	if log.Len() > 0 {

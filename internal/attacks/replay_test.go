@@ -13,7 +13,11 @@ import (
 // The tests of this file show that a code is accepted once. Most carry the name of
 // a known attack.
 
-var rfcSecret = base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte("12345678901234567890"))
+var rfcSecret = base32.StdEncoding.WithPadding(
+	base32.NoPadding,
+).EncodeToString(
+	[]byte("12345678901234567890"),
+)
 
 // TestVectorsHOTP verifies the codes of RFC 4226 Appendix D: counter n is the time
 // step that begins at 30n seconds.
@@ -38,7 +42,13 @@ func verifyVector(t *testing.T, at time.Time, code string) {
 	t.Helper()
 	r := newRig(t, func(c *mfa.Config) { c.Policy.ExactStep = true })
 	r.Clock.Set(at)
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret}})
+	enr, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{
+			NoOwner: true,
+			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +117,10 @@ func TestAllPathsShareConsume(t *testing.T) {
 		challenges := []mfa.Challenge{r.Ask(f), r.Ask(f)}
 		services := []*mfa.Service{r.Service, r.Another()}
 		errs := all(2, func(i int) error {
-			_, err := services[i].Verify(t.Context(), mfa.VerifyParams{ChallengeID: challenges[i].ID, UserID: ann, Code: code})
+			_, err := services[i].Verify(
+				t.Context(),
+				mfa.VerifyParams{ChallengeID: challenges[i].ID, UserID: ann, Code: code},
+			)
 			return err
 		})
 		if count(errs, nil) != 1 || count(errs, mfa.ErrInvalidCode) != 1 {
@@ -169,7 +182,11 @@ func TestOlderCodeAfterNewer(t *testing.T) {
 	}
 	_, err := r.Answer(r.Ask(f), f, older)
 	mustBe(t, err, mfa.ErrInvalidCode)
-	if _, err := r.Answer(r.Ask(f), f, mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second))); err != nil {
+	if _, err := r.Answer(
+		r.Ask(f),
+		f,
+		mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second)),
+	); err != nil {
 		t.Errorf("the code of the next step: %v", err)
 	}
 }
@@ -180,12 +197,22 @@ func TestEqualCodesInAdjacentSteps(t *testing.T) {
 	const step, code = 59061240, "963181" // of the RFC's secret; the next step's is the same
 	r := newRig(t)
 	r.Clock.Set(time.Unix(step*30, 0))
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret}})
+	enr, err := r.Enroll(
+		t.Context(),
+		mfa.EnrollParams{
+			UserID: ann,
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
+		},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
-	if next := mfatest.Code(f.Secret, r.Clock.Now().Add(30*time.Second)); r.Right(f) != code || next != code {
+	if next := mfatest.Code(
+		f.Secret,
+		r.Clock.Now().Add(30*time.Second),
+	); r.Right(f) != code ||
+		next != code {
 		t.Fatalf("the codes are %s and %s", r.Right(f), next)
 	}
 	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
@@ -213,7 +240,10 @@ func TestReplayAcrossInstances(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
 	code, ch := r.Right(f), r.Ask(f)
-	if _, err := r.Another().Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code}); err != nil {
+	if _, err := r.Another().Verify(
+		t.Context(),
+		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code},
+	); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Answer(r.Ask(f), f, code)
@@ -277,7 +307,10 @@ func TestSMSCodeOfAnotherChallenge(t *testing.T) {
 	_, err = r.Answer(second, f, firstCode)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	for ch, code := range map[string]string{first.ID: firstCode, second.ID: secondCode} {
-		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch, UserID: ann, Code: code}); err != nil {
+		if _, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch, UserID: ann, Code: code},
+		); err != nil {
 			t.Errorf("each code on its own challenge: %v", err)
 		}
 	}
@@ -467,7 +500,10 @@ func TestNodeClockSkew(t *testing.T) {
 		r.Config.Now = func() time.Time { return r.Clock.Now().Add(skew) }
 		other := r.Another()
 		ch := r.Ask(f)
-		if _, err := other.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f)}); err != nil {
+		if _, err := other.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f)},
+		); err != nil {
 			t.Errorf("skew %s: %v", skew, err)
 		}
 	}
@@ -479,7 +515,13 @@ func TestImportedSecret(t *testing.T) {
 	for _, size := range []int{16, 20, 32, 64, 128} {
 		r := newRig(t)
 		secret := base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "%0*d", size, size))
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: secret}})
+		enr, err := r.Enroll(
+			t.Context(),
+			mfa.EnrollParams{
+				UserID: ann,
+				TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: secret},
+			},
+		)
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}

@@ -73,9 +73,13 @@ const skew = 5 * time.Second // by which the second service's clock is ahead
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{
-		rig: newRig(t), answers: map[error]int{},
+		rig:     newRig(t),
+		answers: map[error]int{},
 		users:   map[string]*history{ann: {}, "user_bob": {}},
-		numbers: map[string]*history{phone: {shares: map[string][]time.Time{}}, "+12125551234": {shares: map[string][]time.Time{}}},
+		numbers: map[string]*history{
+			phone:          {shares: map[string][]time.Time{}},
+			"+12125551234": {shares: map[string][]time.Time{}},
+		},
 	}
 	w.services[0] = w.Service
 	w.Config.Now = func() time.Time { return w.Clock.Now().Add(skew) }
@@ -102,7 +106,18 @@ func (w *world) do(op, which, how byte) {
 			}
 		}
 	case 12:
-		steps := []time.Duration{time.Second, 29 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, time.Hour, 864 * time.Minute, 24 * time.Hour, 60 * 24 * time.Hour}
+		steps := []time.Duration{
+			time.Second,
+			29 * time.Second,
+			30 * time.Second,
+			time.Minute,
+			5 * time.Minute,
+			10 * time.Minute,
+			time.Hour,
+			864 * time.Minute,
+			24 * time.Hour,
+			60 * 24 * time.Hour,
+		}
 		w.Clock.Advance(steps[int(which)%len(steps)])
 	case 13:
 		w.waitAsTold()
@@ -120,7 +135,9 @@ func (w *world) enroll(svc *mfa.Service, now time.Time, which, how byte) {
 	m := &modelFactor{owner: owner, user: w.users[owner], enrolled: now, lastStep: -1}
 	p := mfa.EnrollParams{UserID: owner}
 	if how%2 == 0 {
-		m.secret = base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "secret of factor %03d.", len(w.factors))[:20])
+		m.secret = base32.StdEncoding.EncodeToString(
+			fmt.Appendf(nil, "secret of factor %03d.", len(w.factors))[:20],
+		)
 		p.TOTP = &mfa.TOTPParams{Issuer: "a", User: "b", Secret: m.secret}
 	} else {
 		number := []string{phone, "+12125551234"}[how/2%2]
@@ -147,7 +164,8 @@ func (w *world) enroll(svc *mfa.Service, now time.Time, which, how byte) {
 		return
 	}
 	for _, f := range w.factors { // the new one takes the place of one that was not confirmed
-		if owner != "" && f.owner == owner && !f.verified && (f.lapsed(now) || (f.secret == "") == (m.secret == "")) {
+		if owner != "" && f.owner == owner && !f.verified &&
+			(f.lapsed(now) || (f.secret == "") == (m.secret == "")) {
 			f.gone = true
 		}
 	}
@@ -160,10 +178,17 @@ func (w *world) enroll(svc *mfa.Service, now time.Time, which, how byte) {
 
 func (w *world) challengeBoth(svc *mfa.Service, now time.Time, f *modelFactor, how byte) {
 	confirm := how%2 == 0
-	hasVerified := f.owner != "" && slices.ContainsFunc(w.factors, func(o *modelFactor) bool { return o.owner == f.owner && o.verified && !o.gone })
+	hasVerified := f.owner != "" &&
+		slices.ContainsFunc(
+			w.factors,
+			func(o *modelFactor) bool { return o.owner == f.owner && o.verified && !o.gone },
+		)
 	wait, want := f.challenge(now, confirm, hasVerified)
 	sent := w.SMS.Sends()
-	ch, err := svc.Challenge(w.T.Context(), mfa.ChallengeParams{FactorID: f.id, UserID: f.owner, Confirm: confirm})
+	ch, err := svc.Challenge(
+		w.T.Context(),
+		mfa.ChallengeParams{FactorID: f.id, UserID: f.owner, Confirm: confirm},
+	)
 	w.compare("Challenge", err, want, wait, f)
 	m := &modelChallenge{id: ch.ID, factor: f, created: now}
 	if f.secret == "" && err == nil {
@@ -197,13 +222,18 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 	default:
 		code = fmt.Sprintf("%06d", int(how)*7)
 	}
-	gone := now.Sub(ch.created) >= 24*time.Hour+10*time.Minute-skew // and the store may have dropped it
+	gone := now.Sub(
+		ch.created,
+	) >= 24*time.Hour+10*time.Minute-skew // and the store may have dropped it
 	unconfirmed := !f.verified
 	wait, want := ch.verify(now, code, isCode)
 	if unconfirmed && f.verified {
 		w.confirmed(f)
 	}
-	v, err := svc.Verify(w.T.Context(), mfa.VerifyParams{ChallengeID: ch.id, UserID: f.owner, Code: code})
+	v, err := svc.Verify(
+		w.T.Context(),
+		mfa.VerifyParams{ChallengeID: ch.id, UserID: f.owner, Code: code},
+	)
 	if gone && errors.Is(err, mfa.ErrNotFound) {
 		return
 	}
@@ -213,7 +243,8 @@ func (w *world) verifyBoth(svc *mfa.Service, now time.Time, ch *modelChallenge, 
 	}
 	if errors.Is(err, mfa.ErrInvalidCode) {
 		left := 5 - ch.wrong
-		if f.guessed(now).disabled || wait > 0 && now.Add(f.told(wait)).Sub(ch.created) >= 10*time.Minute {
+		if f.guessed(now).disabled ||
+			wait > 0 && now.Add(f.told(wait)).Sub(ch.created) >= 10*time.Minute {
 			left = 0
 		}
 		if e := refusal(w.T, err); e.AttemptsLeft != left {
@@ -274,7 +305,12 @@ func (w *world) rare(svc *mfa.Service, now time.Time, which, how byte) {
 	}
 	switch how % 16 {
 	case 0:
-		w.compare("Unenroll", svc.Unenroll(w.T.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}), want, 0)
+		w.compare(
+			"Unenroll",
+			svc.Unenroll(w.T.Context(), mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}),
+			want,
+			0,
+		)
 		if want == nil { // for a clock that is behind, one that lapsed is there yet
 			f.gone = true
 			if f.user != nil {
@@ -315,7 +351,15 @@ func (w *world) compare(verb string, err, want error, wait time.Duration, of ...
 	w.T.Helper()
 	w.answers[want]++
 	if !errors.Is(err, want) || want == nil && err != nil {
-		w.T.Fatalf("op %d at %s: %s: %v, the model says %v (wait %s)", w.ops, w.Clock.Now(), verb, err, want, wait)
+		w.T.Fatalf(
+			"op %d at %s: %s: %v, the model says %v (wait %s)",
+			w.ops,
+			w.Clock.Now(),
+			verb,
+			err,
+			want,
+			wait,
+		)
 	}
 	if e, ok := errors.AsType[*mfa.Error](err); ok {
 		// A wait is never told as longer than its kind can be, so the service's may be

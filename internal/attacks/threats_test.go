@@ -16,10 +16,23 @@ import (
 
 // packages are the folders of the names that docs/threats.md has for packages.
 var packages = map[string]string{
-	"": ".", "mfatest": "mfatest", "mfahttp": "mfahttp", "sqlstore": "sqlstore", "redisstore": "redisstore", "otelmfa": "otelmfa",
-	"proof": "proof", "proofhttp": "proof/proofhttp", "itest": "internal/itest",
-	"otpauth": "internal/otpauth", "phone": "internal/phone", "qr": "internal/qr", "redact": "internal/redact", "xaes": "internal/xaes",
-	"examples": "examples/unittest", "server": "examples/server", "webapp": "examples/webapp",
+	"":           ".",
+	"mfatest":    "mfatest",
+	"mfahttp":    "mfahttp",
+	"sqlstore":   "sqlstore",
+	"redisstore": "redisstore",
+	"otelmfa":    "otelmfa",
+	"proof":      "proof",
+	"proofhttp":  "proof/proofhttp",
+	"itest":      "internal/itest",
+	"otpauth":    "internal/otpauth",
+	"phone":      "internal/phone",
+	"qr":         "internal/qr",
+	"redact":     "internal/redact",
+	"xaes":       "internal/xaes",
+	"examples":   "examples/unittest",
+	"server":     "examples/server",
+	"webapp":     "examples/webapp",
 }
 
 // namedTests are the tests that a text names, each by its package, "" for the root and
@@ -72,11 +85,17 @@ func TestThreatsAreTested(t *testing.T) {
 			t.Errorf("there is no %s in %s", name[1], cmp.Or(name[0], "the root package or here"))
 		}
 	}
-	rows := regexp.MustCompile(`(?m)^\| ([NARKCHPSWO]?\d+) \|(.*)\|(.*)\|(.*)\|$`).FindAllStringSubmatch(string(doc), -1)
+	rows := regexp.MustCompile(
+		`(?m)^\| ([NARKCHPSWO]?\d+) \|(.*)\|(.*)\|(.*)\|$`,
+	).FindAllStringSubmatch(
+		string(doc),
+		-1,
+	)
 	answered := map[string]bool{}
 	for _, row := range rows {
 		answered[row[1]] = true
-		if strings.TrimSpace(row[4]) == "" && !strings.Contains(row[3], "not ours") && row[1] != "N24" { // a sentence of README
+		if strings.TrimSpace(row[4]) == "" && !strings.Contains(row[3], "not ours") &&
+			row[1] != "N24" { // a sentence of README
 			t.Errorf("row %s has no test, and is not said to be somebody else's", row[1])
 		}
 	}

@@ -35,7 +35,11 @@ func request(receipt string) (*httptest.ResponseRecorder, *http.Request) {
 }
 
 func claim(r *http.Request) (proof.Claim, error) {
-	return proof.Claim{Receipt: r.Header.Get("Mfa-Receipt"), UserID: "user_42", Action: proof.ActionOf("change email", r.PostFormValue("email"))}, nil
+	return proof.Claim{
+		Receipt: r.Header.Get("Mfa-Receipt"),
+		UserID:  "user_42",
+		Action:  proof.ActionOf("change email", r.PostFormValue("email")),
+	}, nil
 }
 
 // TestGuard: what Check lets through gets through, with the receipt; all else is answered
@@ -53,18 +57,23 @@ func TestGuard(t *testing.T) {
 		"spent":    {proof.ErrSpent, http.StatusForbidden, ""},
 		"failure":  {errors.New("the database is at 10.0.0.7"), http.StatusInternalServerError, `{"code":"internal_error","message":"Internal Server Error"}` + "\n"},
 	} {
-		guard := proofhttp.Guard{Claim: claim, Check: func(_ context.Context, c proof.Claim) (proof.Receipt, error) {
-			if c.Receipt != "a receipt" || c.Action != proof.ActionOf("change email", "alan@foo-corp.com") {
-				t.Errorf("claim %+v", c)
-			}
-			return proof.Receipt{FactorType: "totp"}, tt.err
-		}}
+		guard := proofhttp.Guard{
+			Claim: claim,
+			Check: func(_ context.Context, c proof.Claim) (proof.Receipt, error) {
+				if c.Receipt != "a receipt" || c.Action != proof.ActionOf("change email", "alan@foo-corp.com") {
+					t.Errorf("claim %+v", c)
+				}
+				return proof.Receipt{FactorType: "totp"}, tt.err
+			},
+		}
 		w, r := request("a receipt")
 		guard.Wrap(changed).ServeHTTP(w, r)
-		if w.Code != tt.status || tt.body != "" && w.Body.String() != tt.body || strings.Contains(w.Body.String(), "changed") != (tt.err == nil) {
+		if w.Code != tt.status || tt.body != "" && w.Body.String() != tt.body ||
+			strings.Contains(w.Body.String(), "changed") != (tt.err == nil) {
 			t.Errorf("%s: %d %q", name, w.Code, w.Body)
 		}
-		if tt.err != nil && (w.Header().Get("Cache-Control") != "no-store" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json")) {
+		if tt.err != nil &&
+			(w.Header().Get("Cache-Control") != "no-store" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json")) {
 			t.Errorf("%s: %v", name, w.Header())
 		}
 	}
@@ -86,12 +95,16 @@ func TestZeroGuard(t *testing.T) {
 
 // TestRefused: an application answers in its own way.
 func TestRefused(t *testing.T) {
-	guard := proofhttp.Guard{Claim: claim, Check: proof.Checker{}.Check, Refused: func(w http.ResponseWriter, r *http.Request, err error) {
-		if !errors.Is(err, proof.ErrInvalid) {
-			t.Error(err)
-		}
-		http.Redirect(w, r, "/step-up", http.StatusSeeOther)
-	}}
+	guard := proofhttp.Guard{
+		Claim: claim,
+		Check: proof.Checker{}.Check,
+		Refused: func(w http.ResponseWriter, r *http.Request, err error) {
+			if !errors.Is(err, proof.ErrInvalid) {
+				t.Error(err)
+			}
+			http.Redirect(w, r, "/step-up", http.StatusSeeOther)
+		},
+	}
 	w, r := request("nothing")
 	guard.Wrap(changed).ServeHTTP(w, r)
 	if w.Code != http.StatusSeeOther || w.Header().Get("Location") != "/step-up" {
@@ -135,10 +148,12 @@ func TestWithoutFactor(t *testing.T) {
 		}
 		w, r := request("a receipt")
 		guard.Wrap(changed).ServeHTTP(w, r)
-		if w.Code != tt.status || asked != tt.asked || strings.Contains(w.Body.String(), "changed") != (tt.status == http.StatusOK) {
+		if w.Code != tt.status || asked != tt.asked ||
+			strings.Contains(w.Body.String(), "changed") != (tt.status == http.StatusOK) {
 			t.Errorf("%s: %d %q, asked %d times", name, w.Code, w.Body, asked)
 		}
-		if tt.status == http.StatusOK && strings.Contains(w.Body.String(), "true") != (tt.checked == nil) {
+		if tt.status == http.StatusOK &&
+			strings.Contains(w.Body.String(), "true") != (tt.checked == nil) {
 			t.Errorf("%s: %q, a receipt of nobody", name, w.Body)
 		}
 	}
@@ -160,7 +175,10 @@ func TestDisabledIsAFactor(t *testing.T) {
 	if got := status(); got != http.StatusOK {
 		t.Errorf("without a factor: %d", got)
 	}
-	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	enr, err := svc.Enroll(
+		t.Context(),
+		mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,11 +186,17 @@ func TestDisabledIsAFactor(t *testing.T) {
 		t.Errorf("with an unverified factor: %d", got)
 	}
 	verify := func(code string) error {
-		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true})
+		ch, err := svc.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true},
+		)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code})
+		_, err = svc.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: code},
+		)
 		return err
 	}
 	if err := verify(mfatest.Code(enr.TOTP.Secret(), clock.Now())); err != nil {
@@ -272,7 +296,10 @@ func TestBody(t *testing.T) {
 	}
 
 	// A form that Claim read is the handler's, too.
-	guard := proofhttp.Guard{Claim: claim, Check: func(context.Context, proof.Claim) (proof.Receipt, error) { return proof.Receipt{}, nil }}
+	guard := proofhttp.Guard{
+		Claim: claim,
+		Check: func(context.Context, proof.Claim) (proof.Receipt, error) { return proof.Receipt{}, nil },
+	}
 	w, r := request("a receipt")
 	guard.Wrap(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if got := r.PostFormValue("email"); got != "alan@foo-corp.com" {
@@ -288,7 +315,10 @@ func TestBody(t *testing.T) {
 func withoutFactor(svc *mfa.Service) func(context.Context, string) (bool, error) {
 	return func(ctx context.Context, userID string) (bool, error) {
 		factors, err := svc.Factors(ctx, userID)
-		return !slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.Status != mfa.StatusUnverified }), err
+		return !slices.ContainsFunc(
+			factors,
+			func(f mfa.Factor) bool { return f.Status != mfa.StatusUnverified },
+		), err
 	}
 }
 
@@ -310,7 +340,10 @@ func ExampleGuard_withoutFactor() {
 		},
 		AllowWithoutFactor: func(ctx context.Context, userID string) (bool, error) {
 			factors, err := svc.Factors(ctx, userID)
-			some := slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.Status != mfa.StatusUnverified })
+			some := slices.ContainsFunc(
+				factors,
+				func(f mfa.Factor) bool { return f.Status != mfa.StatusUnverified },
+			)
 			return !some, err
 		},
 	}
@@ -339,16 +372,30 @@ func Example() {
 	mux.Handle("POST /email", guard.Wrap(changed))
 
 	ctx := context.Background()
-	enr, err := svc.Enroll(ctx, mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+	enr, err := svc.Enroll(
+		ctx,
+		mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
 	action := proof.ActionOf("change email", "alan@foo-corp.com")
-	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true, Action: action})
+	ch, err := svc.Challenge(
+		ctx,
+		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true, Action: action},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(enr.TOTP.Secret(), clock.Now()), Action: action})
+	v, err := svc.Verify(
+		ctx,
+		mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+			Action:      action,
+		},
+	)
 	if err != nil {
 		log.Fatal(err)
 	}
