@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +45,7 @@ func (s *site) run(t *testing.T, change ...func(*options)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	o := options{
 		addr: "127.0.0.1:0", db: s.db, regions: "US", dev: true,
-		getenv: func(string) string { return "" }, stderr: s.stderr, now: s.clock.Now, ready: func(url string) { ready <- url },
+		getenv: func(string) string { return "" }, stderr: s.stderr, now: s.clock.Now, ready: func(url string, _ net.Addr) { ready <- url },
 	}
 	for _, c := range change {
 		c(&o)

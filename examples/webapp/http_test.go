@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -162,9 +163,9 @@ func TestOptions(t *testing.T) {
 	} {
 		o.regions = "US" // or run ends for want of them, with an error that begins with '-' too
 		o.addr, o.db, o.stderr = "127.0.0.1:0", filepath.Join(t.TempDir(), "webapp.db"), io.Discard
-		o.getenv, o.now, o.ready = func(string) string { return "" }, time.Now, func(string) {}
+		o.getenv, o.now, o.ready = func(string) string { return "" }, time.Now, func(string, net.Addr) {}
 		ctx, cancel := context.WithCancel(t.Context())
-		o.ready = func(string) { cancel() }
+		o.ready = func(string, net.Addr) { cancel() }
 		if err := run(ctx, o); err == nil || !strings.HasPrefix(err.Error(), "-") {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -29,7 +29,7 @@ import (
 )
 
 func main() {
-	o := options{getenv: os.Getenv, stderr: os.Stderr, now: time.Now, ready: func(string) {}}
+	o := options{getenv: os.Getenv, stderr: os.Stderr, now: time.Now, ready: func(string, net.Addr) {}}
 	flag.StringVar(&o.addr, "addr", "127.0.0.1:8081", "`address` to listen on, for plain HTTP")
 	flag.StringVar(&o.url, "url", "", "`address` that browsers see, such as https://app.example.com (default: that of -addr)")
 	flag.StringVar(&o.clientIP, "client-ip-header", "", clientIPHelp)
@@ -52,8 +52,8 @@ type options struct {
 	dev                    bool
 	getenv                 func(string) string
 	stderr                 io.Writer
-	now                    func() time.Time // the time of codes, of waits, and of links in mails
-	ready                  func(url string) // called once it listens
+	now                    func() time.Time                // the time of codes, of waits, and of links in mails
+	ready                  func(url string, addr net.Addr) // called once it listens
 }
 
 // run serves until ctx is done, and then until what was begun is answered.
@@ -89,7 +89,7 @@ func run(ctx context.Context, o options) error {
 		ErrorLog:          slog.NewLogLogger(a.log.Handler(), slog.LevelWarn),
 	}
 	_, _ = fmt.Fprintf(o.stderr, "Listening on %s\n", o.url)
-	o.ready(o.url)
+	o.ready(o.url, ln.Addr())
 	return serve(ctx, ln, srv)
 }
 

@@ -116,12 +116,7 @@ func (v *visitor) in() bool {
 // page may ask that here, which its policy would forbid.
 func slow(t *testing.T, path, cookie string) *site {
 	t.Helper()
-	reserved, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := reserved.Addr().String()
-	_ = reserved.Close()
+	var addr string // of the application: an address that was free a moment ago may be taken
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(&url.URL{Scheme: "http", Host: addr})
@@ -148,7 +143,14 @@ func slow(t *testing.T, path, cookie string) *site {
 		}
 	}))
 	t.Cleanup(proxy.Close)
-	return start(t, func(o *options) { o.addr, o.url = addr, proxy.URL })
+	return start(t, func(o *options) {
+		listens := o.ready
+		o.url = proxy.URL
+		o.ready = func(url string, at net.Addr) {
+			addr = at.String()
+			listens(url, at)
+		}
+	})
 }
 
 // clickTwice submits the form to a path, and again once the application has answered, of
