@@ -23,73 +23,72 @@ type ChallengeParams struct {
 	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 
-	// SMSTemplate is the text of the message, such as "Your FooCorp code is
-	// {{code}}.", with {{code}} in it, no other "{{", and at most 3 messages long. A last
-	// line "@example.com #{{code}}" may have it once more: phones and browsers then fill in
-	// the code on that site alone (WICG, Origin-bound one-time codes). Line breaks are sent
-	// as LF, and taken off the ends. Other control and format characters are refused, but
-	// not U+200C and U+200D between two visible characters, as Persian and emoji have them.
-	// Checked, but not used, for other types.
+	// SMSTemplate is the text of the message: at most 3 messages long, with
+	// {{code}} in it and no other "{{". A last line "@example.com #{{code}}" may
+	// repeat the code, so that phones and browsers fill it in on that site alone
+	// (WICG, Origin-bound one-time codes). Line breaks are sent as LF and trimmed
+	// at the ends. Other control and format characters are refused, except U+200C
+	// and U+200D between visible characters. Checked for every type of factor.
 	// Defaults to "Your verification code is {{code}}."
 	SMSTemplate string
 
-	// Confirm says that this challenge is to confirm an enrolment, for a person who
-	// is already logged in. Without it, an unverified factor of a user who has a
-	// verified or disabled one is ErrFactorUnverified: whoever only has the password
-	// cannot log in with a factor that they enrolled a moment ago. Set it on the page
-	// that enrolls, for the first factor too; never set it at login.
+	// Confirm is true if a person who is already logged in confirms an enrolment.
+	// Without it, an unverified factor of a user who has a verified or disabled
+	// one is ErrFactorUnverified: whoever knows only the password must not log in
+	// with a factor enrolled a moment ago. Set it on the page that enrolls, for
+	// the first factor too; never set it at login. Defaults to false.
 	Confirm bool
 
-	// Action is what the code is to approve, such as a payment: the challenge is verified
-	// with the same Action alone, and its Verification has a receipt for it. The factor must
-	// have an owner. One that is not verified while its owner has one that is approves
-	// nothing, Confirm or not (ErrFactorUnverified). A text message should say what it is
-	// about: see SMSTemplate. Defaults to none, for a login.
+	// Action is what the code approves, such as a payment. Verify requires the
+	// same Action, and returns a receipt for it. The factor must have an owner. If
+	// the user has a verified factor, an unverified one is ErrFactorUnverified,
+	// even with Confirm. Let SMSTemplate say what the code approves. Defaults to
+	// none, for a login.
 	Action proof.Action
 
-	// DeviceToken is the Token of the browser's cookie, if it has one, for a device of its own
-	// lane: while a verified factor waits or is disabled, or the number or the user had their share
-	// of messages, it takes 3 wrong codes and 3 messages a day, so that a stranger who guesses does
-	// not lock out the owner. The messages are 3 beyond the quotas of number and user, whatever the
-	// device. A token that is not good is the same as none. Defaults to none.
+	// DeviceToken is the token from the browser's trusted-device cookie, if any.
+	// While a verified factor is temporarily locked or disabled, or a message
+	// quota is reached, a trusted device of its owner may still submit 3 wrong
+	// codes and request 3 messages a day, so that a stranger who guesses does not
+	// lock out the owner. All devices together get 3 messages beyond a quota. An
+	// invalid token is ignored. Defaults to none.
 	DeviceToken string
 
-	// IdempotencyKey makes a call that is made again, because its answer was lost, give the
-	// same answer: within 24 hours the same challenge, and no second message. An SMS factor
-	// remembers its last four keys, and any other factor all of them. A key whose message
-	// could not be sent is free again. That is one message at most: none, if the process died
-	// in between. With other parameters it is ErrIdempotencyKey. Take a new one each time
-	// a person asks, of at most 255 bytes that nobody guesses, such as a random UUID.
-	// Defaults to none.
+	// IdempotencyKey makes retries safe: for 24 hours a call with the same key and
+	// parameters returns the same challenge and sends nothing. With other
+	// parameters it is ErrIdempotencyKey. An SMS factor keeps its four latest
+	// keys, any other factor all of them. If sending failed, the key may be used
+	// again; if the process died before sending, no message is sent. At most 255
+	// bytes that nobody can guess, such as a random UUID, new each time a person
+	// asks. Defaults to none.
 	IdempotencyKey string
 }
 
 // A Challenge is one question to a factor, to be answered with [Service.Verify].
 // Its JSON is the one of the WorkOS MFA API, without the code.
 type Challenge struct {
-	ID        string    `json:"id"` // "auth_challenge_" and a ULID; keep it, not in the browser alone
+	ID        string    `json:"id"` // "auth_challenge_" and a ULID; keep it in the server's session
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"` // the same as CreatedAt
-	ExpiresAt time.Time `json:"expires_at"` // from this moment on it is ErrChallengeExpired
+	ExpiresAt time.Time `json:"expires_at"` // from then on Verify returns ErrChallengeExpired
 	FactorID  string    `json:"authentication_factor_id"`
 
-	// ResendAt is when the limits of the number and the user let the next message through,
-	// for a button "send again". Until then Challenge is ErrThrottled. For a number
-	// that is not confirmed it is rounded up to a whole minute from now, as
-	// [Error.RetryAfter] is. A right code can make it earlier, and so can a device of its own
-	// lane ([ChallengeParams.DeviceToken]); wrong codes begin waits of another kind. A call
-	// that is answered again by its IdempotencyKey tells it as it is then: the present,
-	// if a message may be sent at once. It is zero for a factor without messages, and
-	// in a [Verification].
+	// ResendAt is when the message quotas of the number and the user allow the
+	// next message, for a button "send again": now, if they allow one at once.
+	// Until then Challenge returns ErrThrottled. For an unconfirmed number it is
+	// rounded up to a whole minute from now, as [Error.RetryAfter] is. A right
+	// code or a trusted device ([ChallengeParams.DeviceToken]) can make it
+	// earlier. It leaves out locks after wrong codes. It is zero for a factor
+	// without messages, and in a [Verification].
 	ResendAt time.Time `json:"-"`
 
 	code    *hidden[string]
 	options *hidden[[]byte]
 }
 
-// Code is the code that the application is to deliver, for a challenge of a
-// TypeGenericOTP factor that [Service.Challenge] returned; "" for all others. It does
-// not print.
+// Code is the code that the application delivers, for a challenge of a
+// TypeGenericOTP factor that [Service.Challenge] returned; "" for all others.
+// Printing the Challenge does not show it.
 func (c Challenge) Code() string {
 	if c.code == nil {
 		return ""
@@ -97,9 +96,9 @@ func (c Challenge) Code() string {
 	return (*c.code)()
 }
 
-// Options are what the person's browser or device is asked, for a challenge of a factor of
-// [Config.Methods] that [Service.Challenge] returned; nil for all others. They do not
-// print.
+// Options are what to give to the person's browser or device, for a challenge
+// of a factor of [Config.Methods] that [Service.Challenge] returned; nil for
+// all others. Printing the Challenge does not show them.
 func (c Challenge) Options() []byte {
 	if c.options == nil {
 		return nil
@@ -116,10 +115,13 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 		UpdatedAt string `json:"updated_at"`
 		ExpiresAt string `json:"expires_at"`
 		FactorID  string `json:"authentication_factor_id"`
-	}{"authentication_challenge", c.ID, jsonTime(c.CreatedAt), jsonTime(c.UpdatedAt), jsonTime(c.ExpiresAt), c.FactorID})
+	}{
+		"authentication_challenge", c.ID,
+		jsonTime(c.CreatedAt), jsonTime(c.UpdatedAt), jsonTime(c.ExpiresAt), c.FactorID,
+	})
 }
 
-// Challenge asks a factor for a code; for an SMS factor a code is sent.
+// Challenge asks a factor for a code, and sends it if the factor is of TypeSMS.
 //
 // It refuses, in this order:
 //   - malformed parameters: [ErrInvalidParameter];
@@ -131,33 +133,35 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 //   - one that is not confirmed, beside one that is: [ErrFactorUnverified];
 //   - an IdempotencyKey of another request: [ErrIdempotencyKey];
 //   - a disabled factor: [ErrFactorDisabled];
-//   - a factor that waits after wrong codes, or whose number or user had their share of
-//     messages: [ErrThrottled] with RetryAfter.
+//   - a factor that is temporarily locked after wrong codes, or whose number or
+//     user reached a message quota: [ErrThrottled] with RetryAfter.
 //
-// Nothing is stored, sent or charged then.
+// In all these cases nothing is stored, sent or counted.
 //
-// Messages are limited per number and per user, over all factors: 60 seconds between
-// two, then 2, 5, 10 and 15 minutes until a code was right, and by default 5 an hour and
-// 10 a day: see [Policy.MessagesPerHour] and [Policy.MessagesPerDay]. To a
-// number that is not confirmed there are 3 an hour and 5 a day at most, of which 2 are for one
-// user, or for all that enroll it without one; and RetryAfter is rounded up to a minute,
-// since it would tell when somebody else was sent a message. The message whose code
-// confirmed the number does not delay the next one. Earlier challenges stay open, and a code
-// answers its own challenge only: after sending again, keep the new challenge's id,
-// and tell the person to type the newest code. A challenge of a TOTP factor sends
-// nothing and is not limited.
+// Messages are limited per number and per user, over all factors: 60 seconds
+// between two, then 2, 5, 10 and 15 minutes until a code is right, and by
+// default 5 an hour and 10 a day ([Policy.MessagesPerHour],
+// [Policy.MessagesPerDay]). An unconfirmed number gets at most 3 an hour and 5
+// a day, 2 of them for one user, or for all that enroll it without one; its
+// RetryAfter is rounded up to a minute, since it would tell when somebody else
+// was sent a message. The message whose code confirmed the number does not
+// delay the next one. Other types send nothing and have no such limits.
 //
-// The context of a request is the right ctx. When its client hangs up, reading ends, and
-// no challenge is made. Once a challenge is committed, its message is sent all the same:
-// the sender has [Config.SendTimeout], or until the deadline of ctx, if that is earlier. The
-// message counts, whatever comes of it.
+// Earlier challenges stay open, and a code answers its own challenge only:
+// after sending again, keep the new challenge's id and ask for the newest code.
 //
-// When the sender says that it did not hand the message over, or was not asked because the
-// deadline of ctx was past, the challenge is void and the error is [ErrMessageNotSent] with
-// the sender's own wrapped in it. Its text is left out; [Config.Logger] gets it, without
-// number and code. Where it is unknown whether the message was handed over, as
-// after a timeout, the challenge is open and the error nil, because the person may hold
-// the code in their hands. [SMSSender] has the rule; [EventMessageUnknown] is raised.
+// Pass the request's context as ctx. If the client hangs up before the
+// challenge is committed, none is made. After that the message is sent all the
+// same: the sender has [Config.SendTimeout], or until the deadline of ctx if
+// that is earlier. The message counts, whatever comes of it.
+//
+// If the sender did not hand the message over, or ctx's deadline passed before
+// it was asked, the challenge is cancelled and the error is
+// [ErrMessageNotSent], which wraps the cause. The text of the cause is logged
+// to [Config.Logger], without number and code. If it is unknown whether the
+// message was handed over, as after a timeout, the challenge stays open and the
+// error is nil, because the person may have the code: see [SMSSender] and
+// [EventMessageUnknown].
 func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, error) {
 	template, err := s.checkChallenge(p)
 	if err != nil {
@@ -168,8 +172,7 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	d, err := transact(ctx, s, p.FactorID, load, func(d *challenging) (*challenging, outcome) {
 		out := d.decide()
 		if errors.Is(out.err, ErrThrottled) && !sure {
-			// The same request, made at once, may have charged the number after the factor
-			// was read that remembers it.
+			// The same request, made at once, may have been stored after the factor was read.
 			sure = true
 			return d, outcome{again: true}
 		}
@@ -188,8 +191,8 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	return d.told(d.challenge), nil
 }
 
-// checkChallenge checks the parameters of Challenge that need no reading, and returns
-// the template in its canonical spelling.
+// checkChallenge checks what needs no reading, and returns the canonical
+// template.
 func (s *Service) checkChallenge(p ChallengeParams) (template string, err error) {
 	if template, err = smsTemplate(p.SMSTemplate); err != nil {
 		return "", err
@@ -275,7 +278,9 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 }
 
 // newChallenge makes the record of a challenge.
-func (s *Service) newChallenge(now time.Time, f *factor, siblings []*factor, p ChallengeParams) (*challenge, error) {
+func (s *Service) newChallenge(
+	now time.Time, f *factor, siblings []*factor, p ChallengeParams,
+) (*challenge, error) {
 	id, err := newID(challengePrefix, now)
 	if err != nil {
 		return nil, err
@@ -289,11 +294,12 @@ func (s *Service) newChallenge(now time.Time, f *factor, siblings []*factor, p C
 // request is how the call is known again.
 func (p ChallengeParams) request() *request {
 	confirm := map[bool]string{true: "confirm"}[p.Confirm]
-	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm, p.Action.Purpose, string(p.Action.Hash[:]))
+	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm,
+		p.Action.Purpose, string(p.Action.Hash[:]))
 }
 
-// loadEarlier sets the earlier challenge by the keys that the factor remembers. One that
-// is gone, or whose message failed, leaves its key free.
+// loadEarlier sets the earlier challenge by the keys that the factor keeps. One
+// that was deleted or cancelled leaves its key free.
 func (s *Service) loadEarlier(ctx context.Context, d *challenging) error {
 	asked, again := d.factor.requested(d.request, d.now)
 	if !again {
@@ -336,7 +342,7 @@ func (s *Service) openEarlier(records loaded, d *challenging, ids []string) erro
 	return nil
 }
 
-// decide says what comes of the call, and charges the message.
+// decide returns what the call comes to, with the message counted.
 func (d *challenging) decide() outcome {
 	if out := firstRefusal(challengeRefusals, d); out != nil {
 		return *out
@@ -371,7 +377,7 @@ func (d *challenging) decide() outcome {
 	return out
 }
 
-// told is what the caller is told of a challenge, once its message is charged.
+// told is what the caller gets of a challenge, once its message is counted.
 func (d *challenging) told(ch *challenge) Challenge {
 	told := ch.public()
 	if d.factor.traits.handsOut {
@@ -387,5 +393,8 @@ func (d *challenging) told(ch *challenge) Challenge {
 }
 
 func (ch *challenge) public() Challenge {
-	return Challenge{ID: ch.ID, FactorID: ch.Parent, CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt, ExpiresAt: ch.ExpiresAt}
+	return Challenge{
+		ID: ch.ID, FactorID: ch.Parent,
+		CreatedAt: ch.CreatedAt, UpdatedAt: ch.UpdatedAt, ExpiresAt: ch.ExpiresAt,
+	}
 }

@@ -36,14 +36,19 @@ func (slow) Temporary() bool { return false }
 // handed over, the challenge is open, its code is good, and the message counts; where it
 // proves that it was not, the challenge is void.
 func TestUnknownMessage(t *testing.T) {
-	post := func(err error) error { return &url.Error{Op: "Post", URL: "https://gw.example/", Err: err} }
-	op := func(op string) error { return post(&net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET}) }
+	post := func(err error) error {
+		return &url.Error{Op: "Post", URL: "https://gw.example/", Err: err}
+	}
+	op := func(op string) error {
+		return post(&net.OpError{Op: op, Net: "tcp", Err: syscall.ECONNRESET})
+	}
 	for _, tt := range []struct {
 		name    string
 		err     error
 		unknown bool
 	}{
-		{"a deadline", post(fmt.Errorf("transport: %w", context.DeadlineExceeded)), true}, // whose Timeout() is false
+		// The error of a deadline, wrapped, whose Timeout() is false.
+		{"a deadline", post(fmt.Errorf("transport: %w", context.DeadlineExceeded)), true},
 		{"a cancelled context", fmt.Errorf("gateway: %w", context.Canceled), true},
 		{"a deadline of a connection", post(fmt.Errorf("transport: %w", os.ErrDeadlineExceeded)), true},
 		{"a timeout", fmt.Errorf("gateway: %w", slow{errors.New("no answer")}), true},
@@ -52,7 +57,8 @@ func TestUnknownMessage(t *testing.T) {
 		{"a connection that broke in the answer", op("read"), true},
 		{"a connection that broke in the request", op("write"), true},
 		{"no connection", op("dial"), false},
-		{"an error of the network that is no timeout", &net.DNSError{Err: "no such host", Name: "gw.example"}, false},
+		{"an error of the network that is no timeout",
+			&net.DNSError{Err: "no such host", Name: "gw.example"}, false},
 		{"a refusal", errors.New("gateway: 400: unsubscribed"), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,7 +174,9 @@ func TestHTTPSender(t *testing.T) {
 	}
 	answer <- 0
 	client.Timeout = 0
-	for status, want := range map[int]error{http.StatusBadRequest: mfa.ErrMessageNotSent, http.StatusCreated: nil} {
+	for status, want := range map[int]error{
+		http.StatusBadRequest: mfa.ErrMessageNotSent, http.StatusCreated: nil,
+	} {
 		r.Clock.Advance(time.Hour)
 		go func() { answer <- status }()
 		if _, err := r.Challenge(t.Context(), p); !errors.Is(err, want) {
@@ -323,7 +331,9 @@ func TestSenderErrorIsLogged(t *testing.T) {
 // TestResendAt: it is the moment from which the next message is let through, not a
 // millisecond earlier, whatever the limit is that decides.
 func TestResendAt(t *testing.T) {
-	for _, policy := range []mfa.Policy{{}, {MessagesPerHour: 10, MessagesPerDay: 30}, {MessagesPerHour: 1, MessagesPerDay: 2}} {
+	for _, policy := range []mfa.Policy{
+		{}, {MessagesPerHour: 10, MessagesPerDay: 30}, {MessagesPerHour: 1, MessagesPerDay: 2},
+	} {
 		r := newRig(t, func(c *mfa.Config) { c.Policy = policy })
 		numbers := []enrolled{r.Phone(ann, phone)}
 		r.Clock.Advance(aDay)
@@ -468,7 +478,9 @@ func TestReason(t *testing.T) {
 // TestEventOfAMessage: the event of a message has the id that the provider got, so that a
 // report of delivery finds its challenge; that of any other has none.
 func TestEventOfAMessage(t *testing.T) {
-	for kind, err := range map[string]error{"message_sent": nil, "message_failed": errors.New("refused"), "message_unknown": io.EOF} {
+	for kind, err := range map[string]error{
+		"message_sent": nil, "message_failed": errors.New("refused"), "message_unknown": io.EOF,
+	} {
 		var log bytes.Buffer
 		r := newRig(t)
 		f := r.Phone(ann, phone)
@@ -547,7 +559,8 @@ func TestMessagePolicy(t *testing.T) {
 		verified    bool
 		hours, days int
 	}{
-		{0, 0, true, 5, 10}, {0, 3, true, 3, 3}, {10, 0, true, 7, 10}, {10, 30, true, 7, 30}, {1, 1, true, 1, 1}, {2, 30, true, 2, 30},
+		{0, 0, true, 5, 10}, {0, 3, true, 3, 3}, {10, 0, true, 7, 10}, {10, 30, true, 7, 30},
+		{1, 1, true, 1, 1}, {2, 30, true, 2, 30},
 		{0, 0, false, 3, 5}, {10, 30, false, 3, 5}, {1, 1, false, 1, 1}, {2, 4, false, 2, 4},
 	} {
 		r := newRig(

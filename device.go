@@ -15,7 +15,7 @@ import (
 	"github.com/authfactor/mfa/internal/limit"
 )
 
-// A TrustedDevice is a browser that is not asked for a code for a while: see
+// A TrustedDevice is a browser that needs no code for 30 days: see
 // [VerifyParams.TrustDevice].
 type TrustedDevice struct {
 	ID        string    `json:"id"`      // "auth_device_" and a ULID
@@ -23,18 +23,19 @@ type TrustedDevice struct {
 	Name      string    `json:"name"`    // as VerifyParams.DeviceName had it
 	CreatedAt time.Time `json:"created_at"`
 
-	// UsedAt is when a code was last typed on it, or StartLogin last let it in.
+	// UsedAt is when Verify last trusted it, or StartLogin last let it in.
 	UsedAt time.Time `json:"used_at"`
 
-	// ExpiresAt is 30 days after a code was last typed on it. From then on a code is
+	// ExpiresAt is 30 days after Verify last trusted it. From then on a code is
 	// required.
 	ExpiresAt time.Time `json:"expires_at"`
 
 	token *hidden[string]
 }
 
-// Token is what the browser keeps, in a cookie that is HttpOnly, Secure and SameSite, for
-// 90 days; set by [Service.Verify], "" otherwise. It does not print.
+// Token is what the browser keeps for 90 days, in a cookie that is HttpOnly,
+// Secure and SameSite. Only [Service.Verify] sets it; otherwise it is "".
+// Printing the TrustedDevice does not show it.
 func (d TrustedDevice) Token() string {
 	if d.token == nil {
 		return ""
@@ -42,9 +43,10 @@ func (d TrustedDevice) Token() string {
 	return (*d.token)()
 }
 
-// Devices returns the devices of a user, the one that was trusted last at the end, without
-// tokens. One whose ExpiresAt is past has nothing but a lane of its own, until 60 days
-// later. "" and AnyUser are [ErrInvalidParameter].
+// Devices returns a user's trusted devices, the one trusted last at the end,
+// without tokens. After ExpiresAt a device no longer skips the code; for 60
+// more days its token still grants the allowance of
+// [ChallengeParams.DeviceToken]. "" and AnyUser are [ErrInvalidParameter].
 func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, error) {
 	now, err := s.now()
 	if err != nil {
@@ -67,9 +69,9 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 	return devices, nil
 }
 
-// RevokeDevice ends the trust in one device of a user, and deletes its record. A device that
-// is not there, or is somebody else's, is [ErrNotFound]. "" and AnyUser as userID are
-// [ErrInvalidParameter].
+// RevokeDevice ends the trust in one device of a user and deletes its record. A
+// device that does not exist, or is somebody else's, is [ErrNotFound]. "" and
+// AnyUser as userID are [ErrInvalidParameter].
 func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) error {
 	return s.revoke(ctx, userID, func(u *user) ([]string, error) {
 		if !slices.Contains(u.devices, deviceID) {
@@ -79,16 +81,19 @@ func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) err
 	})
 }
 
-// RevokeDevices ends the trust in all devices of a user, such as when the password was
-// changed, and deletes their records. That there are none is no error. "" and AnyUser are
-// [ErrInvalidParameter].
+// RevokeDevices ends the trust in all devices of a user and deletes their
+// records, such as after a change of password. Having none is no error. "" and
+// AnyUser are [ErrInvalidParameter].
 func (s *Service) RevokeDevices(ctx context.Context, userID string) error {
-	return s.revoke(ctx, userID, func(u *user) ([]string, error) { return slices.Clone(u.devices), nil })
+	all := func(u *user) ([]string, error) { return slices.Clone(u.devices), nil }
+	return s.revoke(ctx, userID, all)
 }
 
 // revoke goes by what the user's record lists: a row that is lost may come back, and one
 // that does not open must not stand in the way.
-func (s *Service) revoke(ctx context.Context, userID string, which func(*user) ([]string, error)) error {
+func (s *Service) revoke(
+	ctx context.Context, userID string, which func(*user) ([]string, error),
+) error {
 	type revoking struct {
 		moment
 		user *user
@@ -136,10 +141,10 @@ type device struct {
 	seed     []byte         // what its tokens are made of
 	uses     int64          // number of the one token that is good
 	rotated  time.Time      // when uses last went up
-	trusted  time.Time      // until then StartLogin lets it in
-	guesses  limit.Day      // wrong codes of its own lane
+	trusted  time.Time      // until when StartLogin lets it in
+	guesses  limit.Day      // wrong codes of its own allowance
 	failures int64          // of these in a row
-	sends    limit.Messages // of its own lane
+	sends    limit.Messages // of its own allowance
 
 	later []byte
 }
@@ -158,8 +163,8 @@ func (d *device) fields(c *codec.Codec) {
 	c.Rest(&d.later)
 }
 
-// trust makes a device of a user, or goes on with the one that is known. Where the user
-// has too many, the oldest one gives way.
+// trust makes a device of a user, or renews the known one. Of too many, the
+// oldest is deleted.
 func (out *outcome) trust(now time.Time, u *user, k known, name string) (*device, error) {
 	d := k.device
 	if d == nil {
@@ -171,13 +176,15 @@ func (out *outcome) trust(now time.Time, u *user, k known, name string) (*device
 		if err != nil {
 			return nil, err
 		}
-		d.ID, d.Kind, d.Parent, d.UserID, d.Status, d.CreatedAt = id, kindDevice, u.ID, u.UserID, statusTrusted, now
+		d.ID, d.Kind, d.Parent, d.UserID = id, kindDevice, u.ID, u.UserID
+		d.Status, d.CreatedAt = statusTrusted, now
 	}
 	if !k.byPrevious {
 		d.rotate(now)
 	}
 	d.failures = 0
-	d.name, d.UpdatedAt, d.trusted, d.ExpiresAt = name, now, now.Add(deviceTrusted), now.Add(deviceKnown)
+	d.name, d.UpdatedAt = name, now
+	d.trusted, d.ExpiresAt = now.Add(deviceTrusted), now.Add(deviceKnown)
 	u.devices = slices.DeleteFunc(u.devices, func(id string) bool { return id == d.ID })
 	u.devices = append(u.devices, d.ID)
 	if over := len(u.devices) - maxDevices; over > 0 {
@@ -248,7 +255,8 @@ func parseDeviceToken(token string) (id string, n int64, ok bool) {
 // openDevice returns a device, nil unless it is the user's and counts.
 func (s *Service) openDevice(records loaded, now time.Time, id string, u *user) (*device, error) {
 	rec, ok := records.find(id)
-	if !ok || u == nil || !slices.Contains(u.devices, id) { // looked at first: revoking helps where a row does not open
+	// Looked at before the row is opened: revoking helps where one does not open.
+	if !ok || u == nil || !slices.Contains(u.devices, id) {
 		return nil, nil //nolint:nilnil // it means that there is none, and nothing else
 	}
 	d := new(device)
@@ -261,9 +269,8 @@ func (s *Service) openDevice(records loaded, now time.Time, id string, u *user) 
 	return d, nil
 }
 
-// counts reports whether a device that the user's record lists is trusted or known still:
-// beside the same factors (a process of before may have changed them), and by no clock that
-// was ahead.
+// counts reports whether a listed device is unexpired, trusted beside the
+// current verified factors, and not dated implausibly far ahead.
 func (u *user) counts(d *device, now time.Time) bool {
 	return string(u.set) == string(u.fingerprint()) &&
 		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+time.Hour))
@@ -273,11 +280,10 @@ func (u *user) counts(d *device, now time.Time) bool {
 type known struct {
 	device     *device   // nil: there is none, or it is not the owner's
 	byPrevious bool      // it was named by the token before the current one
-	oldest     []*device // of a full list, to give way to a new device
+	oldest     []*device // of a full list, to be deleted for a new device
 }
 
-// openKnown returns the device that a token names, if the token is good and the device
-// the factor's owner's.
+// openKnown returns the owner's device that a good token names.
 func (s *Service) openKnown(records loaded, m moment, owner *user, token string) (known, error) {
 	id, _, ok := parseDeviceToken(token)
 	if !ok {
@@ -340,8 +346,8 @@ func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, er
 	return devices, nil
 }
 
-// revoke adds to an outcome that devices count no more. Their records are another matter:
-// see deviceRows.
+// revoke adds to an outcome that devices are not trusted any more: see
+// deviceRows.
 func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 	if len(ids) == 0 {
 		return
@@ -351,14 +357,15 @@ func (out *outcome) revoke(now time.Time, u *user, ids ...string) {
 	out.put(u)
 }
 
-// takesGuess reports whether the lane of a device takes a wrong code now. A device that
-// the user's record does not list any more takes none, and no device, nil, takes none.
+// takesGuess reports whether a wrong code fits in the device's own allowance
+// now. It is false for no device and one that the user's record does not list.
 func (d *device) takesGuess(now time.Time, u *user) bool {
-	return d != nil && slices.Contains(u.devices, d.ID) && d.guesses.Count(now, maxSkew) < deviceGuesses
+	return d != nil && slices.Contains(u.devices, d.ID) &&
+		d.guesses.Count(now, maxSkew) < deviceGuesses
 }
 
-// takesMessage reports whether the lane of a device takes a message now, beyond the
-// quota that number and user have each. No device, nil, takes none.
+// takesMessage reports whether a message fits in the device's own allowance
+// now, beyond the quotas of number and user. It is false for no device.
 func (d *device) takesMessage(now time.Time, quota limit.Sending, n *number, u *user) bool {
 	return d != nil && d.sends.Wait(now, deviceSendQuota) == 0 &&
 		n.sends.QuotaWait(now, quota.Plus(deviceSends)) == 0 &&
@@ -366,7 +373,10 @@ func (d *device) takesMessage(now time.Time, quota limit.Sending, n *number, u *
 }
 
 func (d *device) public(withToken bool) TrustedDevice {
-	out := TrustedDevice{ID: d.ID, UserID: d.UserID, Name: d.name, CreatedAt: d.CreatedAt, UsedAt: d.UpdatedAt, ExpiresAt: d.trusted}
+	out := TrustedDevice{
+		ID: d.ID, UserID: d.UserID, Name: d.name,
+		CreatedAt: d.CreatedAt, UsedAt: d.UpdatedAt, ExpiresAt: d.trusted,
+	}
 	if withToken {
 		out.token = new(hide(d.token(d.uses)))
 	}

@@ -289,7 +289,9 @@ func TestDevicesDieWithFactors(t *testing.T) {
 		},
 		"recovery codes": func(r *rig, _ enrolled) { r.Recovery(ann) },
 		"replaced": func(r *rig, f enrolled) {
-			enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+				UserID: ann, Replaces: f.ID, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+			})
 			if err != nil {
 				r.T.Fatal(err)
 			}
@@ -760,16 +762,23 @@ func TestDeviceClockWasAhead(t *testing.T) {
 func TestLaneOfAClockAhead(t *testing.T) {
 	for what, inLane := range map[string]func(r *rig, f enrolled, token string) error{
 		"a success": func(r *rig, f enrolled, token string) error {
-			ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+			ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+				FactorID: f.ID, UserID: ann, DeviceToken: token,
+			})
 			if err == nil {
-				_, err = r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token})
+				_, err = r.Verify(r.T.Context(), mfa.VerifyParams{
+					ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token,
+				})
 			}
 			return err
 		},
 		"a message": func(r *rig, f enrolled, token string) (err error) {
-			for _, pause := range []time.Duration{0, time.Minute, time.Second} { // the last is too short for all but the lane
+			// The last pause is too short for all but the lane.
+			for _, pause := range []time.Duration{0, time.Minute, time.Second} {
 				r.Clock.Advance(pause)
-				_, err = r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token})
+				_, err = r.Challenge(r.T.Context(), mfa.ChallengeParams{
+					FactorID: f.ID, UserID: ann, DeviceToken: token,
+				})
 			}
 			return err
 		},
@@ -892,8 +901,8 @@ func TestDeviceFaults(t *testing.T) {
 	}
 }
 
-// TestDeviceRoundTrips: a login is two reads, and one write where the token moves on; and trusting costs no more
-// than the Verify that it belongs to.
+// TestDeviceRoundTrips: a login is two reads, and one write where the token moves
+// on; and trusting costs no more than the Verify that it belongs to.
 func TestDeviceRoundTrips(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
@@ -929,7 +938,8 @@ func TestDeviceRoundTrips(t *testing.T) {
 	}
 	r.Clock.Advance(time.Hour)
 	fresh := r.Trust(f, "Chrome").Token()
-	for _, want := range []string{"Load List Save", "Load List"} { // the second time by the token before
+	// The second login is by the token before.
+	for _, want := range []string{"Load List Save", "Load List"} {
 		if got := r.Calls(func() {
 			_, _ = r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann, DeviceToken: fresh})
 		}); got != want {
@@ -964,7 +974,11 @@ func TestDevicesDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := login.DeviceToken()[strings.LastIndexByte(login.DeviceToken(), '.')+1:]
-	for name, out := range map[string]string{"Verification": printed(v), "TrustedDevice": printed(v.Device), "*TrustedDevice": printed(&v.Device), "Login": printed(login), "*Login": printed(&login), "events": printed(r.Took())} {
+	for name, out := range map[string]string{
+		"Verification": printed(v), "TrustedDevice": printed(v.Device),
+		"*TrustedDevice": printed(&v.Device), "Login": printed(login), "*Login": printed(&login),
+		"events": printed(r.Took()),
+	} {
 		if strings.Contains(out, mac) || strings.Contains(out, next) {
 			t.Errorf("%s prints the token: %s", name, out)
 		}

@@ -9,60 +9,63 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP, RecoveryCodes
-// and Method.
+// EnrollParams says what to enroll: exactly one of TOTP, SMS, GenericOTP,
+// RecoveryCodes and Method.
 type EnrollParams struct {
 	// UserID is the owner, as the application calls the person: up to 255 bytes of
-	// UTF-8 without control characters. The factor is reached by calls with the same
-	// UserID only, the person has at most 10 factors, and messages to all their numbers
-	// share one budget. Required unless NoOwner is true.
+	// UTF-8 without control characters. Only calls with the same UserID, or
+	// AnyUser, reach the factor. A user has at most 10 factors, and messages to
+	// all their numbers share one quota. Required unless NoOwner is true.
 	UserID string
 
-	// NoOwner enrolls a factor that is nobody's: whoever has its id reaches it, StartLogin
-	// asks for none of it, and no limit goes by a user. It is for an API that names no
-	// users, as the hosted one. With a UserID it is ErrInvalidParameter. Defaults to false.
+	// NoOwner enrolls a factor that has no owner: whoever has its id can use it,
+	// StartLogin never asks for it, and no limit per user applies. It is for an
+	// API that names no users, such as the WorkOS MFA API. With a UserID it is
+	// ErrInvalidParameter. Defaults to false.
 	NoOwner bool
 
 	// Name is what the person calls the factor, such as "work phone": up to 64
 	// characters. Optional.
 	Name string
 
-	// Replaces is the id of a confirmed factor of the same user, such as the app on the
-	// old phone. It works on until the new one is confirmed, and is deleted in that same
-	// commit. One that is not there or not the user's is ErrNotFound, and so is a set of
-	// recovery codes: these replace each other. An enrolment that is begun anew has to name
-	// it again. Optional.
+	// Replaces is the id of a verified factor of the same user, such as the app on
+	// the old phone. It keeps working until the new factor is confirmed, and is
+	// deleted in that commit. Unknown and foreign ids and recovery codes are
+	// ErrNotFound. An enrolment that is begun anew must name it again. Optional;
+	// ErrInvalidParameter with RecoveryCodes, which replace the old set anyway.
 	Replaces string
 
-	// Receipt is the receipt of a fresh second factor: required if the user has a
-	// verified factor (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1), and spent in the
-	// commit that enrolls. Challenge one of the user's factors for the action
-	// proof.ActionOf(PurposeEnroll), or proof.ActionOf(PurposeEnroll, Replaces) if Replaces is
-	// given, and pass what Verification.Receipt returns. A login, and
-	// confirming a first factor, can be for that action too: then one code does for both.
-	// Not looked at where none is required: see Config.InsecureSkipProof. A set of recovery codes of
-	// which none was used requires none.
+	// Receipt is what Verification.Receipt returned for the action
+	// proof.ActionOf(PurposeEnroll), or proof.ActionOf(PurposeEnroll, Replaces) if
+	// Replaces is given. It is redeemed in the commit that enrolls. Required
+	// (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1) if the user has a
+	// verified factor other than recovery codes of which none was used. Any
+	// verified factor of the user can answer that challenge. A login, and
+	// confirming a first factor, can be for that action too: then one code does
+	// for both. Ignored where none is required: see ByOperator and
+	// Config.InsecureSkipProof.
 	Receipt string
 
-	// ByOperator says that the user does not make this call, and that no proof is required: an
-	// operator enrolls a person who proved who they are, or a server whose API carries
-	// no proofs. Never set it from a request. Defaults to false.
+	// ByOperator is true if the user does not make this call: an operator enrolls
+	// a person who proved who they are, or a server's API carries no receipts.
+	// Then no receipt is required. Never set it from a request. Defaults to false.
 	ByOperator bool
 
 	TOTP *TOTPParams // an authenticator app
 	SMS  *SMSParams  // a phone number
 
-	// GenericOTP enrolls whatever the application delivers codes by, such as push or a
-	// voice call: each challenge hands it one, by [Challenge.Code]. (NIST SP 800-63B-4
-	// section 3.1.3.1 rules out e-mail.) Limit how often you deliver. Wrong codes before it is
-	// confirmed count on the user, so that enrolling again is no new budget. Without a UserID
-	// they count on the factor alone: limit how often such a person enrolls.
+	// GenericOTP enrolls whatever the application delivers codes by, such as push
+	// or a voice call: [Challenge.Code] returns the code of each challenge. (NIST
+	// SP 800-63B-4 section 3.1.3.1 rules out e-mail.) Limit how often you deliver.
+	// Until the factor is confirmed, wrong codes count on the user, so that
+	// enrolling again gives no extra guesses. Without a UserID they count on the
+	// factor alone: limit how often such a person enrolls.
 	GenericOTP bool
 
-	// RecoveryCodes makes ten codes that are accepted once each, for a person who has no
-	// other factor at hand. They need no confirming: the factor is verified, so tell the
-	// person at once that it was added. A new set takes the place of the old one, which is
-	// dead from that moment. Wants a UserID. With a user's first factor,
+	// RecoveryCodes makes ten codes that are accepted once each, for a person who
+	// has no other factor at hand. The factor is verified from the start, so tell
+	// the person at once that it was added. A new set replaces the old one, whose
+	// codes stop working then. Requires a UserID. With a user's first factor,
 	// VerifyParams.NewRecoveryCodes makes them without a receipt.
 	RecoveryCodes bool
 
@@ -71,29 +74,38 @@ type EnrollParams struct {
 
 // An Enrollment is the answer of [Service.Enroll].
 type Enrollment struct {
-	Factor Factor          `json:"factor"`         // unverified yet, unless it is a set of recovery codes
-	TOTP   *TOTPEnrollment `json:"totp,omitempty"` // set for TOTP, nil otherwise
+	// Factor is unverified yet, unless it is a set of recovery codes, or an app that
+	// TOTPParams.Secret gave again.
+	Factor Factor `json:"factor"`
+
+	// TOTP is set for TOTP, nil otherwise.
+	TOTP *TOTPEnrollment `json:"totp,omitempty"`
 
 	// RecoveryCodes is set for recovery codes, nil otherwise.
 	RecoveryCodes *RecoveryCodesEnrollment `json:"recovery_codes,omitempty"`
 }
 
-// Enroll adds a factor, unverified: challenge it and verify a first code to
-// confirm it, within 24 hours. That code is used up: within the same 30 seconds a
-// login needs the app's next one. Only call it for a person who is logged in. If they
-// have a verified factor, it requires [EnrollParams.Receipt].
+// Enroll adds a factor for a person who is logged in. It is unverified
+// (recovery codes are not): challenge it and verify a first code within 24
+// hours to confirm it. That code is used up: a login in the same 30 seconds
+// needs the app's next one. If the user has a verified factor,
+// [EnrollParams.Receipt] is required.
 //
-// Confirming the first factor of a user ends every other one that they had before,
-// recovery codes too, whoever enrolled it ([EventReplaced]): until then the
-// password alone was enough to enroll one. So enroll recovery codes after that, or have
-// them made by the confirmation itself: [VerifyParams.NewRecoveryCodes].
+// Confirming a user's first factor deletes every other one that they had
+// before, recovery codes too, whoever enrolled it ([EventReplaced]): until then
+// the password alone was enough to enroll one. So enroll recovery codes after
+// that, or have the confirmation make them: [VerifyParams.NewRecoveryCodes].
+// Once a user has a verified factor other than unused recovery codes, earlier
+// enrolments made without a receipt can no longer be confirmed.
 //
-// A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of each
-// type: a new one replaces it. One that works is replaced with [EnrollParams.Replaces]. With NoOwner neither rule holds. A new
-// enrolment is never a new budget of messages or guesses for a phone number.
+// A user has at most 10 factors ([ErrTooManyFactors]) and one unverified of
+// each type: a new one replaces it. A verified one is replaced with
+// [EnrollParams.Replaces]. With NoOwner neither rule holds. Enrolling a phone
+// number again gives no extra messages or guesses.
 //
 // Malformed parameters are [ErrInvalidParameter], [ErrInvalidTOTPSecret],
-// [ErrInvalidPhoneNumber] or [ErrPhoneNumberNotAllowed]; nothing is stored then.
+// [ErrInvalidPhoneNumber] or [ErrPhoneNumberNotAllowed], and SMS without a
+// [Config.SMS] is [ErrNoSMSSender]; nothing is stored then.
 func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error) {
 	now, err := s.now()
 	if err != nil {
@@ -116,7 +128,9 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		f.proved = p.ByOperator
 		if !p.ByOperator && of.proves() {
 			f.proved = true
-			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: action})
+			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{
+				Receipt: p.Receipt, UserID: p.UserID, Action: action,
+			})
 		}
 		return d, err
 	}
@@ -177,7 +191,8 @@ func newRecord(now time.Time, p EnrollParams, t traits, own possession) (*factor
 		return nil, err
 	}
 	f := &factor{traits: t, own: own, name: p.Name, replaces: p.Replaces}
-	f.ID, f.Kind, f.Type, f.UserID, f.Status = id, kindFactor, string(t.kind), p.UserID, string(StatusUnverified)
+	f.ID, f.Kind, f.Type, f.UserID = id, kindFactor, string(t.kind), p.UserID
+	f.Status = string(StatusUnverified)
 	f.CreatedAt, f.UpdatedAt, f.ExpiresAt = now, now, now.Add(unverifiedLapse)
 	if p.UserID != "" {
 		f.Parent = userRecordID(p.UserID)
@@ -192,12 +207,12 @@ func newRecord(now time.Time, p EnrollParams, t traits, own possession) (*factor
 type enrolling struct {
 	*person
 	factor *factor
-	proof  *challenge // whose receipt is spent; nil: none is required
+	proof  *challenge // whose receipt is redeemed; nil: none is required
 }
 
-// decideEnroll adds the factor to its user's record, in the place of one of the
-// same type that was never confirmed; one that is verified from the start, only if it
-// is the same app, or the user's first. Factors that lapsed or are gone make room.
+// decideEnroll adds the factor to its user's list, and drops expired enrolments
+// and any unverified factor of the same type. An imported app drops one only if
+// its secret is the same, or all if it is the user's first factor.
 func decideEnroll(d *enrolling) (Factor, outcome) {
 	f, u := d.factor, d.user
 	out := outcome{save: []stored{f}, events: []Event{f.event(EventEnrolled)}}
@@ -206,7 +221,8 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 	}
 	if same := d.sameApp(f); same != nil && same.ID != f.replaces {
 		if f.replaces != "" {
-			return Factor{}, outcome{err: errParameter("The user has this app already, as another factor than the one that Replaces names.")}
+			return Factor{}, outcome{err: errParameter("The user has this app already, " +
+				"as another factor than the one that Replaces names.")}
 		}
 		return same.public(), outcome{} // with its used codes
 	}
@@ -235,8 +251,8 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 	return f.public(), out
 }
 
-// gone reports whether another factor goes with the enrolment, and whether that is an
-// event.
+// gone reports whether the enrolment drops another factor, and whether that is
+// an event.
 func (d *enrolling) gone(other *factor) (gone, told bool) {
 	f := d.factor
 	imported := f.verified && !f.traits.confirmed
@@ -255,10 +271,13 @@ func (d *enrolling) gone(other *factor) (gone, told bool) {
 
 // replaceable reports whether a factor can be named by EnrollParams.Replaces.
 func (u *user) replaceable(id string) bool {
-	return slices.ContainsFunc(u.factors, func(m membership) bool { return m.id == id && m.verified && !m.backup })
+	return slices.ContainsFunc(u.factors, func(m membership) bool {
+		return m.id == id && m.verified && !m.backup
+	})
 }
 
-// going is how many factors go when those that are not confirmed are, each once.
+// going is how many factors are deleted once all enrolments that replace one
+// are confirmed.
 func (d *enrolling) going(out outcome) int {
 	going := map[string]bool{}
 	for _, other := range append(slices.Clone(d.factors), d.factor) {
@@ -275,18 +294,21 @@ type UnenrollParams struct {
 	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 
-	// Receipt is that of a fresh second factor: required to take away a verified factor of
-	// a user, unless UserID is AnyUser (ErrProofRequired). It is of the action
-	// proof.ActionOf(PurposeUnenroll, FactorID), by any factor of the user, such as the one
-	// that goes. See EnrollParams.Receipt, and Config.InsecureSkipProof.
+	// Receipt is what Verification.Receipt returned for the action
+	// proof.ActionOf(PurposeUnenroll, FactorID), by any verified factor of the
+	// user, even the deleted one. It is redeemed in the commit that deletes.
+	// Required (ErrProofRequired) to delete a verified factor of a user, unless
+	// UserID is AnyUser. See Config.InsecureSkipProof.
 	Receipt string
 }
 
-// Unenroll deletes a factor. Its open challenges are not found from then on. The
-// budgets of its number and user stay. To take away a verified factor the user
-// requires [UnenrollParams.Receipt]: whoever has the password alone must not. An operator, as AnyUser,
-// does not. Taking away a verified factor ends the trust in all devices of the user, and
-// deletes their records. [Service.TurnOff] takes away all factors.
+// Unenroll deletes a factor. Its open challenges are not found from then on;
+// the rate limits of its number and user stay. To delete a verified factor, its
+// owner must give [UnenrollParams.Receipt], since whoever has the password
+// alone must not; an operator, with AnyUser, needs none. Deleting a verified
+// factor also ends the trust in all devices of the user, and deletes their
+// records. A factor that does not exist, is somebody else's, or was not
+// confirmed in time is [ErrNotFound]. [Service.TurnOff] deletes all factors.
 func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	rows := new(deviceRows)
 	load := func(ctx context.Context) (*unenrolling, error) {
@@ -317,7 +339,7 @@ func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	return rows.sweep(ctx, s)
 }
 
-// unenrolling is a factor that is to be taken away.
+// unenrolling is a factor that is to be deleted.
 type unenrolling struct {
 	held
 	proof *challenge // nil: none is required
@@ -331,7 +353,10 @@ func (s *Service) loadUnenrolling(ctx context.Context, p UnenrollParams) (*unenr
 	h, _, err := s.hold(ctx, p.FactorID, p.UserID)
 	d := &unenrolling{held: h}
 	if err == nil && h.factor.verified && p.UserID != "" {
-		d.proof, err = s.loadProof(ctx, h.now, proof.Claim{Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeUnenroll, p.FactorID)})
+		d.proof, err = s.loadProof(ctx, h.now, proof.Claim{
+			Receipt: p.Receipt, UserID: p.UserID,
+			Action: proof.ActionOf(PurposeUnenroll, p.FactorID),
+		})
 	}
 	return d, err
 }

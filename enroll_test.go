@@ -77,7 +77,9 @@ func TestReplaceRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	saves := len(r.Store.Calls("Save"))
-	for name, id := range map[string]string{"another user's": bob.ID, "unconfirmed": unconfirmed.ID, "gone": gone.ID, "no id": "123456"} {
+	for name, id := range map[string]string{
+		"another user's": bob.ID, "unconfirmed": unconfirmed.ID, "gone": gone.ID, "no id": "123456",
+	} {
 		_, err := r.enrollInPlaceOf(enrolled{Factor: mfa.Factor{ID: id, UserID: ann}})
 		if !errors.Is(err, mfa.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)

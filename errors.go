@@ -25,40 +25,40 @@ var (
 	// already. It does not say that this call's code was right.
 	ErrChallengePreviouslyVerified = errors.New("mfa: challenge previously verified")
 
-	// ErrTooManyAttempts says that the challenge had its share of wrong codes, or
-	// that its message could not be sent. A new challenge is needed.
+	// ErrTooManyAttempts says that the challenge had [Policy.MaxAttempts] wrong
+	// codes, or that its message could not be sent. A new challenge is needed.
 	ErrTooManyAttempts = errors.New("mfa: too many attempts")
 
-	// ErrThrottled says that the factor, the phone number or the user has to wait
-	// for [Error.RetryAfter], or that a call lost eight races for its records:
-	// [Error.Reason] tells which. Nothing was counted or sent, and nothing is told about
-	// the code.
+	// ErrThrottled says that a rate limit of the factor, the phone number or the
+	// user is reached, or that the call lost eight races for its records:
+	// [Error.Reason] tells which, [Error.RetryAfter] when to try again. Nothing
+	// was counted or sent, and nothing is told about the code.
 	ErrThrottled = errors.New("mfa: throttled")
 
 	// ErrFactorDisabled says that too many wrong codes in a row disabled the
-	// factor. On a browser with a device's token the owner may still answer: see
-	// [ChallengeParams.DeviceToken]. Otherwise only [Service.Unlock] helps, or an operator's [Service.Unenroll] and a new
-	// enrolment, for a person who proved who they are (NIST SP 800-63B-4 section 3.2.2).
-	// While a factor of TypeSMS or TypeGenericOTP is not confirmed, the wrong codes belong to
-	// the number or the user: a new enrolment does not help, and Unlock or 30 days do.
+	// factor. A browser with a trusted device's token may still answer: see
+	// [ChallengeParams.DeviceToken]. Otherwise only [Service.Unlock] helps, or an
+	// operator's [Service.Unenroll] and a new enrolment, for a person who proved
+	// who they are (NIST SP 800-63B-4 section 3.2.2). While a factor of TypeSMS or
+	// TypeGenericOTP is unconfirmed, the wrong codes count on the number or the
+	// user: a new enrolment does not help, and Unlock or 30 days do.
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
 	// has one that was: it cannot log in. See [ChallengeParams.Confirm].
 	ErrFactorUnverified = errors.New("mfa: factor unverified")
 
-	// ErrProofRequired says that the user has a verified factor, and that the call did not
-	// bring a receipt of it: none, or one that is invalid, expired, spent or of another user or
-	// action. errors.Is finds in it what package proof says of it. See
-	// [EnrollParams.Receipt].
+	// ErrProofRequired says that the user has a verified factor, and that the call
+	// has no valid receipt: see [EnrollParams.Receipt]. If a receipt was given, it
+	// wraps the error of package proof that says why it is refused.
 	ErrProofRequired = errors.New("mfa: proof of a second factor required")
 
 	// ErrNoUsableFactor says that a login requires a code and that none of the person's
 	// factors can answer. See [Service.StartLogin].
 	ErrNoUsableFactor = errors.New("mfa: no usable factor")
 
-	// ErrNotFound says that there is no such factor, challenge or device, or that it is
-	// somebody else's: the two are told apart nowhere.
+	// ErrNotFound says that there is no such factor, challenge or device, or that
+	// it is somebody else's. The two cannot be told apart.
 	ErrNotFound = errors.New("mfa: not found")
 
 	// ErrTooManyFactors says that the user has 10 factors.
@@ -84,12 +84,13 @@ var (
 	// forgotten when another code is given with it.
 	ErrIdempotencyKey = errors.New("mfa: idempotency key used for another request")
 
-	// ErrNoSMSSender says that [Config.SMS] is needed beside a Store of your own.
+	// ErrNoSMSSender says that text messages need a [Config.SMS], which has no
+	// default beside a Store of your own.
 	ErrNoSMSSender = errors.New("mfa: no SMS sender")
 
-	// ErrMessageNotSent says that the [SMSSender] did not hand the message over. It is not an
-	// *Error: errors.Is and errors.As find the sender's error in it, to tell why. Its
-	// text is in the log: see [Config.Logger].
+	// ErrMessageNotSent says that the [SMSSender] did not hand the message over.
+	// It is not an *Error: errors.Is and errors.As find the sender's error in it.
+	// The text of that error is in the log only: see [Config.Logger].
 	ErrMessageNotSent = errors.New("mfa: message not sent")
 )
 
@@ -103,10 +104,10 @@ var (
 	// ErrStoreFull is what [MemoryStore] returns from Save at MaxRecords.
 	ErrStoreFull = errors.New("mfa: store full")
 
-	// ErrIntegrity means that a stored record was not written by this library with
-	// one of these keys, or was changed since, or that another record says that it must be
-	// there, or must not, and it is not so. It lasts until somebody mends it: restore the
-	// record, or delete what is left of the user with Service.TurnOff, ByOperator, or
+	// ErrIntegrity says that a stored record was not written by this library with
+	// one of these keys, was changed since, or contradicts another record about
+	// what must exist. It lasts until somebody mends it: restore the record, or
+	// delete what is left of the user with Service.TurnOff, ByOperator, or
 	// Service.Forget.
 	ErrIntegrity = errors.New("mfa: integrity")
 
@@ -114,7 +115,7 @@ var (
 	ErrClock = errors.New("mfa: clock")
 
 	// ErrConfig says that [New] or [ParseKeyring] refused what it was given; the
-	// text says how to mend it.
+	// text says how to correct it.
 	ErrConfig = errors.New("mfa: config")
 )
 
@@ -129,40 +130,41 @@ type Error struct {
 	// ID is the factor or challenge that the refusal is about, "" for none.
 	ID string `json:"-"`
 
-	// RetryAfter is how long to wait before the next call can be answered, in whole
-	// milliseconds, and for a number that is not confirmed in whole minutes: round it up
-	// for an HTTP header. It is set with ErrThrottled, and
-	// with ErrInvalidCode when this wrong code began a wait. 0 means no wait; the
-	// wrong code that disables a factor has none, and AttemptsLeft 0.
+	// RetryAfter is how long to wait before the next call can succeed, in whole
+	// milliseconds, and for an unconfirmed number in whole minutes: round it up
+	// for an HTTP header. It is set with ErrThrottled, and with ErrInvalidCode if
+	// this wrong code began a temporary lock. 0 means no wait: the wrong code that
+	// disables a factor has it, with AttemptsLeft 0.
 	RetryAfter time.Duration `json:"-"`
 
-	// Reason is what the wait of RetryAfter is for, "" without one.
+	// Reason is why RetryAfter is not 0; "" if it is 0.
 	Reason Reason `json:"-"`
 
 	// AttemptsLeft is how many more codes the challenge takes. It is set with
-	// ErrInvalidCode (0: a new challenge is needed, because this one is used up, or
-	// expires before the wait is over) and ErrTooManyAttempts (0), and -1, unknown, with
-	// all others.
+	// ErrInvalidCode (0: a new challenge is needed, because this one is used up,
+	// or expires before RetryAfter is over) and with ErrTooManyAttempts (0). It is
+	// -1, unknown, with all others.
 	AttemptsLeft int `json:"-"`
 
 	is error // one of the variables above
 }
 
-// A Reason is why somebody has to wait, in [Error.Reason]. Where two waits are due at
-// once, it is that of the longer one.
+// A Reason is why a call must be made later, in [Error.Reason]. If there are
+// two reasons at once, it is that of the longer wait.
 type Reason string
 
 // The reasons to wait.
 const (
-	// ReasonWrongCodes is a wait after wrong codes: no code is compared meanwhile.
+	// ReasonWrongCodes means a temporary lock after wrong codes. No code is
+	// compared meanwhile.
 	ReasonWrongCodes Reason = "wrong_codes"
 
-	// ReasonMessages is a wait for the next message, because the number or the user had
-	// their share. A code that was sent before is still good.
+	// ReasonMessages means that the number or the user reached a message quota. A
+	// code that was sent before is still good.
 	ReasonMessages Reason = "messages"
 
-	// ReasonRaces is a wait of a second, because other calls wrote the same records all the
-	// time. The call can then be made again.
+	// ReasonRaces means that other calls kept writing the same records. Make the
+	// call again after a second.
 	ReasonRaces Reason = "races"
 )
 
@@ -203,7 +205,8 @@ func errInvalidCode(challengeID string, left int, wait time.Duration) *Error {
 }
 
 func errPreviouslyVerified(challengeID string) *Error {
-	return refuse(ErrChallengePreviouslyVerified, "authentication_challenge_previously_verified", challengeID,
+	return refuse(ErrChallengePreviouslyVerified,
+		"authentication_challenge_previously_verified", challengeID,
 		fmt.Sprintf("The authentication challenge '%s' has already been verified.", challengeID))
 }
 
@@ -249,7 +252,8 @@ func errOtherAction(challengeID string) *Error {
 }
 
 func errNoUsableFactor() *Error {
-	return refuse(ErrNoUsableFactor, "no_usable_authentication_factor", "", "No authentication factor of the user can be used.")
+	return refuse(ErrNoUsableFactor, "no_usable_authentication_factor", "",
+		"No authentication factor of the user can be used.")
 }
 
 func errDeviceNotFound() *Error {
@@ -273,12 +277,13 @@ func errInvalidPhoneNumber() *Error {
 	return refuse(ErrInvalidPhoneNumber, "invalid_phone_number", "", "Phone number is invalid.")
 }
 
-// errPhoneNumberNotAllowed may be told what the number of a mobile phone would have in
-// front that this one has not.
+// errPhoneNumberNotAllowed refuses a number. missing is what a mobile number
+// would have after the country code that this one has not, "" if unknown.
 func errPhoneNumberNotAllowed(missing string) *Error {
 	message := "Phone numbers of this region or type are not allowed."
 	if missing != "" {
-		message = fmt.Sprintf("Phone numbers of fixed lines are not allowed. A mobile number of this country must have a %s after the country code.", missing)
+		message = fmt.Sprintf("Phone numbers of fixed lines are not allowed. "+
+			"A mobile number of this country must have a %s after the country code.", missing)
 	}
 	return refuse(ErrPhoneNumberNotAllowed, "phone_number_not_allowed", "", message)
 }
@@ -289,7 +294,8 @@ func errIdempotencyKey(id string) *Error {
 }
 
 func errNoSMSSender() *Error {
-	return refuse(ErrNoSMSSender, "sms_not_configured", "", "Text messages are not configured: Config.SMS is nil.")
+	return refuse(ErrNoSMSSender, "sms_not_configured", "",
+		"Text messages are not configured: Config.SMS is nil.")
 }
 
 // printableID reports whether an id that is not well formed can be shown in an
@@ -316,7 +322,8 @@ type sendError struct {
 }
 
 func (e *sendError) Error() string {
-	return fmt.Sprintf("mfa: the message of %s could not be sent (errors.As finds the sender's error)", e.challengeID)
+	return fmt.Sprintf("mfa: the message of %s could not be sent "+
+		"(errors.As finds the sender's error)", e.challengeID)
 }
 
 func (e *sendError) Unwrap() []error { return []error{ErrMessageNotSent, e.cause()} }

@@ -12,33 +12,93 @@ import (
 // An EventKind says what happened. As a string it is what JSON and logs have.
 type EventKind string
 
-// The kinds of events. Some say more about another one of the same call, which
-// they follow.
+// The kinds of events.
 const (
-	EventEnrolled       EventKind = "enrolled"        // a factor was enrolled, still unverified unless it is a set of recovery codes
-	EventImported       EventKind = "imported"        // see Service.Import; the owner changed nothing
-	EventReplaced       EventKind = "replaced"        // a factor gave way to a new one: see EnrollParams.Replaces, and Enroll
-	EventUnenrolled     EventKind = "unenrolled"      // a factor was deleted
-	EventTurnedOff      EventKind = "turned_off"      // all factors of a user were deleted, of which one was confirmed: see Service.TurnOff
-	EventForgotten      EventKind = "forgotten"       // nothing names the user any more: see Service.Forget
-	EventUnlocked       EventKind = "unlocked"        // an operator cleared the failures of a factor
-	EventMessageSent    EventKind = "message_sent"    // a text message was handed to the sender
-	EventMessageFailed  EventKind = "message_failed"  // the sender did not hand the message over; the challenge is void
-	EventMessageUnknown EventKind = "message_unknown" // the sender's error leaves open whether it did; the challenge is open: see SMSSender
-	EventMessageRefused EventKind = "message_refused" // none was sent: the number or the user had their share
-	EventThrottled      EventKind = "throttled"       // a call was refused because the factor waits after wrong codes
-	EventVerified       EventKind = "verified"        // a code was accepted
-	EventDeviceUsed     EventKind = "device_used"     // a trusted device was let in without a code
-	EventDeviceRevoked  EventKind = "device_revoked"  // see Service.RevokeDevice; not raised where a change of factors ends the trust
-	EventDeviceStolen   EventKind = "device_stolen"   // a token was used twice, or the device's lane had ten wrong codes in a row: it is revoked
-	EventFailed         EventKind = "failed"          // a wrong code was answered and counted
+	// EventEnrolled is raised when a factor was enrolled. It is still unverified,
+	// unless it is a set of recovery codes.
+	EventEnrolled EventKind = "enrolled"
 
-	EventFirstUse             EventKind = "first_use"              // beside verified: the code confirmed the factor, which logs in from now on
-	EventRecovered            EventKind = "recovered"              // beside verified: it was a recovery code
-	EventSuccessAfterFailures EventKind = "success_after_failures" // beside verified: after five wrong codes in a row or more
-	EventDeviceTrusted        EventKind = "device_trusted"         // beside verified: the device is trusted from now on
-	EventReplayed             EventKind = "replayed"               // beside failed: the code had been accepted before
-	EventDisabled             EventKind = "disabled"               // beside failed: the wrong code disabled the factor
+	// EventImported is raised by Service.Import. The owner changed nothing.
+	EventImported EventKind = "imported"
+
+	// EventReplaced is raised when a factor was deleted because of a new one: see
+	// EnrollParams.Replaces and Service.Enroll.
+	EventReplaced EventKind = "replaced"
+
+	// EventUnenrolled is raised when Service.Unenroll deleted a factor.
+	EventUnenrolled EventKind = "unenrolled"
+
+	// EventTurnedOff is raised when Service.TurnOff deleted all factors of a user,
+	// at least one of them confirmed.
+	EventTurnedOff EventKind = "turned_off"
+
+	// EventForgotten is raised when Service.Forget erased a user.
+	EventForgotten EventKind = "forgotten"
+
+	// EventUnlocked is raised when Service.Unlock cleared the failures of a
+	// factor.
+	EventUnlocked EventKind = "unlocked"
+
+	// EventMessageSent is raised when a text message was handed to the sender.
+	EventMessageSent EventKind = "message_sent"
+
+	// EventMessageFailed is raised when the sender did not hand the message over.
+	// The challenge is cancelled.
+	EventMessageFailed EventKind = "message_failed"
+
+	// EventMessageUnknown is raised when the sender's error leaves open whether
+	// the message was handed over. The challenge stays open: see SMSSender.
+	EventMessageUnknown EventKind = "message_unknown"
+
+	// EventMessageRefused is raised when no message was sent because the number or
+	// the user reached a quota.
+	EventMessageRefused EventKind = "message_refused"
+
+	// EventThrottled is raised when a call was refused because the factor is
+	// temporarily locked after wrong codes.
+	EventThrottled EventKind = "throttled"
+
+	// EventVerified is raised when a code was accepted.
+	EventVerified EventKind = "verified"
+
+	// EventDeviceUsed is raised when a trusted device was let in without a code.
+	EventDeviceUsed EventKind = "device_used"
+
+	// EventDeviceRevoked is raised by Service.RevokeDevice and RevokeDevices. It
+	// is not raised when a change of factors ends the trust.
+	EventDeviceRevoked EventKind = "device_revoked"
+
+	// EventDeviceStolen is raised when a used token came again, or a device used
+	// its own allowance for ten wrong codes in a row. The device is revoked.
+	EventDeviceStolen EventKind = "device_stolen"
+
+	// EventFailed is raised when a wrong code was counted.
+	EventFailed EventKind = "failed"
+)
+
+// The kinds of events that are raised in addition to another one of the same call,
+// after it.
+const (
+	// EventFirstUse follows EventVerified if the code confirmed the factor, which
+	// can log in from now on.
+	EventFirstUse EventKind = "first_use"
+
+	// EventRecovered follows EventVerified if it was a recovery code.
+	EventRecovered EventKind = "recovered"
+
+	// EventSuccessAfterFailures follows EventVerified after five wrong codes in a
+	// row or more.
+	EventSuccessAfterFailures EventKind = "success_after_failures"
+
+	// EventDeviceTrusted follows EventVerified if the device is trusted from now
+	// on.
+	EventDeviceTrusted EventKind = "device_trusted"
+
+	// EventReplayed follows EventFailed if the code had been accepted before.
+	EventReplayed EventKind = "replayed"
+
+	// EventDisabled follows EventFailed if the wrong code disabled the factor.
+	EventDisabled EventKind = "disabled"
 )
 
 // An Event is one thing that happened to a factor. It never holds a secret, a
@@ -50,15 +110,16 @@ type Event struct {
 	FactorID   string     `json:"factor_id,omitempty"`   // "" when no factor was involved
 	FactorType FactorType `json:"factor_type,omitempty"` // "" when no factor was involved
 
-	// FactorStatus is the one after what happened, and of a deleted factor the one before.
+	// FactorStatus is the status after what happened, or before it for a deleted
+	// factor.
 	FactorStatus FactorStatus `json:"factor_status,omitempty"`
 
 	UserID      string `json:"user_id,omitempty"`      // the owner; "" for none
 	ChallengeID string `json:"challenge_id,omitempty"` // "" when no challenge was involved
 	DeviceID    string `json:"device_id,omitempty"`    // "" when no trusted device was involved
 
-	// MessageID is the Message.ID, with EventMessageSent, EventMessageFailed and
-	// EventMessageUnknown, for a provider's reports of delivery.
+	// MessageID is the Message.ID, for a provider's delivery reports: with
+	// EventMessageSent, EventMessageFailed and EventMessageUnknown.
 	MessageID string `json:"message_id,omitempty"`
 
 	// Purpose is that of the Action that the challenge is for, "" for a login.
@@ -66,20 +127,20 @@ type Event struct {
 
 	Source string `json:"source,omitempty"` // as WithSource put it into the context
 
-	// Failures is how many wrong codes in a row there were: with EventVerified and
-	// those beside it those before this success, with EventFailed and those beside it
-	// including this one.
+	// Failures is how many wrong codes in a row there were: with EventFailed and
+	// those that follow it including this one, with EventVerified and those that
+	// follow it before this success.
 	Failures int `json:"failures,omitempty"`
 
-	// RetryAfter is the wait, with EventThrottled and EventMessageRefused, and with
-	// EventFailed when this wrong code began one. In JSON it is in whole seconds, rounded
-	// up.
+	// RetryAfter is how long calls are refused: with EventThrottled and
+	// EventMessageRefused, and with EventFailed if this wrong code began a
+	// temporary lock. In JSON it is in whole seconds, rounded up.
 	RetryAfter time.Duration `json:"-"`
 
 	filling bool // with EventFailed: see Notify
 }
 
-// Notify reports whether the owner should be told, by another way than the one that
+// Notify reports whether to tell the owner, by another way than the one that
 // was used, such as by mail to the address of before. It is true for
 //
 //   - EventFirstUse, and EventEnrolled of recovery codes: a factor was added (NIST
@@ -93,17 +154,19 @@ type Event struct {
 //     logins in between do not empty it;
 //   - EventDeviceStolen.
 //
-// EventReplaced is none: what took the place raises one of its own.
+// It is false for EventReplaced: the new factor raises an event of its own.
 //
-// How full the bucket is, no exported field says. JSON has it as "notify".
+// No exported field has how full the bucket is. JSON has Notify as "notify".
 func (e Event) Notify() bool {
 	switch e.Kind {
-	case EventFirstUse, EventTurnedOff, EventUnlocked, EventRecovered, EventDisabled, EventSuccessAfterFailures, EventDeviceStolen:
+	case EventFirstUse, EventTurnedOff, EventUnlocked, EventRecovered, EventDisabled,
+		EventSuccessAfterFailures, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified
 	case EventFailed:
-		return e.filling || e.Failures == suspicious || e.Failures == 2*suspicious || e.Failures == 4*suspicious
+		n := e.Failures
+		return e.filling || n == suspicious || n == 2*suspicious || n == 4*suspicious
 	default:
 		return false
 	}
@@ -137,16 +200,18 @@ func (e *Event) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// wholeSeconds is a wait as JSON has it, rounded up.
+// wholeSeconds rounds up, for JSON.
 func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // LogValue gives what is set, as a group.
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", string(e.Kind))}
 	for _, a := range []slog.Attr{
-		slog.String("factor", e.FactorID), slog.String("type", string(e.FactorType)), slog.String("status", string(e.FactorStatus)),
-		slog.String("user", e.UserID), slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID),
-		slog.String("message_id", e.MessageID), slog.String("purpose", e.Purpose), slog.String("source", e.Source),
+		slog.String("factor", e.FactorID), slog.String("type", string(e.FactorType)),
+		slog.String("status", string(e.FactorStatus)), slog.String("user", e.UserID),
+		slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID),
+		slog.String("message_id", e.MessageID), slog.String("purpose", e.Purpose),
+		slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -161,15 +226,16 @@ func (e Event) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// LogEvents returns a [Config.OnEvent] that logs each event with the message "mfa",
-// as [Event.LogValue] gives it, at level Info, and at level Warn what somebody may
-// have to look at: wrong codes, waits, and messages that were not or perhaps not sent. nil is
-// slog.Default().
+// LogEvents returns a [Config.OnEvent] that logs each event with the message
+// "mfa" and the attributes of [Event.LogValue]. The level is Info, and Warn for
+// what somebody may have to look at: wrong codes, refused calls, and messages
+// that were not or perhaps not sent. A nil log is slog.Default().
 func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
-		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed, EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
+		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed,
+			EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		default:
 		}
@@ -183,9 +249,9 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 
 type sourceKey struct{}
 
-// WithSource returns a context whose calls raise events with this source: whatever
-// says where a request came from, such as its address. The service gives it no
-// meaning, and no limit goes by it. It is cut to 255 bytes of UTF-8.
+// WithSource returns a context whose calls raise events with this source. It is
+// whatever says where a request came from, such as its address, cut to 255
+// bytes of UTF-8. No limit depends on it.
 func WithSource(ctx context.Context, source string) context.Context {
 	if len(source) > maxSource {
 		source = source[:maxSource]
@@ -202,14 +268,18 @@ func (s *Service) emit(ctx context.Context, e Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			// The value of the panic is the application's and may hold anything.
-			s.log.ErrorContext(ctx, "mfa: OnEvent panicked", "event", string(e.Kind), "panic_type", fmt.Sprintf("%T", p))
+			s.log.ErrorContext(ctx, "mfa: OnEvent panicked",
+				"event", string(e.Kind), "panic_type", fmt.Sprintf("%T", p))
 		}
 	}()
 	s.onEvent(ctx, e)
 }
 
 func (f *factor) event(kind EventKind) Event {
-	return Event{Kind: kind, FactorID: f.ID, FactorType: FactorType(f.Type), FactorStatus: FactorStatus(f.Status), UserID: f.UserID}
+	return Event{
+		Kind: kind, UserID: f.UserID,
+		FactorID: f.ID, FactorType: FactorType(f.Type), FactorStatus: FactorStatus(f.Status),
+	}
 }
 
 func (f *factor) eventOf(ch *challenge, kind EventKind) Event {

@@ -30,20 +30,27 @@ func TestEventKinds(t *testing.T) {
 		want   []mfa.EventKind
 		status mfa.FactorStatus
 	}{
-		{"a wrong code", confirmed, func() { _, _ = r.Answer(r.Ask(confirmed), confirmed, r.Wrong(confirmed)) }, []mfa.EventKind{"failed"}, mfa.StatusVerified},
+		{"a wrong code", confirmed,
+			func() { _, _ = r.Answer(r.Ask(confirmed), confirmed, r.Wrong(confirmed)) },
+			[]mfa.EventKind{"failed"}, mfa.StatusVerified},
 		{"a used code", confirmed, func() {
 			used := r.Right(confirmed)
 			_, _ = r.Answer(r.Ask(confirmed), confirmed, used)
 			r.Took()
 			_, _ = r.Answer(r.Ask(confirmed), confirmed, used)
 		}, []mfa.EventKind{"failed", "replayed"}, mfa.StatusVerified},
-		{"a first use", enrolling, func() { r.LogIn(enrolling) }, []mfa.EventKind{"verified", "first_use"}, mfa.StatusVerified},
-		{"a recovery code", codes, func() { _, _ = r.Answer(r.Ask(codes), codes, list[0]) }, []mfa.EventKind{"verified", "recovered"}, mfa.StatusVerified},
-		{"a message", phones, func() { r.Ask(phones) }, []mfa.EventKind{"message_sent"}, mfa.StatusVerified},
+		{"a first use", enrolling, func() { r.LogIn(enrolling) },
+			[]mfa.EventKind{"verified", "first_use"}, mfa.StatusVerified},
+		{"a recovery code", codes, func() { _, _ = r.Answer(r.Ask(codes), codes, list[0]) },
+			[]mfa.EventKind{"verified", "recovered"}, mfa.StatusVerified},
+		{"a message", phones, func() { r.Ask(phones) },
+			[]mfa.EventKind{"message_sent"}, mfa.StatusVerified},
 		{"a message too soon", refused, func() {
 			r.Ask(refused)
 			r.Took()
-			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: refused.ID, UserID: refused.UserID})
+			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{
+				FactorID: refused.ID, UserID: refused.UserID,
+			})
 		}, []mfa.EventKind{"message_refused"}, mfa.StatusVerified},
 		{"success after failures", enrolling, func() {
 			r.Fail(enrolling, 5)
@@ -51,9 +58,14 @@ func TestEventKinds(t *testing.T) {
 			r.Clock.Advance(time.Hour)
 			r.LogIn(enrolling)
 		}, []mfa.EventKind{"verified", "success_after_failures"}, mfa.StatusVerified},
-		{"disabled", confirmed, func() { r.Fail(confirmed, 28); r.Took(); r.Fail(confirmed, 1) }, []mfa.EventKind{"failed", "disabled"}, mfa.StatusDisabled},
-		{"unlocked", confirmed, func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unlocked"}, mfa.StatusVerified},
-		{"unenrolled", confirmed, func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) }, []mfa.EventKind{"unenrolled"}, mfa.StatusVerified},
+		{"disabled", confirmed, func() { r.Fail(confirmed, 28); r.Took(); r.Fail(confirmed, 1) },
+			[]mfa.EventKind{"failed", "disabled"}, mfa.StatusDisabled},
+		{"unlocked", confirmed,
+			func() { _ = r.Unlock(t.Context(), mfa.FactorParams{FactorID: confirmed.ID, UserID: ann}) },
+			[]mfa.EventKind{"unlocked"}, mfa.StatusVerified},
+		{"unenrolled", confirmed,
+			func() { _ = r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: confirmed.ID, UserID: ann}) },
+			[]mfa.EventKind{"unenrolled"}, mfa.StatusVerified},
 	} {
 		r.Took()
 		tt.do()
@@ -158,7 +170,9 @@ func TestSource(t *testing.T) {
 	f := r.TOTP(ann)
 	r.Took()
 	long := strings.Repeat("a", 254) + "äöü"
-	for source, want := range map[string]string{"198.51.100.7": "198.51.100.7", "": "", long: strings.Repeat("a", 254), "a\xffb": "ab"} {
+	for source, want := range map[string]string{
+		"198.51.100.7": "198.51.100.7", "": "", long: strings.Repeat("a", 254), "a\xffb": "ab",
+	} {
 		ctx := mfa.WithSource(t.Context(), source)
 		if _, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); err != nil {
 			t.Fatal(err)
@@ -192,7 +206,8 @@ func TestLogEvents(t *testing.T) {
 		_, _ = r.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: wrong})
 	}
 	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	want := "level=WARN msg=mfa kind=failed factor=" + f.ID + " type=totp status=verified user=" + ann + " challenge=" + ch.ID + " source=198.51.100.7 failures=5 retry_after=30s"
+	want := "level=WARN msg=mfa kind=failed factor=" + f.ID + " type=totp status=verified user=" +
+		ann + " challenge=" + ch.ID + " source=198.51.100.7 failures=5 retry_after=30s"
 	if len(lines) != 5 || lines[4] != want {
 		t.Errorf("log %q, want at last %q", lines, want)
 	}

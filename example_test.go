@@ -1053,7 +1053,8 @@ func ExampleService_Import() {
 	rows := []struct{ userID, secret string }{
 		{
 			"user_42",
-			"otpauth://totp/Foo%20Corp:alan.turing@foo-corp.com?secret=G4ZTQMJSGY2DENZVGEZTOOJRGQZTSOBT&issuer=Foo+Corp",
+			"otpauth://totp/Foo%20Corp:alan.turing@foo-corp.com?" +
+				"secret=G4ZTQMJSGY2DENZVGEZTOOJRGQZTSOBT&issuer=Foo+Corp",
 		},
 		{
 			"user_43",
@@ -1061,7 +1062,8 @@ func ExampleService_Import() {
 		},
 		{
 			"user_44",
-			"otpauth://totp/Foo%20Corp:ada.lovelace@foo-corp.com?secret=GA4TQNZWGU2DGMRRGA4TQNZWGU2DGMRR&digits=8",
+			"otpauth://totp/Foo%20Corp:ada.lovelace@foo-corp.com?" +
+				"secret=GA4TQNZWGU2DGMRRGA4TQNZWGU2DGMRR&digits=8",
 		},
 	}
 	for range 2 {
@@ -1212,7 +1214,9 @@ func ExampleService_Import_kratos() {
 		{
 			"9f425a8d-7efc-4768-8f23-7647a74fdf13",
 			[]byte(
-				`{"totp_url": "otpauth://totp/foo-corp.com:alan@foo-corp.com?algorithm=SHA1&digits=6&issuer=foo-corp.com&period=30&secret=NNZGC5DPOMQGC3THMVWGYZJAMFXGIIDT"}`,
+				`{"totp_url": "otpauth://totp/foo-corp.com:alan@foo-corp.com?` +
+					`algorithm=SHA1&digits=6&issuer=foo-corp.com&period=30&` +
+					`secret=NNZGC5DPOMQGC3THMVWGYZJAMFXGIIDT"}`,
 			),
 		},
 	}
@@ -1500,7 +1504,8 @@ func ExampleService_Import_keycloak() {
 			"grace",
 			"",
 			`{"value":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
-			`{"subType":"totp","digits":6,"counter":0,"period":30,"algorithm":"HmacSHA1","secretEncoding":"BASE32"}`,
+			`{"subType":"totp","digits":6,"counter":0,"period":30,"algorithm":"HmacSHA1",` +
+				`"secretEncoding":"BASE32"}`,
 		},
 	}
 	for _, row := range rows {

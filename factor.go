@@ -14,27 +14,29 @@ import (
 	"github.com/authfactor/mfa/internal/typed"
 )
 
-// A FactorStatus reports whether a factor can be used. As a string it is what JSON and the
-// stores have.
+// A FactorStatus is whether a factor can be used. JSON and the stores have the
+// same string.
 type FactorStatus string
 
-// The states of a factor. A person who has a factor in another state than
-// StatusUnverified must not log in with the password alone: if a disabled factor were a
-// reason to ask for no code, wrong codes would be a way in.
+// The states of a factor. A user with a verified or disabled factor must not
+// log in with the password alone: otherwise wrong codes could disable the
+// factor and so bypass it.
 const (
-	// StatusUnverified is a factor that was not confirmed yet. It is gone after 24 hours.
+	// StatusUnverified is a factor that is not confirmed yet. After 24 hours it no
+	// longer exists.
 	StatusUnverified FactorStatus = "unverified"
 
-	// StatusVerified is a factor that a first successful Verify confirmed, or Import.
+	// StatusVerified is a factor that a first successful Verify confirmed, and from
+	// the start recovery codes and what Import adds.
 	StatusVerified FactorStatus = "verified"
 
-	// StatusDisabled is a factor that was confirmed and then had too many wrong codes in
-	// a row: see [Service.Unlock].
+	// StatusDisabled is a verified factor that had too many wrong codes in a row:
+	// see [Service.Unlock].
 	StatusDisabled FactorStatus = "disabled"
 )
 
-// A Factor is what may be shown of an authentication factor. Under every verb of fmt,
-// in logs and in JSON its phone number is masked.
+// A Factor is what may be shown of an authentication factor. Printing, logging
+// and JSON mask its phone number.
 type Factor struct {
 	ID        string // "auth_factor_" and a ULID; keep it
 	UserID    string // the owner; "" for none
@@ -47,7 +49,7 @@ type Factor struct {
 	TOTPIssuer string // of a TOTP factor
 	TOTPUser   string // of a TOTP factor
 
-	RecoveryCodesLeft int // of a set of recovery codes: how many were not used yet
+	RecoveryCodesLeft int // unused codes of a set of recovery codes; 0 for other types
 
 	phone *string
 }
@@ -93,9 +95,9 @@ func (f Factor) line() string {
 // LogValue logs the factor as it prints.
 func (f Factor) LogValue() slog.Value { return slog.StringValue(f.line()) }
 
-// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status" beside, and
-// with the phone number masked, as [Factor.MaskedPhoneNumber] has it. Package mfahttp,
-// which serves that API, shows the whole number.
+// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status"
+// added and the phone number masked as in [Factor.MaskedPhoneNumber]. Package
+// mfahttp, which serves that API, shows the whole number.
 func (f Factor) MarshalJSON() ([]byte, error) {
 	type totp struct {
 		Issuer string `json:"issuer"`
@@ -117,7 +119,8 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		SMS       *sms         `json:"sms,omitempty"`
 		Left      *int         `json:"recovery_codes_left,omitempty"`
 	}{
-		Object: "authentication_factor", ID: f.ID, CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
+		Object: "authentication_factor", ID: f.ID,
+		CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
 		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
 	}
 	if f.TOTPIssuer != "" {
@@ -141,8 +144,8 @@ type FactorParams struct {
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 }
 
-// Factor returns a factor. One that is not there, not the user's, or was not
-// confirmed in time is [ErrNotFound].
+// Factor returns a factor. One that does not exist, is somebody else's, or was
+// not confirmed in time is [ErrNotFound].
 func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	if _, err := s.now(); err != nil {
 		return Factor{}, err
@@ -160,12 +163,11 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 	return h.factor.public(), nil
 }
 
-// Factors returns the factors of a user, oldest first, unverified and disabled ones
-// included: challenge one that is StatusVerified (of recovery codes: with
-// RecoveryCodesLeft; on a browser with a device's token also one that is StatusDisabled, see
-// ChallengeParams.DeviceToken), and let nobody in without a code who has one that is not
-// StatusUnverified. No factors and no error means that the user has none: a verified factor
-// whose row was lost is [ErrIntegrity]. "" and AnyUser are [ErrInvalidParameter].
+// Factors returns a user's factors, oldest first, whatever their status. If any
+// is verified or disabled, require a code: [Service.StartLogin] does, and tells
+// which factors can answer. No factors and no error means that the user has
+// none: a verified factor whose row was lost is [ErrIntegrity]. "" and AnyUser
+// are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
 	if userID == "" || userID == AnyUser {
 		return nil, errParameter("Factors are listed for one user.")
@@ -189,15 +191,15 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 	return factors, nil
 }
 
-// RenameParams says what a factor is called from now on.
+// RenameParams says which factor gets which name.
 type RenameParams struct {
 	FactorID string // as Enroll gave it
 	UserID   string // the owner, "" for a factor without one, or AnyUser
 	Name     string // as in EnrollParams.Name; "" for none
 }
 
-// Rename changes what the person calls a factor, and nothing else. It returns the factor as
-// it is then. One that is not there, not the user's, or was not confirmed in time is
+// Rename changes a factor's name, and returns the changed factor. A factor that
+// does not exist, is somebody else's, or was not confirmed in time is
 // [ErrNotFound]; a name that cannot be shown is [ErrInvalidParameter].
 func (s *Service) Rename(ctx context.Context, p RenameParams) (Factor, error) {
 	if err := checkText("name", p.Name, typed.Optional); err != nil {
@@ -225,7 +227,9 @@ type held struct {
 
 // hold reads a factor that the user may reach, and the records of other ids in the same
 // read.
-func (s *Service) hold(ctx context.Context, id, userID string, others ...string) (h held, records loaded, err error) {
+func (s *Service) hold(
+	ctx context.Context, id, userID string, others ...string,
+) (h held, records loaded, err error) {
 	if records, h.moment, err = s.loadFactor(ctx, id, userID, others...); err != nil {
 		return h, nil, err
 	}
@@ -254,7 +258,9 @@ func (s *Service) holdWhatIsLeft(ctx context.Context, id string) (h held, err er
 }
 
 // loadFactor reads the record of a factor, those of other ids, and the clock.
-func (s *Service) loadFactor(ctx context.Context, id, userID string, others ...string) (loaded, moment, error) {
+func (s *Service) loadFactor(
+	ctx context.Context, id, userID string, others ...string,
+) (loaded, moment, error) {
 	if err := checkCaller(userID); err != nil {
 		return nil, moment{}, err
 	}
@@ -287,8 +293,8 @@ func (s *Service) openedFactor(rec Record) (*factor, error) {
 	return f, s.keys.opened(rec, kindFactor, f)
 }
 
-// loadCountingPhone reads the budget of the factor's number, nil unless wrong codes
-// count there.
+// loadCountingPhone reads the limits of the factor's number, nil unless wrong
+// codes count there.
 func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*budget, error) {
 	if !f.countsOnNumber() {
 		return nil, nil //nolint:nilnil // it means that they count elsewhere, and nothing else
@@ -298,7 +304,8 @@ func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*budget, er
 
 func (f *factor) public() Factor {
 	out := Factor{
-		ID: f.ID, UserID: f.UserID, Name: f.name, Type: FactorType(f.Type), Status: FactorStatus(f.Status),
+		ID: f.ID, UserID: f.UserID, Name: f.name,
+		Type: FactorType(f.Type), Status: FactorStatus(f.Status),
 		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
 	}
 	f.own.describe(&out)
@@ -309,14 +316,14 @@ func (f *factor) membership() membership {
 	return membership{id: f.ID, backup: f.traits.backup, verified: f.verified, lapses: f.ExpiresAt}
 }
 
-// lapsed reports whether the factor was not confirmed in time: it is gone then.
+// lapsed reports whether the factor was not confirmed in time.
 func (f *factor) lapsed(now time.Time) bool { return !f.verified && !now.Before(f.ExpiresAt) }
 
 // proves reports whether a receipt of the factor can be required.
 func (f *factor) proves() bool { return f.verified && f.own.proves() }
 
-// countsOnNumber reports whether wrong codes count on the number: an enrolment that can
-// be repeated must not be a new budget.
+// countsOnNumber reports whether wrong codes count on the number: enrolling
+// again must give no extra guesses.
 func (f *factor) countsOnNumber() bool { return !f.verified && f.traits.unconfirmed == onNumber }
 
 // countsOnUser reports whether wrong codes count on the user, for the same reason. (An
@@ -325,7 +332,7 @@ func (f *factor) countsOnUser() bool {
 	return !f.verified && f.traits.unconfirmed == onUser && f.UserID != ""
 }
 
-// confirm makes the factor one that logs in.
+// confirm makes the factor one that can log in.
 func (f *factor) confirm(now time.Time) {
 	f.verified = true
 	f.setStatus(now)
@@ -363,7 +370,8 @@ func checkText(what, text string, rule typed.Rule) error {
 
 func checkUserID(id string) error {
 	if len(id) > maxUserID || !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) {
-		return errParameter("The user id must be at most %d bytes of UTF-8 without control characters.", maxUserID)
+		return errParameter("The user id must be at most %d bytes of UTF-8 "+
+			"without control characters.", maxUserID)
 	}
 	return nil
 }

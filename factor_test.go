@@ -443,7 +443,8 @@ func TestRename(t *testing.T) {
 		{mfa.RenameParams{FactorID: f.ID, UserID: "user_bob", Name: "mine"}, mfa.ErrNotFound},
 		{mfa.RenameParams{FactorID: f.ID, Name: "nobody's"}, mfa.ErrNotFound},
 		{mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: "a\nb"}, mfa.ErrInvalidParameter},
-		{mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: strings.Repeat("a", 65)}, mfa.ErrInvalidParameter},
+		{mfa.RenameParams{FactorID: f.ID, UserID: ann, Name: strings.Repeat("a", 65)},
+			mfa.ErrInvalidParameter},
 		{mfa.RenameParams{FactorID: "auth_factor_", UserID: ann, Name: "a"}, mfa.ErrNotFound},
 	} {
 		_, err := r.Rename(t.Context(), tt.p)

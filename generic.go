@@ -7,8 +7,8 @@ import (
 	"github.com/authfactor/mfa/internal/typed"
 )
 
-// A generic_otp factor is whatever the application delivers codes by. It has nothing
-// of its own: the code belongs to the challenge.
+// A generic_otp factor is whatever the application delivers codes by. It keeps
+// nothing: the code belongs to the challenge.
 type genericMethod struct{}
 
 func (genericMethod) traits() traits {
@@ -35,7 +35,9 @@ func (*delivery) spent() bool         { return false }
 
 func (*delivery) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
-func (*delivery) check(_ *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (*delivery) check(
+	_ *factor, answer string, ch *challenge, _ time.Time, _ Policy,
+) (verdict, error) {
 	return ch.checkCode(answer), nil
 }
 

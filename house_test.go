@@ -109,7 +109,9 @@ func importable(t *testing.T) []string {
 func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
 	dirs := importable(t)
-	for _, dir := range []string{".", "mfahttp", "mfatest", "otelmfa", "proof", "proof/proofhttp", "redisstore", "sqlstore"} {
+	for _, dir := range []string{
+		".", "mfahttp", "mfatest", "otelmfa", "proof", "proof/proofhttp", "redisstore", "sqlstore",
+	} {
 		if !slices.Contains(dirs, filepath.FromSlash(dir)) {
 			t.Errorf("%s is not looked at", dir)
 		}
@@ -140,7 +142,9 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 		return strings.Join(strings.Fields(out.String()), " ")
 	}
 	var lines []string
-	add := func(format string, args ...any) { lines = append(lines, pkg+": "+fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) {
+		lines = append(lines, pkg+": "+fmt.Sprintf(format, args...))
+	}
 	switch d := decl.(type) {
 	case *ast.FuncDecl:
 		receiver := ""
@@ -209,7 +213,9 @@ func exported(fset *token.FileSet, pkg string, decl ast.Decl) []string {
 func TestEveryNameIsDocumented(t *testing.T) {
 	for _, dir := range importable(t) {
 		fset, files := source(t, dir)
-		undocumented := func(n ast.Node, name string) { t.Errorf("%s: %s has no comment", fset.Position(n.Pos()), name) }
+		undocumented := func(n ast.Node, name string) {
+			t.Errorf("%s: %s has no comment", fset.Position(n.Pos()), name)
+		}
 		fields := func(owner string, list *ast.FieldList) {
 			commented := false
 			for i, f := range list.List {

@@ -83,11 +83,13 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 			r.Clock.Advance(time.Hour)
 			sends, saves := r.SMS.Sends(), len(r.Store.Calls("Save"))
 			for name, change := range map[string]func(*mfa.ChallengeParams){
-				"template":       func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
-				"user":           func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
-				"confirm":        func(p *mfa.ChallengeParams) { p.Confirm = true },
-				"another action": func(p *mfa.ChallengeParams) { p.Action = proof.ActionOf("pay", "EUR 500.00") },
-				"no action":      func(p *mfa.ChallengeParams) { p.Action = proof.Action{} },
+				"template": func(p *mfa.ChallengeParams) { p.SMSTemplate = "It is {{code}}." },
+				"user":     func(p *mfa.ChallengeParams) { p.UserID = mfa.AnyUser },
+				"confirm":  func(p *mfa.ChallengeParams) { p.Confirm = true },
+				"another action": func(p *mfa.ChallengeParams) {
+					p.Action = proof.ActionOf("pay", "EUR 500.00")
+				},
+				"no action": func(p *mfa.ChallengeParams) { p.Action = proof.Action{} },
 			} {
 				_, err := r.AskWith("key", f, pay, change)
 				if e := refusal(
@@ -119,7 +121,9 @@ func TestChallengeKeyOfAnother(t *testing.T) {
 // key is remembered without a write of the factor, which a login would lose a race to; and
 // the same call again reads once.
 func TestKeyedChallengeLeavesTheFactor(t *testing.T) {
-	for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+	for _, factorType := range []mfa.FactorType{
+		mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes,
+	} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
 		before := g.Record("factor").Version
 		first, err := g.AskWith("key", g.F)

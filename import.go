@@ -8,62 +8,64 @@ import (
 	"github.com/authfactor/mfa/internal/otpauth"
 )
 
-// ImportParams is an authenticator app as another system knows it. It is a plain
-// value: printing it shows the secret.
+// ImportParams is an authenticator app as another system knows it. It is a
+// plain value: printing it shows the secret.
 type ImportParams struct {
-	UserID string // the owner, as in EnrollParams.UserID. Required: it is how a second run is recognized
-	Name   string // what the person calls it, as in EnrollParams.Name. Optional
+	UserID string // the owner, as in EnrollParams.UserID; required
+	Name   string // what the person calls it, as in EnrollParams.Name; optional
 
-	// Secret is the shared secret in base32, as in TOTPParams.Secret, or the whole otpauth
-	// URI (the key URI format) that the app once scanned. Its bytes, if the other system
-	// keeps them otherwise, go through base32.StdEncoding. Required.
+	// Secret is the shared secret in base32, as in TOTPParams.Secret, or the whole
+	// otpauth URI (the key URI format) that the app once scanned. Encode raw bytes
+	// with base32.StdEncoding. Required.
 	Secret string
 
-	// Issuer and User are what is shown of the factor, under the rules of TOTPParams. They
-	// default to what the URI says, and are the way out where that is refused or is not
-	// what you want. Required beside a secret that is no URI.
+	// Issuer and User are what is shown of the factor, under the rules of
+	// TOTPParams. They default to those of the URI, and replace them where these
+	// are refused or not what you want. Required beside a secret that is no URI.
 	Issuer, User string
 
-	// LastUsed is when the other system last accepted a code of this app, or any moment
-	// since, such as when the person was last seen there. The codes of that time and of the
-	// 30 seconds after are used up: what a system accepts that lets an app be one step ahead,
-	// as most do. Defaults to the moment of the import: every code that is valid then is
-	// used up, and a first login right after it waits 30 to 60 seconds for the next one.
+	// LastUsed is when the other system last accepted a code of this app, or any
+	// moment since, such as when the person was last seen there. Codes of that
+	// 30-second step and the next are rejected, since most systems accept a code
+	// one step ahead. Defaults to the moment of the import: all codes that are
+	// valid then are rejected, so that a first login may have to wait up to a
+	// minute.
 	LastUsed time.Time
 
-	// LastStep says the same exactly, for systems that keep it: which code was last
-	// accepted, in steps of 30 seconds since 1970. It may be 10 minutes ahead. Where both
-	// are given, the later counts. 0, and the -1 of some systems, is not known.
+	// LastStep is the step of the code that was last accepted, in steps of 30
+	// seconds since 1970, for systems that keep it. It may be 10 minutes ahead.
+	// Where LastUsed is given too, the later counts. 0, and the -1 of some
+	// systems, mean unknown.
 	LastStep int64
 }
 
-// Import brings along an authenticator app that a person uses with another system, as a
-// factor that is verified at once and logs in right away. The app must make its codes as
-// this library does: with SHA-1, 6 digits and 30 seconds.
+// Import adds an authenticator app that a person uses with another system, as a
+// factor that is verified at once. The app must make its codes with SHA-1, 6
+// digits and 30 seconds.
 //
-// It is the operator's verb, for a batch job or a first login after the change: nothing
-// here proves that the person still has the app. Have the other system accept no more
-// codes of the person first: what it accepts later is accepted here once more. The
-// secret does not come back out. It raises [EventImported], of which nobody has to be
-// told, since nothing is new to the person.
+// It is for an operator's batch job, or a first login after the change: nothing
+// here proves that the person still has the app. Have the other system accept
+// no more codes of the person first: what it accepts later is accepted here
+// once more. The secret is never returned. [EventImported] is raised; the owner
+// need not be told, since nothing is new to them.
 //
-// A job that died half way is run again. A secret that the user has in a verified factor
-// already is that factor, as it is: nothing is written, unless LastUsed or LastStep are
-// given and later than the last code that was used here, and then only that. (So a
-// factor that the person took away in between comes back: finish the job before people
-// use it.) The first app of a user ends what they enrolled here before, recovery codes
-// too, as confirming a first factor does; beside a verified factor an enrolment that the
-// user has begun goes on, unless it is of the same secret ([EventReplaced]).
+// Import is idempotent: if a verified factor of the user has this secret, it is
+// returned, and its last used step only moves forward, by LastUsed and
+// LastStep. (A factor that the person deleted in between comes back: finish the
+// job before people use it.) A user's first app deletes what they enrolled here
+// before, recovery codes too ([EventReplaced]). Beside a verified factor an
+// enrolment that the user has begun goes on, unless it has the same secret.
 //
-// [ErrInvalidTOTPSecret] means that this person has to enroll anew: the secret is not
-// base32, or shorter than 16 bytes (RFC 4226 section 4 R6: whoever sees a few codes can
-// try it out, and no limit on wrong codes helps), or the URI asks for other codes, is
-// malformed, or has a parameter twice or one that may change the codes. (The message says
-// where the secret alone, taken out of the URI, would do.) Do not take them for somebody
-// without a second factor until they have.
-// [ErrInvalidParameter] means that the call can be mended: no user, an issuer or user
-// that cannot be shown, a URI with two issuers, a step in the future. Nothing is stored
-// with either, nor with [ErrTooManyFactors], at 10 factors.
+// [ErrInvalidTOTPSecret] means that this person has to enroll anew; until then
+// do not take them for somebody without a second factor. The secret is not
+// base32, or is shorter than 16 bytes (RFC 4226 section 4 R6: whoever sees a
+// few codes can try it out, and no rate limit helps), or the URI asks for other
+// codes, is malformed, or has a parameter twice or one that may change the
+// codes. The message says where the secret alone, taken out of the URI, would
+// do. [ErrInvalidParameter] means that the call can be corrected: no user, an
+// issuer or user that cannot be shown, a URI with two issuers, a step in the
+// future. At 10 factors it is [ErrTooManyFactors]. With any of these nothing is
+// stored.
 func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 	now, err := s.now()
 	if err != nil {
@@ -77,7 +79,9 @@ func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 		of, err := s.loadPerson(ctx, p.UserID)
 		return &enrolling{person: of, factor: f}, err
 	}
-	return transact(ctx, s, "", load, func(d *enrolling) (Factor, outcome) { return decideImport(d, p) })
+	return transact(ctx, s, "", load, func(d *enrolling) (Factor, outcome) {
+		return decideImport(d, p)
+	})
 }
 
 // importedFactor checks the parameters and makes the record.
@@ -86,7 +90,8 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 		return nil, errParameter("An import must have a user.")
 	}
 	if p.LastStep > now.Unix()/period+maxStepsAhead {
-		return nil, errParameter("LastStep is in the future: it counts steps of %d seconds since 1970.", period)
+		return nil, errParameter("LastStep is in the future: "+
+			"it counts steps of %d seconds since 1970.", period)
 	}
 	params := TOTPParams{Issuer: p.Issuer, User: p.User, Secret: p.Secret}
 	if otpauth.IsURI(p.Secret) {

@@ -42,7 +42,8 @@ func (r *rig) imports(p mfa.ImportParams) enrolled {
 func TestImport(t *testing.T) {
 	r := newRig(t)
 	f := r.imports(mfa.ImportParams{Name: "work phone"})
-	if f.Status != mfa.StatusVerified || f.Type != mfa.TypeTOTP || f.UserID != ann || f.Name != "work phone" ||
+	if f.Status != mfa.StatusVerified || f.Type != mfa.TypeTOTP || f.UserID != ann ||
+		f.Name != "work phone" ||
 		f.TOTPIssuer != "Foo Corp" ||
 		f.TOTPUser != "alan.turing@foo-corp.com" ||
 		f.CreatedAt != r.Clock.Now() {
@@ -81,11 +82,15 @@ func TestImportSpellings(t *testing.T) {
 	r := newRig(t)
 	f := r.imports(mfa.ImportParams{})
 	for _, secret := range []string{
-		otherSecret, strings.ToLower(otherSecret), otherSecret + "======", "ONSW G4TF OQQH G5DB-PFZS A43F MNZG K5BB",
+		otherSecret, strings.ToLower(otherSecret), otherSecret + "======",
+		"ONSW G4TF OQQH G5DB-PFZS A43F MNZG K5BB",
 		"otpauth://totp/Foo%20Corp:alan.turing@foo-corp.com?secret=" + otherSecret + "&issuer=Foo%20Corp",
-		"otpauth://totp/Foo%20Corp%3Aalan%40foo-corp.com?issuer=Foo+Corp&period=30&secret=" + otherSecret + "&digits=6&algorithm=SHA1",
-		"otpauth://totp/Foo Corp:%20alan?secret=" + strings.ToLower(otherSecret) + "%3D%3D&algorithm=HmacSHA1&image=https%3A%2F%2Ffoo-corp.com%2Flogo.png",
-		"otpauth://totp/alan?issuer=Foo+Corp&secret=ONSW+G4TF+OQQHG5DBPFZSA43FMNZGK5BB====&algorithm=sha-1",
+		"otpauth://totp/Foo%20Corp%3Aalan%40foo-corp.com?issuer=Foo+Corp&period=30&secret=" +
+			otherSecret + "&digits=6&algorithm=SHA1",
+		"otpauth://totp/Foo Corp:%20alan?secret=" + strings.ToLower(otherSecret) +
+			"%3D%3D&algorithm=HmacSHA1&image=https%3A%2F%2Ffoo-corp.com%2Flogo.png",
+		"otpauth://totp/alan?issuer=Foo+Corp&secret=ONSW+G4TF+OQQHG5DBPFZSA43FMNZGK5BB====" +
+			"&algorithm=sha-1",
 		"otpauth://TOTP/Foo+Corp:alan?issuer=Foo+Corp&secret=" + otherSecret,
 		"OTPAUTH://totp/A%2BB:alan+work@foo-corp.com?issuer=A%2BB&secret=" + otherSecret,
 	} {
@@ -113,7 +118,8 @@ func TestImportLabels(t *testing.T) {
 		{"otpauth://totp/alan?" + secret + "&issuer=Foo+Corp", "", "", "Foo Corp", "alan"},
 		{"otpauth://totp/Foo+Corp:alan?" + secret + "&issuer=Foo+Corp", "", "", "Foo Corp", "alan"},
 		{"otpauth://totp/A%2BB:alan+work?" + secret + "&issuer=A%2BB", "", "", "A+B", "alan+work"},
-		{"otpauth://totp/Foo%20Corp:alan?" + secret + "&issuer=Foo%20Corp", "Bar Corp", "turing", "Bar Corp", "turing"},
+		{"otpauth://totp/Foo%20Corp:alan?" + secret + "&issuer=Foo%20Corp",
+			"Bar Corp", "turing", "Bar Corp", "turing"},
 		{"otpauth://totp/Foo%20Corp:alan?" + secret + "&issuer=Evil", "Bar Corp", "", "Bar Corp", "alan"},
 		{"otpauth://totp/alan?" + secret, "Bar Corp", "", "Bar Corp", "alan"},
 		{"otpauth://totp/?" + secret, "Bar Corp", "turing", "Bar Corp", "turing"},
@@ -150,43 +156,62 @@ func TestImportRefused(t *testing.T) {
 		{mfa.ImportParams{Secret: otherSecret + "\n"}, mfa.ErrInvalidTOTPSecret, "not base32"},
 		{mfa.ImportParams{Secret: otherSecret[:24]}, mfa.ErrInvalidTOTPSecret, "15 bytes; RFC 4226"},
 		{mfa.ImportParams{Secret: " "}, mfa.ErrInvalidTOTPSecret, "0 bytes"},
-		{mfa.ImportParams{Secret: strings.Repeat(otherSecret, 7)}, mfa.ErrInvalidTOTPSecret, "at most 128 bytes"},
-		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret[:16]}, mfa.ErrInvalidTOTPSecret, "10 bytes; RFC 4226"},
-		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?secret="}, mfa.ErrInvalidTOTPSecret, "missing"},
-		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?issuer=Foo"}, mfa.ErrInvalidTOTPSecret, "missing"},
+		{mfa.ImportParams{Secret: strings.Repeat(otherSecret, 7)},
+			mfa.ErrInvalidTOTPSecret, "at most 128 bytes"},
+		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret[:16]},
+			mfa.ErrInvalidTOTPSecret, "10 bytes; RFC 4226"},
+		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?secret="},
+			mfa.ErrInvalidTOTPSecret, "missing"},
+		{mfa.ImportParams{Secret: "otpauth://totp/Foo:alan?issuer=Foo"},
+			mfa.ErrInvalidTOTPSecret, "missing"},
 		{mfa.ImportParams{Secret: "otpauth:"}, mfa.ErrInvalidTOTPSecret, "not of type totp"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "hotp", 1) + "&counter=1"}, mfa.ErrInvalidTOTPSecret, "not of type totp"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "steam", 1)}, mfa.ErrInvalidTOTPSecret, "not of type totp"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "//totp/", "totp:", 1)}, mfa.ErrInvalidTOTPSecret, "not of type totp"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "x@totp", 1)}, mfa.ErrInvalidTOTPSecret, "malformed"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "hotp", 1) + "&counter=1"},
+			mfa.ErrInvalidTOTPSecret, "not of type totp"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "steam", 1)},
+			mfa.ErrInvalidTOTPSecret, "not of type totp"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "//totp/", "totp:", 1)},
+			mfa.ErrInvalidTOTPSecret, "not of type totp"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "totp", "x@totp", 1)},
+			mfa.ErrInvalidTOTPSecret, "malformed"},
 		{mfa.ImportParams{Secret: good + "&algorithm=SHA256"}, mfa.ErrInvalidTOTPSecret, "other codes"},
 		{mfa.ImportParams{Secret: good + "&algorithm="}, mfa.ErrInvalidTOTPSecret, "other codes"},
 		{mfa.ImportParams{Secret: good + "&digits=8"}, mfa.ErrInvalidTOTPSecret, "other codes"},
 		{mfa.ImportParams{Secret: good + "&period=60"}, mfa.ErrInvalidTOTPSecret, "other codes"},
 		{mfa.ImportParams{Secret: good + "&digits=6&digits=8"}, mfa.ErrInvalidTOTPSecret, "twice"},
 		{mfa.ImportParams{Secret: good + "&secret=" + otherSecret}, mfa.ErrInvalidTOTPSecret, "twice"},
-		{mfa.ImportParams{Secret: good + "&encoder=steam"}, mfa.ErrInvalidTOTPSecret, "may change the codes"},
+		{mfa.ImportParams{Secret: good + "&encoder=steam"},
+			mfa.ErrInvalidTOTPSecret, "may change the codes"},
 		{mfa.ImportParams{Secret: good + "&Digits=8"}, mfa.ErrInvalidTOTPSecret, "may change the codes"},
 		{mfa.ImportParams{Secret: good + "#" + otherSecret}, mfa.ErrInvalidTOTPSecret, "malformed"},
 		{mfa.ImportParams{Secret: good + ";digits=8"}, mfa.ErrInvalidTOTPSecret, "malformed"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "100%", 1)}, mfa.ErrInvalidTOTPSecret, "malformed"},
-		{mfa.ImportParams{Secret: good + "&image=" + strings.Repeat("x", 4096)}, mfa.ErrInvalidTOTPSecret, "too long"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "100%", 1)},
+			mfa.ErrInvalidTOTPSecret, "malformed"},
+		{mfa.ImportParams{Secret: good + "&image=" + strings.Repeat("x", 4096)},
+			mfa.ErrInvalidTOTPSecret, "too long"},
 		// The call can be mended.
 		{mfa.ImportParams{UserID: "-"}, mfa.ErrInvalidParameter, "must have a user"},
 		{mfa.ImportParams{UserID: mfa.AnyUser}, mfa.ErrInvalidParameter, "AnyUser"},
 		{mfa.ImportParams{UserID: "a\nb"}, mfa.ErrInvalidParameter, "user id"},
 		{mfa.ImportParams{Name: long}, mfa.ErrInvalidParameter, "name"},
 		{mfa.ImportParams{Secret: otherSecret}, mfa.ErrInvalidParameter, "issuer must not be empty"},
-		{mfa.ImportParams{Secret: otherSecret, Issuer: "a"}, mfa.ErrInvalidParameter, "user must not be empty"},
-		{mfa.ImportParams{Secret: good, Issuer: ":"}, mfa.ErrInvalidParameter, "issuer must not be empty"},
+		{mfa.ImportParams{Secret: otherSecret, Issuer: "a"},
+			mfa.ErrInvalidParameter, "user must not be empty"},
+		{mfa.ImportParams{Secret: good, Issuer: ":"},
+			mfa.ErrInvalidParameter, "issuer must not be empty"},
 		{mfa.ImportParams{Secret: good, User: "a:b"}, mfa.ErrInvalidParameter, "':'"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "a:b", 1)}, mfa.ErrInvalidParameter, "':'"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "%E2%80%AE", 1)}, mfa.ErrInvalidParameter, "control"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "alan", long, 1)}, mfa.ErrInvalidParameter, "64 characters"},
-		{mfa.ImportParams{Secret: strings.Replace(good, "Foo:", "", 1)}, mfa.ErrInvalidParameter, "issuer must not be empty"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "a:b", 1)},
+			mfa.ErrInvalidParameter, "':'"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "alan", "%E2%80%AE", 1)},
+			mfa.ErrInvalidParameter, "control"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "alan", long, 1)},
+			mfa.ErrInvalidParameter, "64 characters"},
+		{mfa.ImportParams{Secret: strings.Replace(good, "Foo:", "", 1)},
+			mfa.ErrInvalidParameter, "issuer must not be empty"},
 		{mfa.ImportParams{Secret: good + "&issuer=Bar"}, mfa.ErrInvalidParameter, "two issuers"},
-		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()/30 + 21}, mfa.ErrInvalidParameter, "in the future"},
-		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()}, mfa.ErrInvalidParameter, "in the future"},
+		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()/30 + 21},
+			mfa.ErrInvalidParameter, "in the future"},
+		{mfa.ImportParams{Secret: good, LastStep: r.Clock.Now().Unix()},
+			mfa.ErrInvalidParameter, "in the future"},
 	} {
 		switch tt.p.UserID {
 		case "":
@@ -256,15 +281,18 @@ func TestImportUsedCodes(t *testing.T) {
 		{"used two steps ago", mfa.ImportParams{LastUsed: now.Add(-2 * steps)}, 0},
 		{"used long ago", mfa.ImportParams{LastUsed: now.Add(-10 * steps)}, -1},
 		{"used later than now", mfa.ImportParams{LastUsed: now.Add(5 * time.Minute)}, 2},
-		{"used in milliseconds for seconds", mfa.ImportParams{LastUsed: time.Unix(now.UnixMilli(), 0)}, 2},
+		{"used in milliseconds for seconds",
+			mfa.ImportParams{LastUsed: time.Unix(now.UnixMilli(), 0)}, 2},
 		{"used in 1970", mfa.ImportParams{LastUsed: time.Unix(0, 0)}, 2},
 		{"the code of a step ago", mfa.ImportParams{LastStep: step - 1}, 0},
 		{"the code of now", mfa.ImportParams{LastStep: step}, 1},
 		{"the code to come", mfa.ImportParams{LastStep: step + 1}, 2},
 		{"a code of an app that is far ahead", mfa.ImportParams{LastStep: step + 20}, 21},
 		{"a code of long ago", mfa.ImportParams{LastStep: step - 10}, -1},
-		{"the later of two: the time", mfa.ImportParams{LastStep: step - 10, LastUsed: now.Add(-steps)}, 1},
-		{"the later of two: the step", mfa.ImportParams{LastStep: step + 1, LastUsed: now.Add(-9 * steps)}, 2},
+		{"the later of two: the time",
+			mfa.ImportParams{LastStep: step - 10, LastUsed: now.Add(-steps)}, 1},
+		{"the later of two: the step",
+			mfa.ImportParams{LastStep: step + 1, LastUsed: now.Add(-9 * steps)}, 2},
 	} {
 		first := int64(-2)
 		for k := int64(-1); k <= 22 && first == -2; k++ {
@@ -311,8 +339,10 @@ func TestImportAgain(t *testing.T) {
 	r.Took()
 	before := r.Versions()
 	for what, p := range map[string]mfa.ImportParams{
-		"the same row": row, "nothing known": {}, "a name": {Name: "old phone"}, "the URI": {Secret: "otpauth://totp/x:y?secret=" + otherSecret},
-		"the code that was used here": {LastStep: step()}, "an older use": {LastUsed: r.Clock.Now().Add(-30 * time.Second)},
+		"the same row": row, "nothing known": {}, "a name": {Name: "old phone"},
+		"the URI":                     {Secret: "otpauth://totp/x:y?secret=" + otherSecret},
+		"the code that was used here": {LastStep: step()},
+		"an older use":                {LastUsed: r.Clock.Now().Add(-30 * time.Second)},
 	} {
 		again := r.imports(p)
 		if again.ID != f.ID || again.Name != "work phone" || again.TOTPIssuer != "Foo Corp" ||
@@ -477,7 +507,9 @@ func TestImportRoundTrips(t *testing.T) {
 		want string
 	}{
 		{"the first", mfa.ImportParams{}, "Load List Save"},
-		{"the second", mfa.ImportParams{Secret: "otpauth://totp/a:b?secret=" + otherSecret[:30] + "MI"}, "Load List Save"},
+		{"the second",
+			mfa.ImportParams{Secret: "otpauth://totp/a:b?secret=" + otherSecret[:30] + "MI"},
+			"Load List Save"},
 		{"again", mfa.ImportParams{}, "Load List"},
 		{"again, used since", mfa.ImportParams{LastStep: r.Clock.Now().Unix()/30 + 5}, "Load List Save"},
 	} {
@@ -497,10 +529,16 @@ func TestImportRoundTrips(t *testing.T) {
 // or the app that it was made for logs in, once its used codes are over.
 func FuzzImport(f *testing.F) {
 	for _, secret := range []string{
-		otherSecret, strings.ToLower(otherSecret), otherSecret[:16], "ONSW G4TF OQQH G5DB-PFZS A43F MNZG K5BB====", "otpauth://totp/Foo:alan?secret=" + otherSecret,
-		"otpauth://totp/Foo%20Corp%3Aalan?algorithm=SHA1&digits=6&issuer=Foo+Corp&period=30&secret=" + otherSecret, "otpauth://hotp/a:b?counter=1&secret=" + otherSecret,
-		"otpauth://totp/a:b?digits=8&secret=" + otherSecret, "otpauth://totp/a:b?secret=A&secret=" + otherSecret, "otpauth://totp/a:b?" + otherSecret, "otpauth://" + otherSecret,
-		"otpauth://totp/100%?secret=" + otherSecret, "otpauth:totp/a:b?secret=" + otherSecret, "OTPAUTH://TOTP/?secret=ONSW+G4TF+OQQHG5DBPFZSA43FMNZGK5BB", "", "otpauth:", "\xff",
+		otherSecret, strings.ToLower(otherSecret), otherSecret[:16],
+		"ONSW G4TF OQQH G5DB-PFZS A43F MNZG K5BB====", "otpauth://totp/Foo:alan?secret=" + otherSecret,
+		"otpauth://totp/Foo%20Corp%3Aalan?algorithm=SHA1&digits=6&issuer=Foo+Corp&period=30&secret=" +
+			otherSecret,
+		"otpauth://hotp/a:b?counter=1&secret=" + otherSecret,
+		"otpauth://totp/a:b?digits=8&secret=" + otherSecret,
+		"otpauth://totp/a:b?secret=A&secret=" + otherSecret, "otpauth://totp/a:b?" + otherSecret,
+		"otpauth://" + otherSecret,
+		"otpauth://totp/100%?secret=" + otherSecret, "otpauth:totp/a:b?secret=" + otherSecret,
+		"OTPAUTH://TOTP/?secret=ONSW+G4TF+OQQHG5DBPFZSA43FMNZGK5BB", "", "otpauth:", "\xff",
 	} {
 		f.Add(secret, "", "", int64(0))
 		f.Add(secret, "Foo Corp", "alan", int64(58_909_000))

@@ -107,7 +107,8 @@ func TestMalformedPart(t *testing.T) {
 	}
 	for _, f := range []*factor{
 		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: "pager"}, own: &delivery{}},
-		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeTOTP)}, own: &delivery{}, ownLater: []byte{0xff}},
+		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeTOTP)},
+			own: &delivery{}, ownLater: []byte{0xff}},
 	} {
 		change, err := ring.sealed(f)
 		if err != nil {
@@ -126,7 +127,8 @@ var kinds = []string{kindFactor, kindChallenge, kindNumber, kindUser, kindDevice
 // blank is a record of the kind to be read into.
 func blank(kind string) stored {
 	return map[string]stored{
-		kindFactor: new(factor), kindChallenge: new(challenge), kindNumber: new(number), kindUser: new(user), kindDevice: new(device),
+		kindFactor: new(factor), kindChallenge: new(challenge), kindNumber: new(number),
+		kindUser: new(user), kindDevice: new(device),
 	}[kind]
 }
 
@@ -136,7 +138,9 @@ func TestKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var declared []string
-	for _, match := range regexp.MustCompile(`(?m)^\tkind[A-Z]\w* += "(\w+)"`).FindAllStringSubmatch(string(source), -1) {
+	for _, match := range regexp.MustCompile(
+		`(?m)^\tkind[A-Z]\w* += "(\w+)"`,
+	).FindAllStringSubmatch(string(source), -1) {
 		declared = append(declared, match[1])
 	}
 	if !slices.Equal(declared, kinds) {
@@ -153,7 +157,10 @@ func TestMalformedState(t *testing.T) {
 	}
 	long := bytes.Repeat([]byte{0xff}, 30)
 	for _, kind := range kinds {
-		for _, plain := range [][]byte{{}, {0}, {1}, {3}, append([]byte{2}, long...), {2, 0xc8, 1}, {2, 1}, {2, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff}} {
+		for _, plain := range [][]byte{
+			{}, {0}, {1}, {3}, append([]byte{2}, long...), {2, 0xc8, 1}, {2, 1},
+			{2, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff},
+		} {
 			rec := Record{ID: "id", Kind: kind, Version: 1}
 			if rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...)); err != nil {
 				t.Fatal(err)
@@ -195,17 +202,42 @@ func FuzzState(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	kind := func(kind string, of FactorType) Record { return Record{ID: "id", Kind: kind, Type: string(of)} }
+	kind := func(kind string, of FactorType) Record {
+		return Record{ID: "id", Kind: kind, Type: string(of)}
+	}
 	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for _, s := range []stored{
-		&factor{Record: kind(kindFactor, TypeTOTP), own: &app{issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3}, name: "phone", verified: true, success: at, guesses: limit.Failures{InARow: 2, Last: at, Bucket: limit.Bucket{Empty: at}, Disabled: true}, requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}}, replaces: "d"},
-		&factor{Record: kind(kindFactor, TypeSMS), own: &line{"+15005550006"}, later: []byte{7}, ownLater: []byte{9}},
+		&factor{
+			Record: kind(kindFactor, TypeTOTP),
+			own:    &app{issuer: "a", account: "b", secret: []byte("secret"), nextStep: 3},
+			name:   "phone", verified: true, success: at,
+			guesses: limit.Failures{
+				InARow: 2, Last: at, Bucket: limit.Bucket{Empty: at}, Disabled: true,
+			},
+			requests: []request{{key: []byte{1}, asked: []byte{2}, at: at, challengeID: "c"}},
+			replaces: "d",
+		},
+		&factor{
+			Record: kind(kindFactor, TypeSMS), own: &line{"+15005550006"},
+			later: []byte{7}, ownLater: []byte{9},
+		},
 		&factor{Record: kind(kindFactor, TypeGenericOTP), own: &delivery{}},
 		&factor{Record: kind(kindFactor, TypeRecoveryCodes), own: &recoverySet{[]string{"hash"}}},
-		&challenge{Record: kind(kindChallenge, ""), code: "123456", failures: 1, request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true}, spent: true, codesSeed: []byte{4}, codesSet: "f"},
+		&challenge{
+			Record: kind(kindChallenge, ""), code: "123456", failures: 1,
+			request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true},
+			spent:   true, codesSeed: []byte{4}, codesSet: "f",
+		},
 		&number{Record: kind(kindNumber, ""), sends: limit.Messages{Times: limit.Day{at, at}, Since: at}},
-		&user{Record: kind(kindUser, ""), factors: []membership{{id: "a", backup: true, verified: true, lapses: at}}, devices: []string{"e"}, set: []byte{3}},
-		&device{Record: kind(kindDevice, ""), name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at, guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at}},
+		&user{
+			Record:  kind(kindUser, ""),
+			factors: []membership{{id: "a", backup: true, verified: true, lapses: at}},
+			devices: []string{"e"}, set: []byte{3},
+		},
+		&device{
+			Record: kind(kindDevice, ""), name: "Firefox", seed: []byte("seed"), uses: 2, trusted: at,
+			guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at},
+		},
 	} {
 		change, err := ring.sealed(s)
 		if err != nil {
@@ -443,7 +475,9 @@ func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D])
 		want, names = append(want, r.reason), append(names, r.name)
 	}
 	var told []error
-	for _, item := range regexp.MustCompile(`(?s)\n  - .*?\[([\w.]+)\]`).FindAllStringSubmatch(methodDoc(t, file, verb), -1) {
+	for _, item := range regexp.MustCompile(
+		`(?s)\n  - .*?\[([\w.]+)\]`,
+	).FindAllStringSubmatch(methodDoc(t, file, verb), -1) {
 		told = append(told, named[item[1]])
 	}
 	if len(told) == 0 || !errors.Is(told[0], ErrInvalidParameter) || !slices.Equal(told[1:], want) {

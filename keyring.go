@@ -29,13 +29,13 @@ const (
 	sealHeader = keyIDSize + xaes.NonceSize // in front of every ciphertext
 )
 
-// A Keyring seals what the service stores. Its first key seals, every key opens,
-// and a record that is written again moves to the first.
+// A Keyring encrypts what the service stores. Its first key encrypts, every key
+// decrypts, and a record that is written again moves to the first.
 //
-// To change the key without a gap between processes: first add the new one at
-// the end everywhere, then move it to the front everywhere, run [Service.Reseal], and
-// take the old one out 24 hours later. A lost key is lost factors: keep it where the
-// database's backups are not.
+// To change the key while several processes run: first add the new key at the
+// end everywhere, then move it to the front everywhere, run [Service.Reseal],
+// and remove the old one 24 hours later. Without its key a factor is lost: keep
+// keys where the database's backups are not.
 type Keyring struct {
 	keys hidden[[]*key]
 }
@@ -47,19 +47,21 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(k[:])
 }
 
-// ParseKeyring reads base64 keys of 32 bytes each, 4 at most, separated by commas, the
-// sealing one first. Spaces around them are ignored. Its errors match
+// ParseKeyring reads base64 keys of 32 bytes each, 1 to 4, separated by commas,
+// the encrypting one first. Spaces around them are ignored. Its errors match
 // [ErrConfig] and name a key by its place, never by its content.
 func ParseKeyring(s string) (*Keyring, error) {
 	parts := strings.Split(s, ",")
 	if len(parts) > maxKeys {
-		return nil, fmt.Errorf("%w: there are %d keys; at most %d are held", ErrConfig, len(parts), maxKeys)
+		return nil, fmt.Errorf("%w: there are %d keys; at most %d are held",
+			ErrConfig, len(parts), maxKeys)
 	}
 	var keys []*key
 	for i, part := range parts {
 		raw, err := base64.StdEncoding.Strict().DecodeString(strings.TrimSpace(part))
 		if err != nil || len(raw) != keySize {
-			return nil, fmt.Errorf("%w: key %d is not the base64 of %d bytes; make one with mfa.NewKey or `openssl rand -base64 32`", ErrConfig, i+1, keySize)
+			return nil, fmt.Errorf("%w: key %d is not the base64 of %d bytes; "+
+				"make one with mfa.NewKey or `openssl rand -base64 32`", ErrConfig, i+1, keySize)
 		}
 		k, err := newKey(raw)
 		if err != nil {
@@ -119,11 +121,13 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:sealHeader], rec.State[sealHeader:]
 	k := find(r.keys(), id)
 	if k == nil {
-		return nil, integrityError(rec, fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id))
+		why := fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id)
+		return nil, integrityError(rec, why)
 	}
 	plain, err := k.aead.Open(nil, nonce, sealed, associatedData(rec, rec.Version, id))
 	if err != nil {
-		return nil, integrityError(rec, "its state does not open: the row was changed, moved or given an older state")
+		return nil, integrityError(rec,
+			"its state does not open: the row was changed, moved or given an older state")
 	}
 	return plain, nil
 }
@@ -196,9 +200,10 @@ func integrityError(rec *Record, why string) error {
 	return fmt.Errorf("%w: record %s: %s", ErrIntegrity, rec.ID, why)
 }
 
-// ResealParams says where [Service.Reseal] begins, and how fast it goes.
+// ResealParams says where [Service.Reseal] begins, and how fast it goes. The
+// zero value is from the start, at 100 records a second.
 type ResealParams struct {
-	// After goes on behind a record: the last Progress.After that was seen.
+	// After is the last ResealProgress.After of an earlier run, to go on from there.
 	// Defaults to "", the beginning.
 	After string
 
@@ -207,24 +212,24 @@ type ResealParams struct {
 	PerSecond int
 }
 
-// A ResealProgress says how far [Service.Reseal] has come.
+// A ResealProgress is how far [Service.Reseal] has come.
 type ResealProgress struct {
 	After    string // the id of the last record; keep it to go on from here
-	Walked   int    // records looked at, by this call
-	Resealed int    // records written, by this call
+	Walked   int    // records read by this call
+	Resealed int    // records written by this call
 }
 
-// Reseal writes every factor, trusted device and user's record that was not sealed with the
-// first key of [Config.Keys], so that the others can be taken out of it: run it to its
-// end once all processes seal with the first one, and take the others out 24 hours
-// later, when no challenge is left that they sealed. It is safe beside live traffic, and
-// twice at once.
+// Reseal encrypts every factor, trusted device and user's record with the first
+// key of [Config.Keys], so that the other keys can be removed: run it to its
+// end once all processes encrypt with the first one, and remove the others 24
+// hours later, when no challenge is left that they encrypted. It is safe beside
+// live traffic, and twice at once.
 //
-// It yields after each record, and with an error where one failed; go on or break
-// at will. A record that does not open or could not be written is passed over: walk
-// again when the cause is gone. An error of the listing store ends the walk, as a
-// cancelled context does. What was budgeted for a phone number moves with its factor;
-// without one it stays behind, and is forgotten with its key.
+// It yields after each record, with an error if one failed; go on or break at
+// will. A record that does not open or could not be written is passed over: run
+// it again when the cause is gone. An error of the listing store ends it, as a
+// cancelled context does. The limits of a phone number move with its factor;
+// without one they are forgotten with their key.
 //
 //	for p, err := range svc.Reseal(ctx, mfa.ResealParams{}) {
 //		...
@@ -239,12 +244,14 @@ func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[ResealPr
 		if p.PerSecond == 0 {
 			p.PerSecond = 100
 		}
-		for _, kind := range []struct{ name, prefix string }{{kindDevice, devicePrefix}, {kindFactor, factorPrefix}, {kindUser, userPrefix}} {
-			// In order of id, the kinds lie one behind the other.
+		kinds := []struct{ name, prefix string }{ // in order of id
+			{kindDevice, devicePrefix}, {kindFactor, factorPrefix}, {kindUser, userPrefix},
+		}
+		for _, kind := range kinds {
 			if progress.After > kind.prefix && !strings.HasPrefix(progress.After, kind.prefix) {
 				continue
 			}
-			// Nothing else would tell that a record was passed over, before its key is gone.
+			// Up to an empty page: a record that a short page hides would lose its key.
 			query := Query{Kind: kind.name, After: max(progress.After, kind.prefix), Limit: 100}
 			for rec, err := range s.list(ctx, query, emptyIsLast) {
 				if err != nil {
@@ -284,7 +291,8 @@ func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err err
 	return written, err
 }
 
-// resealFactor writes a factor, unless its seal is current, and the budget of its number.
+// resealFactor writes a factor, unless its key is current, and the limits of
+// its number.
 func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (bool, error) {
 	type resealing struct {
 		moment

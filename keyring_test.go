@@ -147,11 +147,15 @@ func TestForeignKeys(t *testing.T) {
 	ctx := t.Context()
 	for what, call := range map[string]func() error{
 		"Enroll": func() error {
-			_, err := theirs.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}})
+			_, err := theirs.Enroll(ctx, mfa.EnrollParams{
+				UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+			})
 			return err
 		},
 		"Import": func() error {
-			_, err := theirs.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"})
+			_, err := theirs.Import(ctx, mfa.ImportParams{
+				UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan",
+			})
 			return err
 		},
 		"Factors": func() error {
@@ -162,7 +166,9 @@ func TestForeignKeys(t *testing.T) {
 			_, err := theirs.Factor(ctx, mfa.FactorParams{FactorID: f.ID, UserID: ann})
 			return err
 		},
-		"Unenroll": func() error { return theirs.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann}) },
+		"Unenroll": func() error {
+			return theirs.Unenroll(ctx, mfa.UnenrollParams{FactorID: f.ID, UserID: ann})
+		},
 		"Challenge": func() error {
 			_, err := theirs.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			return err

@@ -10,22 +10,22 @@ import (
 
 // LoginParams says who is logging in.
 type LoginParams struct {
-	// UserID is the person whose password was right: the id from the application's own row,
-	// and never what was typed, since another spelling is another person, who has no factor.
-	// Required.
+	// UserID is the person whose password was right: the id from the application's
+	// own row, never what was typed, since another spelling is another person, who
+	// has no factor. Required.
 	UserID string
 
 	// DeviceToken is what the browser's cookie holds, "" for nothing. It is a plain string:
 	// do not print these parameters.
 	DeviceToken string
 
-	// HasFactor is what the application's own record of the person says: that they have a
-	// confirmed factor. Set that record with any nil error of Verify, with Import (also for
-	// a person whom it refused, and who has to enroll anew) and with Enroll of recovery
-	// codes; clear it once Unenroll took the last factor, and with a nil error of TurnOff. If
-	// no confirmed factor is stored although it is true, StartLogin refuses with ErrIntegrity:
-	// a store that was lost or restored opens no account. Defaults to false, which believes the
-	// store.
+	// HasFactor is true if the application's own record of the person says that
+	// they have a confirmed factor. If none is stored then, StartLogin returns
+	// ErrIntegrity: a store that was lost or restored lets nobody in. Set that
+	// record with any nil error of Verify, with Import (also for a person whose
+	// secret it refused) and with Enroll of recovery codes; clear it once Unenroll
+	// deleted the last factor, and with a nil error of TurnOff. Defaults to false,
+	// which trusts the store.
 	HasFactor bool
 }
 
@@ -35,19 +35,19 @@ type Login struct {
 	// the browser is a trusted device.
 	SkipCode bool `json:"skip_code"`
 
-	// Factors are what the person can answer by, best first: what NIST SP 800-63B-4 does
-	// not restrict before what it does, what was used last before what was not, then
-	// recovery codes, and at the end what is locked. Where the error is nil it is empty
-	// exactly if SkipCode is true, and the first one is never locked. Challenge the one that
-	// the person chooses.
+	// Factors are the confirmed factors that can be challenged, best first: those
+	// that NIST SP 800-63B-4 does not restrict, those that it does, recovery
+	// codes, and within each those used last; then the locked ones. Challenge the
+	// one that the person chooses. With a nil error it is empty exactly if
+	// SkipCode is true, and the first one is never locked.
 	Factors []LoginFactor `json:"factors"`
 
 	token *hidden[string]
 }
 
-// DeviceToken is what the browser's cookie must hold from now on, for 90 days: the same as
-// before, the next one, or "" for no cookie. Set the cookie whenever the error is nil. It
-// does not print.
+// DeviceToken is what the browser's cookie must hold from now on, for 90 days:
+// the same token, the next one, or "" for no cookie. Set the cookie whenever
+// the error is nil. Printing the Login does not show it.
 func (l Login) DeviceToken() string {
 	if l.token == nil {
 		return ""
@@ -59,17 +59,17 @@ func (l Login) DeviceToken() string {
 type LoginFactor struct {
 	Factor
 
-	// Locked reports whether too many wrong codes disabled the factor: it answers no
-	// challenge until Service.Unlock.
+	// Locked is true if too many wrong codes disabled the factor. It cannot be
+	// challenged until Service.Unlock.
 	Locked bool
 
-	// RetryAfter is how long the factor waits after wrong codes, 0 for not at all, and for
-	// one that is locked. What the limits on text messages add to that, only Challenge
-	// knows.
+	// RetryAfter is how long the factor is temporarily locked after wrong codes, 0
+	// for not at all, and 0 if Locked. Limits on text messages are not in it:
+	// Challenge returns them.
 	RetryAfter time.Duration
 }
 
-// Format prints the factor as [Factor.Format] does, and whether it is locked or waits.
+// Format prints what [Factor.Format] does, Locked and RetryAfter, whatever the verb.
 func (f LoginFactor) Format(s fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(s, "{%s locked=%t retry_after=%s}", f.line(), f.Locked, f.RetryAfter)
 }
@@ -88,24 +88,26 @@ func (f LoginFactor) MarshalJSON() ([]byte, error) {
 		f.Locked, wholeSeconds(f.RetryAfter)), nil
 }
 
-// StartLogin tells what a login needs once the password was right: a code, and by which
-// factors, or nothing more. Call it once for each login, and log the person in without a
-// code only if its error is nil and SkipCode is true.
+// StartLogin returns what a login needs once the password was right: a code,
+// and by which factors, or nothing more. Call it once for each login, and log
+// the person in without a code only if its error is nil and SkipCode is true.
 //
-// A browser is let in without a code for 30 days after [VerifyParams.TrustDevice], by a
-// token that is good for one login. A token that was used before was copied by somebody:
-// the device is revoked, [EventDeviceStolen] is raised, and a code is required. For two
-// tabs, a double click and an answer that was lost, the token before the current one is
-// still good for 30 seconds after it was replaced.
+// A browser is let in without a code for 30 days after
+// [VerifyParams.TrustDevice], by a token that is good for one login. A token
+// that comes again was copied: the device is revoked, [EventDeviceStolen] is
+// raised, and a code is required. For two tabs, a double click and a lost
+// answer, the previous token is still good for 30 seconds after it was
+// replaced.
 //
-// No UserID, and [AnyUser], are [ErrInvalidParameter]. [ErrNoUsableFactor] is returned if
-// a code is required and no factor can answer: all are locked, or used up. [ErrIntegrity]
-// is returned if records are missing or were changed. Any other error comes from the store,
-// or is [ErrThrottled] after eight lost races. Whatever the error, nobody is logged in. It
-// takes two reads, and one write where the token moves on.
+// No UserID, and [AnyUser], are [ErrInvalidParameter]. [ErrNoUsableFactor] is
+// returned if a code is required and no factor can answer: each is disabled,
+// used up, or has no way to be sent a message. [ErrIntegrity] is returned if
+// records are missing or were changed. Any other error comes from the store, or
+// is [ErrThrottled] after eight lost races. With any error, log nobody in. It
+// takes two reads, and one write if the token changes.
 //
-// A cookie is that of one person. The token of somebody else who uses the same browser is
-// left as it is.
+// A cookie belongs to one person: the token of somebody else who uses the same
+// browser is kept.
 func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) {
 	if p.UserID == "" || p.UserID == AnyUser {
 		return Login{}, errParameter("A login must be that of one user.")
@@ -155,7 +157,8 @@ func (s *Service) loadStartingLogin(ctx context.Context, p LoginParams) (*starti
 func (d *startingLogin) decide() (Login, outcome) {
 	if !d.user.hasVerified() {
 		if d.in.HasFactor {
-			return Login{}, outcome{err: fmt.Errorf("%w: record %s: the application knows of a confirmed factor, and none is stored", ErrIntegrity, d.user.ID)}
+			return Login{}, outcome{err: fmt.Errorf("%w: record %s: the application knows "+
+				"of a confirmed factor, and none is stored", ErrIntegrity, d.user.ID)}
 		}
 		return Login{SkipCode: true, token: d.kept()}, outcome{}
 	}
@@ -217,7 +220,7 @@ func (d *startingLogin) kept() *hidden[string] {
 	return new(hide(d.in.DeviceToken))
 }
 
-// lane is the device whose lane of wrong codes this browser may use, nil for none.
+// lane is the device whose own allowance this browser may use, nil for none.
 func (d *startingLogin) lane() *device {
 	if d.token == tokenGood || d.token == tokenPrevious {
 		return d.device

@@ -66,9 +66,15 @@ func TestStartLoginFailsClosed(t *testing.T) {
 		change func(r *rig, f enrolled) mfa.LoginParams
 		want   error
 	}{
-		"no user":        {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{} }, mfa.ErrInvalidParameter},
-		"any user":       {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: mfa.AnyUser} }, mfa.ErrInvalidParameter},
-		"malformed user": {func(*rig, enrolled) mfa.LoginParams { return mfa.LoginParams{UserID: "a\x00"} }, mfa.ErrInvalidParameter},
+		"no user": {func(*rig, enrolled) mfa.LoginParams {
+			return mfa.LoginParams{}
+		}, mfa.ErrInvalidParameter},
+		"any user": {func(*rig, enrolled) mfa.LoginParams {
+			return mfa.LoginParams{UserID: mfa.AnyUser}
+		}, mfa.ErrInvalidParameter},
+		"malformed user": {func(*rig, enrolled) mfa.LoginParams {
+			return mfa.LoginParams{UserID: "a\x00"}
+		}, mfa.ErrInvalidParameter},
 		"the user's record is lost": {func(r *rig, _ enrolled) mfa.LoginParams {
 			r.Drop(ofKind("user"))
 			return mfa.LoginParams{UserID: ann}
@@ -82,7 +88,9 @@ func TestStartLoginFailsClosed(t *testing.T) {
 			return mfa.LoginParams{UserID: ann, HasFactor: true}
 		}, mfa.ErrIntegrity},
 		"what is left is not confirmed": {func(r *rig, f enrolled) mfa.LoginParams {
-			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
+			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{
+				FactorID: f.ID, UserID: ann,
+			}); err != nil {
 				r.T.Fatal(err)
 			}
 			r.EnrollTOTP(ann)

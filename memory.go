@@ -13,10 +13,11 @@ import (
 // A MemoryStore is a [Store] in memory, for tests and for applications of one
 // process that can lose their factors at exit. The zero value is ready for use.
 //
-// It never evicts a live record. Each insert drops a few that lapsed more than 24
-// hours before the new record's CreatedAt; [MemoryStore.Purge] drops all of them.
+// It never deletes an unexpired record to make room. Each insert deletes a few
+// that expired more than 24 hours before the new record's CreatedAt;
+// [MemoryStore.Purge] deletes all of them.
 type MemoryStore struct {
-	// MaxRecords is how many records the store takes; an insert beyond it is
+	// MaxRecords is how many records the store takes. An insert beyond it is
 	// ErrStoreFull. Set it before the first use. Defaults to 1,000,000.
 	MaxRecords int
 
@@ -96,7 +97,9 @@ func (m *MemoryStore) List(ctx context.Context, q Query) ([]Record, error) {
 			}
 		}
 		m.mu.Unlock()
-		slices.SortFunc(found, func(a, b row) int { return strings.Compare(a.column(idColumn), b.column(idColumn)) })
+		slices.SortFunc(found, func(a, b row) int {
+			return strings.Compare(a.column(idColumn), b.column(idColumn))
+		})
 		found = found[:min(len(found), q.Limit)]
 	}
 	records := make([]Record, len(found))
@@ -145,8 +148,8 @@ func (m *MemoryStore) Save(ctx context.Context, changes ...Change) error {
 	return nil
 }
 
-// judge holds a change against the row that is there, and says by how many rows it makes
-// the store grow.
+// judge compares a change with the row that is there, and returns by how many
+// rows it makes the store grow.
 func (m *MemoryStore) judge(c Change) (grow int, err error) {
 	old, ok := m.rows[c.Record.ID]
 	insert := c.Record.Version == 0
@@ -161,7 +164,7 @@ func (m *MemoryStore) judge(c Change) (grow int, err error) {
 	return 0, nil
 }
 
-// Purge implements [Store]. It gives way to others every few records.
+// Purge implements [Store]. It lets other calls in every few records.
 func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -189,6 +192,9 @@ func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) 
 // that lives longer goes to the end. Rows that the current call changes stay.
 func (m *MemoryStore) dropLapsed(now time.Time, changes []Change) {
 	limit, soon := now.Add(-keepLapsed).UnixMilli(), now.Add(time.Hour).UnixMilli()
+	changed := func(id string) bool {
+		return slices.ContainsFunc(changes, func(c Change) bool { return c.Record.ID == id })
+	}
 	for range min(2, len(m.lapse)) {
 		look := m.lapse[0]
 		r, ok := m.rows[look.id]
@@ -199,7 +205,7 @@ func (m *MemoryStore) dropLapsed(now time.Time, changes []Change) {
 			m.rows[look.id] = r
 		case r.expires >= limit && r.expires <= soon:
 			return
-		case r.expires < limit && !slices.ContainsFunc(changes, func(c Change) bool { return c.Record.ID == look.id }):
+		case r.expires < limit && !changed(look.id):
 			m.remove(look.id)
 		default:
 			m.lapse = append(m.lapse, look)
@@ -228,7 +234,8 @@ func (m *MemoryStore) put(r row) {
 	if r.expires != 0 && r.ticket == 0 {
 		m.next++
 		r.ticket = m.next
-		m.lapse = append(m.lapse, lapsing{strings.Clone(id), r.ticket}) // a clone, not to keep this body alive
+		// A clone, not to keep this body alive.
+		m.lapse = append(m.lapse, lapsing{strings.Clone(id), r.ticket})
 	}
 	m.rows[id] = r
 	if user := r.column(userColumn); user != "" {
@@ -318,8 +325,10 @@ func (r row) record() Record {
 		return time.Time{}
 	}
 	return Record{
-		ID: r.column(idColumn), Parent: r.column(parentColumn), Kind: r.column(kindColumn), UserID: r.column(userColumn),
-		Type: r.column(typeColumn), Status: r.column(statusColumn), State: []byte(r.column(stateColumn)),
+		ID: r.column(idColumn), Parent: r.column(parentColumn),
+		Kind: r.column(kindColumn), UserID: r.column(userColumn),
+		Type: r.column(typeColumn), Status: r.column(statusColumn),
+		State:     []byte(r.column(stateColumn)),
 		CreatedAt: at(0), UpdatedAt: at(1), ExpiresAt: at(2), Version: r.version,
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/authfactor/mfa/internal/codec"
 )
 
-// A FactorType says what kind of thing a factor is. As a string it is what JSON, the
-// stores and the WorkOS MFA API have.
+// A FactorType is the kind of a factor. JSON, the stores and the WorkOS MFA API
+// have the same string.
 type FactorType string
 
 // The types of factors that every [Service] has.
@@ -63,7 +63,7 @@ type possession interface {
 	// that a receipt of it can be required.
 	proves() bool
 
-	// spent reports whether nothing is left that could be answered with.
+	// spent reports whether no code is left to answer with.
 	spent() bool
 }
 
@@ -91,12 +91,12 @@ type traits struct {
 	backup      bool // for a person who has nothing else at hand: it is no first factor
 	confirmed   bool // from the start: its owner was shown it and nothing is to be tried
 	oneSet      bool // a new one takes the place of the old one at once
-	unguessable bool // wrong codes make it wait, and never disable it
-	unlimited   bool // they do not even make it wait
-	ceremony    bool // it is answered by VerifyParams.Answer, which another factor of the type may give
+	unguessable bool // wrong codes lock it for a while, and never disable it
+	unlimited   bool // they do not even lock it
+	ceremony    bool // VerifyParams.Answer answers it, perhaps of another factor of the type
 
-	// Where wrong codes count until the factor is confirmed. An enrolment that can be
-	// repeated must not be a new budget of guesses.
+	// Where wrong codes count until the factor is confirmed. Enrolling again must
+	// give no extra guesses.
 	unconfirmed place
 }
 
@@ -139,8 +139,8 @@ func (all methods) asked(p EnrollParams) (method, error) {
 		}
 	}
 	if n != 1 {
-		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP, RecoveryCodes and Method must be given, " +
-			"and Method must have a Type of Config.Methods.")
+		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP, RecoveryCodes " +
+			"and Method must be given, and Method must have a Type of Config.Methods.")
 	}
 	return found, nil
 }
@@ -168,20 +168,20 @@ func (f *factor) ownFields(c *codec.Codec) {
 	}
 }
 
-// A Method is a type of factor that is not built in, such as a passkey. Whatever holds for
-// authenticator apps holds for it as well: single use, expiry, attempts, limits on wrong
-// answers, events, receipts, sealing.
+// A Method is a type of factor that is not built in, such as a passkey. What
+// holds for authenticator apps holds for it as well: single use, expiry,
+// attempts, limits on wrong answers, events, receipts, encryption at rest.
 type Method struct {
-	// Type is its name, which is stored and must never change: 1 to 32 characters, of
-	// a to z, 0 to 9 and '_'. Required.
+	// Type is its name: 1 to 32 characters of a to z, 0 to 9 and '_'. It is stored
+	// and must never change. Required.
 	Type FactorType
 
 	// Ceremony makes its challenges and checks the answers. Required.
 	Ceremony Ceremony
 
 	// InsecureUnlimited is true for a type whose answers nobody can guess, such as
-	// signatures: wrong ones never make the factor wait, and never disable it. A challenge
-	// still takes [Policy.MaxAttempts] of them. Defaults to false.
+	// signatures: wrong ones never lock or disable the factor. A challenge still
+	// takes [Policy.MaxAttempts] of them. Defaults to false.
 	InsecureUnlimited bool
 }
 
@@ -189,21 +189,22 @@ type Method struct {
 // goroutines at once, and again after a lost race: they must not keep anything, nor change
 // what they are given. If one panics, the call fails and nothing is stored or counted.
 type Ceremony interface {
-	// Begin makes the question of a challenge: the options that [Challenge.Options]
-	// returns, at most 32 KiB, and what the challenge keeps to check the answer by, at most
-	// 16 KiB. f is the factor that is challenged; if it is not verified, the answer is to
-	// confirm it. siblings are the other verified factors of its type and owner. An error
-	// is that of Challenge.
+	// Begin makes the question of a challenge: the options that
+	// [Challenge.Options] returns, at most 32 KiB, and what the challenge keeps to
+	// check the answer by, at most 16 KiB. f is the factor that is challenged; if
+	// it is not verified, the answer confirms it. siblings are the other verified
+	// factors of its type and owner. Challenge returns Begin's error.
 	Begin(f MethodFactor, siblings []MethodFactor) (options, kept []byte, err error)
 
-	// Claims returns the id of the verified factor that an answer says to be of, where that
-	// may be a sibling, so that Finish gets its State; "" for the one that was challenged.
-	// Nothing is trusted of it: a wrong answer counts on the factor that it claims.
+	// Claims returns the id of the verified factor that an answer says it is of,
+	// "" for the one that was challenged. If it is a sibling, Finish gets that
+	// one's State. The claim is not trusted: a wrong answer counts on the claimed
+	// factor.
 	Claims(kept, answer []byte) (factorID string)
 
-	// Finish checks an answer, of 1 byte to 64 KiB from anybody, and returns the factor's
-	// next State, at most 16 KiB. Any error is a wrong answer, is counted, and is told to
-	// nobody.
+	// Finish checks an answer of 1 byte to 64 KiB, which may come from anybody,
+	// and returns the factor's next State, at most 16 KiB. Any error means a wrong
+	// answer, which is counted; the error itself is dropped.
 	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
 }
 
@@ -218,15 +219,17 @@ type MethodFactor struct {
 type MethodParams struct {
 	Type FactorType // of one of Config.Methods
 
-	// State is what the first challenge is to know, such as what a browser shows: at most
-	// 16 KiB. The type says. It is sealed with the factor. Optional.
+	// State is what the first challenge needs to know, such as what a browser
+	// returned, as the type defines it: at most 16 KiB (ErrInvalidParameter). It
+	// is encrypted at rest. Optional.
 	State []byte
 }
 
 // withMethods returns the types that are built in and those of a Config.
 func withMethods(outside []Method) (methods, error) {
 	if len(outside) > maxMethods {
-		return nil, fmt.Errorf("%w: Config.Methods has %d types; at most %d are taken", ErrConfig, len(outside), maxMethods)
+		return nil, fmt.Errorf("%w: Config.Methods has %d types; at most %d are taken",
+			ErrConfig, len(outside), maxMethods)
 	}
 	all := slices.Clone(builtIn)
 	for _, m := range outside {
@@ -234,11 +237,13 @@ func withMethods(outside []Method) (methods, error) {
 			strings.Trim(string(m.Type), "abcdefghijklmnopqrstuvwxyz0123456789_") != ""
 		switch {
 		case malformed:
-			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have 1 to 32 characters of a to z, 0 to 9 and '_'", ErrConfig, m.Type)
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have "+
+				"1 to 32 characters of a to z, 0 to 9 and '_'", ErrConfig, m.Type)
 		case all.of(m.Type) != nil:
 			return nil, fmt.Errorf("%w: the type %q of Config.Methods is there already", ErrConfig, m.Type)
 		case m.Ceremony == nil:
-			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have a Ceremony", ErrConfig, m.Type)
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have a Ceremony",
+				ErrConfig, m.Type)
 		}
 		all = append(all, outsideMethod{m})
 	}
@@ -255,7 +260,9 @@ func (m outsideMethod) traits() traits {
 // chance is no assurance: nothing is known of the answers.
 func (outsideMethod) chance(Policy) float64 { return 1 }
 
-func (m outsideMethod) asked(p EnrollParams) bool { return p.Method != nil && p.Method.Type == m.Type }
+func (m outsideMethod) asked(p EnrollParams) bool {
+	return p.Method != nil && p.Method.Type == m.Type
+}
 
 func (m outsideMethod) enroll(_ *Service, p EnrollParams, _ *Enrollment) (possession, error) {
 	if len(p.Method.State) > maxMethodState {
@@ -307,7 +314,9 @@ func (o *outsider) claims(ch *challenge, answer []byte) (id string, err error) {
 	return id, err
 }
 
-func (o *outsider) check(f *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (o *outsider) check(
+	f *factor, answer string, ch *challenge, _ time.Time, _ Policy,
+) (verdict, error) {
 	if answer == "" {
 		return noCode, nil
 	}

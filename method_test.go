@@ -306,8 +306,9 @@ func TestMethodSiblings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, f := range map[string]toy{
-		"somebody else's": foreign, "one that is not confirmed": fresh, "of another type": {app.Factor, one.key},
-		"not there": {mfa.Factor{ID: "auth_factor_01KDVDNA00HPXWXZG9EP8N1RCY"}, one.key},
+		"somebody else's": foreign, "one that is not confirmed": fresh,
+		"of another type": {app.Factor, one.key},
+		"not there":       {mfa.Factor{ID: "auth_factor_01KDVDNA00HPXWXZG9EP8N1RCY"}, one.key},
 	} {
 		r.Took()
 		ch := r.Ask(enrolled{Factor: one.Factor})
@@ -388,9 +389,14 @@ func TestMethodKeyedChallenge(t *testing.T) {
 func TestMethodsAreChecked(t *testing.T) {
 	good := mfa.Method{Type: typeToy, Ceremony: toyCeremony{}}
 	for name, methods := range map[string][]mfa.Method{
-		"built in": {{Type: mfa.TypeTOTP, Ceremony: toyCeremony{}}}, "twice": {good, good}, "no ceremony": {{Type: typeToy}},
-		"no type": {{Ceremony: toyCeremony{}}}, "upper case": {{Type: "Toy", Ceremony: toyCeremony{}}},
-		"five": {good, {Type: "b", Ceremony: toyCeremony{}}, {Type: "c", Ceremony: toyCeremony{}}, {Type: "d", Ceremony: toyCeremony{}}, {Type: "e", Ceremony: toyCeremony{}}},
+		"built in": {{Type: mfa.TypeTOTP, Ceremony: toyCeremony{}}}, "twice": {good, good},
+		"no ceremony": {{Type: typeToy}},
+		"no type":     {{Ceremony: toyCeremony{}}},
+		"upper case":  {{Type: "Toy", Ceremony: toyCeremony{}}},
+		"five": {
+			good, {Type: "b", Ceremony: toyCeremony{}}, {Type: "c", Ceremony: toyCeremony{}},
+			{Type: "d", Ceremony: toyCeremony{}}, {Type: "e", Ceremony: toyCeremony{}},
+		},
 		"long": {{Type: mfa.FactorType(strings.Repeat("a", 33)), Ceremony: toyCeremony{}}},
 	} {
 		_, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Methods: methods})
@@ -401,11 +407,13 @@ func TestMethodsAreChecked(t *testing.T) {
 
 	r := newRig(t, withToys(toyCeremony{}))
 	for name, p := range map[string]mfa.EnrollParams{
-		"unknown":     {UserID: ann, Method: &mfa.MethodParams{Type: "passkey"}},
-		"built in":    {UserID: ann, Method: &mfa.MethodParams{Type: mfa.TypeSMS}},
-		"no type":     {UserID: ann, Method: &mfa.MethodParams{}},
-		"two":         {UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: typeToy}},
-		"large state": {UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)}},
+		"unknown":  {UserID: ann, Method: &mfa.MethodParams{Type: "passkey"}},
+		"built in": {UserID: ann, Method: &mfa.MethodParams{Type: mfa.TypeSMS}},
+		"no type":  {UserID: ann, Method: &mfa.MethodParams{}},
+		"two":      {UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: typeToy}},
+		"large state": {
+			UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)},
+		},
 	} {
 		_, err := r.Enroll(t.Context(), p)
 		if !errors.Is(err, mfa.ErrInvalidParameter) || len(r.Records()) > 0 {

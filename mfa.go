@@ -3,24 +3,24 @@
 // was right, and [Service.Verify] the code that the person types.
 //
 // It does inside the application, over the application's own database, what the
-// WorkOS MFA API does as a hosted service. The zero [Config] works, in memory;
-// a [Store] and an [SMSSender] of your own make it last.
+// WorkOS MFA API does as a hosted service. The zero [Config] works in memory;
+// for production set Store, Keys, SMS and Regions.
 //
 // # What Verify promises
 //
-// A code is accepted once: not twice in parallel, not by another process, not on
-// another challenge, and a TOTP code not again within its 90 seconds (RFC 6238
-// section 5.2). Wrong codes are counted on the factor, so a new challenge is no
-// new budget. An outcome is committed before it is told, so a request that is cut
-// off has been counted or has learnt nothing. The error of Verify is nil only if
-// the code was accepted and that is durable.
+// A code is accepted once: not twice in parallel, not by another process, not
+// on another challenge, and a TOTP code not again within its 90 seconds (RFC
+// 6238 section 5.2). Wrong codes are counted on the factor, so a new challenge
+// gives no extra guesses. The result is stored before it is returned, so a
+// request that is cut off has been counted or has learnt nothing. The error of
+// Verify is nil only if the code was accepted and that is durable.
 //
 // # Secrets
 //
-// What the service stores is sealed with the keys of [Config.Keys]. No error,
-// event, log line or printed value of this package shows a secret, a code or a
-// whole phone number. Parameters that you pass, and the [Message] that a sender
-// gets, are plain strings.
+// Secrets, codes and phone numbers are encrypted at rest with the keys of
+// [Config.Keys]. No error, event, log line or printed value of this package
+// shows a secret, a code or a whole phone number. Parameters that you pass, and
+// the [Message] that a sender gets, are plain strings.
 package mfa
 
 import (
@@ -52,7 +52,7 @@ type Service struct {
 	sendTimeout time.Duration
 }
 
-// Config says what a [Service] works with. The zero value runs in memory.
+// Config is what a [Service] works with. The zero value runs in memory.
 type Config struct {
 	// Store keeps the factors and challenges.
 	// Defaults to a new MemoryStore, which forgets everything at exit; New logs a
@@ -69,73 +69,74 @@ type Config struct {
 	// Defaults to 15 seconds.
 	SendTimeout time.Duration
 
-	// Keys seal what is stored; see ParseKeyring. Required unless Store is a
-	// MemoryStore. Defaults to a new key that is never written down. Services with other
-	// keys must have a table (or prefix) of their own: what one of them has stored is
-	// ErrIntegrity for the others, so that a user who has a factor there can do
-	// nothing here.
+	// Keys encrypt what is stored: see ParseKeyring. Required unless Store is a
+	// MemoryStore; then it defaults to a new key that is never written down.
+	// Services with other keys must have a table (or prefix) of their own: a
+	// record of one is ErrIntegrity for the others, and a user who has one can do
+	// nothing there.
 	Keys *Keyring
 
 	// Regions are the regions whose phone numbers may be enrolled and receive
-	// messages, as ISO 3166 codes such as "US". List those that your users live in:
-	// messages elsewhere are what toll fraud is made of. Required if SMS is set to
-	// anything but an Outbox. Defaults to AllRegions().
+	// messages, as ISO 3166 codes such as "US". List those that your users live
+	// in: you pay for SMS pumping elsewhere. Required if SMS is set to anything
+	// but an Outbox. Defaults to AllRegions().
 	Regions []string
 
-	// UncheckedRegions are those of Regions whose numbers need not be known: where the
-	// metadata of libphonenumber, which is a part of this library, does not know a number,
-	// the length alone decides. Ranges are opened all the time, and people have numbers of
-	// them before the metadata does. Each such region opens more to toll fraud, as nobody
-	// knows what such numbers cost. Numbers that are known go by the rules for all: no
-	// premium rates, no fixed lines. Where regions share a country code, as those of 1 do,
-	// naming one of them opens the unknown numbers of that code, whosever they are.
-	// Defaults to none: unknown numbers are ErrInvalidPhoneNumber.
+	// UncheckedRegions are those of Regions whose numbers need not be known: if
+	// the metadata of libphonenumber, which is a part of this library, does not
+	// have a number, its length alone decides. New ranges have users before the
+	// metadata has them. Nobody knows what such numbers cost, so each region opens
+	// more to SMS pumping. Known numbers follow the rules for all: no premium
+	// rates, no fixed lines. Naming one of several regions that share a country
+	// code, such as 1, opens the unknown numbers of all of them. Defaults to none:
+	// unknown numbers are ErrInvalidPhoneNumber.
 	UncheckedRegions []string
 
-	// DefaultRegion is the region of numbers without a leading "+".
-	// Defaults to none: such numbers are invalid.
+	// DefaultRegion is the region of numbers without a leading "+". Defaults to
+	// none: such numbers are ErrInvalidPhoneNumber.
 	DefaultRegion string
 
-	// Methods are types of factors beside those that are built in, such as passkeys, four at
-	// most. New refuses one whose Type is malformed, built in or given twice, or that has no
-	// Ceremony. A type that is left out later makes its factors ErrIntegrity. Defaults to
-	// none.
+	// Methods are types of factors beside the built-in ones, such as passkeys, at
+	// most four. New refuses one whose Type is malformed, built in or given twice,
+	// or that has no Ceremony. Without its Method a stored factor is ErrIntegrity.
+	// Defaults to none.
 	Methods []Method
 
 	// Policy changes limits. Defaults to the zero Policy, the recommended one.
 	Policy Policy
 
-	// InsecureSkipProof lets Enroll, Unenroll and TurnOff change the factors of a user who has a
-	// verified one without the receipt of a fresh second factor. Whoever steals a session
-	// can then add a factor of their own, unless the application asks for a code by its own
-	// means. Defaults to false: they require a receipt. Service.Unlock never does, since it
-	// is the operator's.
+	// InsecureSkipProof lets Enroll, Unenroll and TurnOff change the factors of a
+	// user who has a verified one without a receipt. Whoever steals a session can
+	// then add a factor of their own, unless the application asks for a code by
+	// its own means. Service.Unlock never requires a receipt, since it is the
+	// operator's. Defaults to false.
 	InsecureSkipProof bool
 
-	// Now is the clock. Every process needs the same time, to a few seconds, from
-	// a source that users do not control. Defaults to time.Now.
+	// Now is the clock. All processes must agree on the time to a few seconds,
+	// from a source that users do not control. Defaults to time.Now.
 	Now func() time.Time
 
-	// Logger gets what no caller is told: that the defaults are not for production, panics
-	// of OnEvent, and at level Warn the text of each error of the SMSSender, of which four
-	// digits in a row of the number or the code, paths and queries of URLs, control
-	// characters, and what is longer than 512 bytes are left out. Defaults to slog.Default().
+	// Logger gets what no caller is told: that the defaults are not for
+	// production, panics of OnEvent, and at level Warn the text of each error of
+	// the SMSSender. Left out of that are four or more digits in a row of the
+	// number or the code, paths and queries of URLs, control characters, and what
+	// is longer than 512 bytes. Defaults to slog.Default().
 	Logger *slog.Logger
 
-	// OnEvent is called once for each thing that happened, after it was committed
-	// and before the call returns, in the caller's goroutine: be quick. Whatever it does,
-	// the outcome stands; a panic in it is recovered and logged. Event.Notify says what
-	// to tell the owner; LogEvents is one to begin with. Defaults to none.
+	// OnEvent is called once for each event, after it was committed and before the
+	// call returns, in the caller's goroutine: be quick. It cannot change the
+	// result; a panic in it is recovered and logged. Event.Notify reports what to
+	// tell the owner; LogEvents is one to begin with. Defaults to none.
 	OnEvent func(context.Context, Event)
 }
 
 // AnyUser is the UserID of a call that reaches a factor whoever owns it. It is
-// meant for operators' tools and for servers whose API names no user; an
-// application that acts for one person passes that person's id instead. It cannot
-// be the id of a user.
+// for operators' tools and for servers whose API names no user; an application
+// that acts for one person must pass that person's id. No user can have it as
+// id.
 const AnyUser = "\x00any user"
 
-// New returns a service. Its errors match [ErrConfig] and say how to mend the
+// New returns a service. Its errors match [ErrConfig] and say how to correct the
 // Config.
 func New(cfg Config) (*Service, error) {
 	s := &Service{
@@ -153,7 +154,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	if s.sendTimeout < 0 || s.sendTimeout > maxSendTimeout {
-		return nil, fmt.Errorf("%w: Config.SendTimeout is %s; it must be from 0s, for the default of %s, to %s", ErrConfig, cfg.SendTimeout, defaultSend, maxSendTimeout)
+		return nil, fmt.Errorf("%w: Config.SendTimeout is %s; it must be from 0s, "+
+			"for the default of %s, to %s", ErrConfig, cfg.SendTimeout, defaultSend, maxSendTimeout)
 	}
 	var err error
 	if s.methods, err = withMethods(cfg.Methods); err != nil {
@@ -171,7 +173,8 @@ func New(cfg Config) (*Service, error) {
 		return nil, err
 	}
 	if cfg.Store == nil {
-		s.log.Warn("mfa: no Config.Store: factors are kept in memory, under a key that is thrown away at exit" +
+		s.log.Warn("mfa: no Config.Store: factors are kept in memory, " +
+			"under a key that is thrown away at exit" +
 			map[bool]string{true: "; text messages go to an Outbox", false: ""}[cfg.SMS == nil])
 	}
 	return s, nil
@@ -205,7 +208,8 @@ func (s *Service) setRegions(cfg Config) (err error) {
 	}
 	if len(regions) == 0 {
 		return fmt.Errorf("%w: Config.Regions is required beside an SMSSender of your own: "+
-			`list the regions your users live in, such as []string{"US", "CA"}, or say mfa.AllRegions()`, ErrConfig)
+			`list the regions your users live in, such as []string{"US", "CA"}, `+
+			"or say mfa.AllRegions()", ErrConfig)
 	}
 	s.phones, err = phone.New(phone.Config{
 		Regions: regions, UncheckedRegions: cfg.UncheckedRegions, DefaultRegion: cfg.DefaultRegion,
@@ -216,9 +220,10 @@ func (s *Service) setRegions(cfg Config) (err error) {
 	return nil
 }
 
-// Purge deletes what lapsed more than 24 hours ago: challenges, enrolments that
-// were never confirmed, budgets that are whole again. It says how many records.
-// Call it now and then, such as once an hour; nothing else does.
+// Purge deletes what expired more than 24 hours ago: challenges, enrolments
+// that were never confirmed, and rate limits that count nothing any more. It
+// returns how many records. Call it now and then, such as once an hour; nothing
+// else does.
 func (s *Service) Purge(ctx context.Context) (int, error) {
 	now, err := s.now()
 	if err != nil {
@@ -231,8 +236,8 @@ func (s *Service) Purge(ctx context.Context) (int, error) {
 	return n, nil
 }
 
-// A hidden value does not print. Behind an unexported pointer it would: fmt
-// follows one where the verb does not suit a pointer. It never calls a function.
+// A hidden value is kept behind a function, which fmt never calls. (It may
+// follow a pointer.)
 type hidden[T any] func() T
 
 func hide[T any](v T) hidden[T] { return func() T { return v } }

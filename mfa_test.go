@@ -67,7 +67,8 @@ func TestGuideTOTP(t *testing.T) {
 	if !regexp.MustCompile(`^[A-Z2-7]{32}$`).MatchString(enr.TOTP.Secret()) {
 		t.Errorf("a secret of %d characters", len(enr.TOTP.Secret()))
 	}
-	if want := "otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=" + enr.TOTP.Secret() + "&issuer=Foo%20Corp"; enr.TOTP.URI() != want {
+	if want := "otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=" +
+		enr.TOTP.Secret() + "&issuer=Foo%20Corp"; enr.TOTP.URI() != want {
 		t.Errorf("uri %s, want %s", enr.TOTP.URI(), want)
 	}
 	golden(t, "totp_factor.json", indented(t, enr.Factor))
@@ -187,7 +188,8 @@ func TestExpiredAndVerifiedStillAnswer(t *testing.T) {
 	}
 	_, err = r.Answer(verified, f, r.Right(f))
 	mustBe(t, err, mfa.ErrNotFound)
-	golden := `{"code":"entity_not_found","message":"Authentication Challenge not found: '` + verified.ID + `'."}`
+	golden := `{"code":"entity_not_found","message":"Authentication Challenge not found: '` +
+		verified.ID + `'."}`
 	if got, _ := json.Marshal(refusal(t, err)); string(got) != golden {
 		t.Errorf("%s, want %s", got, golden)
 	}
@@ -198,9 +200,13 @@ func TestExpiredAndVerifiedStillAnswer(t *testing.T) {
 // nothing in them adds a parameter.
 func TestKeyURI(t *testing.T) {
 	for _, tt := range []struct{ issuer, user, uri string }{
-		{"Foo Corp", "alan.turing@foo-corp.com", "otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=S&issuer=Foo%20Corp"},
-		{"A&secret=AAAA#x?y/z+%", "~a-b_c.d", "otpauth://totp/A%26secret%3DAAAA%23x%3Fy%2Fz%2B%25:~a-b_c.d?secret=S&issuer=A%26secret%3DAAAA%23x%3Fy%2Fz%2B%25"},
-		{"Bäckerei", "日本", "otpauth://totp/B%C3%A4ckerei:%E6%97%A5%E6%9C%AC?secret=S&issuer=B%C3%A4ckerei"},
+		{"Foo Corp", "alan.turing@foo-corp.com",
+			"otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=S&issuer=Foo%20Corp"},
+		{"A&secret=AAAA#x?y/z+%", "~a-b_c.d",
+			"otpauth://totp/A%26secret%3DAAAA%23x%3Fy%2Fz%2B%25:~a-b_c.d?secret=S" +
+				"&issuer=A%26secret%3DAAAA%23x%3Fy%2Fz%2B%25"},
+		{"Bäckerei", "日本",
+			"otpauth://totp/B%C3%A4ckerei:%E6%97%A5%E6%9C%AC?secret=S&issuer=B%C3%A4ckerei"},
 	} {
 		r := newRig(t)
 		enr, err := r.Enroll(

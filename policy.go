@@ -52,7 +52,7 @@ const (
 	maxIdempotencyKey = 255 // bytes
 	maxMethods        = 4   // of Config.Methods: the first confirmation ends one of each type
 	maxAnswer         = 64 << 10
-	maxMethodState    = 16 << 10 // bytes that a type of Config.Methods keeps of a factor, or of a challenge
+	maxMethodState    = 16 << 10 // bytes that a Method keeps of a factor, or of a challenge
 	maxMethodOptions  = 32 << 10
 	maxSource         = 255 // bytes
 	maxRequests       = 4   // with a key, that a factor remembers
@@ -66,11 +66,11 @@ const (
 	maxDevices     = 5 // trusted, per user
 	deviceSeed     = 32
 	deviceTrusted  = 30 * 24 * time.Hour // no code is asked for
-	deviceKnown    = 90 * 24 * time.Hour // it has a lane of its own
+	deviceKnown    = 90 * 24 * time.Hour // it has its own allowance
 	deviceGrace    = 30 * time.Second    // that the previous token is good
-	deviceGuesses  = 3                   // wrong codes a day, in that lane
-	deviceSends    = 3                   // messages a day, in that lane
-	deviceFailures = 10                  // wrong codes in a row, in that lane, end it
+	deviceGuesses  = 3                   // wrong codes a day, of its own allowance
+	deviceSends    = 3                   // messages a day, of its own allowance
+	deviceFailures = 10                  // wrong codes in a row, of its own allowance, that revoke it
 )
 
 // guessing are the limits on wrong codes.
@@ -89,12 +89,14 @@ var cooldown = []time.Duration{
 	time.Minute, 2 * time.Minute, 5 * time.Minute, 10 * time.Minute, 15 * time.Minute,
 }
 
-// deviceSendQuota are the limits on messages in the lane of a device.
+// deviceSendQuota are the limits on messages of a device's own allowance.
 var deviceSendQuota = limit.Sending{Cooldown: cooldown, MaxSkew: maxSkew}.Plus(deviceSends)
 
 // sendQuota are the limits on messages to a number, and on those for a user.
 func (p Policy) sendQuota() limit.Sending {
-	return limit.Sending{Hour: p.MessagesPerHour, Day: p.MessagesPerDay, Cooldown: cooldown, MaxSkew: maxSkew}
+	return limit.Sending{
+		Hour: p.MessagesPerHour, Day: p.MessagesPerDay, Cooldown: cooldown, MaxSkew: maxSkew,
+	}
 }
 
 // unverifiedSendQuota are those on messages to a number whose factor is not confirmed,
@@ -109,12 +111,13 @@ func (p Policy) unverifiedSendQuota() limit.Sending {
 // be for one user, so that a stranger cannot use up all of them.
 var userShare = limit.Sharing{Day: 2, MaxSkew: maxSkew}
 
-// A Policy changes what may be changed about the limits. The zero value is the
+// A Policy is what may be changed about the limits. The zero value is the
 // recommended one.
 type Policy struct {
 	// ExactStep accepts the TOTP code of the current 30 seconds only, as a literal
-	// reading of OWASP ASVS 5.0 6.5.5 asks. Defaults to false: the codes of one step
-	// before and after are accepted too, for clocks that differ (RFC 6238 section 5.2).
+	// reading of OWASP ASVS 5.0 6.5.5 requires. Defaults to false: the codes of
+	// one step before and after are accepted too, for clocks that differ (RFC 6238
+	// section 5.2).
 	ExactStep bool
 
 	// ChallengeLifetime is how long a challenge can be verified, from 1 to 10
@@ -126,21 +129,21 @@ type Policy struct {
 	MaxAttempts int
 
 	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
-	// factor. Recovery codes are never disabled, as nobody guesses 120 bits: wrong ones
-	// begin waits, which the owner can sit out. New refuses a number that gives a guesser more than one chance in
-	// 10,000 while nobody logs in: at most 33, or 100 with ExactStep. Defaults to 30.
-	// For the chance when the owner does log in see GuessProbability.
+	// factor. Recovery codes are never disabled, as nobody guesses 120 bits: wrong
+	// ones only lock them for a while. New refuses a number that gives a guesser
+	// more than one chance in 10,000 while nobody logs in: at most 33, or 100 with
+	// ExactStep. For the chance when the owner does log in see GuessProbability.
+	// Defaults to 30.
 	MaxFailures int
 
-	// MessagesPerHour is how many text messages a confirmed number is sent within an
-	// hour, and a user for all their numbers, from 1 to 10. To a number that is not
-	// confirmed there are 3 at most. The waits between two messages are another limit:
-	// see Service.Challenge. Defaults to 5, or to MessagesPerDay if that is fewer.
+	// MessagesPerHour is how many text messages are sent within an hour to a
+	// confirmed number, and to all numbers of a user together, from 1 to 10. An
+	// unconfirmed number is sent 3 at most. Service.Challenge has the waits
+	// between two messages. Defaults to 5, or to MessagesPerDay if that is fewer.
 	MessagesPerHour int
 
-	// MessagesPerDay is the same within 24 hours, from 1 to 30, and not fewer than
-	// MessagesPerHour. To a number that is not confirmed there are 5 at most.
-	// Defaults to 10.
+	// MessagesPerDay is how many within 24 hours, from 1 to 30, and not fewer than
+	// MessagesPerHour. An unconfirmed number is sent 5 at most. Defaults to 10.
 	MessagesPerDay int
 }
 
@@ -165,25 +168,32 @@ func (p Policy) withDefaults() Policy {
 
 func (p Policy) validate() error {
 	if p.ChallengeLifetime < time.Minute || p.ChallengeLifetime > maxLifetime {
-		return fmt.Errorf("%w: Policy.ChallengeLifetime is %s; it must be from 1m0s to %s", ErrConfig, p.ChallengeLifetime, maxLifetime)
+		return fmt.Errorf("%w: Policy.ChallengeLifetime is %s; it must be from 1m0s to %s",
+			ErrConfig, p.ChallengeLifetime, maxLifetime)
 	}
 	if p.MaxAttempts < 1 || p.MaxAttempts > 10 {
-		return fmt.Errorf("%w: Policy.MaxAttempts is %d; it must be from 1 to 10", ErrConfig, p.MaxAttempts)
+		return fmt.Errorf("%w: Policy.MaxAttempts is %d; it must be from 1 to 10",
+			ErrConfig, p.MaxAttempts)
 	}
 	if p.MaxFailures < 1 {
 		return fmt.Errorf("%w: Policy.MaxFailures is %d; it must be at least 1", ErrConfig, p.MaxFailures)
 	}
 	if p.MessagesPerDay < 1 || p.MessagesPerDay > maxDailySends {
-		return fmt.Errorf("%w: Policy.MessagesPerDay is %d; it must be from 1 to %d", ErrConfig, p.MessagesPerDay, maxDailySends)
+		return fmt.Errorf("%w: Policy.MessagesPerDay is %d; it must be from 1 to %d",
+			ErrConfig, p.MessagesPerDay, maxDailySends)
 	}
-	if most := min(maxHourlySends, p.MessagesPerDay); p.MessagesPerHour < 1 || p.MessagesPerHour > most {
-		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, and at most MessagesPerDay, which is %d",
+	most := min(maxHourlySends, p.MessagesPerDay)
+	if p.MessagesPerHour < 1 || p.MessagesPerHour > most {
+		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, "+
+			"and at most MessagesPerDay, which is %d",
 			ErrConfig, p.MessagesPerHour, maxHourlySends, p.MessagesPerDay)
 	}
 	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
 	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {
-		return fmt.Errorf("%w: Policy.MaxFailures is %d: with %d codes valid at once a guesser has a chance of %.2g, more than %.0g; at most %d is allowed",
-			ErrConfig, p.MaxFailures, p.steps(), chance, maxGuessChance, int(maxGuessChance*codeSpace)/p.steps())
+		return fmt.Errorf("%w: Policy.MaxFailures is %d: with %d codes valid at once "+
+			"a guesser has a chance of %.2g, more than %.0g; at most %d is allowed",
+			ErrConfig, p.MaxFailures, p.steps(), chance, maxGuessChance,
+			int(maxGuessChance*codeSpace)/p.steps())
 	}
 	return nil
 }
@@ -196,27 +206,28 @@ func (p Policy) steps() int {
 	return 3
 }
 
-// GuessProbability is the chance, from 0 to 1, that somebody who knows the password and
-// nothing else gets a confirmed factor of the type to accept a guessed code within the
-// window, both its ends included, and so 0 for what can be guessed in one moment. It is a
-// bound: nobody has a better chance, whatever they do in however many sessions.
+// GuessProbability is the chance, from 0 to 1, that somebody who knows only the
+// password gets a confirmed factor of the type to accept a guessed code within
+// the window. It is an upper bound, whatever they do in however many sessions.
+// A window of 0 is one instant.
 //
-// It is guesses x codes valid at once x the chance of the likeliest code, as RFC 4226
-// appendix A.4.2 has it: each guess another code, and for an app one of those below
-// 483648, which are likelier by 0.024 %. The guesses are the worst case, the owner logging
-// in as often as helps: a success resets the failures in a row and so the back-off, but
-// not the leaky bucket. That admits 50 wrong codes and one more for each 14.4 hours. If
-// nobody logs in, guessing ends at MaxFailures for ever, and by the chance until then New
-// refuses a Policy; but recovery codes are never disabled, so of them the worst case is
-// reached without the owner. Of the fields, ExactStep lowers the worst case, and for the
-// other types a MaxFailures of 1: then the first wrong code is the last.
+// It is guesses x codes valid at once x the chance of the likeliest code (RFC
+// 4226 appendix A.4.2). For an app that is a code below 483648, likelier by
+// 0.024 %. The guesses are the worst case, the owner logging in as often as
+// helps: a success resets the failures in a row, but not the leaky bucket,
+// which admits 50 wrong codes and one more for each 14.4 hours. If the owner
+// never logs in, guessing stops at MaxFailures; New validates a Policy by that
+// smaller chance. Recovery codes are never disabled, so their worst case needs
+// no owner. ExactStep lowers the result for an app, and a MaxFailures of 1 for
+// all types but recovery codes: the first wrong code is then the last.
 //
-// What it leaves out makes the true chance smaller for TypeSMS, where each challenge costs
-// one of MessagesPerDay, and for TypeRecoveryCodes, where ten codes are at most ten
-// logins. [Service.Unlock] empties the bucket, and a second factor has one of its own.
+// The true chance is smaller for TypeSMS, where each challenge costs one of
+// MessagesPerDay, and for TypeRecoveryCodes, where ten codes are at most ten
+// logins. [Service.Unlock] empties the bucket, and a second factor has one of
+// its own.
 //
-// The zero fields of p are the defaults. An unknown type, a negative window and a Policy
-// that New refuses are no assurance: the answer is 1.
+// Zero fields of p mean the defaults. For an unknown type, a type of
+// [Config.Methods], a negative window and a Policy that New refuses it is 1.
 func (p Policy) GuessProbability(factorType FactorType, window time.Duration) float64 {
 	p = p.withDefaults()
 	m := builtIn.of(factorType)
@@ -237,7 +248,7 @@ const likeliestTOTP = 2148.0 / (1 << 31)
 // A counter is where the wrong codes of a factor count, and what they begin. It is
 // chosen once, when a call has read its records: see chooseCounter.
 type counter interface {
-	// shut reports whether no code is compared now: for good, or for a wait.
+	// shut reports whether no code is compared now: until Unlock, or for a wait.
 	shut(now time.Time) (disabled bool, wait time.Duration)
 
 	// failures is how many wrong codes in a row the factor had.
@@ -267,8 +278,8 @@ type shared struct {
 	user    *user   // whose counter it is; nil: not a user's
 }
 
-// newShared chooses whose counter is the factor's. p is the budget of its number, nil
-// unless that was read.
+// newShared chooses whose counter is the factor's. p has the limits of its
+// number, nil unless they were read.
 func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *shared {
 	c := &shared{guesses: &f.guesses, most: policy.MaxFailures}
 	if f.traits.unguessable || f.traits.unlimited {
@@ -323,8 +334,8 @@ func (c *shared) put(now time.Time, out *outcome) {
 	}
 }
 
-// told is a wait as whoever asks may know it. Of a number that is not confirmed it may
-// come of what others did, and to the millisecond it would tell when they did it.
+// told is a wait as the caller may know it. For an unconfirmed number it may
+// come of what others did, and to the millisecond it would tell when.
 func (f *factor) told(wait time.Duration) time.Duration {
 	if f.countsOnNumber() {
 		return (wait + time.Minute - 1).Truncate(time.Minute)
@@ -332,8 +343,9 @@ func (f *factor) told(wait time.Duration) time.Duration {
 	return wait
 }
 
-// A lane is the counter of a trusted device, which takes a few wrong codes a day while
-// the shared counter is shut, so that a stranger who guesses does not lock out the owner.
+// A lane is the counter of a trusted device: its own allowance of a few wrong
+// codes a day while the shared counter is shut, so that a stranger who guesses
+// does not lock out the owner.
 type lane struct {
 	*shared
 	device *device
@@ -366,8 +378,8 @@ func (l *lane) succeed(now time.Time, out *outcome) {
 	out.put(l.device)
 }
 
-// chooseCounter gives the device's lane while the shared counter is shut and the lane
-// takes a guess. Wrong codes for what is not confirmed count on the shared one alone.
+// chooseCounter returns the device's lane while the shared counter is shut and the
+// lane takes a guess. An unconfirmed factor has the shared counter only.
 func chooseCounter(now time.Time, c *shared, d *device, u *user, f *factor, e Event) counter {
 	disabled, wait := c.shut(now)
 	if !disabled && wait == 0 || !d.takesGuess(now, u) || !f.verified {

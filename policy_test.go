@@ -61,7 +61,8 @@ func TestGuessProbability(t *testing.T) {
 			{mfa.Policy{}, aYear, 658},
 			{mfa.Policy{ChallengeLifetime: time.Minute, MaxAttempts: 1, MaxFailures: 2}, drain, 51},
 			{mfa.Policy{ChallengeLifetime: 10 * time.Minute, MaxAttempts: 5, MaxFailures: 30}, drain, 51},
-			{mfa.Policy{MaxFailures: 1}, aYear, map[bool]int{true: 658, false: 1}[factorType == mfa.TypeRecoveryCodes]},
+			{mfa.Policy{MaxFailures: 1}, aYear,
+				map[bool]int{true: 658, false: 1}[factorType == mfa.TypeRecoveryCodes]},
 			{mfa.Policy{ExactStep: true, MaxFailures: 100}, drain, 51},
 		} {
 			if got := allowed(t, tt.policy, factorType, tt.window); got != tt.guesses {
@@ -78,7 +79,9 @@ func TestGuessProbability(t *testing.T) {
 		if p := (mfa.Policy{}).GuessProbability(factorType, math.MaxInt64); p <= 0 || p >= 1 {
 			t.Errorf("%s within 292 years: %g", factorType, p)
 		}
-		for _, p := range []mfa.Policy{{MaxFailures: 34}, {MaxFailures: -1}, {MaxAttempts: 11}, {ChallengeLifetime: time.Hour}} {
+		for _, p := range []mfa.Policy{
+			{MaxFailures: 34}, {MaxFailures: -1}, {MaxAttempts: 11}, {ChallengeLifetime: time.Hour},
+		} {
 			if got := p.GuessProbability(factorType, 0); got != 1 {
 				t.Errorf("%s under %+v, which New refuses: %g, want 1", factorType, p, got)
 			}
@@ -166,7 +169,9 @@ var alone = []struct {
 // less than GuessProbability says, and less than what New refuses.
 func TestGuessesAlone(t *testing.T) {
 	for _, tt := range alone {
-		for _, factorType := range []mfa.FactorType{mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes} {
+		for _, factorType := range []mfa.FactorType{
+			mfa.TypeTOTP, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes,
+		} {
 			got, want := newGuesser(t, factorType, mfa.Policy{}, 0).Attack(tt.window), tt.guesses
 			if factorType == mfa.TypeRecoveryCodes {
 				want = tt.recovery

@@ -20,9 +20,9 @@ const (
 	PurposeTurnOff  = "mfa.turn_off"
 )
 
-// ProofKeys are the public keys of the receipts: one for each key of the keyring, of
-// which the first signs. Give them to whoever checks receipts, before a new key moves to
-// the front.
+// ProofKeys are the public keys of the receipts: one for each key of the
+// keyring, the first of which signs. Give them to whoever checks receipts,
+// before a new key moves to the front.
 func (s *Service) ProofKeys() proof.Keys {
 	var keys proof.Keys
 	for _, k := range s.keys.keys() {
@@ -31,10 +31,11 @@ func (s *Service) ProofKeys() proof.Keys {
 	return keys
 }
 
-// Redeem checks a receipt as [proof.Checker] does, and lets it through once, whoever
-// asks: two processes at once, or the same request again. The errors are those of
-// package proof, with [proof.ErrSpent] for a receipt that was spent before, or whose
-// factor is gone; any other error comes from the store, and the receipt may be spent.
+// Redeem checks a receipt as [proof.Checker] does, and accepts it once, even if
+// two processes ask at the same time. The errors are those of package proof,
+// with [proof.ErrSpent] for a receipt that was redeemed before, or whose factor
+// was deleted; any other error comes from the store, and the receipt may have
+// been redeemed.
 func (s *Service) Redeem(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
 	load := func(ctx context.Context) (*spending, error) {
 		now, err := s.now()
@@ -76,9 +77,11 @@ func (s *Service) loadProof(ctx context.Context, now time.Time, c proof.Claim) (
 	return d.challenge, nil
 }
 
-// loadReceipt checks a receipt and reads the challenge that it was given for. It is an
-// error if that was spent.
-func (s *Service) loadReceipt(ctx context.Context, now time.Time, c proof.Claim) (*spending, error) {
+// loadReceipt checks a receipt and reads the challenge that it was given for. A
+// redeemed one is proof.ErrSpent.
+func (s *Service) loadReceipt(
+	ctx context.Context, now time.Time, c proof.Claim,
+) (*spending, error) {
 	checker := proof.Checker{Keys: s.ProofKeys(), Now: func() time.Time { return now }}
 	receipt, err := checker.Check(ctx, c)
 	if err != nil {
@@ -135,9 +138,10 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 	if ch.action == (proof.Action{}) {
 		return nil
 	}
+	issued := ch.verified.Truncate(time.Second)
 	r := proof.Receipt{
-		ChallengeID: ch.ID, UserID: f.UserID, FactorID: f.ID, FactorType: f.Type, Action: ch.action,
-		IssuedAt: ch.verified.Truncate(time.Second), ExpiresAt: ch.verified.Truncate(time.Second).Add(proof.MaxAge),
+		ChallengeID: ch.ID, UserID: f.UserID, FactorID: f.ID, FactorType: f.Type,
+		Action: ch.action, IssuedAt: issued, ExpiresAt: issued.Add(proof.MaxAge),
 	}
 	signed := hidden[string](func() string {
 		text, _ := proof.Sign(s.keys.keys()[0].receipts, r) // of a receipt that is well formed
@@ -146,8 +150,8 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 	return &signed
 }
 
-// unproved reports whether the factor was enrolled without a proof, where one is required
-// from the moment that its owner has a verified factor.
+// unproved reports whether the factor was enrolled without a receipt, which is
+// required once its owner has a verified factor.
 func (s *Service) unproved(f *factor) bool { return !s.skipProof && !f.proved }
 
 func actionFields(c *codec.Codec, a *proof.Action) {

@@ -203,13 +203,21 @@ func TestRedeemRefused(t *testing.T) {
 		claim proof.Claim
 		want  error
 	}{
-		"none":               {proof.Claim{UserID: ann, Action: pay}, proof.ErrInvalid},
-		"of another":         {proof.Claim{Receipt: bobs, UserID: ann, Action: pay}, proof.ErrMismatch},
-		"of any user":        {proof.Claim{Receipt: receipt, UserID: mfa.AnyUser, Action: pay}, proof.ErrMismatch},
-		"of nobody":          {proof.Claim{Receipt: receipt, Action: pay}, proof.ErrMismatch},
-		"for something else": {proof.Claim{Receipt: receipt, UserID: ann, Action: proof.ActionOf("pay", "EUR 5000.00")}, proof.ErrMismatch},
-		"for nothing":        {proof.Claim{Receipt: receipt, UserID: ann}, proof.ErrMismatch},
-		"truncated":          {proof.Claim{Receipt: receipt[:len(receipt)-1], UserID: ann, Action: pay}, proof.ErrInvalid},
+		"none":       {proof.Claim{UserID: ann, Action: pay}, proof.ErrInvalid},
+		"of another": {proof.Claim{Receipt: bobs, UserID: ann, Action: pay}, proof.ErrMismatch},
+		"of any user": {
+			proof.Claim{Receipt: receipt, UserID: mfa.AnyUser, Action: pay}, proof.ErrMismatch,
+		},
+		"of nobody": {proof.Claim{Receipt: receipt, Action: pay}, proof.ErrMismatch},
+		"for something else": {
+			proof.Claim{Receipt: receipt, UserID: ann, Action: proof.ActionOf("pay", "EUR 5000.00")},
+			proof.ErrMismatch,
+		},
+		"for nothing": {proof.Claim{Receipt: receipt, UserID: ann}, proof.ErrMismatch},
+		"truncated": {
+			proof.Claim{Receipt: receipt[:len(receipt)-1], UserID: ann, Action: pay},
+			proof.ErrInvalid,
+		},
 	} {
 		loads := len(r.Store.Calls())
 		_, err := r.Redeem(t.Context(), tt.claim)
@@ -286,8 +294,11 @@ func TestEnrollWantsProof(t *testing.T) {
 		receipt string
 		why     error
 	}{
-		"none":          {"", mfa.ErrProofRequired},
-		"forged":        {good[:strings.LastIndex(good, ".")] + theirs[strings.LastIndex(theirs, "."):], proof.ErrInvalid},
+		"none": {"", mfa.ErrProofRequired},
+		"forged": {
+			good[:strings.LastIndex(good, ".")] + theirs[strings.LastIndex(theirs, "."):],
+			proof.ErrInvalid,
+		},
 		"of another":    {theirs, proof.ErrMismatch},
 		"for unenroll":  {other, proof.ErrMismatch},
 		"any user":      {mfa.AnyUser, proof.ErrInvalid},
@@ -628,7 +639,10 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 		proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay},
 	)
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
-	for name, out := range map[string]string{"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr), "error of Enroll": printed(enrollErr), "events": printed(r.Took())} {
+	for name, out := range map[string]string{
+		"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr),
+		"error of Enroll": printed(enrollErr), "events": printed(r.Took()),
+	} {
 		if strings.Contains(out, signature) {
 			t.Errorf("%s prints the receipt: %s", name, out)
 		}

@@ -29,14 +29,15 @@ const (
 // crockford has no letters that look like others.
 var crockford = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPadding(base32.NoPadding)
 
-// A RecoveryCodesEnrollment holds the codes of a new set. It cannot be read again
-// later, and does not print: its JSON is {}.
+// A RecoveryCodesEnrollment holds the codes of a new set, of which only hashes
+// are stored. Printing it does not show them, and its JSON is {}.
 type RecoveryCodesEnrollment struct {
 	shown hidden[[]string]
 }
 
-// Codes are ten codes of six groups of four letters, to be written down or printed:
-// "0H4K-…". Each is accepted once, in any case, with or without the hyphens.
+// Codes are ten codes of six groups of four letters and digits, to be written
+// down or printed: "0H4K-…". Each is accepted once, in any case, with or
+// without the hyphens.
 func (e *RecoveryCodesEnrollment) Codes() []string { return append([]string(nil), e.shown()...) }
 
 // Recovery codes are a factor for a person who has nothing else at hand.
@@ -49,7 +50,9 @@ func (recoveryMethod) traits() traits {
 	}
 }
 
-func (recoveryMethod) chance(Policy) float64 { return math.Ldexp(recoveryCodes, -8*recoveryCodeSize) }
+func (recoveryMethod) chance(Policy) float64 {
+	return math.Ldexp(recoveryCodes, -8*recoveryCodeSize)
+}
 
 func (recoveryMethod) asked(p EnrollParams) bool { return p.RecoveryCodes }
 
@@ -80,11 +83,14 @@ func newRecoverySet(raw []byte) (*recoverySet, *RecoveryCodesEnrollment) {
 	return set, &RecoveryCodesEnrollment{shown: hide(shown)}
 }
 
-// derivedRecoverySet makes ten codes of a seed and of a secret, the same ones each
-// time. Whoever has one of the two and not the other has no codes (RFC 5869).
-func derivedRecoverySet(seed []byte, secret string) (*recoverySet, *RecoveryCodesEnrollment, error) {
+// derivedRecoverySet derives ten codes from a seed and a secret, always the
+// same. Whoever has only one of the two has no codes (RFC 5869).
+func derivedRecoverySet(
+	seed []byte, secret string,
+) (*recoverySet, *RecoveryCodesEnrollment, error) {
 	const size = recoveryCodes * recoveryCodeSize
-	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, "github.com/authfactor/mfa recovery codes", size)
+	const info = "github.com/authfactor/mfa recovery codes"
+	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, info, size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mfa: making recovery codes: %w", err)
 	}
@@ -107,9 +113,9 @@ func (u *user) takesRecoveryCodes(now time.Time) bool {
 	return here < maxFactors && len(u.factors) < maxMembers
 }
 
-// addRecoveryCodes adds a set to what a right code comes to. Its seed is stored
-// only for a call with an idempotency key. That key is not stored, and without it
-// nobody makes the codes again.
+// addRecoveryCodes adds a set to the outcome of a right code. Its seed is
+// stored only for a call with an idempotency key. That key is not stored, and
+// without it nobody can derive the codes.
 func (d *verifying) addRecoveryCodes(out *outcome) (*RecoveryCodesEnrollment, error) {
 	seed := make([]byte, recoverySeedSize)
 	if _, err := rand.Read(seed); err != nil {
@@ -156,15 +162,18 @@ func (r *recoverySet) fields(c *codec.Codec) { codec.List(c, &r.hashes, recovery
 
 func (r *recoverySet) describe(f *Factor) { f.RecoveryCodesLeft = len(r.hashes) }
 
-// proves leaves out a set of which no code was used: its owner may never have seen it,
-// because the answer was lost, or may not have confirmed an app beside it yet.
+// proves reports whether a code was used. Otherwise the owner may never have
+// seen the set, because the answer was lost, or may not have confirmed an app
+// beside it.
 func (r *recoverySet) proves() bool { return len(r.hashes) < recoveryCodes }
 
 func (r *recoverySet) spent() bool { return len(r.hashes) == 0 }
 
 func (*recoverySet) ask(*factor, *challenge, []*factor) error { return nil }
 
-func (r *recoverySet) check(_ *factor, answer string, _ *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (r *recoverySet) check(
+	_ *factor, answer string, _ *challenge, _ time.Time, _ Policy,
+) (verdict, error) {
 	code, ok := typed.RecoveryCode(answer, recoveryCodeLength)
 	if !ok {
 		return noCode, nil

@@ -366,7 +366,9 @@ func TestNewRecoveryCodesAgain(t *testing.T) {
 			return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: set.ID, UserID: mfa.AnyUser})
 		},
 		"replaced": func(r *rig, _, _ enrolled) error {
-			_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true, ByOperator: true})
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				UserID: ann, RecoveryCodes: true, ByOperator: true,
+			})
 			return err
 		},
 	} {
@@ -565,10 +567,9 @@ func TestNewRecoveryCodesEndOthers(t *testing.T) {
 		t.Fatalf("%+v, %v", v.RecoveryCodes, err)
 	}
 	events := r.Took()
-	if got := kinds(
-		events,
-	); !slices.Equal(got, []mfa.EventKind{mfa.EventVerified, mfa.EventFirstUse, mfa.EventReplaced, mfa.EventEnrolled}) ||
-		events[2].FactorID != planted.ID {
+	if got := kinds(events); !slices.Equal(got, []mfa.EventKind{
+		mfa.EventVerified, mfa.EventFirstUse, mfa.EventReplaced, mfa.EventEnrolled,
+	}) || events[2].FactorID != planted.ID {
 		t.Errorf("events %+v", events)
 	}
 	_, err = r.Answer(open, planted, known[0])
@@ -615,7 +616,8 @@ func TestNewRecoveryCodesDoNotPrint(t *testing.T) {
 // TestAMR: what a code proved, after RFC 8176; nothing where none was right.
 func TestAMR(t *testing.T) {
 	for factorType, want := range map[mfa.FactorType][]string{
-		mfa.TypeTOTP: {"otp"}, mfa.TypeSMS: {"otp", "sms"}, mfa.TypeGenericOTP: {"otp"}, mfa.TypeRecoveryCodes: {"otp"},
+		mfa.TypeTOTP: {"otp"}, mfa.TypeSMS: {"otp", "sms"}, mfa.TypeGenericOTP: {"otp"},
+		mfa.TypeRecoveryCodes: {"otp"},
 	} {
 		g := newGuesser(t, factorType, mfa.Policy{}, 0)
 		ch := g.Ask(g.F)

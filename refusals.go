@@ -47,7 +47,7 @@ var verifyRefusals = []refusal[*verifying]{
 	{"waiting", ErrThrottled, (*verifying).waiting},
 }
 
-// lapsed: the factor was not confirmed in time, and is gone.
+// lapsed: the factor was not confirmed in time.
 func (d *challenging) lapsed() *outcome {
 	if d.factor.lapsed(d.now) {
 		return refused(errNotFound(kindFactor, d.factor.ID))
@@ -63,7 +63,8 @@ func (d *challenging) ownerless() *outcome {
 	return nil
 }
 
-// noSender: the service was made without one since the factor was enrolled.
+// noSender: this service has no SMSSender, unlike the one that enrolled the
+// factor.
 func (d *challenging) noSender() *outcome {
 	if d.phone != nil && !d.sender {
 		return refused(errNoSMSSender())
@@ -71,7 +72,8 @@ func (d *challenging) noSender() *outcome {
 	return nil
 }
 
-// notAllowed: the service was made for other regions since the factor was enrolled.
+// notAllowed: this service has other Regions than the one that enrolled the
+// factor.
 func (d *challenging) notAllowed() *outcome {
 	if d.phone != nil && !d.allowed {
 		return refused(errPhoneNumberNotAllowed(""))
@@ -97,8 +99,8 @@ func (d *challenging) reusedKey() *outcome {
 	return nil
 }
 
-// disabled: too many wrong codes in a row, and no device with a lane of its own. What
-// was answered once is answered again.
+// disabled: too many wrong codes in a row, and no device with its own allowance. A
+// repeated request is answered all the same.
 func (d *challenging) disabled() *outcome {
 	if disabled, _ := d.counter.shut(d.now); disabled && d.earlier == nil {
 		return refused(errFactorDisabled(d.factor.ID))
@@ -106,8 +108,9 @@ func (d *challenging) disabled() *outcome {
 	return nil
 }
 
-// waiting: the factor waits after wrong codes, or number and user had their share of
-// messages; whichever is longer. What was answered once is answered again.
+// waiting: the factor is temporarily locked after wrong codes, or number or
+// user reached a message quota; whichever is longer. A repeated request is
+// answered all the same.
 func (d *challenging) waiting() *outcome {
 	if d.earlier != nil {
 		return nil
@@ -128,7 +131,7 @@ func (d *challenging) waiting() *outcome {
 	return refused(errThrottled(d.factor.ID, wait, reason), e)
 }
 
-// lapsed: the factor was not confirmed in time, and is gone with its challenges.
+// lapsed: the factor of the challenge was not confirmed in time.
 func (d *verifying) lapsed() *outcome {
 	if d.factor.lapsed(d.now) {
 		return refused(errNotFound(kindChallenge, d.challenge.ID))
@@ -190,7 +193,7 @@ func (d *verifying) expired() *outcome {
 	return nil
 }
 
-// usedUp: the challenge had its share of wrong codes, or its message was not sent.
+// usedUp: the challenge took all its wrong codes, or its message was not sent.
 func (d *verifying) usedUp() *outcome {
 	ch := d.challenge
 	if ch.Status != statusPending || ch.failures >= int64(d.policy.MaxAttempts) {
@@ -209,7 +212,7 @@ func (d *verifying) unconfirmed() *outcome {
 	return nil
 }
 
-// disabled: too many wrong codes in a row, and no device with a lane of its own.
+// disabled: too many wrong codes in a row, and no device with its own allowance.
 func (d *verifying) disabled() *outcome {
 	if disabled, _ := d.counter.shut(d.now); disabled {
 		return refused(errFactorDisabled(d.factor.ID))
@@ -217,7 +220,7 @@ func (d *verifying) disabled() *outcome {
 	return nil
 }
 
-// waiting: the factor waits after wrong codes.
+// waiting: the factor is temporarily locked after wrong codes.
 func (d *verifying) waiting() *outcome {
 	_, wait := d.counter.shut(d.now)
 	if wait == 0 {

@@ -25,14 +25,15 @@ import (
 // An SMSSender sends text messages.
 type SMSSender interface {
 	// Send hands the message to the phone network, and returns nil once a provider
-	// took it. It honours ctx, whose deadline is at most Config.SendTimeout away and which
-	// no caller of Challenge cancels; nothing else ends it. Hand Message.ID to a provider
-	// that takes idempotency keys.
+	// took it. It must honour ctx, whose deadline is at most Config.SendTimeout
+	// away and which no caller of Challenge cancels; nothing else ends it. Hand
+	// Message.ID to a provider that takes idempotency keys.
 	//
-	// An error says that the message was not handed over, as when the provider refuses
-	// it: the challenge is void, and Challenge returns ErrMessageNotSent. The exceptions are
-	// errors that leave it open whether the message is on its way. Then the challenge stays
-	// open, Challenge returns it without an error, and EventMessageUnknown is raised. They are:
+	// An error says that the message was not handed over, as when the provider
+	// refuses it: the challenge is cancelled, and Challenge returns
+	// ErrMessageNotSent. Some errors leave open whether the message is on its way.
+	// With these the challenge stays open, Challenge returns it without an error,
+	// and EventMessageUnknown is raised. They are:
 	//
 	//   - any error when the deadline of ctx is past;
 	//   - one that matches context.DeadlineExceeded, context.Canceled or
@@ -40,22 +41,22 @@ type SMSSender interface {
 	//   - one that matches io.EOF or io.ErrUnexpectedEOF, or is a *net.OpError of reading or
 	//     writing: the connection ended before the answer.
 	//
-	// So the error of an http.Client is told apart as it is: return it, or wrap it with %w.
-	// Where an answer leaves it open, such as 504 Gateway Timeout, wrap
-	// context.DeadlineExceeded. A panic leaves it open too, and passes through Challenge.
+	// So return the error of an http.Client, or wrap it with %w. If an answer
+	// leaves it open, such as 504 Gateway Timeout, wrap context.DeadlineExceeded.
+	// A panic leaves it open too, and passes through Challenge.
 	//
-	// Either way the message counts, since whoever took it may charge for it, and the
-	// text of the error is logged, without the number, the code, and what follows the host in
-	// a URL: leave other secrets out.
+	// Either way the message counts, since whoever took it may charge for it, and
+	// the text of the error is logged, without the number, the code, and what
+	// follows the host in a URL. It must not hold other secrets.
 	Send(ctx context.Context, m Message) error
 }
 
-// A Message is one text message. Its fields are plain strings, Body holds the
-// code: do not log it.
+// A Message is one text message. Body holds the code and all fields are plain
+// strings: do not log it.
 type Message struct {
-	ID   string // the same for each try to send it; of no use to anybody else
+	ID   string // the same for each try to send it; useless to others
 	To   string // in E.164, such as "+15005550006"
-	Body string // at most 3 parts
+	Body string // at most 3 messages long
 }
 
 // An Outbox is an [SMSSender] that keeps the last 1,000 messages in memory and
@@ -99,12 +100,12 @@ func (o *Outbox) Format(f fmt.State, _ rune) {
 
 // SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
 type SMSParams struct {
-	// PhoneNumber in international form, such as "+1 500 555 0006", or in the
-	// national form of Config.DefaultRegion: ASCII digits, and a '+' in front. White space,
-	// dashes, slashes, dots, brackets and invisible format characters around and between
-	// them are forgiven, up to 64 characters in all. It is kept in E.164, in the one form
-	// that works: +52 1 55 1234 5678, as numbers in Mexico were once written, is
-	// +525512345678.
+	// PhoneNumber is the number in international form, such as "+1 500 555 0006",
+	// or in the national form of Config.DefaultRegion: ASCII digits, and a '+' in
+	// front. White space, dashes, slashes, dots, brackets and invisible format
+	// characters around and between them are ignored, up to 64 characters in all.
+	// It is stored in E.164, in the form that works today: +52 1 55 1234 5678, an
+	// older form of Mexico, becomes +525512345678.
 	PhoneNumber string
 }
 
@@ -113,7 +114,8 @@ type smsMethod struct{}
 
 func (smsMethod) traits() traits {
 	return traits{
-		kind: TypeSMS, amr: []string{"otp", "sms"}, restricted: true, messages: true, unconfirmed: onNumber,
+		kind: TypeSMS, amr: []string{"otp", "sms"},
+		restricted: true, messages: true, unconfirmed: onNumber,
 	}
 }
 
@@ -143,7 +145,9 @@ func (*line) proves() bool                                    { return true }
 func (*line) spent() bool                                     { return false }
 func (*line) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
-func (*line) check(_ *factor, answer string, ch *challenge, _ time.Time, _ Policy) (verdict, error) {
+func (*line) check(
+	_ *factor, answer string, ch *challenge, _ time.Time, _ Policy,
+) (verdict, error) {
 	return ch.checkCode(answer), nil
 }
 
@@ -185,12 +189,12 @@ func messageID(challengeID string) string {
 }
 
 // AllRegions returns every region that has phone numbers, for [Config.Regions].
-// Numbers of some regions cost a hundred times those of others, and fraudsters
+// Messages to some regions cost a hundred times those to others, and fraudsters
 // know which: prefer a list of those that your users live in.
 func AllRegions() []string { return phone.Regions() }
 
-// normalizeNumber returns the number in E.164, computed once: the store, the budgets
-// and the sender all get this one.
+// normalizeNumber returns the number in E.164, computed once for the store, the
+// limits and the sender.
 func (s *Service) normalizeNumber(number string) (string, error) {
 	text, ok := typed.Number(number)
 	if !ok {
@@ -206,14 +210,15 @@ func (s *Service) normalizeNumber(number string) (string, error) {
 	return e164, nil
 }
 
-// A budget is what the messages to a number draw on, and wrong codes until it is confirmed.
+// A budget is the limits of a number: its messages, and wrong codes until it is
+// confirmed.
 type budget struct {
 	*number           // fresh if it was never used
 	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
 }
 
-// loadPhone reads the budget of a factor's number. A keyring with several keys gives a
-// number several ids; what is found under older ones is taken over.
+// loadPhone reads the limits of a factor's number. A keyring with several keys
+// gives a number several ids; what is found under older ones is merged.
 func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
 	ids := s.keys.numberIDs(f.number())
 	records, err := s.load(ctx, ids...)
@@ -240,7 +245,7 @@ func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
 	return p, nil
 }
 
-// merge takes over the counts of the same number under another key.
+// merge adds the counts of the same number under another key.
 func (n *number) merge(old *number) {
 	n.sends.Merge(old.sends, maxSends) // older ones decide nothing
 	n.shares.Merge(old.shares, maxSends)
@@ -256,7 +261,7 @@ func (n *number) touch(now time.Time) {
 	n.ExpiresAt = later(now, later(n.sends.Lapse(), n.guesses.Lapse()))
 }
 
-// savePhone adds a phone's budget to what is written.
+// savePhone adds a number's limits to what is written.
 func (out *outcome) savePhone(now time.Time, p *budget) {
 	p.touch(now)
 	out.put(p.number)
@@ -265,11 +270,14 @@ func (out *outcome) savePhone(now time.Time, p *budget) {
 	}
 }
 
-// messageWait is how long no message may be sent, 0 for not at all, and whether it is
-// one of the device's own, beyond the quota of number and user.
+// messageWait is how long no message may be sent, 0 for not at all, and whether
+// it is one of the device's own allowance, beyond the quotas of number and
+// user.
 func (d *challenging) messageWait() (wait time.Duration, own bool) {
 	wait = d.sharedWait()
-	if wait > cooldown[0] && d.factor.verified && d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) { // longer than impatience makes it
+	// A shorter wait comes of impatience, and needs no allowance.
+	if wait > cooldown[0] && d.factor.verified &&
+		d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) {
 		return 0, true
 	}
 	return wait, false
@@ -298,8 +306,9 @@ func (d *challenging) quota() limit.Sending {
 	return d.policy.unverifiedSendQuota()
 }
 
-// send hands the code of a committed challenge to the sender. The challenge is void if
-// that is known to have failed, and open where it is unknown, as after a panic.
+// send hands the code of a committed challenge to the sender. The challenge is
+// cancelled if that is known to have failed, and open where it is unknown, as
+// after a panic.
 func (s *Service) send(ctx context.Context, d *challenging, template string) error {
 	ch, f := d.challenge, d.factor
 	m := Message{ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code)}
@@ -312,7 +321,8 @@ func (s *Service) send(ctx context.Context, d *challenging, template string) err
 		e.Kind = EventMessageSent
 		return nil
 	}
-	text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText) // fmt takes a nil pointer for what it is
+	// Sprint survives an error that is a nil pointer.
+	text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText)
 	if unknown {
 		s.log.WarnContext(ctx, "mfa: it is unknown whether a message was sent",
 			"challenge", ch.ID, "message_id", m.ID, "error", text)
@@ -349,7 +359,11 @@ func (s *Service) handOver(ctx context.Context, m Message) (unknown bool, err er
 // leavesOpen reports whether an error of a sender leaves open whether the message was
 // handed over: the time was up, or the connection ended before the answer.
 func leavesOpen(err error) bool {
-	for _, end := range []error{context.DeadlineExceeded, context.Canceled, os.ErrDeadlineExceeded, io.EOF, io.ErrUnexpectedEOF} {
+	ends := []error{
+		context.DeadlineExceeded, context.Canceled, os.ErrDeadlineExceeded,
+		io.EOF, io.ErrUnexpectedEOF,
+	}
+	for _, end := range ends {
 		if errors.Is(err, end) {
 			return true
 		}

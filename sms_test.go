@@ -180,7 +180,8 @@ func TestNoUserFillsANumber(t *testing.T) {
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user})
 			if err == nil {
 				sent[user] = append(sent[user], r.Clock.Now())
-			} else if wait := refusal(t, err).RetryAfter; !errors.Is(err, mfa.ErrThrottled) || wait <= 0 || wait > aDay {
+			} else if wait := refusal(t, err).RetryAfter; !errors.Is(err, mfa.ErrThrottled) ||
+				wait <= 0 || wait > aDay {
 				t.Fatal(err)
 			}
 		}

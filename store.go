@@ -17,52 +17,53 @@ import (
 )
 
 // A Store persists versioned records. It has no policy, no clock and no
-// secrets: what decides travels sealed in [Record.State], and the other columns
-// are copies for operators and indexes. Implementations are called from many
-// goroutines and processes at once; mfatest.TestStore holds them to this contract.
+// secrets: what decides is encrypted in [Record.State], and the other columns
+// are copies for operators and indexes. Its methods are called from many
+// goroutines and processes at once. mfatest.TestStore tests this contract.
 //
-// Every method honours its context: with a cancelled one it returns an error
-// that matches the context's and changes nothing. (The service commits under a
-// context of its own, so a caller who hangs up does not reach Save.)
+// Every method must honour its context: with a cancelled one it returns an
+// error that matches the context's and changes nothing. (The service commits
+// under a context of its own, so a caller who hangs up does not cancel Save.)
 //
 // For a table: ids and parents are 1 to 64 printable ASCII characters, compared byte
 // by byte, and no foreign keys; user ids are valid UTF-8 without control characters,
 // at most 255 bytes, compared byte by byte as well ("Ann", "ann" and "ann " are
 // three users); kinds, types and statuses are at most 32 lower-case ASCII
-// characters. The primary key is the id; List wants an index of kind, user and id,
+// characters. The primary key is the id; List needs an index of kind, user and id,
 // and Purge one of ExpiresAt.
 type Store interface {
 	// Load returns the records with these ids, their parents, and the parents of
-	// those: a challenge brings its factor and the record of the factor's user. There
-	// are no more levels than these three, so that two joins do; a store may follow
-	// parents further. An id or a parent that is not there is left out, each record
-	// appears once, and the order is free; no ids, no records. It sees every Save that
-	// returned before, so it does not read from a replica; the records need not be of
-	// one moment.
+	// those: a challenge brings its factor and the record of the factor's user.
+	// There are no more than these three levels, so two joins are enough; a store
+	// may follow parents further. A missing id or parent is left out, and each
+	// record appears once, in any order; without ids there are no records. It must
+	// see every Save that returned before, so it must not read from a replica. The
+	// records need not be of one moment.
 	Load(ctx context.Context, ids ...string) ([]Record, error)
 
-	// List returns the records that q selects in order of id, byte by byte whatever
-	// the collation of the database: the first q.Limit of them, and fewer only if
-	// there are no more. A store whose database gives shorter pages reads on.
-	// Like Load it sees every Save that returned before: whether a user has a second
-	// factor is read by it.
+	// List returns the records that q selects in order of id, byte by byte
+	// whatever the collation of the database: the first q.Limit of them, and fewer
+	// only if there are no more. If the database gives shorter pages, the store
+	// must read on. Like Load it must see every Save that returned before: by it
+	// the service knows whether a user has a second factor.
 	List(ctx context.Context, q Query) ([]Record, error)
 
-	// Save applies all changes or none, at one moment for all readers; no changes are nil. nil means durable and
-	// visible to every process, so Save never joins a transaction of the caller. When
-	// any stored version is not the one that a change was based on, a record is gone,
-	// or the id of an insert exists, Save writes nothing and its error matches
-	// [ErrConflict]: the service reads again and tries once more. Nothing else is a
-	// conflict, and deadlocks and serialization failures are the store's to avoid or
-	// repeat: any other error is told to the caller, and may or may not have been
-	// applied. The ids of one call are distinct, 16 at most. Save does not write to
-	// its arguments and does not keep them.
+	// Save applies all changes or none, at one moment for all readers; no changes
+	// are nil. nil means durable and visible to every process, so Save never joins
+	// a transaction of the caller. If any stored version is not the one that a
+	// change was based on, a record is gone, or the id of an insert exists, Save
+	// writes nothing and its error matches [ErrConflict]: the service reads again
+	// and retries. Nothing else is a conflict: deadlocks and serialization
+	// failures are the store's to avoid or retry. Any other error is returned to
+	// the caller, and may or may not have been applied. The ids of one call are
+	// distinct, 16 at most. Save does not write to its arguments and does not keep
+	// them.
 	Save(ctx context.Context, changes ...Change) error
 
-	// Purge deletes the records whose ExpiresAt is set and before the given time, which
-	// has whole milliseconds too, all of them, and says how many. A record is judged by
-	// the statement that deletes it: one that was given a later ExpiresAt a moment ago
-	// stays.
+	// Purge deletes all records whose ExpiresAt is set and before the given time,
+	// which has whole milliseconds too, and returns how many. The statement that
+	// deletes a record must check it: one that was given a later ExpiresAt a
+	// moment ago stays.
 	Purge(ctx context.Context, before time.Time) (int, error)
 }
 
@@ -71,7 +72,7 @@ type Store interface {
 // zero time.
 type Record struct {
 	ID     string // primary key
-	Kind   string // "factor", "challenge", "number", "user" or "device"; a store gives it no meaning
+	Kind   string // "factor", "challenge", "number", "user" or "device"
 	Parent string // id of another record, which need not exist; "" for none
 	UserID string // the owner, as the application calls it; "" for none
 	Type   string // the FactorType for factors and challenges, "" otherwise
@@ -109,8 +110,8 @@ type Query struct {
 const (
 	kindFactor    = "factor"    // parent: its user's record, if it has an owner
 	kindChallenge = "challenge" // parent: its factor
-	kindNumber    = "number"    // the budget of a phone number
-	kindUser      = "user"      // the budget of a user, and which factors and devices they have
+	kindNumber    = "number"    // the limits of a phone number
+	kindUser      = "user"      // the limits of a user, and which factors and devices they have
 	kindDevice    = "device"    // a trusted device; parent: its user's record
 
 	factorPrefix    = "auth_factor_"
@@ -120,8 +121,8 @@ const (
 	devicePrefix    = "auth_device_"
 )
 
-// newID mints a factor's or a challenge's id. Its 80 random bits are not what
-// protects the record: ownership checks are.
+// newID makes an id. Its 80 random bits are not what protects the record:
+// ownership checks are.
 func newID(prefix string, now time.Time) (string, error) {
 	id, err := ulid.New(ulid.Timestamp(now), rand.Reader)
 	if err != nil {
@@ -160,7 +161,7 @@ type factor struct {
 	guesses  limit.Failures
 	requests []request // the last challenges with an idempotency key
 	replaces string    // id of the factor that goes when this one is confirmed
-	proved   bool      // enrolled with a proof, or without the need of one
+	proved   bool      // enrolled with a receipt, or by an operator
 
 	later []byte
 }
@@ -190,7 +191,7 @@ type challenge struct {
 
 	action   proof.Action // that the code approves; zero for a login
 	verified time.Time    // when the code was accepted
-	spent    bool         // the receipt
+	spent    bool         // the receipt was redeemed
 
 	kept      []byte // by the ceremony, to check the answer by
 	options   []byte // of the ceremony, for a call that is made again
@@ -217,7 +218,7 @@ func (ch *challenge) fields(c *codec.Codec) {
 	c.Rest(&ch.later)
 }
 
-// A number is the budget of a phone number, whoever enrolled it.
+// A number is the limits of a phone number, whoever enrolled it.
 type number struct {
 	Record
 	sends   limit.Messages
@@ -239,14 +240,14 @@ func (n *number) fields(c *codec.Codec) {
 	c.Rest(&n.later)
 }
 
-// A user is the budget of a user.
+// A user is the limits of a user, and the list of their factors and devices.
 type user struct {
 	Record
 	sends   limit.Messages
 	guesses limit.Failures // wrong codes of a generic_otp factor while it is unverified
 
 	factors []membership
-	gone    []goneApp // the last apps that were taken away
+	gone    []goneApp // the last apps that were deleted
 
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
@@ -254,8 +255,8 @@ type user struct {
 	later []byte
 }
 
-// A goneApp is an app that was taken away. If its secret is enrolled again, its used
-// codes stay used.
+// A goneApp is a deleted app. If its secret is enrolled again, its used codes
+// stay used.
 type goneApp struct {
 	hash     string // of the secret
 	nextStep int64
@@ -266,7 +267,7 @@ type membership struct {
 	id       string
 	backup   bool      // the factor's trait
 	verified bool      // confirmed by a first success
-	lapses   time.Time // when it is gone unless it was verified
+	lapses   time.Time // when it expires unless it was verified
 }
 
 func (u *user) columns() *Record { return &u.Record }

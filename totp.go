@@ -17,30 +17,32 @@ import (
 
 // TOTPParams enrolls an authenticator app. Issuer and User are what the app
 // shows: up to 64 characters each, of any script, without control and format
-// characters (but U+200C and U+200D between two visible ones). The longest otpauth
-// URI has 2,541 bytes. One of more than 512 bytes makes a QR code of many modules: show
-// it at its own size, up to 692 pixels wide. A short label is easier to scan.
+// characters (except U+200C and U+200D between two visible ones). The longest
+// otpauth URI has 2,541 bytes. One of more than 512 bytes makes a QR code of
+// many modules: show it at its own size, up to 692 pixels wide. A short label
+// is easier to scan.
 type TOTPParams struct {
-	// Issuer is the application, such as "Foo Corp". Required. A ':' is left out of the
-	// label of the URI, which it would divide; the issuer parameter has it.
+	// Issuer is the application, such as "Foo Corp". Required. A ':' is left out
+	// of the label of the URI, which it would split; the issuer parameter keeps
+	// it.
 	Issuer string
 
-	// User is the account, such as "alan.turing@foo-corp.com", without ':'. Required. It is
-	// a label: shorten it if need be.
+	// User is the account, such as "alan.turing@foo-corp.com", without ':'. It is
+	// a label: shorten it if need be. Required.
 	User string
 
-	// Secret brings along the secret of an existing enrolment, in base32 (case,
-	// spaces, hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226
-	// section 4 R6), used with SHA-1, 6 digits and 30 seconds. If a verified factor of
-	// the user has this secret, it is the same app: Enroll writes nothing and
-	// returns that factor, whose used codes stay used.
-	// Defaults to a new secret of 20 bytes.
+	// Secret is the secret of an existing enrolment, in base32 (case, spaces,
+	// hyphens and padding do not matter), of 16 to 128 bytes (RFC 4226 section 4
+	// R6), used with SHA-1, 6 digits and 30 seconds. If a verified factor of the
+	// user has this secret, Enroll writes nothing and returns that factor, whose
+	// used codes stay used. Defaults to a new secret of 20 bytes.
 	Secret string
 }
 
-// A TOTPEnrollment holds what the person's app needs. It cannot be read again
-// later, and does not print: its JSON is {}. An API for a browser puts what the
-// three methods return into an answer of its own, with Cache-Control: no-store.
+// A TOTPEnrollment holds what the person's app needs, and cannot be read again
+// later. Printing it does not show the secret, and its JSON is {}: an API for a
+// browser puts what the three methods return into an answer of its own, with
+// Cache-Control: no-store.
 type TOTPEnrollment struct {
 	shown hidden[totpSecrets]
 }
@@ -48,7 +50,7 @@ type TOTPEnrollment struct {
 type totpSecrets struct{ secret, uri, qrCode string }
 
 // Secret is the shared secret in base32, for typing it in: 32 characters unless
-// it was brought along.
+// TOTPParams.Secret was given.
 func (e *TOTPEnrollment) Secret() string { return e.shown().secret }
 
 // URI is the otpauth URI that the QR code holds.
@@ -103,7 +105,9 @@ func (*app) ask(*factor, *challenge, []*factor) error { return nil }
 
 // check accepts each step once, and no step before one that was accepted (RFC 6238
 // section 5.2).
-func (a *app) check(_ *factor, answer string, _ *challenge, now time.Time, p Policy) (verdict, error) {
+func (a *app) check(
+	_ *factor, answer string, _ *challenge, now time.Time, p Policy,
+) (verdict, error) {
 	code, ok := typed.Code(answer, digits)
 	if !ok {
 		return noCode, nil
@@ -139,15 +143,14 @@ func newApp(p TOTPParams) (*app, error) {
 	return &app{issuer: p.Issuer, account: p.User, secret: secret}, nil
 }
 
-// sameApp reports whether both factors are one app: whoever has it has one code for
-// both.
+// sameApp reports whether both factors are one app, with the same codes.
 func sameApp(f, other *factor) bool {
 	a, isApp := f.own.(*app)
 	b, areApps := other.own.(*app)
 	return isApp && areApps && string(a.secret) == string(b.secret)
 }
 
-// keepUsedCodes remembers the used codes of an app that is taken away.
+// keepUsedCodes remembers the used codes of an app that is deleted.
 func (u *user) keepUsedCodes(f *factor) {
 	a, ok := f.own.(*app)
 	if !ok || a.nextStep == 0 {
@@ -198,7 +201,7 @@ func secretHash(secret []byte) string {
 	return string(sum[:16])
 }
 
-// totpSecret returns a new secret, or the one that was brought along.
+// totpSecret returns the given secret, or a new one.
 func totpSecret(given string) ([]byte, error) {
 	if given == "" {
 		secret := make([]byte, secretSize)
@@ -242,8 +245,9 @@ func totpCodes(secret []byte, now time.Time, p Policy) (first int64, codes []str
 	around := int64(p.steps() / 2)
 	first = max(step-around, 0)
 	text := otpauth.WriteSecret(secret)
+	opts := hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
 	for s := first; s <= step+around; s++ {
-		code, err := hotp.GenerateCodeCustom(text, uint64(s), hotp.ValidateOpts{Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
+		code, err := hotp.GenerateCodeCustom(text, uint64(s), opts)
 		if err != nil {
 			return 0, nil, fmt.Errorf("mfa: computing a code: %w", err)
 		}

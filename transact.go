@@ -18,9 +18,9 @@ import (
 	"github.com/authfactor/mfa/internal/codec"
 )
 
-// transact is the life of every call that writes: load, decide, commit, and only then
-// tell. A call that lost a race loads and decides again, after a pause. id is what a
-// caller is told about who lost too many races.
+// transact loads, decides and commits, up to eight times on conflict; only then
+// does it raise events and return. id names the subject of the final
+// ErrThrottled.
 func transact[V interface{ at() time.Time }, T any](ctx context.Context, s *Service, id string,
 	load func(context.Context) (V, error),
 	decide func(V) (T, outcome),
@@ -58,11 +58,11 @@ func transact[V interface{ at() time.Time }, T any](ctx context.Context, s *Serv
 	return none, errThrottled(id, raceWait, ReasonRaces)
 }
 
-// A moment is when a decision is made: after the first records were read that it is about.
-// A read may take seconds, in which others write: by an earlier time what expired meanwhile
-// would be good, and what was written a moment ago would be of the future.
+// A moment is the time of a decision: after its first records were read. A read
+// may take seconds. By an earlier time, what expired meanwhile would still be
+// good, and what others wrote meanwhile would be dated in the future.
 type moment struct {
-	begun time.Time // before the read: what was asked in time is not late because we are slow
+	begun time.Time // before the read: a call in time is not late because the store is slow
 	now   time.Time
 }
 
@@ -140,8 +140,8 @@ func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome
 	return nil
 }
 
-// pause lets the winner of a race go on. It is random, and longer after each race that
-// was lost, so that those who met do not meet again.
+// pause lets the winner of a race go on. It is random, and longer after each
+// lost race, so that the same calls do not meet again.
 func pause(ctx context.Context, lost int) error {
 	if lost == 0 {
 		return nil
@@ -169,7 +169,9 @@ func (s *Service) load(ctx context.Context, ids ...string) (loaded, error) {
 // rowsOf reads the rows of a kind that the store lists for a user, and those with other
 // ids, which the user's record lists. They need not open, and what is of somebody else by
 // its column is left out.
-func (s *Service) rowsOf(ctx context.Context, kind, userID string, ids []string) ([]*Record, error) {
+func (s *Service) rowsOf(
+	ctx context.Context, kind, userID string, ids []string,
+) ([]*Record, error) {
 	var rows []*Record
 	missing := slices.Clone(ids)
 	// For one read more, a store that gives short pages hides nothing.
@@ -289,7 +291,8 @@ func checkIdempotencyKey(key string) error {
 
 // sameKey reports whether an earlier request had this one's key, at most so long ago.
 func (r *request) sameKey(earlier request, now time.Time, within time.Duration) bool {
-	return r != nil && len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key) && now.Sub(earlier.at).Abs() <= within
+	return r != nil && len(earlier.key) > 0 && hmac.Equal(r.key, earlier.key) &&
+		now.Sub(earlier.at).Abs() <= within
 }
 
 // sameAsked reports whether an earlier request asked for the same.
@@ -346,8 +349,8 @@ func (f *factor) remember(r *request, now time.Time, challengeID string) {
 	f.requests = kept[max(0, len(kept)-maxRequests):]
 }
 
-// answered keeps the request that is answered now, and no other: whoever asks again
-// is told what came of the last one.
+// answered keeps this request and no other: a repeated call is told what came
+// of the last one.
 func (ch *challenge) answered(r *request, now time.Time) {
 	ch.request = request{}
 	ch.codesSeed, ch.codesSet = nil, ""
@@ -383,6 +386,6 @@ func (s *Service) again(d *verifying) (told Verification, out outcome) {
 
 // answeredBefore reports whether this same request was answered with success.
 func (d *verifying) answeredBefore() bool {
-	return d.challenge.Status == statusDone && d.challenge.action == d.in.Action && !d.factor.lapsed(d.now) &&
-		d.repeated && d.request.sameAsked(d.challenge.request)
+	return d.challenge.Status == statusDone && d.challenge.action == d.in.Action &&
+		!d.factor.lapsed(d.now) && d.repeated && d.request.sameAsked(d.challenge.request)
 }

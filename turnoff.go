@@ -13,37 +13,42 @@ import (
 type TurnOffParams struct {
 	UserID string // the person; required
 
-	// Receipt is that of a fresh second factor: required if the user has a confirmed factor
-	// (ErrProofRequired), and spent in the commit that turns off. It is of the action
-	// proof.ActionOf(PurposeTurnOff), by any factor of the user. See EnrollParams.Receipt,
-	// and Config.InsecureSkipProof. With ByOperator it is ErrInvalidParameter.
+	// Receipt is what Verification.Receipt returned for the action
+	// proof.ActionOf(PurposeTurnOff), by any verified factor of the user. It is
+	// redeemed in the commit that turns off. Required (ErrProofRequired) if the
+	// user has a confirmed factor: see ByOperator and Config.InsecureSkipProof.
+	// With ByOperator it is ErrInvalidParameter.
 	Receipt string
 
-	// ByOperator says that the user does not make this call, and that no proof is required:
-	// an operator helps a person who proved who they are by other means, or whose records
-	// are lost or do not open. Never set it from a request. Defaults to false.
+	// ByOperator is true if the user does not make this call: an operator helps a
+	// person who proved who they are by other means, or whose records are lost or
+	// do not open. Then no receipt is required. Never set it from a request.
+	// Defaults to false.
 	ByOperator bool
 }
 
-// TurnOff ends the second factor of a user. All their factors and trusted devices are
-// deleted, and their password alone logs in from then on. Once the error is nil, and not
-// before, clear what you give as [LoginParams.HasFactor]. Where that is true and
-// [Service.Factors] has no confirmed factor, the store was lost: do not clear it then.
+// TurnOff ends the second factor of a user. It deletes all their factors and
+// trusted devices, and their password alone logs in from then on. Once the
+// error is nil, and not before, clear the record that you give as
+// [LoginParams.HasFactor]. Do not clear it if that is true and
+// [Service.Factors] has no confirmed factor: then the store was lost.
 //
-// All factors go in one commit. When the store fails, either all of them are there or none
-// is: call it again until the error is nil, which takes no receipt any more once they
-// are gone. Open challenges of the factors are not found from then on. A user who has
-// nothing is no error, and nothing is written.
+// All factors are deleted in one commit. If the store fails, all of them are
+// there or none is: call it again until the error is nil, which needs no
+// receipt once they are gone. Open challenges are not found from then on. A
+// user who has nothing is no error, and nothing is written.
 //
-// The limits stay: messages and wrong codes that count on the user or a number, and the used
-// codes of the last apps, if these are enrolled again. So does the user's record, which
-// holds them, until they lapse: [Service.Forget] deletes it too.
+// The rate limits stay: messages and wrong codes that count on the user or a
+// number, and the used codes of the last apps, if these are enrolled again. The
+// user's record, which holds them, stays until they expire: [Service.Forget]
+// deletes it too.
 //
-// For the user it is [ErrIntegrity] if records are missing or were changed. ByOperator
-// deletes those as well, by what their columns and the user's record say, and so is the way
-// out of that error. If the user's record itself does not open or is missing, the user's
-// limits are lost with it. While more than 14 rows of factors are left of such a user, they
-// go in several commits; until the last one every login is ErrIntegrity.
+// Without ByOperator it is [ErrIntegrity] if records are missing or were
+// changed. With it, those are deleted as well, by what their columns and the
+// user's record say: the way out of that error. If the user's record itself is
+// missing or does not open, the user's limits are lost with it. While such a
+// user has more than 14 rows of factors, these are deleted in several commits;
+// until the last one every login is ErrIntegrity.
 //
 // No UserID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
 // or is [ErrThrottled] after eight lost races.
@@ -63,20 +68,21 @@ func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
 	return s.end(ctx, p.UserID, load, (*ending).turnOff)
 }
 
-// Forget erases a user, such as for GDPR article 17. All their factors, trusted devices and
-// limits are deleted, and no record names them any more. It is the operator's: it requires
-// no proof, and must not be reached from a page of the person. Delete the account first, or
-// what goes on for it meanwhile may enroll the user anew.
+// Forget erases a user, such as for GDPR article 17. It deletes all their
+// factors, trusted devices and limits, and no record names them any more. It is
+// for operators: it requires no receipt, and must not be reached from a page of
+// the person. Delete the account first, or what goes on for it meanwhile may
+// enroll the user anew.
 //
-// It deletes records that are missing others or do not open as well, as TurnOff with
-// ByOperator does. When it fails, call it again until the error is nil. A user of whom there
-// is nothing is no error.
+// Like TurnOff with ByOperator it also deletes records that do not open or
+// whose other records are missing. If it fails, call it again until the error
+// is nil. A user of whom nothing is stored is no error.
 //
-// What stays names nobody: the limits of phone numbers, under a hash that takes the key, and
-// the challenges of the deleted factors, which are not found from then on, until
-// [Service.Purge] takes them a day after they expired. A row whose column UserID somebody
-// changed is deleted only if the user's record opens and lists it. [EventForgotten] names
-// the user a last time: mind where your log keeps it.
+// What stays names nobody: the limits of phone numbers, under a hash that needs
+// the key, and the challenges of the deleted factors, which are not found from
+// then on, until [Service.Purge] deletes them. A row whose column UserID
+// somebody changed is deleted only if the user's record opens and lists it.
+// [EventForgotten] names the user a last time: mind where your log keeps it.
 //
 // No userID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
 // or is [ErrThrottled] after eight lost races.
@@ -111,7 +117,7 @@ type ending struct {
 	user    *user      // the user's record; nil: there is none, or it does not open
 	factors []*factor  // those that open
 	rows    []*Record  // of all factors
-	proof   *challenge // whose receipt is spent; nil: none is required
+	proof   *challenge // whose receipt is redeemed; nil: none is required
 }
 
 // loadTurningOff reads what there is of a user who calls themself. What does not agree is
@@ -169,11 +175,11 @@ func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*ending, e
 	return d, nil
 }
 
-// end deletes what there is of a user. last is the outcome that does without a second
-// factor from then on. It deletes all rows of factors and writes or deletes the user's
-// record, at the version that was read before the rows: whatever is enrolled meanwhile
-// changes that, so that end reads again. Where there is no such record to lose the race by,
-// end goes on until nothing is left.
+// end deletes what there is of a user; last is the outcome after which no
+// second factor is required. It deletes all rows of factors and writes or
+// deletes the user's record, at the version that was read before the rows:
+// whatever is enrolled meanwhile changes that, so that end reads again. Without
+// such a record end goes on until nothing is left.
 func (s *Service) end(ctx context.Context, userID string,
 	load func(context.Context) (*ending, error),
 	last func(d *ending, devices bool) outcome,
@@ -274,11 +280,11 @@ func (r *deviceRows) load(ctx context.Context, s *Service, userID string, listed
 	return err
 }
 
-// drop adds to an outcome that the rows go that the user's record does not list from then
-// on. It must write that record too, so that a device that is trusted meanwhile makes it
-// lose the race. Only the first try takes the rows along: whoever uses a copied token all
-// the time writes its row, and would win each race. Once the record does not list the
-// device, the token does nothing, and sweep deletes the row.
+// drop adds to an outcome that rows are deleted which the user's record does
+// not list from then on. The outcome must write that record, so that trusting a
+// device meanwhile is a conflict. Only the first try deletes rows: whoever uses
+// a copied token all the time writes its row, and would win each race. The
+// token of an unlisted device does nothing, and sweep deletes its row.
 func (r *deviceRows) drop(out *outcome, listed []string) {
 	rows := unlisted(r.rows, listed)
 	r.left = len(rows) > 0
@@ -288,8 +294,8 @@ func (r *deviceRows) drop(out *outcome, listed []string) {
 	}
 }
 
-// dropBeside is drop of the rows that the user's record does not list, which is written if
-// there are any.
+// dropBeside drops the rows that the user's record does not list, and writes
+// that record if there are any.
 func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
 	if u.Version == 0 || len(unlisted(r.rows, u.devices)) == 0 {
 		r.left = false
@@ -341,11 +347,12 @@ func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 	return errThrottled("", raceWait, ReasonRaces)
 }
 
-// Unlock clears the failures of a factor, its wait and its being disabled. Call it
-// for a person who has proved by other means who they are. It never makes a used
-// code valid again, and gives no messages back. Of a factor that is not confirmed yet it
-// clears the failures that count elsewhere: of TypeSMS those of the number, of
-// TypeGenericOTP those of the user.
+// Unlock clears the failures of a factor, and with them a temporary lock and
+// StatusDisabled. Call it for a person who has proved by other means who they
+// are. It never makes a used code valid again, and gives no messages back. For
+// an unconfirmed factor of TypeSMS it clears the failures of the number, of
+// TypeGenericOTP those of the user. A factor that does not exist, is somebody
+// else's, or was not confirmed in time is [ErrNotFound].
 func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
 	type resetting struct {
 		held

@@ -77,7 +77,8 @@ func (r *rig) whole() (enrolled, string) {
 	}
 	r.Recovery(ann)
 	for i, p := range []mfa.EnrollParams{
-		{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}, {SMS: &mfa.SMSParams{PhoneNumber: phone}}, {GenericOTP: true},
+		{TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}}, {SMS: &mfa.SMSParams{PhoneNumber: phone}},
+		{GenericOTP: true},
 	} {
 		p.UserID, p.Replaces = ann, apps[i].ID
 		if _, err := r.Enroll(r.T.Context(), p); err != nil {
@@ -135,7 +136,9 @@ func TestTurnOff(t *testing.T) {
 	open := r.Ask(codes)
 	r.Took()
 	saves := len(r.Store.Calls("Save"))
-	for name, receipt := range map[string]string{"none": "", "enroll": enroll, "unenroll": unenroll, "nonsense": "nonsense"} {
+	for name, receipt := range map[string]string{
+		"none": "", "enroll": enroll, "unenroll": unenroll, "nonsense": "nonsense",
+	} {
 		if err := r.TurnOff(
 			t.Context(),
 			mfa.TurnOffParams{UserID: ann, Receipt: receipt},
@@ -357,13 +360,18 @@ func TestEndDamaged(t *testing.T) {
 			r.Drop(ofKind("device")) // so that it fits into the same Save
 			r.change(withID(f.ID), func(rec *mfa.Record) { rec.Kind = "device" })
 		},
-		"all factors are lost":     func(r *rig, _ enrolled) { r.Drop(ofKind("factor")) },
-		"no factor opens":          func(r *rig, _ enrolled) { r.change(ofKind("factor"), flip) },
-		"nothing opens":            func(r *rig, _ enrolled) { r.change(func(mfa.Record) bool { return true }, flip) },
-		"another key":              func(r *rig, _ enrolled) { r.with(mfa.NewKey()) },
-		"there are forty more":     func(r *rig, f enrolled) { r.copies(f, 40) },
-		"forty, and no user":       func(r *rig, f enrolled) { r.copies(f, 40); r.Drop(ofKind("user")) },
-		"forty, and nothing opens": func(r *rig, f enrolled) { r.copies(f, 40); r.change(ofKind("user"), flip) },
+		"all factors are lost": func(r *rig, _ enrolled) { r.Drop(ofKind("factor")) },
+		"no factor opens":      func(r *rig, _ enrolled) { r.change(ofKind("factor"), flip) },
+		"nothing opens": func(r *rig, _ enrolled) {
+			r.change(func(mfa.Record) bool { return true }, flip)
+		},
+		"another key":          func(r *rig, _ enrolled) { r.with(mfa.NewKey()) },
+		"there are forty more": func(r *rig, f enrolled) { r.copies(f, 40) },
+		"forty, and no user":   func(r *rig, f enrolled) { r.copies(f, 40); r.Drop(ofKind("user")) },
+		"forty, and nothing opens": func(r *rig, f enrolled) {
+			r.copies(f, 40)
+			r.change(ofKind("user"), flip)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, verb := range endings {
@@ -503,18 +511,24 @@ func TestEndInterrupted(t *testing.T) {
 // TestEndRaces lets each other call of the same user come between reading and writing, once
 // or each time: nothing comes back that was deleted, and what is left agrees.
 func TestEndRaces(t *testing.T) {
-	for name, race := range map[string]func(ctx context.Context, r *rig, svc *mfa.Service, f enrolled, token string){
+	for name, race := range map[string]func(
+		ctx context.Context, r *rig, svc *mfa.Service, f enrolled, token string,
+	){
 		"Enroll": func(ctx context.Context, r *rig, svc *mfa.Service, _ enrolled, _ string) {
 			_, _ = svc.Enroll(ctx, enrollment(ann, ""))
 		},
 		"Import": func(ctx context.Context, r *rig, svc *mfa.Service, _ enrolled, _ string) {
-			_, _ = svc.Import(ctx, mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "a", User: "b"})
+			_, _ = svc.Import(ctx, mfa.ImportParams{
+				UserID: ann, Secret: vectorSecret, Issuer: "a", User: "b",
+			})
 		},
 		"Verify that trusts": func(ctx context.Context, r *rig, svc *mfa.Service, f enrolled, _ string) {
 			r.Clock.Advance(30 * time.Second)
 			ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			if err == nil {
-				_, _ = svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true})
+				_, _ = svc.Verify(ctx, mfa.VerifyParams{
+					ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true,
+				})
 			}
 		},
 		"a wrong code": func(ctx context.Context, r *rig, svc *mfa.Service, f enrolled, _ string) {
@@ -831,10 +845,17 @@ func TestEndRoundTrips(t *testing.T) {
 	}{
 		{"TurnOff", 0, turnsOff, "Load List Load List Save"},
 		{"TurnOff beside devices", 2, turnsOff, "Load List Load List List Save"},
-		{"TurnOff by an operator", 2, func(r *rig, _ enrolled, _ string) error { return operators[0].call(r) }, "Load List List List List Save"},
-		{"Forget", 2, func(r *rig, _ enrolled, _ string) error { return operators[1].call(r) }, "Load List List List List Save"},
-		{"RevokeDevices", 2, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) }, "Load List List Save"},
-		{"RevokeDevices of none", 0, func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) }, "Load List"},
+		{"TurnOff by an operator", 2,
+			func(r *rig, _ enrolled, _ string) error { return operators[0].call(r) },
+			"Load List List List List Save"},
+		{"Forget", 2, func(r *rig, _ enrolled, _ string) error { return operators[1].call(r) },
+			"Load List List List List Save"},
+		{"RevokeDevices", 2,
+			func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) },
+			"Load List List Save"},
+		{"RevokeDevices of none", 0,
+			func(r *rig, _ enrolled, _ string) error { return r.RevokeDevices(r.T.Context(), ann) },
+			"Load List"},
 		{"Unenroll", 0, unenrolls, "Load List Save"},
 		{"Unenroll beside devices", 2, unenrolls, "Load List List Save"},
 	} {

@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// agrees compares what the record of a user says of a factor with the factor's own.
-// A factor that its user's record does not list was taken away, and somebody put its
-// row back.
+// agrees compares what the record of a user says of a factor with the factor's
+// own. A factor that is not listed was deleted, and somebody put its row back.
 func (u *user) agrees(f *factor) error {
 	i := slices.IndexFunc(u.factors, func(m membership) bool { return m.id == f.ID })
 	switch {
 	case i < 0:
 		return contradict(u.Version, f.ID, f.Version, "the record of its user does not list it")
 	case u.factors[i].verified != f.verified:
-		return contradict(u.Version, f.ID, f.Version, "it and the record of its user do not agree on whether it is verified")
+		return contradict(u.Version, f.ID, f.Version,
+			"it and the record of its user do not agree on whether it is verified")
 	}
 	return nil
 }
@@ -67,7 +67,9 @@ func (s *Service) loadPerson(ctx context.Context, userID string) (*person, error
 
 // loadPersonBeside is loadPerson of somebody, with the records of other ids in the same
 // read.
-func (s *Service) loadPersonBeside(ctx context.Context, userID string, others ...string) (*person, loaded, error) {
+func (s *Service) loadPersonBeside(
+	ctx context.Context, userID string, others ...string,
+) (*person, loaded, error) {
 	begun, err := s.now()
 	if err != nil {
 		return nil, nil, err
@@ -125,7 +127,8 @@ func (u *user) agreesWith(factors []*factor, now time.Time) error {
 func (u *user) misses(factors []*factor, of []membership) error {
 	for _, m := range of {
 		if m.verified && !slices.ContainsFunc(factors, func(f *factor) bool { return f.ID == m.id }) {
-			return contradict(u.Version, m.id, 0, "the record of its user lists it as verified, and it is gone")
+			return contradict(u.Version, m.id, 0,
+				"the record of its user lists it as verified, and it is gone")
 		}
 	}
 	return nil
@@ -135,7 +138,8 @@ func (u *user) misses(factors []*factor, of []membership) error {
 // that a short page hides is missed by the user's record.
 func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, error) {
 	var factors []*factor
-	for rec, err := range s.list(ctx, Query{Kind: kindFactor, UserID: userID, Limit: 100}, shortIsLast) {
+	query := Query{Kind: kindFactor, UserID: userID, Limit: 100}
+	for rec, err := range s.list(ctx, query, shortIsLast) {
 		if err != nil {
 			return nil, err
 		}
@@ -320,10 +324,10 @@ func contradict(userVersion int64, id string, version int64, what string) error 
 	}
 }
 
-// agreed reads until the records agree, or contradict each other twice in the same
-// way: records that are not read at one moment may contradict each other while
-// somebody writes them. A Save is seen at one moment, so the next reading has all of it.
-// id is what a caller is told about for whom others wrote all the time.
+// agreed reads until the records agree, or contradict each other twice in the
+// same way: those read at different moments may do so while somebody writes
+// them. A Save is seen at one moment, so the next reading has all of it. id
+// names the subject of ErrThrottled after too many races.
 func agreed[T any](id string, read func() (T, error)) (T, error) {
 	var none T
 	seen := ""

@@ -217,7 +217,9 @@ func TestLostRowsOpenNothing(t *testing.T) {
 			return enrolled{}
 		},
 		"the only factor": func(r *rig, f, other enrolled) enrolled {
-			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: other.ID, UserID: mfa.AnyUser}); err != nil {
+			if err := r.Unenroll(r.T.Context(), mfa.UnenrollParams{
+				FactorID: other.ID, UserID: mfa.AnyUser,
+			}); err != nil {
 				r.T.Fatal(err)
 			}
 			r.Drop(withID(f.ID))
@@ -811,7 +813,9 @@ func TestLargestSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if largest != 16 { // the challenge, the factor, the user, four budgets, seven that end, the device, the new codes
+	// They are the challenge, the factor, the user, four budgets, seven that end, the
+	// device and the new codes.
+	if largest != 16 {
 		t.Errorf("Verify saves %d records, want 16", largest)
 	}
 }

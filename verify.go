@@ -16,64 +16,61 @@ type VerifyParams struct {
 	ChallengeID string // as Challenge gave it
 	UserID      string // the owner, "" for a factor without one, or AnyUser
 
-	// Code is what the person typed: six decimal digits of any script, with any white space,
-	// dashes and invisible format characters around and between them. For a recovery code
-	// case, full-width letters, and letters that look like digits are forgiven as well. What
-	// is not a code then, or has more than 64 characters, is answered as a wrong code, but
-	// not compared and not counted. All spellings of a code are that one code.
+	// Code is what the person typed: six decimal digits of any script, with any
+	// white space, dashes and invisible format characters around and between them.
+	// In a recovery code case, full-width letters, and letters that look like
+	// digits are accepted as well. Anything else, and more than 64 characters, is
+	// ErrInvalidCode, but not compared and not counted. All spellings of a code
+	// are that one code.
 	Code string
 
-	// Answer answers a challenge of a factor of Config.Methods, in place of Code: what its
-	// type says, such as the JSON of a passkey's assertion. At most 64 KiB. An empty one is
-	// answered as a wrong code, and not counted.
+	// Answer answers a challenge of a factor of Config.Methods, in place of Code:
+	// what its type says, such as the JSON of a passkey's assertion. At most 64
+	// KiB. An empty one is ErrInvalidCode, and not counted.
 	Answer []byte
 
-	// Action is what the code is to approve, made anew from what is about to be done. If
-	// it is not the one that the challenge was made for, the error matches proof.ErrMismatch, and
-	// nothing is compared or counted: the request was changed meanwhile, or a challenge of
-	// one purpose was brought to the page of another. Defaults to none, for a login.
+	// Action must equal the challenge's. Build it from the request that is about
+	// to be executed. If it differs, the error is proof.ErrMismatch, and the code
+	// is neither compared nor counted. Defaults to none, for a login.
 	Action proof.Action
 
-	// TrustDevice is true if the person wants the browser to be trusted: for 30 days after
-	// this code it need not be asked for one ([Service.StartLogin]), and for 90 it has a
-	// lane of its own. The factor must have an owner, who has five devices at most: the
-	// oldest one gives way. The token is in the Verification's Device; a repeated answer has
-	// none. Defaults to false.
+	// TrustDevice is true if the person wants the browser to be trusted: for 30
+	// days [Service.StartLogin] skips the code, and for 90 the device has the
+	// allowance of ChallengeParams.DeviceToken. Of more than five devices of a
+	// user the oldest is replaced. The factor must have an owner.
+	// Verification.Device has the token, except in a repeated answer. Defaults to
+	// false.
 	TrustDevice bool
 
-	// DeviceName is what the person calls the browser, such as "Firefox on Linux": up to 64
-	// characters. Only used with TrustDevice. Defaults to "Browser".
+	// DeviceName is what the person calls the browser, such as "Firefox on Linux":
+	// up to 64 characters. Ignored without TrustDevice. Defaults to "Browser".
 	DeviceName string
 
-	// DeviceToken is the Token of the browser's cookie, if it has one: see ChallengeParams.DeviceToken.
-	// With TrustDevice the same device goes on.
+	// DeviceToken is the token from the browser's trusted-device cookie, if any:
+	// see ChallengeParams.DeviceToken. With TrustDevice that device is renewed.
+	// Defaults to none.
 	DeviceToken string
 
-	// NewRecoveryCodes makes a set of recovery codes (see
-	// EnrollParams.RecoveryCodes) in the same commit, if the code confirms a
-	// factor and the user has no set. Show the person
-	// Verification.RecoveryCodes. A set that ends with this confirmation (see
-	// Enroll) counts as none; a set of which every code was used counts.
-	// Nothing is made, and nothing else changes, if the factor was confirmed
-	// before, if the user has a set, or if they have all the ten factors that a
-	// user may have. The factor must have an owner.
+	// NewRecoveryCodes makes a set of recovery codes in the same commit, if the
+	// code confirms a factor and the user has no set and fewer than ten factors;
+	// otherwise it changes nothing. A set that this confirmation deletes (see
+	// Enroll) counts as none; a used-up set counts. The factor must have an owner.
+	// Show the person Verification.RecoveryCodes.
 	//
-	// The codes are not stored. Without an IdempotencyKey, a lost answer loses
-	// them, and the person makes a new set by Enroll, with a receipt. Defaults
-	// to false.
+	// The codes are not stored. If the answer is lost without an IdempotencyKey,
+	// the person makes a new set by Enroll, with a receipt. Defaults to false.
 	NewRecoveryCodes bool
 
-	// IdempotencyKey makes a call that is made again, because its answer was lost, succeed
-	// again: within a minute after it succeeded, with the same code in the same spelling, on this challenge
-	// alone. A wrong code counts each time. With another code it is ErrIdempotencyKey. At
-	// most 255 bytes that nobody guesses, such as a random UUID. Defaults to none.
+	// IdempotencyKey makes retries safe: within a minute after a success the same
+	// call, with the same spelling of the code, succeeds again. A wrong code
+	// counts each time. With another code it is ErrIdempotencyKey. At most 255
+	// bytes that nobody can guess, such as a random UUID. Defaults to none.
 	//
-	// With NewRecoveryCodes the answer has the same codes again, also those
-	// that were used meanwhile, as long as the user has that set. They are made
-	// of this key, of which only a MAC is stored, and of a seed that is sealed
-	// in the challenge. Whoever reads the store and has the Keyring learns no
-	// codes, unless they know or guess the key. So do not store the key in that
-	// database.
+	// With NewRecoveryCodes a repeat returns the same codes, even used ones, as
+	// long as the user has that set. They are derived from this key, of which only
+	// a MAC is stored, and a random seed that is encrypted in the challenge. Do
+	// not store the key in that database: without it nobody who has the store and
+	// the Keyring can derive the codes.
 	IdempotencyKey string
 }
 
@@ -83,30 +80,30 @@ type Verification struct {
 	Challenge Challenge `json:"challenge"` // set when Valid is true, and with ErrInvalidCode
 	Valid     bool      `json:"valid"`     // true exactly if Verify's error is nil
 
-	// Factor is the one that answered: whose it is, and of what type. It is set when
-	// Valid is true.
+	// Factor is the factor that answered. It is set when Valid is true.
 	Factor Factor `json:"-"`
 
-	// FirstUse says that this code confirmed the enrolment. Tell the person, by
+	// FirstUse is true if this code confirmed the enrolment. Tell the person, by
 	// another channel, that a factor was added.
 	FirstUse bool `json:"-"`
 
-	// Device is the one that is trusted from now on, with the Token for its cookie; zero if
-	// TrustDevice was false.
+	// Device is the trusted device, with the Token for its cookie; zero if
+	// TrustDevice was false, and in a repeated answer.
 	Device TrustedDevice `json:"-"`
 
-	// RecoveryCodes are the codes that NewRecoveryCodes made: show them to the
-	// person once, on a page with Cache-Control: no-store. nil if none were
-	// made. They do not print, and are in no JSON.
+	// RecoveryCodes are what NewRecoveryCodes made: show them to the person once,
+	// on a page with Cache-Control: no-store. nil if none were made. They are not
+	// printed, and in no JSON.
 	RecoveryCodes *RecoveryCodesEnrollment `json:"-"`
 
 	receipt *hidden[string]
 }
 
-// Receipt is the proof that the person approved the challenge's Action: good for 5
-// minutes from when the code was accepted, checked by package proof or by
-// [Service.Redeem]. "" if the challenge was made for none, or the code was not accepted.
-// It does not print. Whoever has it can act in the person's place.
+// Receipt is the step-up token of the challenge's Action: good for 5 minutes
+// from when the code was accepted, checked by package proof or redeemed by
+// [Service.Redeem]. "" if the challenge has no Action, or the code was not
+// accepted. Printing the Verification does not show it. Whoever has it can act
+// in the person's place.
 func (v Verification) Receipt() string {
 	if v.receipt == nil {
 		return ""
@@ -124,9 +121,9 @@ func (v Verification) Receipt() string {
 //     has no value for a list on paper, and "kba" is for questions about the
 //     person. To tell them from an app, look at Factor.Type.
 //
-// It is about this code alone. If the application checked a password as well, add
-// "pwd", and "mfa", which says that there was more than one factor. nil if Valid is
-// false.
+// It is about this code alone. If the application checked a password as well,
+// add "pwd", and "mfa" for more than one factor. nil if Valid is false, and for
+// a type of [Config.Methods].
 func (v Verification) AMR() []string {
 	m := builtIn.of(v.Factor.Type)
 	if !v.Valid || m == nil {
@@ -136,7 +133,8 @@ func (v Verification) AMR() []string {
 }
 
 // Verify answers a challenge with the code that the person typed. Its error is
-// nil only if the code was right, was never accepted before, and that is durable.
+// nil only if the code is right, was not accepted before (but see
+// [VerifyParams.IdempotencyKey]), and that is durable.
 //
 // It refuses, in this order:
 //   - malformed parameters: [ErrInvalidParameter];
@@ -147,17 +145,19 @@ func (v Verification) AMR() []string {
 //   - an IdempotencyKey that was used with another code: [ErrIdempotencyKey];
 //   - a challenge that was verified: [ErrChallengePreviouslyVerified];
 //   - one that is older than its lifetime: [ErrChallengeExpired];
-//   - one that had its share of wrong codes: [ErrTooManyAttempts];
+//   - one that had MaxAttempts wrong codes, or whose message was not sent:
+//     [ErrTooManyAttempts];
 //   - an enrolment without a receipt whose owner has since used a recovery code, and an
 //     Action by one beside a confirmed factor: [ErrFactorUnverified];
 //   - a disabled factor: [ErrFactorDisabled];
-//   - a factor that waits after wrong codes: [ErrThrottled] with RetryAfter.
+//   - a factor that is temporarily locked after wrong codes: [ErrThrottled] with
+//     RetryAfter.
 //
-// Nothing is compared or counted then. A wrong code is [ErrInvalidCode]: the Verification
-// carries the challenge, which can be tried again. It is counted on the challenge and on
-// the factor (for one that is not confirmed, of TypeSMS on the number, and of
-// TypeGenericOTP on the user). Any other error comes from the store, and the outcome, if
-// it was committed, counts.
+// In all these cases nothing is compared or counted. A wrong code is
+// [ErrInvalidCode]: the Verification has the challenge, which can be tried
+// again. It is counted on the challenge and on the factor (of TypeSMS, while
+// unconfirmed, on the number, and of TypeGenericOTP on the user). Any other
+// error comes from the store; then the code may have been counted or used up.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	if err := checkVerify(p); err != nil {
 		return Verification{}, err
@@ -195,7 +195,7 @@ type verifying struct {
 	request   *request // nil: without an idempotency key
 	repeated  bool     // the last request had this one's key
 	shared    *shared  // whose counter the factor's is
-	counter   counter  // where a wrong code counts: the shared one, or the device's lane
+	counter   counter  // where a wrong code counts: the shared one, or the device's own
 	beside    beside   // the user's other factors, if this one is not confirmed yet
 	known     known    // the device that the call names
 	unproved  bool     // the factor was enrolled without a receipt, which is required by now
@@ -247,7 +247,8 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 	if d.known, err = s.openKnown(records, d.moment, u, d.in.DeviceToken); err != nil {
 		return err
 	}
-	if d.in.TrustDevice && f.verified && d.known.device == nil && u != nil && len(u.devices) >= maxDevices {
+	full := u != nil && len(u.devices) >= maxDevices
+	if d.in.TrustDevice && f.verified && d.known.device == nil && full {
 		if d.known.oldest, err = s.readDevices(ctx, u.devices[0]); err != nil {
 			return err
 		}
@@ -263,11 +264,13 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 }
 
 func (d *verifying) chooseCounter() counter {
-	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor, d.factor.eventOf(d.challenge, ""))
+	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor,
+		d.factor.eventOf(d.challenge, ""))
 }
 
-// decide says what an answer comes to. It is the whole of Verify but for reading and
-// writing: nothing here blocks, and nothing it says is told before it is committed.
+// decide returns what an answer comes to. It is the whole of Verify but for
+// reading and writing: nothing here blocks, and nothing is told before it is
+// committed.
 func (s *Service) decide(d *verifying) (Verification, outcome) {
 	ch, f := d.challenge, d.factor
 	if d.answeredBefore() { // and the answer was lost

@@ -22,41 +22,47 @@ func digitsOf(zero rune, code string) string {
 
 // spelled are other ways to write a code of six digits.
 var spelled = map[string]func(code string) string{
-	"white space around":     func(c string) string { return " " + c + "\r\n" },
-	"more of it":             func(c string) string { return "\t\v\f" + c },
-	"a space":                func(c string) string { return c[:3] + " " + c[3:] },
-	"a hyphen":               func(c string) string { return c[:3] + "-" + c[3:] },
-	"spaces":                 func(c string) string { return strings.Join(strings.Split(c, ""), " ") },
-	"a hyphen in front":      func(c string) string { return "-" + c },
-	"a hyphen behind":        func(c string) string { return c + " - " },
-	"hyphens":                func(c string) string { return c[:2] + "-" + c[2:4] + "-" + c[4:] },
-	"a line break":           func(c string) string { return c[:3] + "\r\n" + c[3:] },
-	"a no-break space":       func(c string) string { return c[:3] + "\u00a0" + c[3:] },
-	"a narrow one":           func(c string) string { return c[:3] + "\u202f" + c[3:] },
-	"an ideographic one":     func(c string) string { return "\u3000" + c[:3] + "\u3000" + c[3:] },
-	"a figure space":         func(c string) string { return c[:3] + "\u2007" + c[3:] },
-	"an en dash":             func(c string) string { return c[:3] + "–" + c[3:] },
-	"a no-break hyphen":      func(c string) string { return c[:3] + "\u2011" + c[3:] },
-	"a minus":                func(c string) string { return c[:3] + "\u2212" + c[3:] },
-	"a full-width hyphen":    func(c string) string { return c[:3] + "－" + c[3:] },
-	"a Japanese long vowel":  func(c string) string { return c[:3] + "ー" + c[3:] },
-	"left-to-right mark":     func(c string) string { return "\u200e" + c },
-	"isolated":               func(c string) string { return "\u2066" + c + "\u2069" },
-	"embedded":               func(c string) string { return "\u202a" + c + "\u202c" },
-	"zero-width space":       func(c string) string { return c[:3] + "\u200b" + c[3:] },
-	"byte order mark":        func(c string) string { return "\ufeff" + c },
-	"soft hyphen, joiner":    func(c string) string { return c[:2] + "\u00ad" + c[2:3] + "\u2060" + c[3:] },
-	"full-width":             func(c string) string { return digitsOf('０', c) },
-	"Arabic-Indic":           func(c string) string { return digitsOf('٠', c) },
-	"Persian":                func(c string) string { return digitsOf('۰', c) },
-	"Devanagari":             func(c string) string { return digitsOf('०', c) },
-	"Thai, with a space":     func(c string) string { return digitsOf('๐', c[:3]) + " " + digitsOf('๐', c[3:]) },
+	"white space around":    func(c string) string { return " " + c + "\r\n" },
+	"more of it":            func(c string) string { return "\t\v\f" + c },
+	"a space":               func(c string) string { return c[:3] + " " + c[3:] },
+	"a hyphen":              func(c string) string { return c[:3] + "-" + c[3:] },
+	"spaces":                func(c string) string { return strings.Join(strings.Split(c, ""), " ") },
+	"a hyphen in front":     func(c string) string { return "-" + c },
+	"a hyphen behind":       func(c string) string { return c + " - " },
+	"hyphens":               func(c string) string { return c[:2] + "-" + c[2:4] + "-" + c[4:] },
+	"a line break":          func(c string) string { return c[:3] + "\r\n" + c[3:] },
+	"a no-break space":      func(c string) string { return c[:3] + "\u00a0" + c[3:] },
+	"a narrow one":          func(c string) string { return c[:3] + "\u202f" + c[3:] },
+	"an ideographic one":    func(c string) string { return "\u3000" + c[:3] + "\u3000" + c[3:] },
+	"a figure space":        func(c string) string { return c[:3] + "\u2007" + c[3:] },
+	"an en dash":            func(c string) string { return c[:3] + "–" + c[3:] },
+	"a no-break hyphen":     func(c string) string { return c[:3] + "\u2011" + c[3:] },
+	"a minus":               func(c string) string { return c[:3] + "\u2212" + c[3:] },
+	"a full-width hyphen":   func(c string) string { return c[:3] + "－" + c[3:] },
+	"a Japanese long vowel": func(c string) string { return c[:3] + "ー" + c[3:] },
+	"left-to-right mark":    func(c string) string { return "\u200e" + c },
+	"isolated":              func(c string) string { return "\u2066" + c + "\u2069" },
+	"embedded":              func(c string) string { return "\u202a" + c + "\u202c" },
+	"zero-width space":      func(c string) string { return c[:3] + "\u200b" + c[3:] },
+	"byte order mark":       func(c string) string { return "\ufeff" + c },
+	"soft hyphen, joiner": func(c string) string {
+		return c[:2] + "\u00ad" + c[2:3] + "\u2060" + c[3:]
+	},
+	"full-width":   func(c string) string { return digitsOf('０', c) },
+	"Arabic-Indic": func(c string) string { return digitsOf('٠', c) },
+	"Persian":      func(c string) string { return digitsOf('۰', c) },
+	"Devanagari":   func(c string) string { return digitsOf('०', c) },
+	"Thai, with a space": func(c string) string {
+		return digitsOf('๐', c[:3]) + " " + digitsOf('๐', c[3:])
+	},
 	"N'Ko":                   func(c string) string { return digitsOf('\u07c0', c) },
 	"Adlam":                  func(c string) string { return digitsOf('\U0001e950', c) },
 	"mathematical bold":      func(c string) string { return digitsOf('\U0001d7ce', c) },
 	"mathematical monospace": func(c string) string { return digitsOf('\U0001d7f6', c) },
 	"two scripts":            func(c string) string { return digitsOf('０', c[:3]) + c[3:] },
-	"64 characters":          func(c string) string { return digitsOf('０', c) + strings.Repeat("\u3000", 58) },
+	"64 characters": func(c string) string {
+		return digitsOf('０', c) + strings.Repeat("\u3000", 58)
+	},
 }
 
 // TestSpellingsOfACode: a code is accepted however it is written, once: no spelling of
@@ -134,7 +140,8 @@ func TestDigitsOfAllScripts(t *testing.T) {
 func TestRecoveryCodeSpellings(t *testing.T) {
 	r := newRig(t)
 	f, codes := r.Recovery(ann)
-	for !strings.Contains(codes[3], "0") || !strings.Contains(codes[3], "1") || !strings.Contains(codes[4], "0") || !strings.Contains(codes[4], "1") {
+	for !strings.Contains(codes[3], "0") || !strings.Contains(codes[3], "1") ||
+		!strings.Contains(codes[4], "0") || !strings.Contains(codes[4], "1") {
 		f, codes = r.Recovery(ann)
 	}
 	wide := func(s string) string {
@@ -162,8 +169,10 @@ func TestRecoveryCodeSpellings(t *testing.T) {
 	}
 	ch, code := r.Ask(f), codes[9]
 	for _, typed := range []string{
-		"", code[:28], code + "0", code + strings.Repeat(" ", 40), "U" + code[1:], "Ｕ" + code[1:], "é" + code[2:], "К" + code[1:], "\u212a" + code[1:], "ſ" + code[1:],
-		code[:28] + "[", code[:28] + "＠", code[:28] + "ﾏ", "123456", strings.Repeat("A", 1<<20), code[:28] + "\x00", "\u202e" + code, code[:28] + "\xff",
+		"", code[:28], code + "0", code + strings.Repeat(" ", 40), "U" + code[1:], "Ｕ" + code[1:],
+		"é" + code[2:], "К" + code[1:], "\u212a" + code[1:], "ſ" + code[1:],
+		code[:28] + "[", code[:28] + "＠", code[:28] + "ﾏ", "123456", strings.Repeat("A", 1<<20),
+		code[:28] + "\x00", "\u202e" + code, code[:28] + "\xff",
 	} {
 		_, err := r.Answer(ch, f, typed)
 		if e := refusal(t, err); e.Code != "invalid_one_time_code" || e.AttemptsLeft != 5 {
@@ -183,9 +192,12 @@ func TestSpellingsOfANumber(t *testing.T) {
 		func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"US", "DE", "GB"}, "DE" },
 	)
 	for _, same := range []string{
-		"+4915123456789", " +49 151 23456789", "+49\u00a0151\u202f23456789", "\u202a+49 151 23456789\u202c", "\u202b+4915123456789\u202c", "\u202d+49 151 23456789\u202c",
-		"\u200e+4915123456789", "\u2068+49 151 23456789\u2069", "+49\u2011151\u201123456789", "+49 151/23456789", "+49 (0)151 / 234 567 89", "+49.151.23456789",
-		"(+49) 151 – 23456789", "+49−151−23456789", "\u3000+49　151　（23456789）", "+49 151・23456789", "+4915123456789\r\n", "\ufeff0151/234 567-89", "0049 151 23456789",
+		"+4915123456789", " +49 151 23456789", "+49\u00a0151\u202f23456789",
+		"\u202a+49 151 23456789\u202c", "\u202b+4915123456789\u202c", "\u202d+49 151 23456789\u202c",
+		"\u200e+4915123456789", "\u2068+49 151 23456789\u2069", "+49\u2011151\u201123456789",
+		"+49 151/23456789", "+49 (0)151 / 234 567 89", "+49.151.23456789",
+		"(+49) 151 – 23456789", "+49−151−23456789", "\u3000+49　151　（23456789）", "+49 151・23456789",
+		"+4915123456789\r\n", "\ufeff0151/234 567-89", "0049 151 23456789",
 		"\t+49\u200b151\u00ad23456789" + strings.Repeat(" ", 40),
 	} {
 		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+4915123456789" {
@@ -205,9 +217,13 @@ func TestSpellingsOfANumber(t *testing.T) {
 
 	// ASCII digits, one plus in front, and nothing that shows them in another order.
 	for _, bad := range []string{
-		"+４９15123456789", "＋4915123456789", "+49١٥123456789", "49+15123456789", "++4915123456789", "+49151+23456789", "\u202e+4915123456789", "+4915123456789\u202e", "+49151\u061523456789",
-		"+49151\u060023456789", "+49151*23456789", "+49151#23456789", "+49151~23456789", "+49151_23456789", "+49151:23456789", "+49151\x0023456789", "+49151\x1b23456789", "+49151\xff23456789", "+49 151 2345678O", "+49151x23456789",
-		" ", "\u200e", "+", "+ ", "-/.", "()", strings.Repeat(" ", 60) + "+4915123456789", "+4915123456789" + strings.Repeat("\u3000", 1<<20),
+		"+４９15123456789", "＋4915123456789", "+49١٥123456789", "49+15123456789", "++4915123456789",
+		"+49151+23456789", "\u202e+4915123456789", "+4915123456789\u202e", "+49151\u061523456789",
+		"+49151\u060023456789", "+49151*23456789", "+49151#23456789", "+49151~23456789",
+		"+49151_23456789", "+49151:23456789", "+49151\x0023456789", "+49151\x1b23456789",
+		"+49151\xff23456789", "+49 151 2345678O", "+49151x23456789",
+		" ", "\u200e", "+", "+ ", "-/.", "()", strings.Repeat(" ", 60) + "+4915123456789",
+		"+4915123456789" + strings.Repeat("\u3000", 1<<20),
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
 			_, err := r.Enroll(
@@ -240,7 +256,9 @@ func TestOldForms(t *testing.T) {
 		t,
 		func(c *mfa.Config) { c.Regions, c.DefaultRegion = []string{"MX", "AR", "US", "BR"}, "MX" },
 	)
-	for _, same := range []string{"+525512345678", "+5215512345678", "+52 1 55 1234 5678", "+52 (1) 55-1234-5678", "55 1234 5678"} {
+	for _, same := range []string{
+		"+525512345678", "+5215512345678", "+52 1 55 1234 5678", "+52 (1) 55-1234-5678", "55 1234 5678",
+	} {
 		if f := r.EnrollSMS("", same); f.PhoneNumber() != "+525512345678" {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
@@ -252,7 +270,10 @@ func TestOldForms(t *testing.T) {
 
 	// Without +52, a 1 may be the country code of the United States. Nothing else has an
 	// old form whose new one is sure.
-	for _, bad := range []string{"1 551 234 5678", "+5225512345678", "+52155123456789", "+521551234567", "+521001234567", "+520445512345678", "+552187654321"} {
+	for _, bad := range []string{
+		"1 551 234 5678", "+5225512345678", "+52155123456789", "+521551234567", "+521001234567",
+		"+520445512345678", "+552187654321",
+	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
 			_, err := r.Enroll(
 				t.Context(),
@@ -294,7 +315,10 @@ func TestArgentina(t *testing.T) {
 	}
 	// Where that would not help, it is not said.
 	elsewhere := newRig(t)
-	for _, err := range []error{enroll(elsewhere, "+541123456789"), enroll(elsewhere, "+5491123456789"), enroll(r, "+442071234567"), enroll(r, "+18005550199"), enroll(r, "+548001234567")} {
+	for _, err := range []error{
+		enroll(elsewhere, "+541123456789"), enroll(elsewhere, "+5491123456789"),
+		enroll(r, "+442071234567"), enroll(r, "+18005550199"), enroll(r, "+548001234567"),
+	} {
 		if strings.Contains(err.Error(), hint) {
 			t.Error(err)
 		}
@@ -352,7 +376,7 @@ func TestUncheckedRegions(t *testing.T) {
 		"+49151234567890":   mfa.ErrInvalidPhoneNumber, // a mobile one
 		"+1 621 234 5678 x": mfa.ErrInvalidPhoneNumber,
 		"+999123456789":     mfa.ErrInvalidPhoneNumber,
-		"+490000":           mfa.ErrInvalidPhoneNumber, // fewer digits than a number has, with its country's
+		"+490000":           mfa.ErrInvalidPhoneNumber, // too few digits, with its country's
 		"+4911111111111111": mfa.ErrInvalidPhoneNumber, // more than E.164 has
 		"+490015012345678":  mfa.ErrInvalidPhoneNumber, // one zero too many to be one number
 	} {
@@ -361,7 +385,10 @@ func TestUncheckedRegions(t *testing.T) {
 
 	// A region that is taken out sends no messages any more.
 	f := r.EnrollSMS(ann, "+255726000000")
-	for _, change := range []func(){func() { r.Config.UncheckedRegions = []string{"US"} }, func() { r.Config.Regions, r.Config.UncheckedRegions = []string{"US"}, nil }} {
+	for _, change := range []func(){
+		func() { r.Config.UncheckedRegions = []string{"US"} },
+		func() { r.Config.Regions, r.Config.UncheckedRegions = []string{"US"}, nil },
+	} {
 		change()
 		_, err := r.Another().Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 		mustBe(t, err, mfa.ErrPhoneNumberNotAllowed)
@@ -443,7 +470,10 @@ func TestTextOfOtherScripts(t *testing.T) {
 		}
 	}
 	f := r.EnrollSMS("", phone)
-	for _, template := range []string{"کد شما: {{code}} است. نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා: {{code}}", "👩\u200d💻 {{code}}", "می\u200c{{code}}\u200cام"} {
+	for _, template := range []string{
+		"کد شما: {{code}} است. نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා: {{code}}", "👩\u200d💻 {{code}}",
+		"می\u200c{{code}}\u200cام",
+	} {
 		if _, err := r.Challenge(
 			t.Context(),
 			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template},
@@ -460,8 +490,10 @@ func TestTextOfOtherScripts(t *testing.T) {
 	}
 
 	for _, bad := range []string{
-		"\u200ca", "a\u200d", "\u200d", "a\u200c\u200db", "a\u200d\u200db", "a \u200db", "a\u200d b", "a\u200d\u3000b", "a\u200d\u202eb", "a\ufeff\u200cb",
-		"a\u200eb", "\u202aa\u202c", "a\u202eb", "\u2066a\u2069", "a\u061cb", "a\u200bb", "a\u2060b", "a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
+		"\u200ca", "a\u200d", "\u200d", "a\u200c\u200db", "a\u200d\u200db", "a \u200db", "a\u200d b",
+		"a\u200d\u3000b", "a\u200d\u202eb", "a\ufeff\u200cb",
+		"a\u200eb", "\u202aa\u202c", "a\u202eb", "\u2066a\u2069", "a\u061cb", "a\u200bb", "a\u2060b",
+		"a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(
@@ -503,14 +535,19 @@ func TestCodesBoundToASite(t *testing.T) {
 	r := newRig(t)
 	f := r.EnrollSMS("", phone)
 	for template, want := range map[string]string{
-		"Your code is {{code}}.\n\n@example.com #{{code}}":            "Your code is 123456.\n\n@example.com #123456",
-		"Your code is {{code}}.\r\n\r\n@example.com #{{code}}\r\n":    "Your code is 123456.\n\n@example.com #123456",
-		"\n{{code}}\n@example.com #{{code}} @shop.example\n\n":        "123456\n@example.com #123456 @shop.example",
-		"Your code:\n@example.com #{{code}}":                          "Your code:\n@example.com #123456",
-		"{{code}}\nis your code":                                      "123456\nis your code",
-		"{{code}}\n@xn--bcher-kva.example:8443 #{{code}}":             "123456\n@xn--bcher-kva.example:8443 #123456",
-		"کد {{code}}\n\n@example.com #{{code}}":                       "کد 123456\n\n@example.com #123456",
-		strings.Repeat("x", 432) + "{{code}}\n@example.com #{{code}}": strings.Repeat("x", 432) + "123456\n@example.com #123456",
+		"Your code is {{code}}.\n\n@example.com #{{code}}": "Your code is 123456.\n\n" +
+			"@example.com #123456",
+		"Your code is {{code}}.\r\n\r\n@example.com #{{code}}\r\n": "Your code is 123456.\n\n" +
+			"@example.com #123456",
+		"\n{{code}}\n@example.com #{{code}} @shop.example\n\n": "123456\n" +
+			"@example.com #123456 @shop.example",
+		"Your code:\n@example.com #{{code}}": "Your code:\n@example.com #123456",
+		"{{code}}\nis your code":             "123456\nis your code",
+		"{{code}}\n@xn--bcher-kva.example:8443 #{{code}}": "123456\n" +
+			"@xn--bcher-kva.example:8443 #123456",
+		"کد {{code}}\n\n@example.com #{{code}}": "کد 123456\n\n@example.com #123456",
+		strings.Repeat("x", 432) + "{{code}}\n@example.com #{{code}}": strings.Repeat("x", 432) +
+			"123456\n@example.com #123456",
 	} {
 		if _, err := r.Challenge(
 			t.Context(),
@@ -527,11 +564,18 @@ func TestCodesBoundToASite(t *testing.T) {
 		f = r.EnrollSMS("", phone)
 	}
 	for _, bad := range []string{
-		"{{code}} {{code}}", "{{code}}\n{{code}}", "@example.com #{{code}} {{code}}", "@example.com #{{code}}\n{{code}}", "{{code}}\n@example.com {{code}}", "{{code}}\n@ #{{code}}", "{{code}}\n#{{code}}",
-		"{{code}}\n@exam ple.com #{{code}}", "{{code}}\n @example.com #{{code}}", "{{code}}\n@example.com #{{code}}.", "{{code}}{{code}}\n@example.com #{{code}}", "{{code}}\n@example.com #{{code}}\nBye",
-		"{{code}}\n@example.com #{{code}} {{", "{{{code}}\n@example.com #{{code}}", "{{code}}\n@{{name}} #{{code}}", "{{code}}\n@a@b #{{code}}",
-		"\n", "\r\n", "a\rb {{code}}", "{{code}}\r", "a\u2028{{code}}", "a\u0085{{code}}", "a\v{{code}}", "\t{{code}}",
-		strings.Repeat("x", 433) + "{{code}}\n@example.com #{{code}}", strings.Repeat("日", 175) + "{{code}}\n@example.com #{{code}}",
+		"{{code}} {{code}}", "{{code}}\n{{code}}", "@example.com #{{code}} {{code}}",
+		"@example.com #{{code}}\n{{code}}", "{{code}}\n@example.com {{code}}", "{{code}}\n@ #{{code}}",
+		"{{code}}\n#{{code}}",
+		"{{code}}\n@exam ple.com #{{code}}", "{{code}}\n @example.com #{{code}}",
+		"{{code}}\n@example.com #{{code}}.", "{{code}}{{code}}\n@example.com #{{code}}",
+		"{{code}}\n@example.com #{{code}}\nBye",
+		"{{code}}\n@example.com #{{code}} {{", "{{{code}}\n@example.com #{{code}}",
+		"{{code}}\n@{{name}} #{{code}}", "{{code}}\n@a@b #{{code}}",
+		"\n", "\r\n", "a\rb {{code}}", "{{code}}\r", "a\u2028{{code}}", "a\u0085{{code}}", "a\v{{code}}",
+		"\t{{code}}",
+		strings.Repeat("x", 433) + "{{code}}\n@example.com #{{code}}",
+		strings.Repeat("日", 175) + "{{code}}\n@example.com #{{code}}",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: bad})
@@ -549,7 +593,8 @@ func TestLongLabels(t *testing.T) {
 		{Issuer: "Государственное бюджетное учреждение здравоохранения", User: "ivan@example.test"},
 		{Issuer: strings.Repeat("日", 64), User: strings.Repeat("日", 64)},
 		{Issuer: strings.Repeat("𠮷", 64), User: strings.Repeat("𠮷", 64)},
-		{Issuer: strings.Repeat("𠮷", 64), User: strings.Repeat("𠮷", 64), Secret: strings.Repeat("GEZDGNBV", 25) + "GEZDG"},
+		{Issuer: strings.Repeat("𠮷", 64), User: strings.Repeat("𠮷", 64),
+			Secret: strings.Repeat("GEZDGNBV", 25) + "GEZDG"},
 		{Issuer: strings.Repeat(":", 63) + "a", User: strings.Repeat("&", 64)},
 	} {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &p})
@@ -575,7 +620,10 @@ func TestLongLabels(t *testing.T) {
 // divides, goes without.
 func TestIssuerWithColon(t *testing.T) {
 	r := newRig(t)
-	for issuer, label := range map[string]string{"Star Trek: Website": "Star Trek Website", "a:b": "ab", "a:": "a", ":a:b:": "ab", "http://x.example": "http//x.example"} {
+	for issuer, label := range map[string]string{
+		"Star Trek: Website": "Star Trek Website", "a:b": "ab", "a:": "a", ":a:b:": "ab",
+		"http://x.example": "http//x.example",
+	} {
 		enr, err := r.Enroll(
 			t.Context(),
 			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}},

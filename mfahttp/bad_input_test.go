@@ -198,9 +198,12 @@ func TestBadBodies(t *testing.T) {
 	app, mobile := r.totp(), r.phone()
 	ch := r.challenge(app).get("id")
 	for _, route := range [][2]string{
-		{"POST", "/auth/factors/enroll"}, {"POST", "/auth/factors/challenge"}, {"POST", "/auth/factors/verify"}, {"POST", "/auth/factors/" + mobile.id + "/challenge"},
-		{"POST", "/auth/challenges/" + ch + "/verify"}, {"POST", "/user_management/users/user_1/auth_factors"},
-		{"GET", "/auth/factors/" + app.id}, {"DELETE", "/auth/factors/" + app.id}, {"GET", "/user_management/users/user_1/auth_factors"},
+		{"POST", "/auth/factors/enroll"}, {"POST", "/auth/factors/challenge"},
+		{"POST", "/auth/factors/verify"}, {"POST", "/auth/factors/" + mobile.id + "/challenge"},
+		{"POST", "/auth/challenges/" + ch + "/verify"},
+		{"POST", "/user_management/users/user_1/auth_factors"},
+		{"GET", "/auth/factors/" + app.id}, {"DELETE", "/auth/factors/" + app.id},
+		{"GET", "/user_management/users/user_1/auth_factors"},
 	} {
 		nothing(t, r, route[0], route[1], bodies)
 	}
@@ -213,8 +216,9 @@ func TestBadBodies(t *testing.T) {
 
 	// As much as may be.
 	for name, body := range map[string]string{
-		"64 KiB":          `{"type":"generic_otp","x":"` + strings.Repeat("x", 64<<10-29) + `"}`,
-		"9,999 brackets":  `{"type":"generic_otp","x":` + strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999) + `}`,
+		"64 KiB": `{"type":"generic_otp","x":"` + strings.Repeat("x", 64<<10-29) + `"}`,
+		"9,999 brackets": `{"type":"generic_otp","x":` +
+			strings.Repeat("[", 9_999) + strings.Repeat("]", 9_999) + `}`,
 		"a member within": `{"type":"generic_otp","x":{"type":"sms","a":1,"a":2},"Type":1,"TYPE":2}`,
 	} {
 		if a := r.post("/auth/factors/enroll", body); a.status != 201 {
@@ -234,17 +238,29 @@ func TestBadMembers(t *testing.T) {
 		path, rest string
 		members    map[string]string // and the type that each has
 	}{
-		{"/auth/factors/enroll", `"x":1`, map[string]string{"type": "string", "totp_issuer": "string", "totp_user": "string", "phone_number": "string", "user_id": "string", "name": "string"}},
-		{"/user_management/users/user_1/auth_factors", `"x":1`, map[string]string{"type": "string", "totp_issuer": "string", "totp_user": "string", "totp_secret": "string", "name": "string"}},
-		{"/auth/factors/" + mobile.id + "/challenge", `"x":1`, map[string]string{"sms_template": "string", "confirm": "boolean"}},
+		{"/auth/factors/enroll", `"x":1`, map[string]string{
+			"type": "string", "totp_issuer": "string", "totp_user": "string",
+			"phone_number": "string", "user_id": "string", "name": "string",
+		}},
+		{"/user_management/users/user_1/auth_factors", `"x":1`, map[string]string{
+			"type": "string", "totp_issuer": "string", "totp_user": "string",
+			"totp_secret": "string", "name": "string",
+		}},
+		{"/auth/factors/" + mobile.id + "/challenge", `"x":1`,
+			map[string]string{"sms_template": "string", "confirm": "boolean"}},
 		{"/auth/factors/challenge", `"x":1`, map[string]string{"authentication_factor_id": "string"}},
-		{"/auth/factors/challenge", `"authentication_factor_id":"` + mobile.id + `"`, map[string]string{"sms_template": "string", "confirm": "boolean"}},
+		{"/auth/factors/challenge", `"authentication_factor_id":"` + mobile.id + `"`,
+			map[string]string{"sms_template": "string", "confirm": "boolean"}},
 		{"/auth/challenges/" + ch + "/verify", `"x":1`, map[string]string{"code": "string"}},
-		{"/auth/factors/verify", `"code":"123456"`, map[string]string{"authentication_challenge_id": "string"}},
-		{"/auth/factors/verify", `"authentication_challenge_id":"` + ch + `"`, map[string]string{"code": "string"}},
+		{"/auth/factors/verify", `"code":"123456"`,
+			map[string]string{"authentication_challenge_id": "string"}},
+		{"/auth/factors/verify", `"authentication_challenge_id":"` + ch + `"`,
+			map[string]string{"code": "string"}},
 	} {
 		for member, kind := range route.members {
-			for _, value := range []string{`7`, `123456`, `-0.5e300`, `true`, `{}`, `{"a":"b"}`, `[]`, `["totp"]`, `"yes"`, `""`} {
+			for _, value := range []string{
+				`7`, `123456`, `-0.5e300`, `true`, `{}`, `{"a":"b"}`, `[]`, `["totp"]`, `"yes"`, `""`,
+			} {
 				if kind == "string" && value[0] == '"' || kind == "boolean" && value == "true" {
 					continue
 				}
@@ -477,7 +493,10 @@ func TestBadMembers(t *testing.T) {
 		},
 	})
 	// What is no code is answered as a wrong one, and not counted.
-	for _, code := range []string{"12345", "1234567", "12345x", "１２３４５", "\u00b9\u00b2\u00b3\u2074\u2075\u2076", `123456\u0000`, `\u0000`, `\ud800`, `\r\n`, strings.Repeat("1", 60_000)} {
+	for _, code := range []string{
+		"12345", "1234567", "12345x", "１２３４５", "\u00b9\u00b2\u00b3\u2074\u2075\u2076",
+		`123456\u0000`, `\u0000`, `\ud800`, `\r\n`, strings.Repeat("1", 60_000),
+	} {
 		before := r.did()
 		if v := r.verify(ch, code); v.status != 201 || v.json["valid"] != false || r.did() != before {
 			t.Errorf("code %.20q: %d %s", code, v.status, v.text)
@@ -495,8 +514,12 @@ func TestBadIDs(t *testing.T) {
 	ch := r.challenge(f).get("id")
 	calls := len(r.store.Calls())
 	for _, id := range []string{
-		"x", "..", ".", "%2E%2E", "..%2F..%2F" + f.id, f.id + "%2F", "%2F" + f.id, "a%2Fb", f.id + "%00", "%00", f.id + "%20", "%20" + f.id, f.id + "%0D%0AX-Evil:%20y", "%0d%0a", f.id + "%3F", "%25", "%2500",
-		"%FF", "%ED%A0%80", "*", "'%20OR%201=1%20--", "auth_factor_", "auth_challenge_", "auth_factor_" + strings.Repeat("1", 1<<16), strings.Repeat("x", 1<<20), strings.ToLower(f.id), "%61uth_factor_%FF", f.id + ";x=1", "{}", "%7B%7D", "123456", "+15005550006", "%EF%BC%91",
+		"x", "..", ".", "%2E%2E", "..%2F..%2F" + f.id, f.id + "%2F", "%2F" + f.id, "a%2Fb",
+		f.id + "%00", "%00", f.id + "%20", "%20" + f.id, f.id + "%0D%0AX-Evil:%20y", "%0d%0a",
+		f.id + "%3F", "%25", "%2500", "%FF", "%ED%A0%80", "*", "'%20OR%201=1%20--",
+		"auth_factor_", "auth_challenge_", "auth_factor_" + strings.Repeat("1", 1<<16),
+		strings.Repeat("x", 1<<20), strings.ToLower(f.id), "%61uth_factor_%FF",
+		f.id + ";x=1", "{}", "%7B%7D", "123456", "+15005550006", "%EF%BC%91",
 	} {
 		for _, c := range []struct{ method, path, message string }{
 			{"GET", "/auth/factors/" + id, "Authentication Factor not found"},
@@ -522,9 +545,13 @@ func TestBadIDs(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ path, body string }{
-		{"/auth/factors/challenge", `{}`}, {"/auth/factors/challenge", ``}, {"/auth/factors/challenge", `{"authentication_factor_id":null}`}, {"/auth/factors/challenge", `{"authentication_factor_id":"x\r\n"}`},
-		{"/auth/factors/challenge", `{"authentication_factor_id":"` + ch + `"}`}, {"/auth/factors/verify", `{"code":"123456"}`},
-		{"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"` + f.id + `"}`}, {"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"../x"}`},
+		{"/auth/factors/challenge", `{}`}, {"/auth/factors/challenge", ``},
+		{"/auth/factors/challenge", `{"authentication_factor_id":null}`},
+		{"/auth/factors/challenge", `{"authentication_factor_id":"x\r\n"}`},
+		{"/auth/factors/challenge", `{"authentication_factor_id":"` + ch + `"}`},
+		{"/auth/factors/verify", `{"code":"123456"}`},
+		{"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"` + f.id + `"}`},
+		{"/auth/factors/verify", `{"code":"123456","authentication_challenge_id":"../x"}`},
 	} {
 		if a := r.post(
 			c.path,
@@ -537,7 +564,11 @@ func TestBadIDs(t *testing.T) {
 	if n := len(r.store.Calls()); n != calls {
 		t.Errorf("%d calls of the store", n-calls)
 	}
-	for id, path := range map[string]string{"auth_factor_" + ulid: "/auth/factors/auth_factor_" + ulid + "/challenge", "auth_factor_1234": "/auth/factors/auth_factor_1234/challenge", "auth_factor_invalid": "/auth/factors/auth_factor_invalid/challenge"} {
+	for id, path := range map[string]string{
+		"auth_factor_" + ulid: "/auth/factors/auth_factor_" + ulid + "/challenge",
+		"auth_factor_1234":    "/auth/factors/auth_factor_1234/challenge",
+		"auth_factor_invalid": "/auth/factors/auth_factor_invalid/challenge",
+	} {
 		r.post(
 			path,
 			"",
@@ -550,7 +581,10 @@ func TestBadIDs(t *testing.T) {
 			0,
 		)
 	}
-	for id, path := range map[string]string{"auth_challenge_" + ulid: "/auth/challenges/auth_challenge_" + ulid + "/verify", "auth_challenge_1234": "/auth/challenges/auth_challenge_1234/verify"} {
+	for id, path := range map[string]string{
+		"auth_challenge_" + ulid: "/auth/challenges/auth_challenge_" + ulid + "/verify",
+		"auth_challenge_1234":    "/auth/challenges/auth_challenge_1234/verify",
+	} {
 		r.post(
 			path,
 			`{"code":"123456"}`,
@@ -570,12 +604,16 @@ func TestBadRequests(t *testing.T) {
 	r := newRig(t)
 	before := len(r.store.Calls())
 	for name, change := range map[string]func(*http.Request){
-		"no path":         func(req *http.Request) { req.URL.Path = "" },
-		"an asterisk":     func(req *http.Request) { req.URL.Path = "*" },
-		"opaque":          func(req *http.Request) { req.URL.Opaque, req.URL.Path = "auth/factors/enroll", "" },
-		"a NUL":           func(req *http.Request) { req.URL.Path = "/auth/factors\x00/enroll" },
-		"no UTF-8":        func(req *http.Request) { req.URL.Path = "/auth/\xff/enroll" },
-		"two raw paths":   func(req *http.Request) { req.URL.Path, req.URL.RawPath = "/nowhere", "/auth/factors/enroll" },
+		"no path":     func(req *http.Request) { req.URL.Path = "" },
+		"an asterisk": func(req *http.Request) { req.URL.Path = "*" },
+		"opaque": func(req *http.Request) {
+			req.URL.Opaque, req.URL.Path = "auth/factors/enroll", ""
+		},
+		"a NUL":    func(req *http.Request) { req.URL.Path = "/auth/factors\x00/enroll" },
+		"no UTF-8": func(req *http.Request) { req.URL.Path = "/auth/\xff/enroll" },
+		"two raw paths": func(req *http.Request) {
+			req.URL.Path, req.URL.RawPath = "/nowhere", "/auth/factors/enroll"
+		},
 		"a relative path": func(req *http.Request) { req.URL.Path = "auth/factors/enroll" },
 	} {
 		req := httptest.NewRequestWithContext(
@@ -594,7 +632,11 @@ func TestBadRequests(t *testing.T) {
 	if n := len(r.store.Calls()); n != before {
 		t.Errorf("%d calls of the store", n-before)
 	}
-	for name, value := range map[string]string{"Idempotency-Key": "\x00\xff", "Accept": "text/html", "Content-Length": "-1", "Transfer-Encoding": "x", "X-Http-Method-Override": "DELETE", "Cookie": strings.Repeat("x", 1<<20), "Content-Encoding": "gzip"} {
+	for name, value := range map[string]string{
+		"Idempotency-Key": "\x00\xff", "Accept": "text/html", "Content-Length": "-1",
+		"Transfer-Encoding": "x", "X-Http-Method-Override": "DELETE",
+		"Cookie": strings.Repeat("x", 1<<20), "Content-Encoding": "gzip",
+	} {
 		if a := r.post("/auth/factors/enroll", enrollTOTP, with(name, value)); a.status != 201 {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}

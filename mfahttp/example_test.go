@@ -91,10 +91,11 @@ func ExampleConfig() {
 	fmt.Println(err)
 
 	_, err = mfahttp.New(mfahttp.Config{Service: svc, APIKeys: []string{"secret"}})
-	fmt.Println(err)
+	fmt.Println(strings.ReplaceAll(err.Error(), "; ", ";\n"))
 	// Output:
 	// <nil>
-	// mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one
+	// mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters;
+	// `openssl rand -hex 24` makes one
 }
 
 // An application's own handler, for a person who is logged in, answers as the API does.
@@ -186,10 +187,17 @@ func ExampleErrorOf() {
 	)
 	for _, err := range []error{err, errors.New("connection to 10.0.0.7 lost")} {
 		e := mfahttp.ErrorOf(err)
-		text, _ := json.Marshal(e)
+		text, _ := json.MarshalIndent(e, "", "  ")
 		fmt.Println(e.Status, string(text))
 	}
 	// Output:
-	// 404 {"code":"entity_not_found","message":"Authentication Challenge not found: 'auth_challenge_1234'.","entity_id":"auth_challenge_1234"}
-	// 500 {"code":"internal_server_error","message":"Internal Server Error"}
+	// 404 {
+	//   "code": "entity_not_found",
+	//   "message": "Authentication Challenge not found: 'auth_challenge_1234'.",
+	//   "entity_id": "auth_challenge_1234"
+	// }
+	// 500 {
+	//   "code": "internal_server_error",
+	//   "message": "Internal Server Error"
+	// }
 }

@@ -22,9 +22,12 @@ func FuzzHandler(f *testing.F) {
 	)
 	for _, s := range [][4]string{
 		{"POST", "/auth/factors/enroll", "", enrollTOTP},
-		{"POST", "/auth/factors/enroll", "", `{"type":"sms","phone_number":"+15005550006","user_id":"user_1"}`},
-		{"POST", "/auth/factors/enroll", "", `{"type":"generic_otp","name":"push","user_id":"\u0000any user"}`},
-		{"POST", "/auth/factors/challenge", "", `{"authentication_factor_id":"PHONE","sms_template":"It is {{code}}."}`},
+		{"POST", "/auth/factors/enroll", "",
+			`{"type":"sms","phone_number":"+15005550006","user_id":"user_1"}`},
+		{"POST", "/auth/factors/enroll", "",
+			`{"type":"generic_otp","name":"push","user_id":"\u0000any user"}`},
+		{"POST", "/auth/factors/challenge", "",
+			`{"authentication_factor_id":"PHONE","sms_template":"It is {{code}}."}`},
 		{"POST", "/auth/factors/verify", "", `{"authentication_challenge_id":"APP*","code":"123456"}`},
 		{"GET", "/auth/factors/APP", "", ``},
 		{"DELETE", "/auth/factors/OTHER", "", ``},
@@ -32,9 +35,11 @@ func FuzzHandler(f *testing.F) {
 		{"POST", "/auth/factors/PHONE/challenge", "", `[]`},
 		{"POST", "/auth/challenges/OTHER*/verify", "", `{"code":"123 456"}`},
 		{"POST", "/auth/challenges/PHONE*/verify", "x=%zz", `{"code":"","c\u006fde":"1"}`},
-		{"POST", "/user_management/users/user_1/auth_factors", "", `{"User":"user_1","type":"totp","totp_issuer":"a","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`},
+		{"POST", "/user_management/users/user_1/auth_factors", "", `{"User":"user_1","type":"totp",` +
+			`"totp_issuer":"a","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`},
 		{"POST", "/user_management/users/user_1/auth_factors", "", `{"type":"sms"}`},
-		{"GET", "/user_management/users/user_1/auth_factors", "limit=1&order=desc&after=APP&before=PHONE", ``},
+		{"GET", "/user_management/users/user_1/auth_factors",
+			"limit=1&order=desc&after=APP&before=PHONE", ``},
 		{"GET", "/user_management/users/%00any%20user/auth_factors", "limit=101&userId=1", `null`},
 		{"PUT", "/auth/factors/..%2fAPP%00", "", `{"type":[[[[{}]]]]}`},
 		{"OPTIONS", "*", "", "\xff"},
@@ -58,7 +63,9 @@ func FuzzHandler(f *testing.F) {
 	var ids, codes []string
 	secret := ""
 	for _, p := range []mfa.EnrollParams{
-		{Name: "APP", UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}}, {Name: "PHONE", UserID: "user_1", SMS: &mfa.SMSParams{PhoneNumber: "+12125551234"}}, {Name: "OTHER", GenericOTP: true},
+		{Name: "APP", UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
+		{Name: "PHONE", UserID: "user_1", SMS: &mfa.SMSParams{PhoneNumber: "+12125551234"}},
+		{Name: "OTHER", GenericOTP: true},
 	} {
 		p.NoOwner = p.UserID == ""
 		enr, err := made.svc.Enroll(f.Context(), p)
@@ -101,8 +108,11 @@ func FuzzHandler(f *testing.F) {
 			target = &url.URL{Path: fill(path), RawQuery: fill(query)}
 		}
 		a := r.send((&http.Request{
-			Method: method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Body: io.NopCloser(strings.NewReader(fill(body))),
-			Header: http.Header{"Authorization": {authorization}, "Content-Type": {contentType}, "Idempotency-Key": {key}},
+			Method: method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Body: io.NopCloser(strings.NewReader(fill(body))),
+			Header: http.Header{
+				"Authorization": {authorization}, "Content-Type": {contentType}, "Idempotency-Key": {key},
+			},
 		}).WithContext(t.Context()))
 
 		if !slices.Contains([]int{200, 201, 204, 400, 401, 404, 405, 413, 415, 422}, a.status) {
@@ -116,7 +126,8 @@ func FuzzHandler(f *testing.F) {
 			t.Fatalf("%q: status %d", authorization, a.status)
 		}
 		if a.status == 405 &&
-			(a.header.Get("Allow") == "" || slices.Contains(strings.Split(a.header.Get("Allow"), ", "), method)) {
+			(a.header.Get("Allow") == "" ||
+				slices.Contains(strings.Split(a.header.Get("Allow"), ", "), method)) {
 			t.Fatalf("%s: Allow %q", method, a.header.Get("Allow"))
 		}
 		if strings.Contains(a.text, secret) {
@@ -129,7 +140,8 @@ func FuzzHandler(f *testing.F) {
 		}
 		// A new code is told, of a factor whose codes the application delivers.
 		if a.status < 400 && strings.Contains(a.text, `"code":`) &&
-			(a.get("object") != "authentication_challenge" || a.get("authentication_factor_id") != fill("OTHER") || a.get("id") == fill("OTHER*")) {
+			(a.get("object") != "authentication_challenge" ||
+				a.get("authentication_factor_id") != fill("OTHER") || a.get("id") == fill("OTHER*")) {
 			t.Fatalf("a code: %s", a.text)
 		}
 		if r.log.Len() > 0 {

@@ -1,57 +1,74 @@
-// Package mfahttp serves the WorkOS MFA API over a [mfa.Service], so that the vendor's
-// own SDKs work against it unchanged:
+// Package mfahttp serves the WorkOS MFA API over a [mfa.Service], so that the
+// vendor's own SDKs work against it unchanged:
 //
-//	api, err := mfahttp.New(mfahttp.Config{Service: svc, APIKeys: []string{os.Getenv("WORKOS_API_KEY")}})
+//	api, err := mfahttp.New(mfahttp.Config{
+//		Service: svc,
+//		APIKeys: []string{os.Getenv("WORKOS_API_KEY")},
+//	})
 //	http.ListenAndServe("127.0.0.1:8080", api)
 //
-// or under a prefix, for SDKs that take one (that for Node does not):
+// For SDKs that accept a prefix (the SDK for Node does not), it can be served
+// under one:
 //
 //	mux.Handle("/mfa/", http.StripPrefix("/mfa", api))
 //
 // # What it serves
 //
-// The routes are those of openapi.yaml beside this file: enroll, get and delete a factor,
-// challenge it, verify a challenge, enroll and list the factors of a user, and the
-// two paths of before July 2022. Whoever has an API key reaches every factor, and adds and
-// takes away without a proof: the API names no user where it challenges and verifies. Keep the
-// key in your servers.
+// The file openapi.yaml beside this one describes the routes: enroll, get and
+// delete a factor, challenge it, verify a challenge, enroll and list the
+// factors of a user, and the two paths that the hosted API had before July
+// 2022.
 //
-// An Idempotency-Key is honoured on challenge and verify, as [mfa.ChallengeParams] and
-// [mfa.VerifyParams] say; enrolling ignores it.
+// Whoever has an API key reaches every factor, and adds and deletes factors
+// without a receipt, because the API names no user when it challenges and
+// verifies. Keep the keys in your servers.
+//
+// The header Idempotency-Key works on challenge and verify, as
+// [mfa.ChallengeParams] and [mfa.VerifyParams] describe; enrolling ignores it.
 //
 // # Where it differs
 //
-// A wait that a person must sit out is never 429, 408 or 5xx, because SDKs sleep and send
-// the same stale code again. It is 400, with the code one_time_code_too_many_attempts on
-// verify and rate_limit_exceeded on challenge, and with the seconds in "retry_after".
-// A message that could not be sent is 502, which some SDKs send again by themselves; it
-// counts, so what they are told in the end is the wait. A client that hangs up does not
-// stop a message: it has [mfa.Config].SendTimeout, or what is left of the request's
-// deadline. Where it is unknown whether it was sent, the answer is the challenge. Every
-// error has a "code", that of an unknown route too. A phone number is not
-// quoted in an error. Refused parameters have one object in "errors", with the same message
-// as the error and a code made of it. The answer of verify leaves the code of a generic_otp challenge
-// out. The header x-request-id is written in lower case, as the SDK for PHP of version 4
-// looks for it: a handler around this one finds it as w.Header()["x-request-id"].
+// A rate limit or a lock is never answered with 429, 408 or 5xx, because SDKs
+// would sleep and send the same stale code again. The status is 400, the code
+// is one_time_code_too_many_attempts on verify and rate_limit_exceeded on
+// challenge, and "retry_after" is the number of seconds to wait.
 //
-// Without a user_id, or with "" or null, an enrolment makes a factor that is nobody's
-// ([mfa.EnrollParams].NoOwner): no list and no [mfa.Service.StartLogin] has it, and no limit
-// goes by a user.
+// A message that could not be sent is 502, which some SDKs retry by themselves.
+// Each attempt counts as a message, so that the last answer is the rate limit.
+// A client that disconnects does not stop a message: the sender has
+// [mfa.Config].SendTimeout, or until the request's deadline if that is sooner.
+// If it is unknown whether the message was sent, the answer is the challenge.
 //
-// A factor that was never confirmed is not listed, and is gone after 24 hours. A user has one
-// such factor of each type: enrolling the type again deletes it. An eleventh factor of a user
-// is refused. Where the user has a confirmed factor, a challenge confirms another one within an
-// hour of its enrolment. After that it is refused, because a login must not be able to use a
-// factor that was forgotten half way, unless the body has "confirm": true. "confirm": false
-// refuses it within the hour too.
+// Every error has a "code", that of an unknown route too, and no error quotes a
+// phone number. An error about parameters also has "errors": see
+// [Error.MarshalJSON]. The answer of verify leaves out the code of a
+// generic_otp challenge. The header x-request-id is written in lower case,
+// because version 4 of the SDK for PHP looks for it in that form: a handler
+// around this one finds it as w.Header()["x-request-id"].
 //
-// Beside the types of the hosted API there is recovery_codes, which requires a user_id: the
-// answer has the codes in "recovery_codes", and the factor how many are left. Several SDKs
-// fail on a list with a type that they do not know, so a set of codes is listed only where
-// the query has "types=all". A server that enrolls such sets must ask so at a login: a
-// user who has nothing else needs a code as well. Older SDKs for Node fail on a list with
-// a factor that is not an app, with the hosted API too. Enrolling with "replaces", the id of a factor of the same user, swaps the two when the new one is
-// confirmed. A challenge that the application made for an action is not verified here.
+// Without a user_id, or with "" or null, an enrolment makes a factor that
+// belongs to nobody ([mfa.EnrollParams].NoOwner): no list and no
+// [mfa.Service.StartLogin] includes it, and no limit per user applies to it.
+//
+// A factor that was never confirmed is not listed, and is deleted after 24
+// hours. A user has one such factor of each type: enrolling the type again
+// replaces it. A user has at most 10 factors. If the user has a confirmed
+// factor, a challenge confirms another one only within an hour of its
+// enrolment. Later, the challenge is refused unless the body has "confirm":
+// true, because a login must not be able to use a factor whose enrolment was
+// abandoned. With "confirm": false it is refused within the hour too.
+//
+// Beside the types of the hosted API there is recovery_codes, which requires a
+// user_id. The answer has the codes in "recovery_codes", and the factor has the
+// number of unused ones. Several SDKs fail on a list with a type that they do
+// not know, so recovery codes are listed only if the query has "types=all". A
+// server that enrolls them must list with that query at a login, because a user
+// with no other factor needs a code as well. Older SDKs for Node fail on a list
+// with a factor that is not an app, on the hosted API too.
+//
+// Enrolling with "replaces", the id of a factor of the same user, replaces that
+// factor when the new one is confirmed. A challenge that the application made
+// for an action cannot be verified over this API.
 package mfahttp
 
 import (
@@ -74,31 +91,38 @@ import (
 	"github.com/authfactor/mfa/internal/operator"
 )
 
-// Config says what [New] serves.
+// Config is what [New] requires, and its options.
 type Config struct {
-	// Service does the work. Required.
+	// Service holds the factors. Required.
 	Service *mfa.Service
 
-	// APIKeys are the bearer tokens that are accepted, of 16 characters at least: to change
-	// one, have both for a while. Required.
+	// APIKeys are the bearer tokens that are accepted, each of at least 16
+	// printable ASCII characters. To change one, accept the old and the new for
+	// a while. Required.
 	APIKeys []string
 
-	// Issuer is what apps show of a factor that is enrolled for a user without
-	// totp_issuer, as in mfa.TOTPParams. Defaults to none: then it is required.
+	// Issuer is what the app shows if a factor is enrolled at
+	// /user_management/users/{id}/auth_factors without totp_issuer; it must be
+	// valid as the Issuer of mfa.TOTPParams. Defaults to "": totp_issuer is
+	// required.
 	Issuer string
 
-	// Logger gets what was answered with 5xx. Defaults to slog.Default().
+	// Logger receives the errors that were answered with 5xx. Defaults to
+	// slog.Default().
 	Logger *slog.Logger
 }
 
-// minAPIKey is what a key has at least: NIST SP 800-63B-4 section 3.1.2.2 wants 112 bits
-// of what is stored without a password hash.
+// minAPIKey is the least length of a key in characters: NIST SP 800-63B-4
+// section 3.1.2.2 requires 112 bits of a secret that is stored without a
+// password hash.
 const minAPIKey = 16
 
 // confirmWithin is how long after an enrolment a challenge confirms it without saying so.
 const confirmWithin = time.Hour
 
-// New returns the handler. Its error says how to mend the Config.
+// New returns a handler of the API. It returns an error if Service or APIKeys
+// is missing, a key is shorter than 16 printable ASCII characters, or an
+// enrolment would refuse the Issuer.
 func New(cfg Config) (http.Handler, error) {
 	h := &handler{svc: cfg.Service, issuer: cfg.Issuer, log: cfg.Logger}
 	if h.log == nil {
@@ -108,11 +132,13 @@ func New(cfg Config) (http.Handler, error) {
 		return nil, errors.New("mfahttp: Config.Service is required")
 	}
 	if len(cfg.APIKeys) == 0 {
-		return nil, errors.New("mfahttp: Config.APIKeys is required: whoever calls the API has to know one; `openssl rand -hex 24` makes one")
+		return nil, errors.New("mfahttp: Config.APIKeys is required: " +
+			"whoever calls the API has to know one; `openssl rand -hex 24` makes one")
 	}
 	for i, key := range cfg.APIKeys {
-		if len(key) < minAPIKey || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
-			return nil, fmt.Errorf("mfahttp: key %d of Config.APIKeys must be at least %d printable ASCII characters; `openssl rand -hex 24` makes one", i+1, minAPIKey)
+		if len(key) < minAPIKey || strings.ContainsFunc(key, unprintable) {
+			return nil, fmt.Errorf("mfahttp: key %d of Config.APIKeys must be at least %d "+
+				"printable ASCII characters; `openssl rand -hex 24` makes one", i+1, minAPIKey)
 		}
 		h.keys = append(h.keys, sha256.Sum256([]byte(key)))
 	}
@@ -122,8 +148,11 @@ func New(cfg Config) (http.Handler, error) {
 	return h, nil
 }
 
-// checkIssuer enrolls a factor with it where nothing is kept: what an enrolment would
-// refuse is the library's to say.
+// unprintable reports whether r is a space or no printable ASCII character.
+func unprintable(r rune) bool { return r <= ' ' || r > '~' }
+
+// checkIssuer returns the error of an enrolment with the issuer, in a service
+// that keeps nothing.
 func checkIssuer(issuer string) error {
 	if issuer == "" {
 		return nil
@@ -132,7 +161,9 @@ func checkIssuer(issuer string) error {
 	if err != nil {
 		return err
 	}
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{UserID: "user", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user"}})
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{
+		UserID: "user", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user"},
+	})
 	if e, ok := errors.AsType[*mfa.Error](err); ok {
 		return fmt.Errorf("mfahttp: Config.Issuer: %s", e.Message)
 	}
@@ -183,7 +214,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		e := ErrorOf(err)
 		if e.Status >= http.StatusInternalServerError {
 			// The text of the sender's error is left out of ours, as it may quote the number.
-			h.log.ErrorContext(r.Context(), "mfahttp: a request failed", "request_id", id, "method", r.Method, "status", e.Status, "error", err)
+			h.log.ErrorContext(r.Context(), "mfahttp: a request failed", "request_id", id,
+				"method", r.Method, "status", e.Status, "error", err)
 		}
 		status, answer = e.Status, e
 	}
@@ -193,7 +225,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) (int, any, error) {
 	if !h.authorized(r.Header.Get("Authorization")) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
-		return 0, nil, Error{Status: http.StatusUnauthorized, Code: "unauthorized", Message: "Unauthorized"}
+		return 0, nil, Error{
+			Status: http.StatusUnauthorized, Code: "unauthorized", Message: "Unauthorized",
+		}
 	}
 	var allowed []string
 	for _, route := range routes {
@@ -216,13 +250,15 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) (int, any, error
 	}
 	if allowed != nil {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		return 0, nil, Error{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "Method Not Allowed"}
+		return 0, nil, Error{
+			Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Message: "Method Not Allowed",
+		}
 	}
 	return 0, nil, Error{Status: http.StatusNotFound, Code: "not_found", Message: "Not Found"}
 }
 
-// authorized compares hashes, and all of them, so that the time it takes tells
-// nothing of any key.
+// authorized reports whether a header has one of the keys. It compares hashes,
+// and all of them, so that the time it takes reveals nothing of a key.
 func (h *handler) authorized(header string) bool {
 	scheme, key, _ := strings.Cut(header, " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(key)))
@@ -233,7 +269,8 @@ func (h *handler) authorized(header string) bool {
 	return strings.EqualFold(scheme, "Bearer") && found == 1
 }
 
-// match reports whether an escaped path is of a route, and gives the id in it.
+// match reports whether an escaped path belongs to a route, and returns the id
+// in the path.
 func match(route, path string) (id string, ok bool) {
 	parts := strings.Split(path, "/")
 	wanted := strings.Split(route, "/")
@@ -317,7 +354,8 @@ func (h *handler) challenge(q *request) (int, any, error) {
 	ch, err := h.svc.Challenge(ctx, p)
 	if errors.Is(err, mfa.ErrFactorUnverified) && !p.Confirm {
 		e := ErrorOf(err)
-		e.Message += ` To confirm it, send "confirm": true, which can be left out within an hour of the enrolment.`
+		e.Message += ` To confirm it, send "confirm": true, ` +
+			`which can be left out within an hour of the enrolment.`
 		err = e
 	}
 	return http.StatusCreated, Challenge{ch}, err
@@ -357,7 +395,8 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}, ByOperator: true}
 	var kind string
 	if err := q.body.read(fields{
-		"type": &kind, "name": &p.Name, "replaces": &p.Replaces, "totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
+		"type": &kind, "name": &p.Name, "replaces": &p.Replaces,
+		"totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
 	}); err != nil {
 		return 0, nil, err
 	}
@@ -374,19 +413,22 @@ func (h *handler) enrollUser(q *request) (int, any, error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	ch, err := h.svc.Challenge(q.ctx, mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: q.id, Confirm: true})
+	ch, err := h.svc.Challenge(q.ctx, mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: q.id, Confirm: true,
+	})
 	return http.StatusCreated, userEnrollment{Enrollment{enr}, Challenge{ch}}, err
 }
 
-// vendorTypes are the types of the hosted API. Several versions of the SDKs for Python, PHP
-// and Node fail on a list that has another one.
+// vendorTypes are the types of the hosted API. Several versions of the SDKs for
+// Python, PHP and Node fail on a list with another type.
 var vendorTypes = []mfa.FactorType{mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP}
 
-// maxLabel is how many characters the library takes of mfa.TOTPParams.User.
+// maxLabel is how many characters mfa.TOTPParams.User may have.
 const maxLabel = 64
 
-// label is what apps show of a user whose client gave no name: the id, without what the
-// library refuses, which is no fault of the client.
+// label is what apps show of a user whose client sent no totp_user: the id,
+// without the characters that an enrolment would refuse, since the client did
+// not choose it as a label.
 func label(userID string) string {
 	text := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
 		switch {
@@ -406,8 +448,9 @@ func label(userID string) string {
 	return string(text)
 }
 
-// userFactors lists what a user can be challenged by, newest first unless asked
-// otherwise. A disabled factor is one of them: it is no reason to ask for none.
+// userFactors lists the verified and disabled factors of a user, newest first
+// by default. A disabled factor is listed because its user must not log in with
+// a password alone.
 func (h *handler) userFactors(q *request) (int, any, error) {
 	wanted, err := parseListing(q.query)
 	if err != nil {
@@ -423,14 +466,15 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 	if wanted.descending {
 		slices.Reverse(factors)
 	}
-	return http.StatusOK, page(factors, q.query.Get("before"), q.query.Get("after"), wanted.limit, wanted.descending), nil
+	return http.StatusOK, wanted.page(factors), nil
 }
 
-// A listing is what a list is asked for by, its cursors aside.
+// A listing says which part of a list is wanted, and in which order.
 type listing struct {
-	limit      int
-	descending bool
-	types      []mfa.FactorType
+	before, after string // ids, "" for none; they need not be in the list any more
+	limit         int
+	descending    bool
+	types         []mfa.FactorType
 }
 
 func parseListing(query url.Values) (listing, error) {
@@ -447,7 +491,10 @@ func parseListing(query url.Values) (listing, error) {
 func (l *listing) set(name string, values []string) error {
 	ok := len(values) == 1
 	switch name {
-	case "before", "after":
+	case "before":
+		l.before = values[0]
+	case "after":
+		l.after = values[0]
 	case "limit":
 		var err error
 		l.limit, err = strconv.Atoi(values[0])
@@ -469,33 +516,48 @@ func (l *listing) set(name string, values []string) error {
 	return nil
 }
 
-// page cuts a list that lies in order. A cursor is an id, which need not be there any more.
-func page(factors []mfa.Factor, before, after string, limit int, descending bool) list {
-	behind := func(f mfa.Factor, id string) bool { return f.ID > id != descending && f.ID != id }
-	from, to := 0, len(factors)
-	if after != "" {
-		for from < to && !behind(factors[from], after) {
-			from++
-		}
-	}
-	if before != "" {
-		for to > from && (factors[to-1].ID == before || behind(factors[to-1], before)) {
-			to--
-		}
-	}
-	if before != "" && after == "" {
-		from = max(from, to-limit) // those right before it
-	}
-	to = min(to, from+limit)
+// page returns the wanted part of a list that is in the wanted order.
+func (l listing) page(factors []mfa.Factor) list {
+	from, to := l.bounds(factors)
 	out := list{Object: "list", Data: []Factor{}}
 	for _, f := range factors[from:to] {
 		out.Data = append(out.Data, Factor{f})
 	}
-	if from > 0 && to > from {
+	if from == to {
+		return out
+	}
+	if from > 0 {
 		out.Metadata.Before = &factors[from].ID
 	}
-	if to < len(factors) && to > from {
+	if to < len(factors) {
 		out.Metadata.After = &factors[to-1].ID
 	}
 	return out
+}
+
+// bounds returns where the page begins and where it ends.
+func (l listing) bounds(factors []mfa.Factor) (from, to int) {
+	to = len(factors)
+	if l.after != "" {
+		for from < to && l.compare(factors[from].ID, l.after) <= 0 {
+			from++
+		}
+	}
+	if l.before != "" {
+		for to > from && l.compare(factors[to-1].ID, l.before) >= 0 {
+			to--
+		}
+	}
+	if l.before != "" && l.after == "" {
+		from = max(from, to-l.limit) // those right before it
+	}
+	return from, min(to, from+l.limit)
+}
+
+// compare compares two ids by the order of the list: it is negative if a is first.
+func (l listing) compare(a, b string) int {
+	if l.descending {
+		a, b = b, a
+	}
+	return strings.Compare(a, b)
 }

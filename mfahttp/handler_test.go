@@ -26,14 +26,18 @@ func TestGuide(t *testing.T) {
 			t.Errorf("%d %s\nwant %d %s", a.status, got, status, text)
 		}
 	}
-	const challenge = `{"object":"authentication_challenge","id":"CHALLENGE","created_at":"TIME","updated_at":"TIME","expires_at":"TIME","authentication_factor_id":"FACTOR"}`
+	const challenge = `{"object":"authentication_challenge","id":"CHALLENGE","created_at":"TIME",` +
+		`"updated_at":"TIME","expires_at":"TIME","authentication_factor_id":"FACTOR"}`
 
 	a := r.post("/auth/factors/enroll", enrollTOTP)
 	is(
 		a,
 		201,
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
-			`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com","secret":"SECRET","qr_code":"IMAGE","uri":"otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com?secret=SECRET&issuer=Foo%20Corp"}}`,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+			`"status":"unverified","type":"totp",`+
+			`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com","secret":"SECRET",`+
+			`"qr_code":"IMAGE","uri":"otpauth://totp/Foo%20Corp:alan.turing%40foo-corp.com`+
+			`?secret=SECRET&issuer=Foo%20Corp"}}`,
 	)
 	app := factor{id: a.get("id"), secret: a.get("totp.secret")}
 	if !strings.Contains(a.get("totp.uri"), "?secret="+app.secret+"&") {
@@ -43,7 +47,8 @@ func TestGuide(t *testing.T) {
 	is(
 		a,
 		201,
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+			`"status":"unverified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
 	)
 	mobile := factor{id: a.get("id"), number: phone}
 	is(
@@ -74,7 +79,9 @@ func TestGuide(t *testing.T) {
 	)
 	v := r.verify(a.get("id"), r.right(mobile))
 	is(v, 201, `{"challenge":`+challenge+`,"valid":true}`)
-	for _, member := range []string{"id", "created_at", "updated_at", "expires_at", "authentication_factor_id"} {
+	for _, member := range []string{
+		"id", "created_at", "updated_at", "expires_at", "authentication_factor_id",
+	} {
 		if v.get("challenge."+member) != a.get(member) {
 			t.Errorf("%s of the challenge changed: %s", member, v.text)
 		}
@@ -111,12 +118,14 @@ func TestGuide(t *testing.T) {
 	is(
 		r.call("GET", "/auth/factors/"+mobile.id, ""),
 		200,
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+			`"status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`,
 	)
 	is(
 		r.call("GET", "/auth/factors/"+app.id, ""),
 		200,
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","status":"unverified","type":"totp",`+
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+			`"status":"unverified","type":"totp",`+
 			`"totp":{"issuer":"Foo Corp","user":"alan.turing@foo-corp.com"}}`,
 	)
 	is(r.call("DELETE", "/auth/factors/"+mobile.id, ""), 204, "")
@@ -200,10 +209,16 @@ func TestUnknownRoutes(t *testing.T) {
 	f := r.totp()
 	before := len(r.store.Calls())
 	for _, path := range []string{
-		"/", "//", "/auth", "/auth/", "/auth/factors", "/auth/factors/", "//auth/factors/enroll", "/auth//factors/enroll", "/auth/factors/enroll/", "/auth/factors//" + f.id, "/auth/factors/" + f.id + "/",
-		"/auth/factors/" + f.id + "//challenge", "/auth/factors/" + f.id + "/challenge/", "/auth/factors//challenge", "/auth/challenges//verify", "/auth/challenges/" + f.id, "/AUTH/factors/enroll",
-		"/auth/%66actors/enroll", "/auth%2Ffactors%2Fenroll", "/auth/./factors/enroll", "/mfa/auth/factors/enroll",
-		"/user_management/users//auth_factors", "/user_management/users/user_1", "/user_management/users/a/b/auth_factors", "/" + strings.Repeat("a/", 1<<10), "/" + strings.Repeat("a", 1<<16),
+		"/", "//", "/auth", "/auth/", "/auth/factors", "/auth/factors/", "//auth/factors/enroll",
+		"/auth//factors/enroll", "/auth/factors/enroll/",
+		"/auth/factors//" + f.id, "/auth/factors/" + f.id + "/",
+		"/auth/factors/" + f.id + "//challenge", "/auth/factors/" + f.id + "/challenge/",
+		"/auth/factors//challenge", "/auth/challenges//verify", "/auth/challenges/" + f.id,
+		"/AUTH/factors/enroll", "/auth/%66actors/enroll", "/auth%2Ffactors%2Fenroll",
+		"/auth/./factors/enroll", "/mfa/auth/factors/enroll",
+		"/user_management/users//auth_factors", "/user_management/users/user_1",
+		"/user_management/users/a/b/auth_factors", "/" + strings.Repeat("a/", 1<<10),
+		"/" + strings.Repeat("a", 1<<16),
 	} {
 		for _, method := range []string{"GET", "POST", "DELETE"} {
 			r.call(method, path, enrollTOTP).refuses(t, 404, "not_found", "Not Found", "", 0)
@@ -218,7 +233,9 @@ func TestUnknownRoutes(t *testing.T) {
 		{"/auth/challenges/auth_challenge_" + ulid + "/verify", "POST"},
 		{"/user_management/users/user_1/auth_factors", "POST, GET"},
 	} {
-		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "X"} {
+		for _, method := range []string{
+			"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "get", "X",
+		} {
 			if slices.Contains(strings.Split(c.allow, ", "), method) {
 				continue
 			}
@@ -240,13 +257,18 @@ func TestAPIKeys(t *testing.T) {
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) {
 		c.APIKeys = []string{apiKey, strings.ReplaceAll(other, " ", "_")}
 	})
-	for _, header := range []string{"Bearer " + apiKey, "bearer " + apiKey, "BEARER  " + apiKey + " ", "Bearer a_second_key,_~!"} {
+	for _, header := range []string{
+		"Bearer " + apiKey, "bearer " + apiKey, "BEARER  " + apiKey + " ", "Bearer a_second_key,_~!",
+	} {
 		r.call("GET", "/auth/factors/x", "", with("Authorization", header)).must(t, 404)
 	}
 	before := len(r.store.Calls())
 	for _, header := range []string{
-		"", "Bearer", "Bearer ", apiKey, "Basic " + apiKey, "Bearer: " + apiKey, "Bearer " + apiKey[:len(apiKey)-1], "Bearer " + apiKey + "0", "Bearer " + strings.ToUpper(apiKey),
-		"Bearer " + apiKey + " " + apiKey, "Bearer " + apiKey + ",a_second_key,_~!", "Bearer " + strings.Repeat("x", 1<<16), "Bearer \xff", "Bearer\t" + apiKey,
+		"", "Bearer", "Bearer ", apiKey, "Basic " + apiKey, "Bearer: " + apiKey,
+		"Bearer " + apiKey[:len(apiKey)-1], "Bearer " + apiKey + "0",
+		"Bearer " + strings.ToUpper(apiKey),
+		"Bearer " + apiKey + " " + apiKey, "Bearer " + apiKey + ",a_second_key,_~!",
+		"Bearer " + strings.Repeat("x", 1<<16), "Bearer \xff", "Bearer\t" + apiKey,
 	} {
 		for _, path := range []string{"/auth/factors/enroll", "/nowhere"} {
 			a := r.post(path, enrollTOTP, with("Authorization", header))
@@ -264,17 +286,22 @@ func TestAPIKeys(t *testing.T) {
 // TestConfig: what New refuses, and that it does not show a key.
 func TestConfig(t *testing.T) {
 	svc := newRig(t).svc
+	weak := func(key int) string {
+		return fmt.Sprintf("mfahttp: key %d of Config.APIKeys must be at least 16 printable ASCII "+
+			"characters; `openssl rand -hex 24` makes one", key)
+	}
 	for _, c := range []struct {
 		cfg  mfahttp.Config
 		want string
 	}{
 		{mfahttp.Config{APIKeys: []string{apiKey}}, "mfahttp: Config.Service is required"},
-		{mfahttp.Config{Service: svc}, "mfahttp: Config.APIKeys is required: whoever calls the API has to know one; `openssl rand -hex 24` makes one"},
-		{mfahttp.Config{Service: svc, APIKeys: []string{""}}, "mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one"},
-		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey, apiKey[:15]}}, "mfahttp: key 2 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one"},
-		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey + "\n"}}, "mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one"},
-		{mfahttp.Config{Service: svc, APIKeys: []string{"a key with spaces"}}, "mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one"},
-		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey + "ä"}}, "mfahttp: key 1 of Config.APIKeys must be at least 16 printable ASCII characters; `openssl rand -hex 24` makes one"},
+		{mfahttp.Config{Service: svc}, "mfahttp: Config.APIKeys is required: whoever calls the API " +
+			"has to know one; `openssl rand -hex 24` makes one"},
+		{mfahttp.Config{Service: svc, APIKeys: []string{""}}, weak(1)},
+		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey, apiKey[:15]}}, weak(2)},
+		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey + "\n"}}, weak(1)},
+		{mfahttp.Config{Service: svc, APIKeys: []string{"a key with spaces"}}, weak(1)},
+		{mfahttp.Config{Service: svc, APIKeys: []string{apiKey + "ä"}}, weak(1)},
 	} {
 		if h, err := mfahttp.New(c.cfg); h != nil || err == nil || err.Error() != c.want {
 			t.Errorf("%v, want %s", err, c.want)
@@ -304,7 +331,8 @@ func TestSecretsOnlyWhereMade(t *testing.T) {
 	genericChallenge := r.challenge(generic)
 	code := genericChallenge.get("code")
 	if len(code) != 6 ||
-		genericChallenge.members() != "object id created_at updated_at expires_at authentication_factor_id code" {
+		genericChallenge.members() !=
+			"object id created_at updated_at expires_at authentication_factor_id code" {
 		t.Fatal(genericChallenge.text)
 	}
 	mobileChallenge := r.challenge(mobile)
@@ -340,7 +368,8 @@ func TestSecretsOnlyWhereMade(t *testing.T) {
 		"confirmed": r.call("GET", "/auth/factors/"+app.id, ""),
 	}
 	for name, a := range others {
-		for _, secret := range []string{app.secret, user.get("authentication_factor.totp.secret"), "otpauth:", "data:image", `"secret"`, `"qr_code"`, `"uri"`, code, r.right(mobile)} {
+		for _, secret := range []string{app.secret, user.get("authentication_factor.totp.secret"),
+			"otpauth:", "data:image", `"secret"`, `"qr_code"`, `"uri"`, code, r.right(mobile)} {
 			if strings.Contains(a.text, secret) {
 				t.Errorf("%s shows a secret: %s", name, a.text)
 			}
@@ -387,7 +416,9 @@ func TestWaits(t *testing.T) {
 			ch.get("id"),
 			r.wrong(r.around(app)...),
 		); v.status != 201 || v.json["valid"] != false ||
-			v.members() != "challenge challenge.object challenge.id challenge.created_at challenge.updated_at challenge.expires_at challenge.authentication_factor_id valid" {
+			v.members() != "challenge challenge.object challenge.id "+
+				"challenge.created_at challenge.updated_at challenge.expires_at "+
+				"challenge.authentication_factor_id valid" {
 			t.Error(v.text)
 		}
 	}
@@ -471,7 +502,9 @@ func TestConfirm(t *testing.T) {
 		t,
 		201,
 	)
-	if enrolled.masked() != `{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1","name":"push","status":"unverified","type":"generic_otp"}` {
+	if enrolled.masked() != `{"object":"authentication_factor","id":"FACTOR",`+
+		`"created_at":"TIME","updated_at":"TIME",`+
+		`"user_id":"user_1","name":"push","status":"unverified","type":"generic_otp"}` {
 		t.Error(enrolled.text)
 	}
 	id := enrolled.get("id")
@@ -580,9 +613,14 @@ func TestUserEnrollment(t *testing.T) {
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Bar Corp" })
 	const path = "/user_management/users/user_1/auth_factors"
 	a := r.post(path, `{"type":"totp"}`).must(t, 201)
-	if got, want := a.masked(), `{"authentication_factor":{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1","status":"unverified","type":"totp",`+
-		`"totp":{"issuer":"Bar Corp","user":"user_1","secret":"SECRET","qr_code":"IMAGE","uri":"otpauth://totp/Bar%20Corp:user_1?secret=SECRET&issuer=Bar%20Corp"}},`+
-		`"authentication_challenge":{"object":"authentication_challenge","id":"CHALLENGE","created_at":"TIME","updated_at":"TIME","expires_at":"TIME","authentication_factor_id":"FACTOR"}}`; got != want {
+	if got, want := a.masked(), `{"authentication_factor":{"object":"authentication_factor",`+
+		`"id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1",`+
+		`"status":"unverified","type":"totp",`+
+		`"totp":{"issuer":"Bar Corp","user":"user_1","secret":"SECRET","qr_code":"IMAGE",`+
+		`"uri":"otpauth://totp/Bar%20Corp:user_1?secret=SECRET&issuer=Bar%20Corp"}},`+
+		`"authentication_challenge":{"object":"authentication_challenge","id":"CHALLENGE",`+
+		`"created_at":"TIME","updated_at":"TIME","expires_at":"TIME",`+
+		`"authentication_factor_id":"FACTOR"}}`; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	if a.get(
@@ -596,12 +634,15 @@ func TestUserEnrollment(t *testing.T) {
 	const secret = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
 	a = r.post(
 		path,
-		`{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan","totp_secret":"`+secret+`","name":"work"}`,
+		`{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan",`+
+			`"totp_secret":"`+secret+`","name":"work"}`,
 	).must(
 		t,
 		201,
 	)
-	for member, want := range map[string]string{"name": "work", "totp.issuer": "Foo Corp", "totp.user": "alan", "totp.secret": secret} {
+	for member, want := range map[string]string{
+		"name": "work", "totp.issuer": "Foo Corp", "totp.user": "alan", "totp.secret": secret,
+	} {
 		if got := a.get("authentication_factor." + member); got != want {
 			t.Errorf("%s %q, want %q", member, got, want)
 		}
@@ -621,11 +662,15 @@ func TestUserEnrollment(t *testing.T) {
 		t,
 		422,
 		"invalid_totp_secret",
-		"The TOTP secret has 10 bytes; RFC 4226 section 4 demands at least 16, because a shorter one can be guessed from codes.",
+		"The TOTP secret has 10 bytes; RFC 4226 section 4 demands at least 16, "+
+			"because a shorter one can be guessed from codes.",
 		"",
 		0,
 	)
-	for _, body := range []string{``, `{}`, `{"type":"sms","phone_number":"` + phone + `"}`, `{"type":"generic_otp"}`, `{"type":""}`, `{"type":null}`} {
+	for _, body := range []string{
+		``, `{}`, `{"type":"sms","phone_number":"` + phone + `"}`,
+		`{"type":"generic_otp"}`, `{"type":""}`, `{"type":null}`,
+	} {
 		r.post(path, body).refuses(t, 422, "invalid_request_parameters", "type must be totp.", "", 0)
 	}
 	// Whoever may be anybody is nobody.
@@ -661,7 +706,10 @@ func TestUserEnrollment(t *testing.T) {
 	)
 
 	// An id is what stands between two slashes, and is decoded once.
-	for _, c := range []struct{ path, id string }{{"a%2Fb", "a/b"}, {"a%252Fb", "a%2Fb"}, {"..", ".."}, {"%2E%2E", ".."}, {"a+b", "a+b"}, {"%E6%97%A5", "日"}, {"enroll", "enroll"}} {
+	for _, c := range []struct{ path, id string }{
+		{"a%2Fb", "a/b"}, {"a%252Fb", "a%2Fb"}, {"..", ".."}, {"%2E%2E", ".."},
+		{"a+b", "a+b"}, {"%E6%97%A5", "日"}, {"enroll", "enroll"},
+	} {
 		a := r.post(
 			"/user_management/users/"+c.path+"/auth_factors",
 			`{"type":"totp","totp_user":"alan"}`,
@@ -718,13 +766,18 @@ func TestUserFactors(t *testing.T) {
 	r.userTOTP("user_2", "somebody else's")
 	r.post(path, `{"type":"totp","totp_issuer":"Foo Corp"}`).must(t, 201) // and it is never confirmed
 	if got, want := r.call("GET", path, "").must(t, 200).masked(), `{"object":"list","data":[`+
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1","name":"app","status":"verified","type":"totp","totp":{"issuer":"Foo Corp","user":"user_1"}},`+
-		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME","user_id":"user_1","status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`+
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+		`"user_id":"user_1","name":"app","status":"verified","type":"totp",`+
+		`"totp":{"issuer":"Foo Corp","user":"user_1"}},`+
+		`{"object":"authentication_factor","id":"FACTOR","created_at":"TIME","updated_at":"TIME",`+
+		`"user_id":"user_1","status":"verified","type":"sms","sms":{"phone_number":"+15005550006"}}`+
 		`],"list_metadata":{"before":null,"after":null}}`; got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 	for _, query := range []string{
-		"userId=user_1", "user_id=user_1", "limit=0", "limit=101", "limit=-1", "limit=", "limit", "limit=x", "limit=1e1", "limit=99999999999999999999", "order=", "order=DESC", "order=random", "=", "a=1&limit=5", "x%00=1",
+		"userId=user_1", "user_id=user_1", "limit=0", "limit=101", "limit=-1", "limit=", "limit",
+		"limit=x", "limit=1e1", "limit=99999999999999999999", "order=", "order=DESC", "order=random",
+		"=", "a=1&limit=5", "x%00=1",
 	} {
 		a := r.call("GET", path+"?"+query, "").must(t, 422)
 		if a.get("code") != "invalid_request_parameters" {
@@ -768,7 +821,9 @@ func TestPaging(t *testing.T) {
 	}
 	descending := slices.Clone(ascending)
 	slices.Reverse(descending)
-	for order, want := range map[string][]string{"desc": descending, "asc": ascending, "normal": ascending} {
+	for order, want := range map[string][]string{
+		"desc": descending, "asc": ascending, "normal": ascending,
+	} {
 		for limit := 1; limit <= len(want)+1; limit++ {
 			query := fmt.Sprintf("order=%s&limit=%d", order, limit)
 			var walked []string
@@ -817,7 +872,8 @@ func TestPaging(t *testing.T) {
 		{"order=asc&after=" + ids["f"] + "&before=" + ids["b"], nil},
 		{"after=" + ids["a"], nil},
 		{"before=" + ids["g"], nil},
-		{"order=asc&after=auth_factor_00000000000000000000000000", ascending}, // a cursor need not be there
+		// A cursor need not be there.
+		{"order=asc&after=auth_factor_00000000000000000000000000", ascending},
 		{"order=asc&before=auth_factor_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", ascending},
 		{"order=asc&limit=2&before=auth_factor_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", ascending[5:]},
 	} {
@@ -876,14 +932,19 @@ func TestChallengeAgain(t *testing.T) {
 	first := r.post(path, body, key).must(t, 201)
 	before := r.did()
 	for _, again := range []answer{
-		r.post(path, body, key), r.post(path, ` { "sms_template" : "Your FooCorp is {{code}}.", "x": 1 } `, key),
-		r.post("/auth/factors/challenge", `{"authentication_factor_id":"`+f.id+`","sms_template":"Your FooCorp is {{code}}."}`, key),
+		r.post(path, body, key),
+		r.post(path, ` { "sms_template" : "Your FooCorp is {{code}}.", "x": 1 } `, key),
+		r.post("/auth/factors/challenge", `{"authentication_factor_id":"`+f.id+`",`+
+			`"sms_template":"Your FooCorp is {{code}}."}`, key),
 	} {
 		if again.status != 201 || again.text != first.text {
 			t.Errorf("%d %s, want %s", again.status, again.text, first.text)
 		}
 	}
-	for _, body := range []string{`{}`, `{"sms_template":"It is {{code}}."}`, `{"sms_template":"Your FooCorp is {{code}}.","confirm":true}`} {
+	for _, body := range []string{
+		`{}`, `{"sms_template":"It is {{code}}."}`,
+		`{"sms_template":"Your FooCorp is {{code}}.","confirm":true}`,
+	} {
 		r.post(
 			path,
 			body,
@@ -917,7 +978,9 @@ func TestChallengeAgain(t *testing.T) {
 	generic := r.generic()
 	path = "/auth/factors/" + generic.id + "/challenge"
 	first = r.post(path, "", key).must(t, 201)
-	for _, nothing := range []string{"", "{}", "null", "[]", `{"sms_template":null}`, `{"sms_template":""}`} {
+	for _, nothing := range []string{
+		"", "{}", "null", "[]", `{"sms_template":null}`, `{"sms_template":""}`,
+	} {
 		if again := r.post(path, nothing, key); again.text != first.text || again.get("code") == "" {
 			t.Errorf("%q: %d %s, want %s", nothing, again.status, again.text, first.text)
 		}
@@ -1078,17 +1141,25 @@ func TestVerifyAgain(t *testing.T) {
 // TestSDKBodies: what SDKs send for what was left out is taken as if it were not there.
 func TestSDKBodies(t *testing.T) {
 	for name, body := range map[string]string{
-		"Node and Go v10":       `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com"}`,
-		"Go v4":                 `{"phone_number":"","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","type":"totp"}`,
-		"Python v4 and Ruby v5": `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","phone_number":null}`,
-		"everything absent":     `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","user_id":"","name":""}`,
-		"everything null":       `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","user_id":null,"name":null}`,
-		"unknown":               `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","Type":"sms","totp_secret":7,"x":{"type":[1,{"a":null}]}}`,
+		"Node and Go v10": `{"type":"totp","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com"}`,
+		"Go v4": `{"phone_number":"","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com","type":"totp"}`,
+		"Python v4 and Ruby v5": `{"type":"totp","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com","phone_number":null}`,
+		"everything absent": `{"type":"totp","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com","user_id":"","name":""}`,
+		"everything null": `{"type":"totp","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com","user_id":null,"name":null}`,
+		"unknown": `{"type":"totp","totp_issuer":"Foo Corp",` +
+			`"totp_user":"alan.turing@foo-corp.com","Type":"sms","totp_secret":7,` +
+			`"x":{"type":[1,{"a":null}]}}`,
 	} {
 		r := newRig(t)
 		a := r.post("/auth/factors/enroll", body)
 		if got := a.members(); a.status != 201 ||
-			got != "object id created_at updated_at status type totp totp.issuer totp.user totp.secret totp.qr_code totp.uri" {
+			got != "object id created_at updated_at status type totp "+
+				"totp.issuer totp.user totp.secret totp.qr_code totp.uri" {
 			t.Errorf("%s: %d %s", name, a.status, got)
 		}
 		f := factor{id: a.get("id"), secret: a.get("totp.secret")}
@@ -1097,11 +1168,13 @@ func TestSDKBodies(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"Node and Go v10":       `{"type":"sms","phone_number":"+15005550006"}`,
-		"Go v4":                 `{"phone_number":"+15005550006","totp_issuer":"","totp_user":"","type":"sms"}`,
-		"Python v4 and Ruby v5": `{"type":"sms","totp_issuer":null,"totp_user":null,"phone_number":"+15005550006"}`,
-		"without a plus":        `{"type":"sms","phone_number":"15005550006"}`,
-		"without a country":     `{"type":"sms","phone_number":"5005550006"}`,
+		"Node and Go v10": `{"type":"sms","phone_number":"+15005550006"}`,
+		"Go v4": `{"phone_number":"+15005550006",` +
+			`"totp_issuer":"","totp_user":"","type":"sms"}`,
+		"Python v4 and Ruby v5": `{"type":"sms","totp_issuer":null,"totp_user":null,` +
+			`"phone_number":"+15005550006"}`,
+		"without a plus":    `{"type":"sms","phone_number":"15005550006"}`,
+		"without a country": `{"type":"sms","phone_number":"5005550006"}`,
 	} {
 		a := newRig(t).post("/auth/factors/enroll", body)
 		if got := a.members(); a.status != 201 ||
@@ -1111,10 +1184,14 @@ func TestSDKBodies(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"Node and Go v10": `{}`, "Go v10 with nil": `null`, "Go v4": `{"sms_template":""}`, "Python v4 and Ruby v5": `{"sms_template":null}`, "PHP v6": `[]`, "nothing": ``, "blank": " \r\n\t", "a wide list": " [ \n] ",
+		"Node and Go v10": `{}`, "Go v10 with nil": `null`, "Go v4": `{"sms_template":""}`,
+		"Python v4 and Ruby v5": `{"sms_template":null}`, "PHP v6": `[]`, "nothing": ``,
+		"blank": " \r\n\t", "a wide list": " [ \n] ",
 	} {
 		r := newRig(t)
-		for kind, f := range map[string]factor{"totp": r.totp(), "sms": r.phone(), "generic_otp": r.generic()} {
+		for kind, f := range map[string]factor{
+			"totp": r.totp(), "sms": r.phone(), "generic_otp": r.generic(),
+		} {
 			if a := r.post("/auth/factors/"+f.id+"/challenge", body); a.status != 201 {
 				t.Errorf("%s, %s: %d %s", name, kind, a.status, a.text)
 			}
@@ -1126,7 +1203,8 @@ func TestSDKBodies(t *testing.T) {
 	}
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Foo Corp" })
 	for name, body := range map[string]string{
-		"Node":    `{"type":"totp","totp_issuer":"WorkOS","totp_user":"alan","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
+		"Node": `{"type":"totp","totp_issuer":"WorkOS","totp_user":"alan",` +
+			`"totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`,
 		"Go v10":  `{"type":"totp","totp_issuer":"WorkOS"}`,
 		"Go v4":   `{"User":"user_1","type":"totp"}`,
 		"empty":   `{"type":"totp","totp_issuer":"","totp_user":"","totp_secret":""}`,
@@ -1140,7 +1218,9 @@ func TestSDKBodies(t *testing.T) {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
 	}
-	for name, query := range map[string]string{"Node": "?order=desc", "Go v10": "?limit=10&order=desc", "Go v4": ""} {
+	for name, query := range map[string]string{
+		"Node": "?order=desc", "Go v10": "?limit=10&order=desc", "Go v4": "",
+	} {
 		if a := r.call("GET", "/user_management/users/user_1/auth_factors"+query, ""); a.status != 200 {
 			t.Errorf("%s: %d %s", name, a.status, a.text)
 		}
@@ -1191,13 +1271,16 @@ func TestFailures(t *testing.T) {
 	for _, method := range []string{"Load", "List", "Save"} {
 		r.store.Before = failing(method)
 		for name, a := range map[string]answer{
-			"enroll":      r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"`+phone+`","user_id":"user_7391640"}`),
-			"enroll user": r.post("/user_management/users/user_1/auth_factors", `{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`),
-			"list":        r.call("GET", "/user_management/users/"+phone+"/auth_factors", ""), // who calls people by their numbers
-			"get":         r.call("GET", "/auth/factors/"+app.id, ""),
-			"challenge":   r.challenge(generic),
-			"verify":      r.verify(appChallenge.get("id"), right),
-			"delete":      r.call("DELETE", "/auth/factors/"+generic.id, ""),
+			"enroll": r.post("/auth/factors/enroll",
+				`{"type":"sms","phone_number":"`+phone+`","user_id":"user_7391640"}`),
+			"enroll user": r.post("/user_management/users/user_1/auth_factors",
+				`{"type":"totp","totp_issuer":"Foo Corp","totp_secret":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"}`),
+			// An application may call people by their numbers.
+			"list":      r.call("GET", "/user_management/users/"+phone+"/auth_factors", ""),
+			"get":       r.call("GET", "/auth/factors/"+app.id, ""),
+			"challenge": r.challenge(generic),
+			"verify":    r.verify(appChallenge.get("id"), right),
+			"delete":    r.call("DELETE", "/auth/factors/"+generic.id, ""),
 		} {
 			fails := map[string][]string{
 				"Load": {"enroll", "enroll user", "get", "challenge", "verify", "delete"},
@@ -1220,7 +1303,10 @@ func TestFailures(t *testing.T) {
 	if !strings.Contains(r.log.String(), "connection lost") {
 		t.Error("what the store said was not logged")
 	}
-	for _, secret := range []string{app.secret, "GEZDGNBVGY3TQOJQ", phone, "5005550006", message, apiKey, "user_7391640", "otpauth:"} {
+	for _, secret := range []string{
+		app.secret, "GEZDGNBVGY3TQOJQ", phone, "5005550006", message,
+		apiKey, "user_7391640", "otpauth:",
+	} {
 		if strings.Contains(r.log.String(), secret) {
 			t.Errorf("the log shows %q: %s", secret, &r.log)
 		}

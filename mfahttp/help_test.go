@@ -167,13 +167,15 @@ func checked(tb testing.TB, status int, header http.Header, text string) answer 
 		}
 	}
 	// Those for Node and for Go of version 4 take errors for objects with a code.
-	if errors, _ := a.json["errors"].([]any); (len(errors) == 1) != (a.get("code") == "invalid_request_parameters") {
+	errors, _ := a.json["errors"].([]any)
+	if (len(errors) == 1) != (a.get("code") == "invalid_request_parameters") {
 		tb.Errorf("errors of %s", text)
 	}
 	if within := a.get(
 		"errors.0.code",
 	); a.json["errors"] != nil &&
-		(!word.MatchString(within) || len(within) > len(a.get("message")) || a.get("errors.0.message") != a.get("message")) {
+		(!word.MatchString(within) || len(within) > len(a.get("message")) ||
+			a.get("errors.0.message") != a.get("message")) {
 		tb.Errorf(
 			"the code within is %q, and the message %q: %s",
 			within,

@@ -30,7 +30,8 @@ var challengeBodies = map[string]string{
 
 // enrollBodies are what the SDKs of 2026 send to enroll a factor for a user, by type.
 var enrollBodies = map[mfa.FactorType]string{
-	mfa.TypeTOTP:       `{"type":"totp","totp_issuer":"Foo Corp","totp_user":"alan.turing@foo-corp.com","user_id":"user_1"}`,
+	mfa.TypeTOTP: `{"type":"totp","totp_issuer":"Foo Corp",` +
+		`"totp_user":"alan.turing@foo-corp.com","user_id":"user_1"}`,
 	mfa.TypeSMS:        `{"type":"sms","phone_number":"` + phone + `","user_id":"user_1"}`,
 	mfa.TypeGenericOTP: `{"type":"generic_otp","user_id":"user_1"}`,
 }
@@ -112,12 +113,17 @@ func TestSecondFactorLegacy(t *testing.T) {
 	}
 }
 
-const confirmHint = ` To confirm it, send "confirm": true, which can be left out within an hour of the enrolment.`
+const confirmHint = ` To confirm it, send "confirm": true, ` +
+	`which can be left out within an hour of the enrolment.`
 
 // TestConfirmWithinAnHour: an hour after the enrolment, only who says so confirms.
 func TestConfirmWithinAnHour(t *testing.T) {
-	unconfirmed := func(f factor) string { return "The authentication factor '" + f.id + "' has not been confirmed yet." }
-	for after, want := range map[time.Duration]int{0: 201, time.Hour: 201, time.Hour + time.Millisecond: 422, 23 * time.Hour: 422} {
+	unconfirmed := func(f factor) string {
+		return "The authentication factor '" + f.id + "' has not been confirmed yet."
+	}
+	for after, want := range map[time.Duration]int{
+		0: 201, time.Hour: 201, time.Hour + time.Millisecond: 422, 23 * time.Hour: 422,
+	} {
 		r := newRig(t)
 		r.userTOTP("user_1", "app")
 		second := r.enrollFor(mfa.TypeGenericOTP)
@@ -272,8 +278,11 @@ func TestListOfVendorTypes(t *testing.T) {
 	const path = "/user_management/users/user_1/auth_factors"
 	for query, want := range map[string][]string{
 		"?order=asc": vendors, "?order=asc&limit=10": vendors, "?order=asc&types=all": all,
-		"?order=asc&limit=2": vendors[:2], "?order=asc&limit=2&types=all": all[:2], "?order=asc&after=" + vendors[0]: vendors[1:], "?order=asc&after=" + paper: vendors[1:],
-		"?order=asc&types=all&after=" + paper: all[2:], "?order=asc&types=all&before=" + all[2]: all[:2], "?order=asc&before=" + all[2]: vendors[:1],
+		"?order=asc&limit=2": vendors[:2], "?order=asc&limit=2&types=all": all[:2],
+		"?order=asc&after=" + vendors[0]: vendors[1:], "?order=asc&after=" + paper: vendors[1:],
+		"?order=asc&types=all&after=" + paper:   all[2:],
+		"?order=asc&types=all&before=" + all[2]: all[:2],
+		"?order=asc&before=" + all[2]:           vendors[:1],
 	} {
 		if got := r.listed(query); !slices.Equal(got, want) {
 			t.Errorf("%s: %q, want %q", query, got, want)
@@ -282,7 +291,9 @@ func TestListOfVendorTypes(t *testing.T) {
 	if a := r.call("GET", path+"?limit=3", ""); a.get("list_metadata.after") != "" {
 		t.Errorf("three factors fill a page of three, and another follows: %s", a.text)
 	}
-	for _, query := range []string{"types=", "types", "types=ALL", "types=vendor", "types=totp", "types=all&types=all", "type=all"} {
+	for _, query := range []string{
+		"types=", "types", "types=ALL", "types=vendor", "types=totp", "types=all&types=all", "type=all",
+	} {
 		if a := r.call(
 			"GET",
 			path+"?"+query,
@@ -343,7 +354,9 @@ func TestIssuer(t *testing.T) {
 		return mfahttp.New(mfahttp.Config{Service: r.svc, APIKeys: []string{apiKey}, Issuer: issuer})
 	}
 	for _, issuer := range []string{
-		"Foo Corp", "Star Trek: Website", ":", "مثال", "日本", strings.Repeat("x", 64), strings.Repeat("x", 65), strings.Repeat("日", 64), "a\u202eb", "a\nb", "a\x00b", "\xff", " ", "\u00a0", "a\u200db", "a&b",
+		"Foo Corp", "Star Trek: Website", ":", "مثال", "日本", strings.Repeat("x", 64),
+		strings.Repeat("x", 65), strings.Repeat("日", 64), "a\u202eb", "a\nb", "a\x00b", "\xff", " ",
+		"\u00a0", "a\u200db", "a&b",
 	} {
 		_, enrolling := r.svc.Enroll(
 			t.Context(),
@@ -407,7 +420,8 @@ func TestDefaultLabel(t *testing.T) {
 		r.post(path, `{"type":"totp","totp_user":"`+strings.Repeat("x", 65)+`"}`).must(t, 422)
 	}
 	r := newRig(t, func(_ *mfa.Config, c *mfahttp.Config) { c.Issuer = "Foo" })
-	for _, id := range []string{"a%00", "%ff", strings.Repeat("x", 256)} { // no user, whatever the label
+	// None of these is a user's id, whatever the label.
+	for _, id := range []string{"a%00", "%ff", strings.Repeat("x", 256)} {
 		if a := r.post("/user_management/users/"+id+"/auth_factors", `{"type":"totp"}`); a.status != 422 {
 			t.Errorf("%.20s: %d %.200s", id, a.status, a.text)
 		}
@@ -424,23 +438,34 @@ func TestErrors(t *testing.T) {
 		a    answer
 		want string
 	}{
-		{r.post("/auth/factors/enroll", `{}`), `{"code":"invalid_request_parameters","message":"type must be totp, sms, generic_otp or recovery_codes.",` +
-			`"errors":[{"code":"type_must_be_totp_sms_generic_otp_or_recovery_codes","message":"type must be totp, sms, generic_otp or recovery_codes."}]}`},
-		{r.post("/auth/factors/enroll", `{"type":"totp","totp_issuer":"","totp_user":"alan"}`), `{"code":"invalid_request_parameters","message":"The TOTP issuer must not be empty.",` +
-			`"errors":[{"code":"totp_issuer_must_not_be_empty","message":"The TOTP issuer must not be empty."}]}`},
-		{r.post("/auth/challenges/auth_challenge_"+ulid+"/verify", `{}`), `{"code":"invalid_request_parameters","message":"code must not be empty.",` +
-			`"errors":[{"code":"code_must_not_be_empty","message":"code must not be empty."}]}`},
-		{r.call("GET", users+"?limit=0", ""), `{"code":"invalid_request_parameters","message":"limit must be from 1 to 100, and order normal, asc or desc.",` +
-			`"errors":[{"code":"limit_must_be_from_1_to_100_and_order_normal_asc_or_desc","message":"limit must be from 1 to 100, and order normal, asc or desc."}]}`},
+		{r.post("/auth/factors/enroll", `{}`), `{"code":"invalid_request_parameters",` +
+			`"message":"type must be totp, sms, generic_otp or recovery_codes.",` +
+			`"errors":[{"code":"type_must_be_totp_sms_generic_otp_or_recovery_codes",` +
+			`"message":"type must be totp, sms, generic_otp or recovery_codes."}]}`},
+		{r.post("/auth/factors/enroll", `{"type":"totp","totp_issuer":"","totp_user":"alan"}`),
+			`{"code":"invalid_request_parameters","message":"The TOTP issuer must not be empty.",` +
+				`"errors":[{"code":"totp_issuer_must_not_be_empty",` +
+				`"message":"The TOTP issuer must not be empty."}]}`},
+		{r.post("/auth/challenges/auth_challenge_"+ulid+"/verify", `{}`),
+			`{"code":"invalid_request_parameters","message":"code must not be empty.",` +
+				`"errors":[{"code":"code_must_not_be_empty","message":"code must not be empty."}]}`},
+		{r.call("GET", users+"?limit=0", ""), `{"code":"invalid_request_parameters",` +
+			`"message":"limit must be from 1 to 100, and order normal, asc or desc.",` +
+			`"errors":[{"code":"limit_must_be_from_1_to_100_and_order_normal_asc_or_desc",` +
+			`"message":"limit must be from 1 to 100, and order normal, asc or desc."}]}`},
 	} {
 		if c.a.status != 422 || strings.TrimSpace(c.a.text) != c.want {
 			t.Errorf("%d %s\nwant %s", c.a.status, c.a.text, c.want)
 		}
 	}
 	for name, a := range map[string]answer{
-		"no JSON": r.post("/auth/factors/enroll", `{`), "unknown": r.call("GET", "/auth/factors/x", ""), "nowhere": r.call("GET", "/", ""),
-		"number": r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"foo"}`), "secret": r.post(users, `{"type":"totp","totp_issuer":"Foo","totp_secret":"x"}`),
-		"key": r.call("GET", users, "", with("Authorization", "")), "used": func() answer {
+		"no JSON": r.post("/auth/factors/enroll", `{`),
+		"unknown": r.call("GET", "/auth/factors/x", ""),
+		"nowhere": r.call("GET", "/", ""),
+		"number":  r.post("/auth/factors/enroll", `{"type":"sms","phone_number":"foo"}`),
+		"secret":  r.post(users, `{"type":"totp","totp_issuer":"Foo","totp_secret":"x"}`),
+		"key":     r.call("GET", users, "", with("Authorization", "")),
+		"used": func() answer {
 			id := r.challenge(app).get("id")
 			code := r.right(app)
 			r.verify(id, code).must(t, 201)

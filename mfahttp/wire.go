@@ -19,18 +19,20 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// The JSON of a verification is what [mfa.Verification] has. What holds a secret or a
-// whole phone number is made here alone.
+// [mfa.Verification] has its own JSON. Only this file makes JSON with a secret
+// or a whole phone number.
 
-// A Factor is the JSON of a factor with its whole phone number, as the hosted API has it.
-// It prints and logs as the [mfa.Factor] does, with the number masked; within another
-// value, a logger that writes JSON would show it.
+// A Factor is the JSON of a factor with its whole phone number, as the hosted
+// API has it. It prints and logs as the [mfa.Factor] does, with the number
+// masked; nested in another value, a logger that writes JSON would show the
+// number.
 type Factor struct{ mfa.Factor }
 
 // LogValue logs the factor with its number masked.
 func (f Factor) LogValue() slog.Value { return f.Factor.LogValue() }
 
-// MarshalJSON gives the factor, with the whole number of one that has one.
+// MarshalJSON returns the JSON of the factor, with the whole phone number if it
+// has one.
 func (f Factor) MarshalJSON() ([]byte, error) {
 	text, err := encode(f.Factor)
 	if err != nil || f.PhoneNumber() == "" {
@@ -42,16 +44,18 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 	return slices.Concat(text[:begin], []byte(f.PhoneNumber()), text[end:]), nil
 }
 
-// An Enrollment is the JSON of an enrolment with its secrets, for an application that
-// answers the same from a handler of its own: add Cache-Control: no-store. It prints
-// as the [mfa.Enrollment] does, without them, and logs as its factor; within another
-// value, a logger that writes JSON would show them.
+// An Enrollment is the JSON of an enrolment with its secrets, for an
+// application that returns it from a handler of its own, which must add
+// Cache-Control: no-store. It prints as the [mfa.Enrollment] does, without the
+// secrets, and logs as its factor; nested in another value, a logger that
+// writes JSON would show them.
 type Enrollment struct{ mfa.Enrollment }
 
-// LogValue logs the factor: slog's JSON handler would take MarshalJSON.
+// LogValue logs the factor alone: slog's JSON handler would call MarshalJSON.
 func (e Enrollment) LogValue() slog.Value { return e.Factor.LogValue() }
 
-// MarshalJSON gives the factor, with the secrets of an app's and with recovery codes.
+// MarshalJSON returns the JSON of the factor, with the secret of an app or the
+// recovery codes.
 func (e Enrollment) MarshalJSON() ([]byte, error) {
 	switch {
 	case e.RecoveryCodes != nil:
@@ -68,15 +72,16 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 	}{e.TOTP.Secret(), e.TOTP.QRCode(), e.TOTP.URI()})
 }
 
-// A Challenge is the JSON of a challenge with the code that the application is to
-// deliver, where there is one. It prints and logs as the [mfa.Challenge] does, without
-// it; within another value, a logger that writes JSON would show it.
+// A Challenge is the JSON of a challenge, with the code if the application has
+// to deliver it. It prints and logs as the [mfa.Challenge] does, without the
+// code; nested in another value, a logger that writes JSON would show it.
 type Challenge struct{ mfa.Challenge }
 
 // LogValue logs the challenge without the code.
 func (c Challenge) LogValue() slog.Value { return slog.AnyValue(c.Challenge) }
 
-// MarshalJSON gives the challenge, with the code of a generic_otp factor's.
+// MarshalJSON returns the JSON of the challenge, with the code if its factor is
+// a generic_otp.
 func (c Challenge) MarshalJSON() ([]byte, error) {
 	if c.Code() == "" {
 		return json.Marshal(c.Challenge)
@@ -86,7 +91,8 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 	}{c.Code()})
 }
 
-// extended is the JSON of an object with members more, before so many closing braces.
+// extended returns the JSON of an object with further members, which it puts
+// before the last closing braces.
 func extended(object any, braces int, members any) ([]byte, error) {
 	text, err := encode(object)
 	if err != nil {
@@ -100,7 +106,7 @@ func extended(object any, braces int, members any) ([]byte, error) {
 	return slices.Concat(text[:end], []byte(","), more[1:len(more)-1], text[end:]), nil
 }
 
-// encode leaves '&' as it is, for people to read a URI.
+// encode returns JSON that leaves '&' as it is, so that people can read a URI.
 func encode(v any) ([]byte, error) {
 	var text bytes.Buffer
 	out := json.NewEncoder(&text)
@@ -123,30 +129,30 @@ type list struct {
 	} `json:"list_metadata"`
 }
 
-// An Error is the JSON of a refusal and its status. See [Error.MarshalJSON] for what the
-// JSON of refused parameters has beside.
+// An Error is what the API answers in place of a result: a status, and this
+// JSON. For refused parameters [Error.MarshalJSON] adds a member.
 type Error struct {
 	Status  int    `json:"-"`       // of HTTP
 	Code    string `json:"code"`    // stable, such as "authentication_challenge_expired"
 	Message string `json:"message"` // one English sentence, for developers
 
-	// EntityID is what was not found, "" for anything else.
+	// EntityID is the id that was not found, "" for any other error.
 	EntityID string `json:"entity_id,omitempty"`
 
-	// RetryAfter is how many seconds a person has to wait, 0 for none.
+	// RetryAfter is how many seconds to wait before the next try, 0 for none.
 	RetryAfter int `json:"retry_after,omitempty"`
 }
 
-// Error gives the message.
+// Error returns the message with the code and the status.
 func (e Error) Error() string {
 	return fmt.Sprintf("mfahttp: %s (%s, status %d)", e.Message, e.Code, e.Status)
 }
 
-// MarshalJSON gives the fields. Where the code is invalid_request_parameters there is one
-// member more, as in the hosted API: "errors", a list of one object with the same
-// message and with a code that is made of it, such as "name_must_be_valid_utf_8".
-// It is for SDKs that show the codes of the list in place of the message, and changes
-// when the message does.
+// MarshalJSON returns the JSON of the fields. If the code is
+// invalid_request_parameters, it adds "errors" as the hosted API does, for SDKs
+// that show its codes in place of the message: a list of one object with the
+// same message and a code made from it, such as "name_must_be_valid_utf_8".
+// That code changes when the message does.
 func (e Error) MarshalJSON() ([]byte, error) {
 	type detail struct {
 		Code    string `json:"code"`
@@ -163,18 +169,22 @@ func (e Error) MarshalJSON() ([]byte, error) {
 	}{plain(e), details})
 }
 
-// detailCode is a message as one word.
+// detailCode returns a message as one word.
 func detailCode(message string) string {
-	words := strings.FieldsFunc(strings.ToLower(strings.TrimPrefix(message, "The ")), func(r rune) bool {
+	message = strings.ToLower(strings.TrimPrefix(message, "The "))
+	words := strings.FieldsFunc(message, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9')
 	})
 	return strings.Join(words, "_")
 }
 
-// ErrorOf says how the API answers an error of a [mfa.Service]: with its code and
-// message where it refuses, and with 500, or 502 where the sender failed, and without
-// its text for all others. [mfa.ErrInvalidCode] is no error of the API: it answers with the
-// Verification.
+// ErrorOf returns what the API answers for an error of a [mfa.Service]. An
+// [mfa.Error] keeps its code and message, except [mfa.ErrThrottled]: its
+// message is the wait, and its code for a challenge that is verified is
+// one_time_code_too_many_attempts. If the sender failed, the status is 502; for
+// any other error it is 500, without the error's text. An error that is an
+// Error is returned as it is. The route that verifies answers
+// [mfa.ErrInvalidCode] with the Verification instead.
 func ErrorOf(err error) Error {
 	if e, ok := errors.AsType[Error](err); ok {
 		return e
@@ -182,15 +192,25 @@ func ErrorOf(err error) Error {
 	e, ok := errors.AsType[*mfa.Error](err)
 	switch {
 	case errors.Is(err, mfa.ErrMessageNotSent):
-		return Error{Status: http.StatusBadGateway, Code: "message_not_sent", Message: "The message could not be sent."}
+		return Error{
+			Status: http.StatusBadGateway, Code: "message_not_sent",
+			Message: "The message could not be sent.",
+		}
 	case !ok:
-		return Error{Status: http.StatusInternalServerError, Code: "internal_server_error", Message: "Internal Server Error"}
+		return Error{
+			Status: http.StatusInternalServerError, Code: "internal_server_error",
+			Message: "Internal Server Error",
+		}
 	}
-	out := Error{Status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message, RetryAfter: int(math.Ceil(e.RetryAfter.Seconds()))}
+	out := Error{
+		Status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message,
+		RetryAfter: int(math.Ceil(e.RetryAfter.Seconds())),
+	}
 	switch {
 	case errors.Is(err, mfa.ErrNotFound):
 		out.Status, out.EntityID = http.StatusNotFound, e.ID
-	case errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrInvalidCode), errors.Is(err, mfa.ErrIdempotencyKey):
+	case errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrInvalidCode),
+		errors.Is(err, mfa.ErrIdempotencyKey):
 		out.Status = http.StatusBadRequest
 	case errors.Is(err, mfa.ErrThrottled):
 		// Not 429: SDKs would wait, and send the same code again.
@@ -198,7 +218,8 @@ func ErrorOf(err error) Error {
 		if strings.HasPrefix(e.ID, "auth_challenge_") {
 			out.Code = "one_time_code_too_many_attempts"
 		}
-		out.Message = fmt.Sprintf("Too many requests. Wait for %s.", (time.Duration(out.RetryAfter) * time.Second))
+		out.Message = fmt.Sprintf("Too many requests. Wait for %s.",
+			(time.Duration(out.RetryAfter) * time.Second))
 	}
 	return out
 }
@@ -210,7 +231,7 @@ func invalid(message string) Error {
 	return Error{Status: http.StatusUnprocessableEntity, Code: invalidParameters, Message: message}
 }
 
-// write answers. It holds secrets now and then, so nothing may keep it.
+// write writes an answer. Some have secrets, so nobody may store them.
 func write(w http.ResponseWriter, status int, answer any) {
 	w.Header().Set("Cache-Control", "no-store")
 	if answer == nil {
@@ -219,12 +240,14 @@ func write(w http.ResponseWriter, status int, answer any) {
 	}
 	text, err := encode(answer)
 	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"code":"internal_server_error","message":"Internal Server Error"}`)
+		status = http.StatusInternalServerError
+		text = []byte(`{"code":"internal_server_error","message":"Internal Server Error"}`)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) //nolint:gosec // no page: JSON that says so, with nosniff; if it fails, the client is gone
+	// If it fails, the client is gone.
+	_, _ = w.Write(append(text, '\n')) //nolint:gosec // no page: JSON that says so, with nosniff
 }
 
 const maxBody = 64 << 10 // bytes
@@ -232,22 +255,32 @@ const maxBody = 64 << 10 // bytes
 // A body holds the members of the object that was sent.
 type body map[string]json.RawMessage
 
-// readBody reads an object. No body, null and an empty list are one without members: SDKs
-// send these for calls without parameters.
+// readBody reads an object. No body, null and an empty list count as an object
+// without members, because SDKs send these for calls without parameters.
 func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
 	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return nil, Error{Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large", Message: fmt.Sprintf("The body must have at most %d bytes.", maxBody)}
+		return nil, Error{
+			Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large",
+			Message: fmt.Sprintf("The body must have at most %d bytes.", maxBody),
+		}
 	}
-	malformed := Error{Status: http.StatusBadRequest, Code: "invalid_json", Message: "The body must be one JSON object in UTF-8 without duplicate members."}
+	malformed := Error{
+		Status: http.StatusBadRequest, Code: "invalid_json",
+		Message: "The body must be one JSON object in UTF-8 without duplicate members.",
+	}
 	if err != nil || !utf8.Valid(text) {
 		return nil, malformed
 	}
 	if text = bytes.TrimSpace(text); len(text) == 0 {
 		return nil, nil
 	}
-	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return nil, Error{Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type", Message: "The Content-Type must be application/json."}
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || media != "application/json" {
+		return nil, Error{
+			Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
+			Message: "The Content-Type must be application/json.",
+		}
 	}
 	if !json.Valid(text) {
 		return nil, malformed
@@ -277,11 +310,12 @@ func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
 	return members, nil
 }
 
-// fields are where members go: *string, or **bool, which is nil for one that is absent.
+// fields are where members are stored: a *string, or a **bool, which stays nil
+// if the member is absent.
 type fields map[string]any
 
-// read reads the members that are there. null, and what is not asked for, is as if it
-// were not.
+// read stores the members that are present. It ignores null and members that
+// nobody asks for.
 func (b body) read(into fields) error {
 	for _, name := range slices.Sorted(maps.Keys(into)) {
 		to := into[name]

@@ -49,9 +49,15 @@ func TestOwnHandlers(t *testing.T) {
 	}
 	for body, p := range map[string]mfa.EnrollParams{
 		enrollTOTP: {TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}},
-		`{"type":"sms","phone_number":"` + phone + `"}`:            {SMS: &mfa.SMSParams{PhoneNumber: phone}},
-		`{"type":"generic_otp","user_id":"a&b","name":"</b>"}`:     {GenericOTP: true, UserID: "a&b", Name: "</b>"},
-		`{"type":"totp","totp_issuer":"A&B }}","totp_user":"\"{"}`: {TOTP: &mfa.TOTPParams{Issuer: "A&B }}", User: `"{`}},
+		`{"type":"sms","phone_number":"` + phone + `"}`: {
+			SMS: &mfa.SMSParams{PhoneNumber: phone},
+		},
+		`{"type":"generic_otp","user_id":"a&b","name":"</b>"}`: {
+			GenericOTP: true, UserID: "a&b", Name: "</b>",
+		},
+		`{"type":"totp","totp_issuer":"A&B }}","totp_user":"\"{"}`: {
+			TOTP: &mfa.TOTPParams{Issuer: "A&B }}", User: `"{`},
+		},
 	} {
 		p.NoOwner = p.UserID == ""
 		enr, err := r.svc.Enroll(ctx, p)
@@ -111,7 +117,9 @@ func TestErrorOf(t *testing.T) {
 	r.clock.Advance(time.Millisecond)
 	_, throttled := r.svc.Challenge(ctx, mfa.ChallengeParams{FactorID: mobile.id})
 	r.clock.Advance(time.Hour)
-	r.sms.Script = func(context.Context, int, mfa.Message) error { return errors.New("refused " + phone) }
+	r.sms.Script = func(context.Context, int, mfa.Message) error {
+		return errors.New("refused " + phone)
+	}
 	_, notSent := r.svc.Challenge(ctx, mfa.ChallengeParams{FactorID: mobile.id})
 	r.store.Before = mfatest.Nth(len(r.store.Calls())+1, errors.New("lost "+phone))
 	_, lost := r.svc.Factor(ctx, mfa.FactorParams{FactorID: f.id})
@@ -123,22 +131,25 @@ func TestErrorOf(t *testing.T) {
 		entityID   string
 		retryAfter int
 	}{
-		"nil":                {nil, 500, "internal_server_error", "", 0},
-		"any":                {errors.New("secret"), 500, "internal_server_error", "", 0},
-		"store":              {lost, 500, "internal_server_error", "", 0},
-		"integrity":          {mfa.ErrIntegrity, 500, "internal_server_error", "", 0},
-		"not sent":           {notSent, 502, "message_not_sent", "", 0},
-		"not sent, wrapped":  {fmt.Errorf("login: %w", notSent), 502, "message_not_sent", "", 0},
-		"not found":          {notFound, 404, "entity_not_found", "auth_factor_" + ulid, 0},
-		"not found, wrapped": {fmt.Errorf("login: %w", notFound), 404, "entity_not_found", "auth_factor_" + ulid, 0},
-		"wrong code":         {wrong, 400, "invalid_one_time_code", "", 0},
-		"used up":            {usedUp, 400, "one_time_code_too_many_attempts", "", 0},
-		"verified":           {verified, 422, "authentication_challenge_previously_verified", "", 0},
-		"expired":            {expired, 422, "authentication_challenge_expired", "", 0},
-		"parameter":          {parameter, 422, "invalid_request_parameters", "", 0},
-		"throttled":          {throttled, 400, "rate_limit_exceeded", "", 60}, // 59.999, rounded up
-		"an Error":           {mfahttp.Error{Status: 418, Code: "x"}, 418, "x", "", 0},
-		"an Error, wrapped":  {fmt.Errorf("login: %w", mfahttp.Error{Status: 418, Code: "x", RetryAfter: 7}), 418, "x", "", 7},
+		"nil":               {nil, 500, "internal_server_error", "", 0},
+		"any":               {errors.New("secret"), 500, "internal_server_error", "", 0},
+		"store":             {lost, 500, "internal_server_error", "", 0},
+		"integrity":         {mfa.ErrIntegrity, 500, "internal_server_error", "", 0},
+		"not sent":          {notSent, 502, "message_not_sent", "", 0},
+		"not sent, wrapped": {fmt.Errorf("login: %w", notSent), 502, "message_not_sent", "", 0},
+		"not found":         {notFound, 404, "entity_not_found", "auth_factor_" + ulid, 0},
+		"not found, wrapped": {fmt.Errorf("login: %w", notFound), 404,
+			"entity_not_found", "auth_factor_" + ulid, 0},
+		"wrong code": {wrong, 400, "invalid_one_time_code", "", 0},
+		"used up":    {usedUp, 400, "one_time_code_too_many_attempts", "", 0},
+		"verified":   {verified, 422, "authentication_challenge_previously_verified", "", 0},
+		"expired":    {expired, 422, "authentication_challenge_expired", "", 0},
+		"parameter":  {parameter, 422, "invalid_request_parameters", "", 0},
+		"throttled":  {throttled, 400, "rate_limit_exceeded", "", 60}, // 59.999, rounded up
+		"an Error":   {mfahttp.Error{Status: 418, Code: "x"}, 418, "x", "", 0},
+		"an Error, wrapped": {
+			fmt.Errorf("login: %w", mfahttp.Error{Status: 418, Code: "x", RetryAfter: 7}), 418, "x", "", 7,
+		},
 	} {
 		e := mfahttp.ErrorOf(c.err)
 		if e.Status != c.status || e.Code != c.code || e.EntityID != c.entityID ||
@@ -155,8 +166,8 @@ func TestErrorOf(t *testing.T) {
 		}
 	}
 	e := mfahttp.ErrorOf(expired)
-	if want := "mfahttp: " + e.Message + " (authentication_challenge_expired, status 422)"; e.Error() != want ||
-		e.Message != refusal(t, expired).Message {
+	want := "mfahttp: " + e.Message + " (authentication_challenge_expired, status 422)"
+	if e.Error() != want || e.Message != refusal(t, expired).Message {
 		t.Errorf("%s, want %s", e.Error(), want)
 	}
 }
@@ -179,7 +190,10 @@ func printed(v any) string {
 	var out strings.Builder
 	type exported struct{ V any }
 	type unexported struct{ v any }
-	for _, value := range []any{v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v}, []any{v}, map[string]any{"k": v}, fmt.Errorf("wrapped: %v", v)} {
+	for _, value := range []any{
+		v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v},
+		[]any{v}, map[string]any{"k": v}, fmt.Errorf("wrapped: %v", v),
+	} {
 		for _, verb := range verbs {
 			for _, flags := range []string{"", "+", "#", "# ", "20.3", "-", " "} {
 				fmt.Fprintf(&out, "%"+flags+string(verb)+"\n", value)
@@ -187,7 +201,9 @@ func printed(v any) string {
 		}
 		fmt.Fprintln(&out, value)
 	}
-	for _, handler := range []slog.Handler{slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil)} {
+	for _, handler := range []slog.Handler{
+		slog.NewTextHandler(&out, nil), slog.NewJSONHandler(&out, nil),
+	} {
 		log := slog.New(handler)
 		log.Info("message", "value", v)
 		log.With(
@@ -248,11 +264,17 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	ch := mfahttp.Challenge{Challenge: told}
 	code := ch.Code()
 	for name, v := range map[string]any{
-		"Enrollment": app, "*Enrollment": &app, "Enrollment of a phone": mobile, "*Enrollment of a phone": &mobile, "Enrollment of codes": paper, "*Enrollment of codes": &paper, "Challenge": ch, "*Challenge": &ch,
-		"Enrollment, nested": struct{ e mfahttp.Enrollment }{app}, "Challenge, nested": struct{ c mfahttp.Challenge }{ch},
+		"Enrollment": app, "*Enrollment": &app, "Enrollment of a phone": mobile,
+		"*Enrollment of a phone": &mobile, "Enrollment of codes": paper, "*Enrollment of codes": &paper,
+		"Challenge": ch, "*Challenge": &ch,
+		"Enrollment, nested": struct{ e mfahttp.Enrollment }{app},
+		"Challenge, nested":  struct{ c mfahttp.Challenge }{ch},
 	} {
 		out := printed(v)
-		for _, secret := range []string{app.TOTP.Secret(), app.TOTP.URI(), "otpauth", app.TOTP.QRCode()[30:60], fmt.Sprintf("%x", app.TOTP.Secret()), paper.RecoveryCodes.Codes()[0]} {
+		for _, secret := range []string{
+			app.TOTP.Secret(), app.TOTP.URI(), "otpauth", app.TOTP.QRCode()[30:60],
+			fmt.Sprintf("%x", app.TOTP.Secret()), paper.RecoveryCodes.Codes()[0],
+		} {
 			if strings.Contains(out, secret) {
 				t.Errorf("%s shows a secret", name)
 			}
@@ -267,7 +289,10 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 	for name, v := range map[string]struct {
 		v      any
 		secret string
-	}{"Enrollment": {app, app.TOTP.Secret()}, "Challenge": {ch, `"code":"` + code + `"`}, "phone": {mobile, phone}, "codes": {paper, paper.RecoveryCodes.Codes()[9]}} {
+	}{
+		"Enrollment": {app, app.TOTP.Secret()}, "Challenge": {ch, `"code":"` + code + `"`},
+		"phone": {mobile, phone}, "codes": {paper, paper.RecoveryCodes.Codes()[9]},
+	} {
 		if text, err := json.Marshal(v.v); err != nil || !strings.Contains(string(text), v.secret) {
 			t.Errorf("the JSON of %s leaves it out: %v", name, err)
 		}

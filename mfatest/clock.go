@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A Clock stands still until it is told otherwise: its Now is an
-// [mfa.Config.Now]. The zero value stands at 2026-01-01 00:00:00 UTC. It is safe
-// for concurrent use.
+// A Clock is a clock that stands still until it is moved: its Now is an
+// [mfa.Config.Now]. The zero value stands at 2026-01-01 00:00:00 UTC. It is
+// safe for concurrent use.
 type Clock struct {
 	mu  sync.Mutex
 	set bool

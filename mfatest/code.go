@@ -11,14 +11,16 @@ import (
 	"time"
 )
 
-// Code returns the six digits that an authenticator app shows at a time: RFC 6238
-// with SHA-1 and steps of 30 seconds. The secret is in base32, as
-// [mfa.TOTPEnrollment.Secret] gives it, or a whole otpauth URI, as the app scans
-// it. A code is accepted once: for the next one, advance the clock by 30 seconds.
+// Code returns the six digits that an authenticator app shows at a time: RFC
+// 6238 with SHA-1 and steps of 30 seconds. The secret is in base32, as
+// [mfa.TOTPEnrollment.Secret] returns it, or a whole otpauth URI, as the app
+// scans it. A code is accepted once: for the next one, advance the clock by 30
+// seconds.
 //
-// It is a second implementation, not the one that the service checks with. It
-// panics on a secret that is not base32 and on a time before 1970; the panic does
-// not show the secret.
+// Code does not share code with the service, so that tests compare two
+// implementations. It panics on a secret that is not base32, on an otpauth URI
+// that is malformed or not of type totp, and on a time before 1970; the panic
+// does not show the secret.
 func Code(secret string, at time.Time) string {
 	if strings.HasPrefix(secret, "otpauth:") {
 		uri, err := url.Parse(secret)

@@ -144,12 +144,15 @@ func TestCodePanics(t *testing.T) {
 		at     time.Time
 		want   string
 	}{
-		"no secret":         {"", midnight, "mfatest: the secret is not base32"},
-		"lower case":        {strings.ToLower(good), midnight, "mfatest: the secret is not base32"},
-		"not base32":        {good[:31] + "1", midnight, "mfatest: the secret is not base32"},
-		"URI without one":   {"otpauth://totp/alan?issuer=Foo", midnight, "mfatest: the secret is not base32"},
-		"URI of type hotp":  {"otpauth://hotp/alan?secret=" + good, midnight, "mfatest: the otpauth URI is malformed or not of type totp"},
-		"malformed URI":     {"otpauth://totp/%zz?secret=" + good, midnight, "mfatest: the otpauth URI is malformed or not of type totp"},
+		"no secret":  {"", midnight, "mfatest: the secret is not base32"},
+		"lower case": {strings.ToLower(good), midnight, "mfatest: the secret is not base32"},
+		"not base32": {good[:31] + "1", midnight, "mfatest: the secret is not base32"},
+		"URI without one": {"otpauth://totp/alan?issuer=Foo", midnight,
+			"mfatest: the secret is not base32"},
+		"URI of type hotp": {"otpauth://hotp/alan?secret=" + good, midnight,
+			"mfatest: the otpauth URI is malformed or not of type totp"},
+		"malformed URI": {"otpauth://totp/%zz?secret=" + good, midnight,
+			"mfatest: the otpauth URI is malformed or not of type totp"},
 		"just before 1970":  {good, time.Unix(0, -1), "mfatest: there are no codes before 1970"},
 		"the zero time":     {good, time.Time{}, "mfatest: there are no codes before 1970"},
 		"neither is proper": {"?", time.Time{}, "mfatest: the secret is not base32"},
@@ -177,7 +180,9 @@ func TestSenderKeepsMessages(t *testing.T) {
 	if n := sms.Sends(); n != 3 {
 		t.Errorf("%d sends, want 3", n)
 	}
-	for number, want := range map[string]string{toAnn.To: "333333", toBob.To: "222222", "+15005550008": ""} {
+	for number, want := range map[string]string{
+		toAnn.To: "333333", toBob.To: "222222", "+15005550008": "",
+	} {
 		if got := sms.Code(number); got != want {
 			t.Errorf("the last code sent to %s is %q, want %q", number, got, want)
 		}
@@ -343,7 +348,10 @@ func TestSenderDoesNotPrint(t *testing.T) {
 				format := "%" + flags + string(verb)
 				printed := fmt.Sprintf(format, thing)
 				for _, secret := range []string{toAnn.Body, toAnn.To, toBob.Body, toBob.To} {
-					for _, shown := range []string{secret, hex.EncodeToString([]byte(secret)), fmt.Sprintf("% x", secret), strings.Trim(fmt.Sprint([]byte(secret)), "[]")} {
+					for _, shown := range []string{
+						secret, hex.EncodeToString([]byte(secret)), fmt.Sprintf("% x", secret),
+						strings.Trim(fmt.Sprint([]byte(secret)), "[]"),
+					} {
 						if strings.Contains(strings.ToLower(printed), strings.ToLower(shown)) {
 							t.Errorf("%s under %s shows %q: %s", name, format, secret, printed)
 						}
@@ -442,7 +450,9 @@ var each = []struct {
 	}},
 	{
 		"Purge",
-		func(ctx context.Context, s mfa.Store) (any, error) { return s.Purge(ctx, midnight.Add(time.Minute)) },
+		func(ctx context.Context, s mfa.Store) (any, error) {
+			return s.Purge(ctx, midnight.Add(time.Minute))
+		},
 	},
 }
 

@@ -9,24 +9,27 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// A FaultyStore is an [mfa.Store] that passes calls on to another one, remembers
-// them, and fails by script. Beside it, [mfa.Config.Keys] is required, as beside
-// any store but a MemoryStore: see [Keys]. It is safe for concurrent use.
+// A FaultyStore is an [mfa.Store] that passes calls on to another store,
+// remembers them, and fails by script. As with any store but a MemoryStore, the
+// service requires [mfa.Config.Keys]: see [Keys]. It is safe for concurrent
+// use.
 //
 //	store := &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}
 //	store.After = mfatest.Nth(3, errors.New("connection lost"))
 type FaultyStore struct {
-	// Store carries the calls out. Required.
+	// Store is the store that calls are passed on to. Required.
 	Store mfa.Store
 
-	// Before is called before each call is carried out; an error is returned instead,
-	// and nothing is carried out. It may wait, panic, or cancel a context. Set it
-	// while no call is under way. Defaults to none.
+	// Before is called before each call is passed on; if it returns an error,
+	// the call returns that error and is not passed on. It may wait, panic, or
+	// cancel a context. Set it while no call is in progress. Defaults to none.
 	Before func(ctx context.Context, c Call) error
 
-	// After is called after each call that succeeded; an error replaces its result.
-	// What a Save wrote stays written, as when a connection is lost at the wrong
-	// moment. Otherwise it is as Before.
+	// After is called after each call that succeeded; if it returns an error,
+	// the call returns that error in place of its result. What a Save wrote
+	// stays written, as when a connection is lost before the answer arrives. It
+	// may wait, panic, or cancel a context. Set it while no call is in
+	// progress. Defaults to none.
 	After func(ctx context.Context, c Call) error
 
 	mu    sync.Mutex
@@ -75,7 +78,9 @@ func (s *FaultyStore) List(ctx context.Context, q mfa.Query) ([]mfa.Record, erro
 
 // Save implements [mfa.Store].
 func (s *FaultyStore) Save(ctx context.Context, changes ...mfa.Change) error {
-	_, err := call(ctx, s, "Save", func() (struct{}, error) { return struct{}{}, s.Store.Save(ctx, changes...) })
+	_, err := call(ctx, s, "Save", func() (struct{}, error) {
+		return struct{}{}, s.Store.Save(ctx, changes...)
+	})
 	return err
 }
 
@@ -84,9 +89,11 @@ func (s *FaultyStore) Purge(ctx context.Context, before time.Time) (int, error) 
 	return call(ctx, s, "Purge", func() (int, error) { return s.Store.Purge(ctx, before) })
 }
 
-// call is the life of every call. The hooks run outside the lock: they may wait,
-// or call the store.
-func call[T any](ctx context.Context, s *FaultyStore, method string, carryOut func() (T, error)) (T, error) {
+// call makes one call. The hooks run outside the lock, so that they may wait or
+// call the store.
+func call[T any](
+	ctx context.Context, s *FaultyStore, method string, carryOut func() (T, error),
+) (T, error) {
 	var none T
 	s.mu.Lock()
 	c := Call{N: len(s.calls) + 1, Method: method}

@@ -6,11 +6,12 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// Keys returns a keyring for tests, always with the same key: what one service
-// sealed, another opens. Never seal real factors with it: everybody can read it
-// here.
+// Keys returns a keyring for tests, always with the same key, so that one
+// service opens what another encrypted. Never encrypt real factors with it: its
+// key is public.
 func Keys() *mfa.Keyring {
-	ring, err := mfa.ParseKeyring(base64.StdEncoding.EncodeToString([]byte("a key for tests, known to anyone")))
+	key := []byte("a key for tests, known to anyone")
+	ring, err := mfa.ParseKeyring(base64.StdEncoding.EncodeToString(key))
 	if err != nil {
 		panic(err)
 	}

@@ -12,14 +12,15 @@ import (
 )
 
 // A Sender is an [mfa.SMSSender] that keeps the messages, and fails, waits or
-// panics by script. The zero value delivers every message at once. Beside it,
-// [mfa.Config.Regions] is required, as beside a real one. It is safe for
+// panics by script. The zero value delivers every message at once. As with a
+// real sender, the service requires [mfa.Config.Regions]. It is safe for
 // concurrent use, and prints counts but no message.
 type Sender struct {
-	// Script, if set, is called by each Send before the message is delivered, with
-	// the number of the call, from 1. Send returns its error, and the message did
-	// not arrive, unless the error was made with Delivered. It may wait, for ctx too,
-	// and panic. Set it while no Send is under way.
+	// Script, if set, is called by each Send before the message is delivered,
+	// with the number of the call, from 1. If it returns an error, Send returns
+	// it and the message is not delivered, unless the error was made with
+	// Delivered. It may wait, until ctx ends too, and panic. Set it while no
+	// Send is in progress.
 	Script func(ctx context.Context, n int, m mfa.Message) error
 
 	mu    sync.Mutex
@@ -29,9 +30,10 @@ type Sender struct {
 
 var _ mfa.SMSSender = (*Sender)(nil)
 
-// Delivered makes an error for [Sender.Script] with which the message is delivered
-// and Send returns err all the same: the provider sent it, and its answer was lost. An err
-// such as context.DeadlineExceeded leaves the challenge open: see [mfa.SMSSender].
+// Delivered returns an error for [Sender.Script] with which the message is
+// delivered and Send still returns err, as when the provider sent the message
+// and its answer was lost. An err such as context.DeadlineExceeded leaves the
+// challenge open: see [mfa.SMSSender].
 func Delivered(err error) error { return &deliveredError{err} }
 
 type deliveredError struct{ error }
@@ -62,12 +64,12 @@ func (s *Sender) Sends() int {
 	return s.sends
 }
 
-// Messages returns what was delivered, oldest first: the last 1,000 messages.
+// Messages returns the delivered messages, oldest first: the last 1,000.
 func (s *Sender) Messages() []mfa.Message { return s.delivered().Messages() }
 
-// Code returns the first six digits, no more and no fewer in a row, in the last
-// message delivered to the number, which is in E.164 as [mfa.Factor.PhoneNumber]
-// gives it. It returns "" if there is no message or no code in it.
+// Code returns the first group of exactly six digits in the last message that
+// was delivered to the number, which is in E.164 as [mfa.Factor.PhoneNumber]
+// returns it. It returns "" if there is no message, or no code in it.
 func (s *Sender) Code(phoneNumber string) string {
 	for _, m := range slices.Backward(s.Messages()) {
 		if m.To == phoneNumber {

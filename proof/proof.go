@@ -1,31 +1,40 @@
-// Package proof is the receipt of a second factor: who approved what, with which
-// factor, and when. One process has the keyring, asks for the code and signs; any
-// other checks with the public keys alone, in well under 100 microseconds and without
-// a database.
+// Package proof makes and checks the receipts of a second factor, which say who
+// approved what, with which factor, and when. One process has the keyring, asks
+// for the code and signs the receipt. Any other process checks it with the
+// public keys alone, in well under 100 microseconds and without a database.
 //
-// The one that asks makes the challenge for an [Action], and gives the receipt on:
+// The process that asks makes the challenge for an [Action], and passes the
+// receipt on:
 //
 //	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-//	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{FactorID: f, UserID: "user_42", Action: pay})
-//	v, err := svc.Verify(ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Action: pay, Code: typed})
+//	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+//		FactorID: f, UserID: "user_42", Action: pay,
+//	})
+//	v, err := svc.Verify(ctx, mfa.VerifyParams{
+//		ChallengeID: ch.ID, UserID: "user_42", Action: pay, Code: typed,
+//	})
 //	receipt := v.Receipt() // and svc.ProofKeys().String(), once, for those who check
 //
-// The one that acts makes the action anew, from what it is about to do:
+// The process that acts builds the action again, from what it is about to do:
 //
-//	_, err := proof.Checker{Keys: keys}.Check(ctx, proof.Claim{Receipt: receipt, UserID: "user_42", Action: pay})
+//	claim := proof.Claim{Receipt: receipt, UserID: "user_42", Action: pay}
+//	_, err := proof.Checker{Keys: keys}.Check(ctx, claim)
 //
-// That lets a receipt through as often as it is shown within its 5 minutes. Where once is
-// meant, Service.Redeem is Check with a memory. Package proofhttp puts either in front of a
+// A Checker accepts a receipt any number of times within its 5 minutes. Where
+// it must be accepted only once, call Service.Redeem, which remembers the
+// receipts that it accepted. Package proofhttp puts either check in front of a
 // handler.
 //
-// A receipt is a bearer token: send it over TLS, and keep it out of logs and URLs.
+// A receipt is a bearer token: send it over TLS, and keep it out of logs and
+// URLs.
 //
 // # Format
 //
-// A receipt is a JWS in compact form (RFC 7515) that any JWT library reads. The header
-// is {"alg":"EdDSA","typ":"mfa-proof+jwt","kid":...}, the claims are jti (the challenge),
-// sub (the user), factor, factor_type, purpose, hash (base64url), iat and exp. kid is the
-// base64url of the first 8 bytes of the SHA-256 of the Ed25519 public key.
+// A receipt is a JWS in compact form (RFC 7515), which any JWT library reads.
+// The header is {"alg":"EdDSA","typ":"mfa-proof+jwt","kid":...}. The claims are
+// jti (the challenge), sub (the user), factor, factor_type, purpose, hash
+// (base64url), iat and exp. The kid is the base64url of the first 8 bytes of
+// the SHA-256 of the Ed25519 public key.
 package proof
 
 import (
@@ -41,7 +50,7 @@ import (
 	"time"
 )
 
-// MaxAge is how long a receipt is good for.
+// MaxAge is how long a receipt is valid.
 const MaxAge = 5 * time.Minute
 
 const (
@@ -50,25 +59,29 @@ const (
 	maxPurpose = 64          // bytes
 )
 
-// What is wrong with a receipt. None of these says more than that a new code is needed.
+// The errors of a receipt that proves nothing. Each means that a new code is
+// needed.
 var (
-	// ErrInvalid says that there is no receipt, that it is malformed, or that none of the
-	// keys signed it.
+	// ErrInvalid says that the receipt is missing or malformed, or that none of
+	// the keys signed it.
 	ErrInvalid = errors.New("proof: invalid receipt")
 
-	// ErrExpired says that the receipt is older than 5 minutes, or that the clocks of
-	// who signed and who checks differ by more than a minute.
+	// ErrExpired says that the receipt is older than 5 minutes, or issued over
+	// a minute ahead of the checker's clock.
 	ErrExpired = errors.New("proof: receipt expired")
 
-	// ErrMismatch says that the receipt, or the challenge, is of another user or action.
+	// ErrMismatch says that the receipt, or the challenge, is for another user
+	// or another action.
 	ErrMismatch = errors.New("proof: another user or action")
 
-	// ErrSpent says that the receipt was spent, or that its factor or challenge is gone.
+	// ErrSpent says that the receipt was redeemed before, or that its factor or
+	// challenge was deleted.
 	ErrSpent = errors.New("proof: receipt spent")
 )
 
-// Refused reports whether an error is one of these: the receipt proves nothing, and a new
-// code is needed. Any other is a failure of the store.
+// Refused reports whether err matches [ErrInvalid], [ErrExpired], [ErrMismatch]
+// or [ErrSpent]: the receipt proves nothing, and a new code is needed. Any
+// other error of a check is a failure of the store.
 func Refused(err error) bool {
 	for _, refusal := range []error{ErrInvalid, ErrExpired, ErrMismatch, ErrSpent} {
 		if errors.Is(err, refusal) {
@@ -78,19 +91,21 @@ func Refused(err error) bool {
 	return false
 }
 
-// An Action is what a person approves with a code. Two are the same if they are equal
-// (==). The zero Action is none: a login.
+// An Action is what a person approves with a code. Two actions are the same if
+// they are equal (==). The zero Action is none: the code is for a login alone.
 type Action struct {
-	// Purpose is what kind of thing is done, such as "pay": 1 to 64 printable ASCII characters.
+	// Purpose is the kind of action, such as "pay": 1 to 64 printable ASCII
+	// characters.
 	Purpose string `json:"purpose"`
 
-	// Hash is of what exactly is approved; zero if nothing but the purpose is.
+	// Hash is the hash of the details, zero if there are none: see [ActionOf].
 	Hash [32]byte `json:"hash"`
 }
 
-// ActionOf is an action whose Hash covers all details, each by itself and in this order,
-// such as an amount and an account. The hash is the SHA-256 of all of them, each after its
-// length as 8 bytes, the highest first.
+// ActionOf returns an action whose Hash covers all details, each by itself and
+// in this order, such as an amount and an account. The Hash is the SHA-256 of
+// all of them, each after its length as 8 bytes, the highest first; it is zero
+// without details.
 func ActionOf(purpose string, details ...string) Action {
 	a := Action{Purpose: purpose}
 	if len(details) == 0 {
@@ -105,8 +120,8 @@ func ActionOf(purpose string, details ...string) Action {
 	return a
 }
 
-// Valid reports whether a person can be asked to approve the action: whether its
-// Purpose is well formed.
+// Valid reports whether the Purpose has 1 to 64 printable ASCII characters, so
+// that a person can be asked to approve the action.
 func (a Action) Valid() bool {
 	for i := range len(a.Purpose) {
 		if a.Purpose[i] < ' ' || a.Purpose[i] > '~' {
@@ -118,13 +133,13 @@ func (a Action) Valid() bool {
 
 // A Receipt says who approved what, with which factor, and when.
 type Receipt struct {
-	ChallengeID string    `json:"challenge_id"` // that was verified: each receipt has another
-	UserID      string    `json:"user_id"`      // whose factor it was
+	ChallengeID string    `json:"challenge_id"` // the verified challenge: no two receipts share one
+	UserID      string    `json:"user_id"`      // the owner of the factor
 	FactorID    string    `json:"factor_id"`
 	FactorType  string    `json:"factor_type"` // such as "totp"
 	Action      Action    `json:"action"`
 	IssuedAt    time.Time `json:"issued_at"`  // in whole seconds: when the code was accepted
-	ExpiresAt   time.Time `json:"expires_at"` // MaxAge later
+	ExpiresAt   time.Time `json:"expires_at"` // at most MaxAge later
 }
 
 type header struct {
@@ -146,9 +161,11 @@ type claims struct {
 
 var encoding = base64.RawURLEncoding.Strict()
 
-// Sign returns the receipt as text, under a key. A Service does it for what it
-// verified; others call it in tests, with a key of their own. Its error says which field
-// is malformed; times are cut to seconds.
+// Sign returns the receipt as text, signed with a key. A Service signs what it
+// verified; in tests, sign with a key of your own. Times are cut to seconds.
+// Sign returns an error if the key is no Ed25519 key, ChallengeID or UserID is
+// empty, the Action is not valid, ExpiresAt is not after IssuedAt or over 5
+// minutes after it, or the text has over 4096 bytes.
 func Sign(key ed25519.PrivateKey, r Receipt) (string, error) {
 	switch {
 	case len(key) != ed25519.PrivateKeySize:
@@ -176,20 +193,22 @@ func Sign(key ed25519.PrivateKey, r Receipt) (string, error) {
 	return text, nil
 }
 
-// headerOf is the encoded header of what a key signs. There is no other: nothing in a
-// header is believed.
+// headerOf returns the encoded header of what a key signs. A receipt must have
+// exactly this header: nothing in a header is believed.
 func headerOf(key ed25519.PublicKey) string {
 	sum := sha256.Sum256(key)
-	h, _ := json.Marshal(header{"EdDSA", "mfa-proof+jwt", encoding.EncodeToString(sum[:8])}) // strings do not fail
+	id := encoding.EncodeToString(sum[:8])
+	h, _ := json.Marshal(header{"EdDSA", "mfa-proof+jwt", id}) // strings do not fail
 	return encoding.EncodeToString(h)
 }
 
-// Keys are the public keys that a receipt may be signed by. Service.ProofKeys gives
-// them, one for each key of its keyring.
+// Keys are the public keys that may have signed a receipt. Service.ProofKeys
+// returns one for each key of its keyring.
 type Keys []ed25519.PublicKey
 
-// ParseKeys reads what [Keys.String] writes: public keys of 32 bytes in base64, separated
-// by commas. Spaces around them are ignored.
+// ParseKeys reads what [Keys.String] writes: public keys of 32 bytes in base64,
+// separated by commas. Spaces around a key are ignored. Anything else is an
+// error, the empty string too.
 func ParseKeys(s string) (Keys, error) {
 	var keys Keys
 	for i, part := range strings.Split(s, ",") {
@@ -202,7 +221,7 @@ func ParseKeys(s string) (Keys, error) {
 	return keys, nil
 }
 
-// String is the keys in base64, separated by commas. They are no secrets.
+// String returns the keys in base64, separated by commas. They are not secret.
 func (k Keys) String() string {
 	parts := make([]string, len(k))
 	for i, key := range k {
@@ -211,26 +230,29 @@ func (k Keys) String() string {
 	return strings.Join(parts, ",")
 }
 
-// A Claim is a receipt, and what it is to prove.
+// A Claim is a receipt, and what it has to prove.
 type Claim struct {
-	Receipt string // as Verification.Receipt gave it
-	UserID  string // who is logged in: from the session, never from the request; "" proves nothing
-	Action  Action // that is about to be done: made anew, from what will be done
+	Receipt string // as Verification.Receipt returned it
+	UserID  string // who is logged in, from the session, never from the request; "" proves nothing
+	Action  Action // what is about to be done, built from exactly that
 }
 
-// A Checker checks receipts with public keys, as often as they are shown.
+// A Checker checks receipts with public keys. It accepts the same receipt any
+// number of times.
 type Checker struct {
-	// Keys are those of the service that signs. Without any, every receipt is ErrInvalid.
+	// Keys are those of the service that signs. Without any, every receipt is
+	// ErrInvalid.
 	Keys Keys
 
-	// Now is the clock. Defaults to time.Now.
+	// Now returns the current time. Defaults to time.Now.
 	Now func() time.Time
 }
 
-// Check returns what the receipt says if it proves the claim: one of the keys signed it,
-// it is of this user and action, and not older than 5 minutes. Otherwise the error matches
-// [ErrInvalid], [ErrMismatch] or [ErrExpired], and the Receipt is zero. It asks nobody, and
-// has the context for the sake of its shape, which is that of Service.Redeem.
+// Check returns the receipt if it proves the claim: one of the keys signed it,
+// it is for this user and action, and it is not older than 5 minutes. Otherwise
+// the Receipt is zero and the error matches [ErrInvalid], [ErrMismatch] or
+// [ErrExpired]. It ignores the context, which it takes so that Service.Redeem
+// can stand in for it.
 func (c Checker) Check(_ context.Context, claim Claim) (Receipt, error) {
 	r, err := c.Keys.open(claim.Receipt)
 	if err != nil {
@@ -244,7 +266,8 @@ func (c Checker) Check(_ context.Context, claim Claim) (Receipt, error) {
 	switch {
 	case r.Action != claim.Action, claim.UserID == "", r.UserID != claim.UserID:
 		return Receipt{}, fmt.Errorf("%w: %s", ErrMismatch, r.ChallengeID)
-	case !at.Before(r.ExpiresAt), r.IssuedAt.After(at.Add(maxSkew)), r.ExpiresAt.Sub(r.IssuedAt) > MaxAge:
+	case !at.Before(r.ExpiresAt), r.IssuedAt.After(at.Add(maxSkew)),
+		r.ExpiresAt.Sub(r.IssuedAt) > MaxAge:
 		return Receipt{}, fmt.Errorf("%w: %s", ErrExpired, r.ChallengeID)
 	}
 	return r, nil
@@ -276,7 +299,7 @@ func (k Keys) open(text string) (Receipt, error) {
 	return Receipt{}, fmt.Errorf("%w: none of the keys signed it", ErrInvalid)
 }
 
-// read gives what was signed.
+// read decodes the claims that were signed.
 func read(body string) (Receipt, error) {
 	var c claims
 	payload, err := encoding.DecodeString(body)
@@ -285,10 +308,13 @@ func read(body string) (Receipt, error) {
 	}
 	hash, hashErr := encoding.DecodeString(c.Hash)
 	r := Receipt{
-		ChallengeID: c.ID, UserID: c.Subject, FactorID: c.Factor, FactorType: c.FactorType, Action: Action{Purpose: c.Purpose},
-		IssuedAt: time.Unix(c.IssuedAt, 0).UTC(), ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(),
+		ChallengeID: c.ID, UserID: c.Subject, FactorID: c.Factor, FactorType: c.FactorType,
+		Action:    Action{Purpose: c.Purpose},
+		IssuedAt:  time.Unix(c.IssuedAt, 0).UTC(),
+		ExpiresAt: time.Unix(c.ExpiresAt, 0).UTC(),
 	}
-	if err != nil || hashErr != nil || copy(r.Action.Hash[:], hash) != len(r.Action.Hash) || len(hash) != len(r.Action.Hash) {
+	if err != nil || hashErr != nil ||
+		copy(r.Action.Hash[:], hash) != len(r.Action.Hash) || len(hash) != len(r.Action.Hash) {
 		return Receipt{}, fmt.Errorf("%w: its claims are malformed", ErrInvalid)
 	}
 	return r, nil

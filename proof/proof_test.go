@@ -56,7 +56,9 @@ func claim(text string) proof.Claim {
 func TestCheck(t *testing.T) {
 	text := sign(t, key, receipt)
 	for after, want := range map[time.Duration]error{
-		0: nil, proof.MaxAge - time.Millisecond: nil, -time.Minute: nil, proof.MaxAge: proof.ErrExpired, -time.Minute - time.Millisecond: proof.ErrExpired, 24 * time.Hour: proof.ErrExpired,
+		0: nil, proof.MaxAge - time.Millisecond: nil, -time.Minute: nil,
+		proof.MaxAge: proof.ErrExpired, -time.Minute - time.Millisecond: proof.ErrExpired,
+		24 * time.Hour: proof.ErrExpired,
 	} {
 		got, err := checker(at.Add(after)).Check(t.Context(), claim(text))
 		if !errors.Is(err, want) || (err == nil) != (got == receipt) ||
@@ -79,12 +81,14 @@ func TestCheck(t *testing.T) {
 func TestOtherClaim(t *testing.T) {
 	text := sign(t, key, receipt)
 	for name, c := range map[string]proof.Claim{
-		"another user":     {Receipt: text, UserID: "user_43", Action: pay},
-		"no user":          {Receipt: text, Action: pay},
-		"no action":        {Receipt: text, UserID: "user_42"},
-		"another amount":   {Receipt: text, UserID: "user_42", Action: proof.ActionOf("pay", "EUR 500.01", "DE89370400440532013000")},
+		"another user": {Receipt: text, UserID: "user_43", Action: pay},
+		"no user":      {Receipt: text, Action: pay},
+		"no action":    {Receipt: text, UserID: "user_42"},
+		"another amount": {Receipt: text, UserID: "user_42",
+			Action: proof.ActionOf("pay", "EUR 500.01", "DE89370400440532013000")},
 		"the purpose only": {Receipt: text, UserID: "user_42", Action: proof.ActionOf("pay")},
-		"another purpose":  {Receipt: text, UserID: "user_42", Action: proof.Action{Purpose: "refund", Hash: pay.Hash}},
+		"another purpose": {Receipt: text, UserID: "user_42",
+			Action: proof.Action{Purpose: "refund", Hash: pay.Hash}},
 	} {
 		if got, err := checker(
 			at,
@@ -114,13 +118,14 @@ func TestForged(t *testing.T) {
 	}
 	later := receipt
 	later.IssuedAt, later.ExpiresAt = at.Add(time.Hour), at.Add(time.Hour+proof.MaxAge)
+	laterParts := strings.Split(sign(t, key, later), ".")
 	forged := map[string]string{
 		"nothing":             "",
 		"two parts":           parts[0] + "." + parts[1],
 		"four parts":          text + ".",
 		"by another key":      sign(t, other, receipt),
-		"another's signature": parts[0] + "." + parts[1] + "." + strings.Split(sign(t, key, later), ".")[2],
-		"another's claims":    parts[0] + "." + strings.Split(sign(t, key, later), ".")[1] + "." + parts[2],
+		"another's signature": parts[0] + "." + parts[1] + "." + laterParts[2],
+		"another's claims":    parts[0] + "." + laterParts[1] + "." + parts[2],
 		"no algorithm":        b64([]byte(`{"alg":"none","typ":"mfa-proof+jwt"}`)) + "." + parts[1] + ".",
 		"another type":        resigned(`{"alg":"EdDSA","typ":"JWT"}`, string(body)),
 		"a line break":        text[:len(text)-4] + "\n" + text[len(text)-4:],
@@ -166,8 +171,11 @@ func TestMalformedClaims(t *testing.T) {
 	parts := strings.Split(sign(t, key, receipt), ".")
 	b64 := base64.RawURLEncoding.EncodeToString
 	for _, body := range []string{
-		``, `{}`, `null`, `[]`, `{"jti":"a","sub":"user_42","purpose":"pay","hash":"AA","iat":1700000000,"exp":1700000300}`,
-		`{"jti":"a","sub":"user_42","purpose":"pay","hash":"` + b64(make([]byte, 33)) + `","iat":1700000000,"exp":1700000300}`,
+		``, `{}`, `null`, `[]`,
+		`{"jti":"a","sub":"user_42","purpose":"pay","hash":"AA",` +
+			`"iat":1700000000,"exp":1700000300}`,
+		`{"jti":"a","sub":"user_42","purpose":"pay","hash":"` + b64(make([]byte, 33)) + `",` +
+			`"iat":1700000000,"exp":1700000300}`,
 	} {
 		signed := parts[0] + "." + b64([]byte(body))
 		text := signed + "." + b64(ed25519.Sign(key, []byte(signed)))
@@ -252,7 +260,9 @@ func TestKeys(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, text := range []string{"", ",", "AAAA", keys.String() + ",", keys.String()[1:], strings.Repeat("A", 44)} {
+	for _, text := range []string{
+		"", ",", "AAAA", keys.String() + ",", keys.String()[1:], strings.Repeat("A", 44),
+	} {
 		if keys, err := proof.ParseKeys(text); err == nil || keys != nil {
 			t.Errorf("%q: %v", text, keys)
 		}

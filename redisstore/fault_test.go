@@ -103,7 +103,9 @@ func TestVanish(t *testing.T) {
 	}
 	for i := range 3 {
 		later := challenge(fmt.Sprint("later ", i), 0)
-		for _, at := range []*time.Time{&later.Record.CreatedAt, &later.Record.UpdatedAt, &later.Record.ExpiresAt} {
+		for _, at := range []*time.Time{
+			&later.Record.CreatedAt, &later.Record.UpdatedAt, &later.Record.ExpiresAt,
+		} {
 			*at = at.Add(25 * time.Hour)
 		}
 		save(t, store, later)
@@ -144,7 +146,10 @@ func TestEdited(t *testing.T) {
 		t.Fatal(err)
 	}
 	edits := [][]any{{"del"}, {"string"}}
-	for _, column := range []string{"id", "kind", "parent", "user_id", "type", "status", "created_at", "updated_at", "expires_at", "version", "state"} {
+	for _, column := range []string{
+		"id", "kind", "parent", "user_id", "type", "status",
+		"created_at", "updated_at", "expires_at", "version", "state",
+	} {
 		edits = append(
 			edits,
 			[]any{"hdel", column},
@@ -373,10 +378,10 @@ func needed(t *testing.T) []any {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, line, _ := strings.Cut(string(source), "//	ACL SETUSER mfa ")
-	line, _, _ = strings.Cut(line, "\n")
+	_, text, _ := strings.Cut(string(source), "//	ACL SETUSER mfa ")
+	text, _, _ = strings.Cut(text, "\n//\n")
 	var rights []any
-	for right := range strings.FieldsSeq(line) {
+	for right := range strings.FieldsSeq(strings.ReplaceAll(text, "\n//", "\n")) {
 		rights = append(rights, right)
 	}
 	if len(rights) < 10 {
@@ -435,7 +440,9 @@ func TestACL(t *testing.T) {
 			case command == "info" && (err != nil || !strings.Contains(log, "may not run INFO")):
 				t.Errorf("without INFO: error %v, log %s", err, log)
 			case command == "eval" && err == nil: // the script is known by now
-			case command != "info" && (err == nil || !strings.Contains(strings.ToLower(err.Error()), "'"+command+"'") && !strings.Contains(err.Error(), strings.ToUpper(command)+":")):
+			case command != "info" && (err == nil ||
+				!strings.Contains(strings.ToLower(err.Error()), "'"+command+"'") &&
+					!strings.Contains(err.Error(), strings.ToUpper(command)+":")):
 				t.Errorf("without %s: error %v, want one that names it", command, err)
 			case command != "info" && !strings.Contains(err.Error(), "+zrangebylex"):
 				t.Errorf("without %s: error %v does not say what is needed", command, err)
@@ -451,7 +458,9 @@ func TestACL(t *testing.T) {
 // replica is not.
 func TestPassingTrouble(t *testing.T) {
 	client := start(t)
-	open := func() error { return second(redisstore.New(t.Context(), redisstore.Config{Client: client})) }
+	open := func() error {
+		return second(redisstore.New(t.Context(), redisstore.Config{Client: client}))
+	}
 	for _, config := range [][2]string{{"maxmemory", "1"}, {"min-replicas-to-write", "1"}} {
 		if err := client.ConfigSet(t.Context(), config[0], config[1]).Err(); err != nil {
 			t.Fatal(err)
@@ -478,7 +487,9 @@ func TestRefusedWrites(t *testing.T) {
 	client := start(t)
 	store := newStore(t, client)
 	save(t, store, challenge("a", 0))
-	for says, config := range map[string][2]string{"OOM": {"maxmemory", "1"}, "READONLY": {"replicaof", "127.0.0.1 1"}} {
+	for says, config := range map[string][2]string{
+		"OOM": {"maxmemory", "1"}, "READONLY": {"replicaof", "127.0.0.1 1"},
+	} {
 		if err := client.ConfigSet(
 			t.Context(),
 			config[0],

@@ -1,46 +1,52 @@
-// Package redisstore is a store for mfa over Redis 7 or Valkey, for processes that
-// share one server.
+// Package redisstore is a store for mfa over Redis 7 or Valkey, for processes
+// that share one server.
 //
-//	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379", ContextTimeoutEnabled: true})
+//	client := redis.NewClient(&redis.Options{
+//		Addr: "127.0.0.1:6379", ContextTimeoutEnabled: true,
+//	})
 //	store, err := redisstore.New(ctx, redisstore.Config{Client: client})
 //	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys})
 //
-// Each method is one script and one round trip; Purge is one for each 1,000 records.
+// Each method is one script and one round trip; Purge is one for each 1,000
+// records, and one that finds no more.
 //
-// Challenges vanish by themselves 24 hours after they expired. That time is counted from
-// when they were written, so the server's clock does not matter. Factors never do. Call
-// [mfa.Service.Purge] all the same, for enrolments that were never confirmed.
+// The server deletes a challenge 24 hours after it expired, by a time to live
+// that is computed when it is written, so that the server's clock does not
+// matter. It never deletes a factor. Call [mfa.Service.Purge] too, for
+// enrolments that were never confirmed.
 //
 // # Servers
 //
-// The suite of package mfatest passes on Redis 7.0, and on a Valkey that was built from
-// its main branch of October 2024, after version 8.0. KeyDB 6 is refused as
-// too old. A server whose scripts must declare their keys, as those of Dragonfly must,
-// refuses the scripts, and New says so.
+// The checks of package mfatest pass on Redis 7.0, and on a Valkey built from
+// its main branch of October 2024, after version 8.0. KeyDB 6 is refused as too
+// old. New returns an error on a server whose scripts must declare their keys,
+// as those of Dragonfly must.
 //
-// A user of an ACL needs this, where "mfa:" is [Config.Prefix]:
+// A user of an ACL must have the rights that this one command gives, where "mfa:"
+// is [Config.Prefix]:
 //
-//	ACL SETUSER mfa on >password ~mfa:* +info +eval +evalsha +hmget +hset +del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex
+//	ACL SETUSER mfa on >password ~mfa:* +info +eval +evalsha +hmget +hset
+//		+del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex
 //
-// Without INFO, New learns the version from HELLO, and cannot see whether the server
-// evicts keys.
+// Without INFO, New learns the version from HELLO, and cannot check whether the
+// server evicts keys.
 //
 // # Durability
 //
-// What Redis forgets, the second factor forgets: with a lost write a used code is
-// valid again, a wrong one is not counted, and an enrolment is gone. What it keeps
-// is a setting of the server:
+// If Redis loses a write, a used code is valid again, a wrong one is not
+// counted, or an enrolment is gone. What it may lose is a setting of the
+// server:
 //
 //   - appendonly yes and appendfsync always: a Save that returned is on disk.
-//   - appendfsync everysec, its default: a power cut takes the last second along, and
-//     a crash of the process takes nothing.
-//   - snapshots alone (save): a crash takes all since the last one along.
-//   - a failover to a replica takes along what was not replicated yet. Setting
-//     min-replicas-to-write makes that less, and not nothing.
-//   - maxmemory with any policy but noeviction may throw records away when
-//     memory is short. New warns of it.
+//   - appendfsync everysec, the default: a power cut loses the last second, and a crash
+//     of the process loses nothing.
+//   - snapshots alone (save): a crash loses everything since the last one.
+//   - a failover to a replica loses what was not replicated yet. min-replicas-to-write
+//     makes that less, but not nothing.
+//   - maxmemory with any policy but noeviction may delete records when memory is short.
+//     New warns of it.
 //
-// Where that is not good enough for accounts, keep them in a database: see package
+// If that is not good enough for accounts, keep them in a database: see package
 // sqlstore.
 package redisstore
 
@@ -60,8 +66,9 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// A Store is an [mfa.Store] over Redis. Make one with [New]. It is safe for
-// concurrent use, and holds nothing but the client.
+// A Store is an [mfa.Store] over Redis. Make one with [New]: the zero value is
+// not usable. It is safe for concurrent use, and closing the client is up to
+// the caller.
 type Store struct {
 	client *redis.Client
 	prefix string
@@ -69,25 +76,27 @@ type Store struct {
 
 var _ mfa.Store = (*Store)(nil)
 
-// Config says where the records are.
+// Config says which server and which keys have the records.
 type Config struct {
-	// Client is the connection; the store never closes it. Its ContextTimeoutEnabled
-	// lets a deadline end a call; without it ReadTimeout does. Required.
+	// Client is the connection; the store never closes it. With its
+	// ContextTimeoutEnabled the deadline of a context ends a call, otherwise
+	// its ReadTimeout does. Required.
 	Client *redis.Client
 
-	// Prefix begins every key. Defaults to "mfa:". Services with other keys must have
-	// another prefix: see mfa.Config.Keys.
+	// Prefix begins every key. Defaults to "mfa:". Services with other keys for
+	// encryption must use another prefix: see mfa.Config.Keys.
 	Prefix string
 
-	// Logger gets the warning of New. Defaults to slog.Default().
+	// Logger receives the warning of New. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// New returns a store, after it has asked the server what it is and tried what the store
-// does. A cluster is refused, because a Save changes several keys at once, and so is a
-// server older than version 7, where a script could fail half way; likewise a replica, and
-// a user who may not run a command that the scripts need. A server that may evict keys
-// is a warning.
+// New returns a store, after it has asked the server for its settings and tried
+// what the store does. It returns an error for a cluster, because a Save
+// changes several keys at once; for a server older than version 7, where a
+// script could fail half way; for a replica; and for a user who may not run a
+// command that the scripts need. It logs a warning if the server may evict
+// keys.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Client == nil {
 		return nil, errors.New("redisstore: Config.Client is required")
@@ -103,9 +112,12 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, err
 	}
 	if major, _, _ := strings.Cut(about.version, "."); about.cluster {
-		return nil, errors.New("redisstore: the server is part of a cluster, which cannot change the keys of several records at once: use a server of its own, with replicas if you like")
+		return nil, errors.New("redisstore: the server is part of a cluster, " +
+			"which cannot change the keys of several records at once: " +
+			"use a server of its own, with replicas if you like")
 	} else if n, err := strconv.Atoi(major); err != nil || n < 7 {
-		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed", about.version)
+		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed",
+			about.version)
 	}
 	s := &Store{client: cfg.Client, prefix: cfg.Prefix}
 	if err := s.permitted(ctx); err != nil {
@@ -113,9 +125,13 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	switch {
 	case about.evicts == "":
-		cfg.Logger.WarnContext(ctx, "redisstore: the user may not run INFO, so that nobody knows whether the server may evict keys, and with them failure counts, used codes or factors: see to it that maxmemory-policy is noeviction")
+		cfg.Logger.WarnContext(ctx, "redisstore: the user may not run INFO, so that nobody knows "+
+			"whether the server may evict keys, and with them failure counts, used codes "+
+			"or factors: see to it that maxmemory-policy is noeviction")
 	case about.evicts != "noeviction":
-		cfg.Logger.WarnContext(ctx, "redisstore: the server may evict keys, and with them failure counts, used codes or factors: set maxmemory-policy to noeviction", "maxmemory_policy", about.evicts)
+		cfg.Logger.WarnContext(ctx, "redisstore: the server may evict keys, and with them "+
+			"failure counts, used codes or factors: set maxmemory-policy to noeviction",
+			"maxmemory_policy", about.evicts)
 	}
 	return s, nil
 }
@@ -134,7 +150,8 @@ func ask(ctx context.Context, client *redis.Client) (about, error) {
 	if redis.HasErrorPrefix(err, "NOPERM") {
 		reply, err := client.Do(ctx, "hello").Result()
 		if err != nil {
-			return about{}, fmt.Errorf("redisstore: asking the server with HELLO, since the user may not run INFO: %w", err)
+			return about{}, fmt.Errorf("redisstore: asking the server with HELLO, "+
+				"since the user may not run INFO: %w", err)
 		}
 		hello := pairs(reply)
 		return about{version: hello["version"], cluster: hello["mode"] == "cluster"}, nil
@@ -148,7 +165,11 @@ func ask(ctx context.Context, client *redis.Client) (about, error) {
 			info[name] = value
 		}
 	}
-	return about{version: info["redis_version"], cluster: info["cluster_enabled"] == "1", evicts: info["maxmemory_policy"]}, nil
+	return about{
+		version: info["redis_version"],
+		cluster: info["cluster_enabled"] == "1",
+		evicts:  info["maxmemory_policy"],
+	}, nil
 }
 
 // pairs reads the texts of a map, which is a list in version 2 of the protocol.
@@ -167,8 +188,8 @@ func pairs(reply any) map[string]string {
 	return found
 }
 
-// permitted tries what the scripts do. What will pass by itself, such as a disk that is
-// full, is no reason not to start.
+// permitted tries what the scripts do. A cause that can pass by itself, such as
+// a full disk, is no error.
 func (s *Store) permitted(ctx context.Context) error {
 	reply, err := s.run(ctx, "trying what the store does", permittedScript, []any{s.prefix})
 	switch {
@@ -181,13 +202,15 @@ func (s *Store) permitted(ctx context.Context) error {
 	case err != nil:
 		return err
 	case reply != "":
-		return fmt.Errorf("redisstore: the scripts may not run %v: the user needs %s on %s*", reply, commands, s.prefix)
+		return fmt.Errorf("redisstore: the scripts may not run %v: the user needs %s on %s*",
+			reply, commands, s.prefix)
 	}
 	return nil
 }
 
 // commands are those that a user needs, as an ACL has them.
-const commands = "+eval +evalsha +hmget +hset +del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex"
+const commands = "+eval +evalsha +hmget +hset +del +pexpire " +
+	"+zadd +zrem +zcard +zrangebyscore +zrangebylex"
 
 // The scripts. Their first line has the server refuse one that writes before it starts
 // if it is a replica, out of memory or cannot persist.
@@ -223,8 +246,8 @@ func newScript(header, text string) script {
 // keepLapsed is how long challenges are kept after they expired.
 const keepLapsed = 24 * time.Hour
 
-// Load returns the records with these ids, their parents and so on. A key that cannot be a
-// record is [mfa.ErrIntegrity].
+// Load returns the records with these ids, their parents and so on. The error
+// matches [mfa.ErrIntegrity] if a key cannot be a record.
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {
 		return nil, ctx.Err()
@@ -240,18 +263,20 @@ func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	return records(reply)
 }
 
-// List returns the records that q selects in order of id. A key that cannot be a record
-// is [mfa.ErrIntegrity].
+// List returns the records that q selects, in order of id. The error matches
+// [mfa.ErrIntegrity] if a key cannot be a record.
 func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
-	reply, err := s.run(ctx, "listing", listScript, []any{s.prefix, q.Kind, q.UserID, q.After, q.Limit})
+	args := []any{s.prefix, q.Kind, q.UserID, q.After, q.Limit}
+	reply, err := s.run(ctx, "listing", listScript, args)
 	if err != nil {
 		return nil, err
 	}
 	return records(reply)
 }
 
-// Save applies all changes or none. It is sent once: the retries of the client do not
-// hold here, since a Save whose answer was lost may have been made.
+// Save applies all changes or none. It is sent once: the retries of the client
+// do not apply, because a Save whose answer was lost may have been made. After
+// an error that is no conflict, it is unknown whether the changes were made.
 func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	if len(changes) == 0 {
 		return ctx.Err()
@@ -264,7 +289,8 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		}
 		r := c.Record
 		args = append(args, r.Version, do,
-			r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status, millis(r.CreatedAt), millis(r.UpdatedAt), millis(r.ExpiresAt), r.Version+1, r.State)
+			r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status,
+			millis(r.CreatedAt), millis(r.UpdatedAt), millis(r.ExpiresAt), r.Version+1, r.State)
 	}
 	reply, err := s.run(ctx, "saving", saveScript, args)
 	if err != nil {
@@ -276,11 +302,12 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	return nil
 }
 
-// purgeBatch is how many records one script deletes: others wait meanwhile.
+// purgeBatch is how many records one script deletes; other calls wait
+// meanwhile.
 const purgeBatch = 1000
 
-// Purge deletes lapsed records, 1,000 at a time. When it fails, it says how many
-// it had deleted.
+// Purge deletes expired records, 1,000 at a time. If it fails, it also returns
+// how many it had deleted.
 func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
 	total := 0
 	for {
@@ -314,7 +341,8 @@ func (s *Store) run(ctx context.Context, doing string, script script, args []any
 	case err == nil:
 		return reply, nil
 	case redis.HasErrorPrefix(err, "WRONGTYPE"):
-		return nil, fmt.Errorf("%w: redisstore: %s: a key holds something else: %w", mfa.ErrIntegrity, doing, err)
+		return nil, fmt.Errorf("%w: redisstore: %s: a key holds something else: %w",
+			mfa.ErrIntegrity, doing, err)
 	case ctx.Err() != nil && !errors.Is(err, ctx.Err()):
 		return nil, fmt.Errorf("redisstore: %s: %w: %w", doing, ctx.Err(), err)
 	}
@@ -349,7 +377,10 @@ func records(reply any) ([]mfa.Record, error) {
 			value, ok := values[i].(string)
 			text[i], complete = value, complete && ok
 		}
-		r := mfa.Record{ID: text[0], Kind: text[1], Parent: text[2], UserID: text[3], Type: text[4], Status: text[5], State: []byte(text[10])}
+		r := mfa.Record{
+			ID: text[0], Kind: text[1], Parent: text[2], UserID: text[3], Type: text[4], Status: text[5],
+			State: []byte(text[10]),
+		}
 		var errs [4]error
 		r.CreatedAt, errs[0] = instant(text[6])
 		r.UpdatedAt, errs[1] = instant(text[7])

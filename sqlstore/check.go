@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// checkDB finds what would go wrong under load alone, or without a word.
+// checkDB returns an error for a setting that would fail under load only, or
+// lose records silently.
 func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
 	if db == nil {
 		return errors.New("sqlstore: Config.DB is required")
@@ -42,7 +43,8 @@ func (t *tables) checkDB(ctx context.Context, db *sql.DB) error {
 // wait long for more than the first, since others may hold theirs and wait as well.
 func several(ctx context.Context, db *sql.DB, n int) ([]*sql.Conn, error) {
 	first, err := db.Conn(ctx)
-	for try := 0; busy(err) && try < maxTries; try++ { // others set SQLite's journal_mode at this moment
+	// Others may set SQLite's journal_mode at this moment.
+	for try := 0; busy(err) && try < maxTries; try++ {
 		if err := pause(ctx, min(time.Millisecond<<try, longestPause)); err != nil {
 			return nil, err
 		}
@@ -72,11 +74,14 @@ func several(ctx context.Context, db *sql.DB, n int) ([]*sql.Conn, error) {
 func checkSQLite(ctx context.Context, conns []*sql.Conn) error {
 	var number int
 	var name, file string
-	if err := conns[0].QueryRowContext(ctx, "PRAGMA database_list").Scan(&number, &name, &file); err != nil {
+	err := conns[0].QueryRowContext(ctx, "PRAGMA database_list").Scan(&number, &name, &file)
+	if err != nil {
 		return fmt.Errorf("sqlstore: asking SQLite for its file: %w", err)
 	}
 	if file == "" {
-		return errors.New(`sqlstore: the SQLite database is in memory or temporary (":memory:", mode=memory, or no file name), so that each connection has another one, and all is lost with it: use a file, or mfa.MemoryStore in tests`)
+		return errors.New(`sqlstore: the SQLite database is in memory or temporary ` +
+			`(":memory:", mode=memory, or no file name), so that each connection has another one, ` +
+			`and all is lost with it: use a file, or mfa.MemoryStore in tests`)
 	}
 	for _, conn := range conns {
 		var timeout int
@@ -85,13 +90,17 @@ func checkSQLite(ctx context.Context, conns []*sql.Conn) error {
 			return fmt.Errorf("sqlstore: reading busy_timeout: %w", err)
 		}
 		if timeout == 0 {
-			return errors.New(`sqlstore: SQLite has no busy_timeout on some connection of the pool, so that of two calls at once one would fail: a PRAGMA sets it for one connection alone; for modernc.org/sqlite add "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" to the DSN`)
+			return errors.New(`sqlstore: SQLite has no busy_timeout on some connection of the pool, ` +
+				`so that of two calls at once one would fail: a PRAGMA sets it for one connection alone; ` +
+				`for modernc.org/sqlite add "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" ` +
+				`to the DSN`)
 		}
 		if err := conn.QueryRowContext(ctx, "PRAGMA query_only").Scan(&readOnly); err != nil {
 			return fmt.Errorf("sqlstore: reading query_only: %w", err)
 		}
 		if readOnly {
-			return errors.New("sqlstore: SQLite has query_only=1, so that nothing can be saved: take it out of the DSN")
+			return errors.New("sqlstore: SQLite has query_only=1, so that nothing can be saved: " +
+				"take it out of the DSN")
 		}
 	}
 	return nil
@@ -107,11 +116,16 @@ func checkMySQL(ctx context.Context, conns []*sql.Conn) error {
 		// Not only would a Save be undone at the end of its connection: each connection
 		// would also go on to read what it read first.
 		if set["autocommit"] {
-			return errors.New("sqlstore: MySQL has autocommit=0 on this connection, so that nothing would be committed: take it out of the DSN, or, where the server sets it, add autocommit=1 to the DSN")
+			return errors.New("sqlstore: MySQL has autocommit=0 on this connection, " +
+				"so that nothing would be committed: take it out of the DSN, " +
+				"or, where the server sets it, add autocommit=1 to the DSN")
 		}
-		for _, name := range []string{"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"} {
+		for _, name := range []string{
+			"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only",
+		} {
 			if set[name] {
-				return fmt.Errorf("sqlstore: MySQL has %s=1, so that nothing can be saved: connect to the server that takes writes, not to a replica", name)
+				return fmt.Errorf("sqlstore: MySQL has %s=1, so that nothing can be saved: "+
+					"connect to the server that takes writes, not to a replica", name)
 			}
 		}
 	}
@@ -121,7 +135,9 @@ func checkMySQL(ctx context.Context, conns []*sql.Conn) error {
 // variables are those of a session that stand in a store's way. SHOW passes over
 // names that a server does not have.
 func variables(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
-	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ('autocommit', 'read_only', 'super_read_only', 'innodb_read_only', 'tx_read_only', 'transaction_read_only')")
+	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ("+
+		"'autocommit', 'read_only', 'super_read_only', 'innodb_read_only', "+
+		"'tx_read_only', 'transaction_read_only')")
 	if err != nil {
 		return nil, err
 	}
@@ -143,21 +159,30 @@ func variables(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
 func checkPostgreSQL(ctx context.Context, conns []*sql.Conn) error {
 	for _, conn := range conns {
 		var recovery, readOnly bool
-		err := conn.QueryRowContext(ctx, "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')::bool").Scan(&recovery, &readOnly)
+		err := conn.QueryRowContext(ctx, "SELECT pg_is_in_recovery(), "+
+			"current_setting('default_transaction_read_only')::bool").
+			Scan(&recovery, &readOnly)
 		switch {
 		case err != nil:
 			return broken(err, "asking PostgreSQL whether it takes writes")
 		case recovery:
-			return errors.New("sqlstore: PostgreSQL is in recovery (a standby), so that nothing can be saved: connect to the primary, for several hosts with target_session_attrs=read-write")
+			return errors.New("sqlstore: PostgreSQL is in recovery (a standby), " +
+				"so that nothing can be saved: connect to the primary, " +
+				"for several hosts with target_session_attrs=read-write")
 		case readOnly:
-			return errors.New("sqlstore: PostgreSQL has default_transaction_read_only=on for this connection, so that nothing can be saved: set it to off, in the DSN if it is the database's or the role's")
+			return errors.New("sqlstore: PostgreSQL has default_transaction_read_only=on " +
+				"for this connection, so that nothing can be saved: set it to off, " +
+				"in the DSN if it is the database's or the role's")
 		}
 	}
 	return checkPooler(ctx, conns)
 }
 
 // errPooler is what to do about a pooler.
-var errPooler = errors.New("sqlstore: a pooler gives each transaction another connection to PostgreSQL, as PgBouncer does with pool_mode=transaction, and statements that the driver prepared on one are not there on the next: for pgx add default_query_exec_mode=exec to the DSN (or cache_describe, or simple_protocol), for lib/pq binary_parameters=yes")
+var errPooler = errors.New("sqlstore: a pooler gives each transaction another connection " +
+	"to PostgreSQL, as PgBouncer does with pool_mode=transaction, and statements that the driver " +
+	"prepared on one are not there on the next: for pgx add default_query_exec_mode=exec " +
+	"to the DSN (or cache_describe, or simple_protocol), for lib/pq binary_parameters=yes")
 
 // broken is an error of a statement of checkPostgreSQL.
 func broken(err error, doing string) error {
@@ -213,7 +238,8 @@ func probeBeside(ctx context.Context, one, other *sql.Conn, statement string) er
 	}
 	// The statement was found on another process. A pooler takes care of statements that
 	// have a name, and never of those without, which the next one overwrites.
-	if pooled := held.process == before.process || after.process != before.process; pooled && !before.named {
+	pooled := held.process == before.process || after.process != before.process
+	if pooled && !before.named {
 		return errPooler
 	}
 	return nil
@@ -233,7 +259,9 @@ func probe(ctx context.Context, on interface {
 	p := probed{statement: statement}
 	// A literal 'now' is turned into a time when the statement is parsed, and now() is
 	// the time of the transaction that executes it.
-	err := on.QueryRowContext(ctx, "SELECT pg_backend_pid(), now() <> timestamptz 'now', EXISTS (SELECT FROM pg_prepared_statements WHERE statement LIKE $1::text) /* "+statement+" */", "%"+statement+"%").
+	err := on.QueryRowContext(ctx, "SELECT pg_backend_pid(), now() <> timestamptz 'now', "+
+		"EXISTS (SELECT FROM pg_prepared_statements WHERE statement LIKE $1::text) "+
+		"/* "+statement+" */", "%"+statement+"%").
 		Scan(&p.process, &p.prepared, &p.named)
 	if err != nil {
 		return p, broken(err, "asking PostgreSQL about its connections")

@@ -116,7 +116,9 @@ func TestLoadLooksUp(t *testing.T) {
 			t,
 			cfg,
 			fmt.Sprintf(
-				"INSERT INTO %s SELECT id || '%d_' || i, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state FROM %[1]s, generate_series(1, 2000) i WHERE id = 'challenge'",
+				"INSERT INTO %s SELECT id || '%d_' || i, kind, parent, user_id, type, status, "+
+					"created_at, updated_at, expires_at, version, state "+
+					"FROM %[1]s, generate_series(1, 2000) i WHERE id = 'challenge'",
 				table,
 				grown,
 			),
@@ -257,7 +259,10 @@ func TestDeadline(t *testing.T) {
 		store := newStore(t, cfg)
 		save(t, store, put("a", 0), put("b", 0))
 		tx := locked(t, cfg, "b")
-		for _, changes := range [][]mfa.Change{{put("a", 1), put("b", 1)}, {put("a", 1), {Record: mfa.Record{ID: "b", Version: 1}, Delete: true}}} {
+		for _, changes := range [][]mfa.Change{
+			{put("a", 1), put("b", 1)},
+			{put("a", 1), {Record: mfa.Record{ID: "b", Version: 1}, Delete: true}},
+		} {
 			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 			err := store.Save(ctx, changes...)
 			cancel()
@@ -369,8 +374,9 @@ func TestUndoneAgain(t *testing.T) {
 func waitForLock(t *testing.T, d database) {
 	t.Helper()
 	question := map[sqlstore.Dialect]string{
-		sqlstore.PostgreSQL: "SELECT 'waits', count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%mfa_test%'",
-		sqlstore.MySQL:      "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
+		sqlstore.PostgreSQL: "SELECT 'waits', count(*) FROM pg_stat_activity " +
+			"WHERE wait_event_type = 'Lock' AND query LIKE '%mfa_test%'",
+		sqlstore.MySQL: "SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'",
 	}[d.dialect]
 	admin := open(t, d.driver, d.dsn(d.at(), ""))
 	for n, what := 0, ""; n == 0; {
@@ -431,7 +437,9 @@ func TestPurgeWaits(t *testing.T) {
 					}
 					purged <- n
 				}()
-				later := map[sqlstore.Dialect]string{sqlstore.PostgreSQL: "now()", sqlstore.MySQL: "9000000000000"}[d.dialect]
+				later := map[sqlstore.Dialect]string{
+					sqlstore.PostgreSQL: "now()", sqlstore.MySQL: "9000000000000",
+				}[d.dialect]
 				if _, err := tx.ExecContext(
 					t.Context(),
 					"UPDATE "+cfg.Schema+".mfa_records SET expires_at = "+later+" WHERE id = '"+dated+"'",
@@ -494,11 +502,14 @@ func TestRoundTrips(t *testing.T) {
 			call func() error
 		}{
 			{"insert", 1, func() error { return store.Save(t.Context(), put("a", 0)) }},
-			{"inserts", 1, func() error { return store.Save(t.Context(), put("b", 0), put("c", 0), put("d", 0), put("e", 0)) }},
+			{"inserts", 1, func() error {
+				return store.Save(t.Context(), put("b", 0), put("c", 0), put("d", 0), put("e", 0))
+			}},
 			{"replace", 1, func() error { return store.Save(t.Context(), put("a", 1)) }},
 			{"replace two", 1, func() error { return store.Save(t.Context(), put("a", 2), put("b", 1)) }},
 			{"all", 1, func() error {
-				return store.Save(t.Context(), put("a", 3), put("b", 2), remove("c"), remove("d"), put("f", 0), lapsed)
+				return store.Save(t.Context(),
+					put("a", 3), put("b", 2), remove("c"), remove("d"), put("f", 0), lapsed)
 			}},
 			{"delete", 1, func() error { return store.Save(t.Context(), remove("e")) }},
 			{"conflict", 1, func() error {
@@ -508,7 +519,9 @@ func TestRoundTrips(t *testing.T) {
 				return nil
 			}},
 			{"load", 1, func() error { return second(store.Load(t.Context(), "a", "b")) }},
-			{"list", 1, func() error { return second(store.List(t.Context(), mfa.Query{Kind: "factor", Limit: 9})) }},
+			{"list", 1, func() error {
+				return second(store.List(t.Context(), mfa.Query{Kind: "factor", Limit: 9}))
+			}},
 			{"list of a user", 1, func() error {
 				return second(store.List(t.Context(), mfa.Query{Kind: "factor", UserID: "u", Limit: 9}))
 			}},

@@ -34,10 +34,7 @@ func pooler(t *testing.T, mode string, poolSize int, settings ...string) (pgx, p
 			"max_prepared_statements = 0",
 		} // the default before 1.24, and all that 1.20 can do
 	}
-	dir, err := os.MkdirTemp(
-		"",
-		"mfa",
-	) //nolint:usetesting // t.TempDir is longer than a socket's path may be, and closed to others
+	dir, err := os.MkdirTemp("", "mfa") //nolint:usetesting // t.TempDir is too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,8 +194,13 @@ func TestPooler(t *testing.T) {
 					Schema:  cfg.Schema,
 				},
 			)
-			for _, err := range []error{sqlstore.Migrate(t.Context(), cfg), second(sqlstore.New(t.Context(), cfg))} {
-				for _, says := range []string{"default_query_exec_mode=exec", "cache_describe", "simple_protocol", "binary_parameters=yes"} {
+			for _, err := range []error{
+				sqlstore.Migrate(t.Context(), cfg), second(sqlstore.New(t.Context(), cfg)),
+			} {
+				for _, says := range []string{
+					"default_query_exec_mode=exec", "cache_describe", "simple_protocol",
+					"binary_parameters=yes",
+				} {
 					if err == nil || !strings.Contains(err.Error(), says) {
 						t.Fatalf("error %v, want one that says %s", err, says)
 					}

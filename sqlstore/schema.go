@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// ErrSchema is what [New] returns when the table is missing, or is of another
-// version than this package.
+// ErrSchema says that the table is missing, or of another version than this
+// package: see [New].
 var ErrSchema = errors.New("sqlstore: wrong schema")
 
 // Version is the version of the schema that this package works with.
@@ -20,9 +20,10 @@ const Version = 1
 //go:embed schema
 var files embed.FS
 
-// Schema returns the SQL that makes the tables of a database which has none yet, for
-// a person to read or for a migration tool to run in place of [Migrate]. The files
-// are in the folder schema; cfg puts in its names. cfg.DB may be nil.
+// Schema returns the SQL that makes the tables in a database without them, for
+// a person to read, or for a migration tool to run in place of [Migrate]. It is
+// that of the files in the folder schema, with the names of cfg. cfg.DB may be
+// nil. It returns an error if another field of cfg is malformed.
 func Schema(cfg Config) (string, error) {
 	t, err := cfg.tables()
 	if err != nil {
@@ -31,11 +32,12 @@ func Schema(cfg Config) (string, error) {
 	return t.step(1)
 }
 
-// Migrate makes the tables, or brings those of an older version up to this one. It
-// does nothing when that was done before, and any number of processes may call
-// it at once: they wait for each other. It needs the right to create tables; New does
-// not. A schema of a newer version is left as it is. Connections that [New] refuses,
-// Migrate refuses as well.
+// Migrate makes the tables, or updates those of an older version to this one.
+// If they are up to date it does nothing, and it leaves those of a newer
+// version as they are. Any number of processes may call it at once: they wait
+// for each other. It requires the right to create tables, which New does not.
+// It returns an error for a malformed Config, and for the connections listed in
+// "Settings" of the package.
 func Migrate(ctx context.Context, cfg Config) error {
 	t, err := cfg.tables()
 	if err != nil {
@@ -122,11 +124,13 @@ func (cfg Config) tables() (*tables, error) {
 	quote, ok := map[Dialect]string{PostgreSQL: `"`, MySQL: "`", SQLite: `"`}[cfg.Dialect]
 	switch {
 	case !ok:
-		return nil, fmt.Errorf("sqlstore: Config.Dialect is %q: it must be PostgreSQL, MySQL or SQLite", cfg.Dialect)
+		return nil, fmt.Errorf("sqlstore: Config.Dialect is %q: it must be PostgreSQL, MySQL or SQLite",
+			cfg.Dialect)
 	case !name.MatchString(t.table):
 		return nil, fmt.Errorf("sqlstore: Config.Table is %q: it must match %s", t.table, name)
 	case t.schema != "" && cfg.Dialect == SQLite:
-		return nil, errors.New("sqlstore: Config.Schema: SQLite has no schemas, and attached databases belong to one connection")
+		return nil, errors.New("sqlstore: Config.Schema: SQLite has no schemas, " +
+			"and attached databases belong to one connection")
 	case t.schema != "" && !name.MatchString(t.schema):
 		return nil, fmt.Errorf("sqlstore: Config.Schema is %q: it must match %s", t.schema, name)
 	}
@@ -146,7 +150,7 @@ func (cfg Config) tables() (*tables, error) {
 	return t, nil
 }
 
-// step is the SQL that leads to a version from the one before.
+// step returns the SQL that leads to a version from the one before.
 func (t *tables) step(version int) (string, error) {
 	text, err := files.ReadFile(fmt.Sprintf("schema/%s/%d.sql", t.dialect, version))
 	return t.names.Replace(string(text)), err
@@ -162,24 +166,30 @@ func (t *tables) check(ctx context.Context, db *sql.DB) error {
 	case err != nil:
 		return fmt.Errorf("sqlstore: reading the schema's version: %w", err)
 	case have == 0:
-		return fmt.Errorf("%w: table %s is missing: call sqlstore.Migrate first, or run what sqlstore.Schema returns", ErrSchema, t.records)
+		return fmt.Errorf("%w: table %s is missing: call sqlstore.Migrate first, "+
+			"or run what sqlstore.Schema returns", ErrSchema, t.records)
 	case have < Version:
-		return fmt.Errorf("%w: table %s is of version %d, and this package needs %d: call sqlstore.Migrate", ErrSchema, t.records, have, Version)
+		return fmt.Errorf("%w: table %s is of version %d, and this package needs %d: "+
+			"call sqlstore.Migrate", ErrSchema, t.records, have, Version)
 	case have > Version:
-		return fmt.Errorf("%w: table %s is of version %d, and this package knows %d: it was migrated by a newer release", ErrSchema, t.records, have, Version)
+		return fmt.Errorf("%w: table %s is of version %d, and this package knows %d: "+
+			"it was migrated by a newer release", ErrSchema, t.records, have, Version)
 	}
-	if _, err := db.ExecContext(ctx, t.names.Replace("SELECT "+columns+" FROM mfa_records WHERE 1 = 0")); err != nil {
-		return fmt.Errorf("%w: table %s is said to be of version %d, and is not: %w", ErrSchema, t.records, have, err)
+	read := t.names.Replace("SELECT " + columns + " FROM mfa_records WHERE 1 = 0")
+	if _, err := db.ExecContext(ctx, read); err != nil {
+		return fmt.Errorf("%w: table %s is said to be of version %d, and is not: %w",
+			ErrSchema, t.records, have, err)
 	}
 	if t.dialect == SQLite { // where a file that was opened for reading alone tells nothing before
-		if _, err := db.ExecContext(ctx, t.names.Replace("UPDATE mfa_records SET version = version WHERE 1 = 0")); err != nil && !busy(err) {
+		write := t.names.Replace("UPDATE mfa_records SET version = version WHERE 1 = 0")
+		if _, err := db.ExecContext(ctx, write); err != nil && !busy(err) {
 			return fmt.Errorf("sqlstore: trying to write: %w", err)
 		}
 	}
 	return nil
 }
 
-// version is that of the schema, 0 when there is none.
+// version returns the version of the tables, 0 if there are none.
 func (t *tables) version(ctx context.Context, db interface {
 	QueryRowContext(ctx context.Context, text string, args ...any) *sql.Row
 }) (int, error) {
@@ -188,7 +198,9 @@ func (t *tables) version(ctx context.Context, db interface {
 	case PostgreSQL:
 		exists, args = "SELECT CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END", []any{t.versions}
 	case MySQL:
-		exists, args = "SELECT count(*) FROM information_schema.tables WHERE table_name = ? AND table_schema = COALESCE(NULLIF(?, ''), DATABASE())", append(args, t.schema)
+		exists = "SELECT count(*) FROM information_schema.tables " +
+			"WHERE table_name = ? AND table_schema = COALESCE(NULLIF(?, ''), DATABASE())"
+		args = append(args, t.schema)
 	case SQLite:
 		exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
 	}

@@ -147,16 +147,22 @@ func TestSchemaText(t *testing.T) {
 func TestConfig(t *testing.T) {
 	cfg := sqLite.config(t, "")
 	for says, broken := range map[string]func(*sqlstore.Config){
-		"Config.DB is required":  func(c *sqlstore.Config) { c.DB = nil },
-		"Config.Dialect":         func(c *sqlstore.Config) { c.Dialect = "oracle" },
-		"Config.Table":           func(c *sqlstore.Config) { c.Table = "a; DROP TABLE b" },
-		"Config.Schema is":       func(c *sqlstore.Config) { c.Dialect, c.Schema = sqlstore.PostgreSQL, `a"b` },
-		"SQLite has no schemas":  func(c *sqlstore.Config) { c.Schema = "main" },
-		"SQLite has no busy_tim": func(c *sqlstore.Config) { c.DB = open(t, "sqlite", filepath.Join(t.TempDir(), "mfa.db")) },
+		"Config.DB is required": func(c *sqlstore.Config) { c.DB = nil },
+		"Config.Dialect":        func(c *sqlstore.Config) { c.Dialect = "oracle" },
+		"Config.Table":          func(c *sqlstore.Config) { c.Table = "a; DROP TABLE b" },
+		"Config.Schema is": func(c *sqlstore.Config) {
+			c.Dialect, c.Schema = sqlstore.PostgreSQL, `a"b`
+		},
+		"SQLite has no schemas": func(c *sqlstore.Config) { c.Schema = "main" },
+		"SQLite has no busy_tim": func(c *sqlstore.Config) {
+			c.DB = open(t, "sqlite", filepath.Join(t.TempDir(), "mfa.db"))
+		},
 	} {
 		c := cfg
 		broken(&c)
-		for _, err := range []error{sqlstore.Migrate(t.Context(), c), second(sqlstore.New(t.Context(), c))} {
+		for _, err := range []error{
+			sqlstore.Migrate(t.Context(), c), second(sqlstore.New(t.Context(), c)),
+		} {
 			if err == nil || !strings.Contains(err.Error(), says) {
 				t.Errorf("error %v, want one that says %q", err, says)
 			}

@@ -28,7 +28,10 @@ func refused(t *testing.T, cfg sqlstore.Config) string {
 // TestSQLiteInMemory: a database that is not in a file is refused, with what to take
 // instead, under each of its names.
 func TestSQLiteInMemory(t *testing.T) {
-	for _, dsn := range []string{":memory:", "file::memory:", "file::memory:?cache=shared", "file:name?mode=memory&cache=shared", "file:/name?vfs=memdb", "", "file:"} {
+	for _, dsn := range []string{
+		":memory:", "file::memory:", "file::memory:?cache=shared",
+		"file:name?mode=memory&cache=shared", "file:/name?vfs=memdb", "", "file:",
+	} {
 		t.Run(dsn, func(t *testing.T) {
 			if dsn != "" && dsn != ":memory:" && !strings.Contains(dsn, "?") {
 				dsn += "?"
@@ -194,7 +197,9 @@ func TestMySQLReplica(t *testing.T) {
 	mySQL.skip(t)
 	cfg := mySQL.config(t, "")
 	newStore(t, cfg)
-	for _, variable := range []string{"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only"} {
+	for _, variable := range []string{
+		"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only",
+	} {
 		for value, fails := range map[string]bool{"ON": true, "1": true, "OFF": false, "0": false} {
 			replica := cfg
 			replica.DB = hook(

@@ -1,58 +1,63 @@
 // Package sqlstore is a store for mfa over database/sql: PostgreSQL, MySQL or
-// MariaDB, and SQLite. Several processes share one database.
+// MariaDB, and SQLite. Several processes may share one database.
 //
-//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL")) // import _ "github.com/jackc/pgx/v5/stdlib"
+//	import _ "github.com/jackc/pgx/v5/stdlib" // or another driver
+//
+//	db, err := sql.Open("pgx", os.Getenv("DATABASE_URL"))
 //	cfg := sqlstore.Config{DB: db, Dialect: sqlstore.PostgreSQL}
 //	err = sqlstore.Migrate(ctx, cfg)
 //	store, err := sqlstore.New(ctx, cfg)
 //	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys})
 //
-// The driver and its DSN are yours. All records live in one table, whose columns
-// are there for people to read; what decides is sealed in one of them.
+// You choose the driver and its DSN. All records are in one table. People may
+// read its columns, but must not change them: the service decides by the column
+// state, which is encrypted.
 //
 // # Settings
 //
-// [New] and [Migrate] look at the connections that they are given, and refuse these:
+// [New] and [Migrate] check the connections of the pool, and return an error
+// for these settings:
 //
 //   - PostgreSQL behind a pooler that gives each transaction another connection, as
-//     PgBouncer does with pool_mode=transaction, if the driver relies on statements that
-//     it prepared before. pgx does by default. Right with pgx, as a parameter of the DSN:
-//     default_query_exec_mode=exec, cache_describe or simple_protocol. Wrong:
-//     describe_exec, and cache_statement, the default, unless PgBouncer is of version
-//     1.21 or newer and has max_prepared_statements above 0. Right with lib/pq:
-//     binary_parameters=yes. With pool_mode=session all are right. A pool of one
-//     connection (SetMaxOpenConns(1)) is not looked at.
+//     PgBouncer does with pool_mode=transaction, if the driver relies on statements
+//     that it prepared before, as pgx does by default. For pgx, add
+//     default_query_exec_mode=exec (or cache_describe, or simple_protocol) to the DSN.
+//     The mode describe_exec is refused, and so is cache_statement, the default, unless
+//     PgBouncer is of version 1.21 or newer and has max_prepared_statements above 0.
+//     For lib/pq, add binary_parameters=yes. With pool_mode=session all modes work.
+//     A pool of one connection (SetMaxOpenConns(1)) is not checked for this.
 //   - PostgreSQL in recovery, as a hot standby is, or with
-//     default_transaction_read_only=on. Right for several hosts:
-//     target_session_attrs=read-write.
-//   - MySQL with autocommit=0, where a Save is undone when its connection closes.
-//     autocommit=1 in the DSN helps where the server is set to 0.
-//   - MySQL with read_only, super_read_only, innodb_read_only or transaction_read_only,
-//     as a replica has, also if the user may write there.
+//     default_transaction_read_only=on. For several hosts, add
+//     target_session_attrs=read-write to the DSN.
+//   - MySQL with autocommit=0, where a Save is undone when its connection closes. If
+//     the server sets it, add autocommit=1 to the DSN.
+//   - MySQL with read_only, super_read_only, innodb_read_only or
+//     transaction_read_only, as a replica has, even if the user may write there.
 //   - SQLite without a busy_timeout on each connection. db.Exec("PRAGMA ...") sets it
-//     on one; a parameter of the DSN on all, with modernc.org/sqlite
+//     on one connection, a parameter of the DSN on all: with modernc.org/sqlite it is
 //     "_pragma=busy_timeout(5000)".
-//   - SQLite in memory, in a temporary file, with query_only=1, or (New alone) opened for
-//     reading.
+//   - SQLite in memory, in a temporary file, with query_only=1, or (New alone) opened
+//     for reading.
 //
 // # Round trips
 //
-// On PostgreSQL each method is one statement and one round trip, with a driver that
-// keeps prepared statements, as pgx does. Purge is one for each 1,000 records, and one
-// that finds no more.
+// On PostgreSQL each method is one statement and one round trip, if the driver
+// keeps prepared statements, as pgx does. Purge takes one for each 1,000
+// records, and one that finds no more.
 //
-// MySQL has no statement that writes some rows if others are right. There, a Save of
-// one change is one statement, and a Save of n changes is a transaction of n
-// statements: n+2 round trips, of which Verify needs 4. Without interpolateParams=true
-// in its DSN, the usual driver makes two of each statement.
+// MySQL has no statement that writes some rows only if others are unchanged.
+// There, a Save of one change is one statement, and a Save of n changes is a
+// transaction of n statements and n+2 round trips: 4 for the Save of Verify.
+// The usual driver doubles the round trips of a statement unless its DSN has
+// interpolateParams=true.
 //
 // # Durability
 //
-// A Save that returned nil was committed. What that is worth is a setting of the
-// database: synchronous_commit of PostgreSQL and innodb_flush_log_at_trx_commit of
-// MySQL keep the last transactions through a power cut by default. SQLite in WAL
-// mode does with synchronous=FULL; with NORMAL it survives crashes of processes, and
-// a power cut may make a used code valid again.
+// A Save that returned nil was committed. Whether it survives a power cut is a
+// setting of the database: by default PostgreSQL (synchronous_commit) and MySQL
+// (innodb_flush_log_at_trx_commit) keep the last transactions. SQLite in WAL
+// mode keeps them with synchronous=FULL. With NORMAL a Save survives crashes of
+// processes, but after a power cut a used code may be valid again.
 package sqlstore
 
 import (
@@ -72,8 +77,9 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// A Store is an [mfa.Store] over a table. Make one with [New]. It is safe for
-// concurrent use, and holds nothing but the *sql.DB.
+// A Store is an [mfa.Store] over a table. Make one with [New]: the zero value
+// is not usable. It is safe for concurrent use, and closing the *sql.DB is up
+// to the caller.
 type Store struct {
 	db      *sql.DB
 	dialect Dialect
@@ -84,39 +90,42 @@ type Store struct {
 
 var _ mfa.Store = (*Store)(nil)
 
-// Config says where the records are.
+// Config says which table has the records.
 type Config struct {
 	// DB is the database; the store never closes it. Required.
 	DB *sql.DB
 
-	// Dialect is what DB speaks. Required.
+	// Dialect is the kind of database that DB connects to. Required.
 	Dialect Dialect
 
-	// Schema is the schema of PostgreSQL, or the database of MySQL, that has the
-	// table; it must exist. Defaults to the connection's own. SQLite has none.
+	// Schema is the schema of PostgreSQL, or the database of MySQL, that
+	// contains the table. It must exist, and its name must be one that Table
+	// may have. Defaults to the connection's own. It must be empty for SQLite.
 	Schema string
 
-	// Table is the name of the table: a letter or '_', then letters, digits and '_', 40
-	// at most. Defaults to "mfa_records". Beside it lies one of the same name and
-	// "_version". Services with other keys must have another table: see mfa.Config.Keys.
+	// Table is the name of the table: a letter or '_', then letters, digits and
+	// '_', at most 40 characters. Defaults to "mfa_records". Next to it is a
+	// table of the same name with "_version". Services with other keys must use
+	// another table: see mfa.Config.Keys.
 	Table string
 }
 
 // A Dialect is a kind of database.
 type Dialect string
 
-// The dialects.
+// The dialects, and their oldest versions.
 const (
 	PostgreSQL Dialect = "postgresql" // 12 and newer
 	MySQL      Dialect = "mysql"      // 8, and MariaDB 10.6, and newer
-	SQLite     Dialect = "sqlite"     // 3.24 and newer; in WAL mode readers and the writer do not wait for each other
+	SQLite     Dialect = "sqlite"     // 3.24 and newer; in WAL mode readers do not wait for the writer
 )
 
-// New returns a store over the table that [Migrate], or a migration tool of yours,
-// has made. Its error matches [ErrSchema] when the table is not there, or is of
-// another version than this package, and says so. Connections that would fail later,
-// or would lose what they say is saved, are refused with what to do: see "Settings" of
-// the package.
+// New returns a store over the table that [Migrate], or a migration tool of
+// yours, has made. Its error matches [ErrSchema] if the table is missing or of
+// another version than this package. It also returns an error for a Config that
+// is malformed, and for connections that would fail later, or lose what was
+// saved: the error says what to change, and "Settings" of the package lists
+// them.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	t, err := cfg.tables()
 	if err != nil {
@@ -133,10 +142,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 }
 
 // columns are those of the table, in the order of [row].
-const columns = "id, kind, parent, user_id, type, status, created_at, updated_at, expires_at, version, state"
+const columns = "id, kind, parent, user_id, type, status, " +
+	"created_at, updated_at, expires_at, version, state"
 
-// Load returns the records with these ids, their parents and so on. A row that cannot be a
-// record is [mfa.ErrIntegrity].
+// Load returns the records with these ids, their parents and so on. The error
+// matches [mfa.ErrIntegrity] if a row cannot be a record.
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {
 		return nil, ctx.Err()
@@ -148,18 +158,21 @@ func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 		// connection keeps while the table grows.
 		q.text("WITH RECURSIVE found AS (SELECT ", columns, " FROM ", s.table, " WHERE id IN ")
 		q.list(ids)
-		q.text(" UNION SELECT r.* FROM found CROSS JOIN LATERAL (SELECT ", columns, " FROM ", s.table, " WHERE id = found.parent LIMIT 1) r) SELECT ", columns, " FROM found")
+		q.text(" UNION SELECT r.* FROM found CROSS JOIN LATERAL ",
+			"(SELECT ", columns, " FROM ", s.table, " WHERE id = found.parent LIMIT 1) r) ",
+			"SELECT ", columns, " FROM found")
 		return s.query(ctx, "loading", q)
 	}
 	q.text("WITH RECURSIVE found (id, parent) AS (SELECT id, parent FROM ", s.table, " WHERE id IN ")
 	q.list(ids)
-	q.text(" UNION SELECT r.id, r.parent FROM ", s.table, " r JOIN found ON r.id = found.parent) SELECT r.")
-	q.text(strings.ReplaceAll(columns, " ", " r."), " FROM found JOIN ", s.table, " r ON r.id = found.id")
+	q.text(" UNION SELECT r.id, r.parent FROM ", s.table, " r JOIN found ON r.id = found.parent) ",
+		"SELECT r.", strings.ReplaceAll(columns, " ", " r."),
+		" FROM found JOIN ", s.table, " r ON r.id = found.id")
 	return s.query(ctx, "loading", q)
 }
 
-// List returns the records that q selects in order of id. A row that cannot be a record
-// is [mfa.ErrIntegrity].
+// List returns the records that q selects, in order of id. The error matches
+// [mfa.ErrIntegrity] if a row cannot be a record.
 func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 	st := s.statement()
 	st.text("SELECT ", columns, " FROM ", s.table, " WHERE kind = ")
@@ -175,16 +188,19 @@ func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 	return s.query(ctx, "listing", st)
 }
 
-// Save applies all changes or none. What proves that nothing was written, a deadlock
-// or a serialization failure, it tries again, 15 times within 2.3 s at most; every other
-// error is returned, and leaves open whether the changes were made.
+// Save applies all changes or none. Errors that prove that nothing was written,
+// as a deadlock or a serialization failure does, it retries up to 15 times,
+// with pauses of at most 1.8 s in all. After any other error but a conflict it
+// is unknown whether the changes were made.
 func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	if len(changes) == 0 {
 		return ctx.Err()
 	}
 	// Locks are taken in one order everywhere, so that two calls do not wait for each other.
 	changes = slices.Clone(changes)
-	slices.SortFunc(changes, func(a, b mfa.Change) int { return strings.Compare(a.Record.ID, b.Record.ID) })
+	slices.SortFunc(changes, func(a, b mfa.Change) int {
+		return strings.Compare(a.Record.ID, b.Record.ID)
+	})
 	for _, c := range changes {
 		if c.Delete && c.Record.Version == 0 {
 			return s.conflict(c)
@@ -322,9 +338,11 @@ func (s *Store) saveAtOnce(ctx context.Context, changes []mfa.Change) error {
 		q.arg(c.Record.Version)
 		q.text("::bigint")
 	}
-	q.text(" ORDER BY id FOR UPDATE), complete AS MATERIALIZED (SELECT 1 FROM locked HAVING count(*) = ", strconv.Itoa(len(replaces)+len(deletes)), ")")
+	q.text(" ORDER BY id FOR UPDATE), complete AS MATERIALIZED ",
+		"(SELECT 1 FROM locked HAVING count(*) = ", strconv.Itoa(len(replaces)+len(deletes)), ")")
 	if len(replaces) > 0 {
-		q.text(", replaced AS (UPDATE ", s.table, " r SET (", columns, ") = ROW(w.*) FROM complete, (VALUES ")
+		q.text(", replaced AS (UPDATE ", s.table, " r SET (", columns, ") = ROW(w.*) ",
+			"FROM complete, (VALUES ")
 		q.rows(replaces)
 		q.text(") w (", columns, ") WHERE r.id = w.id)")
 	}
@@ -338,7 +356,8 @@ func (s *Store) saveAtOnce(ctx context.Context, changes []mfa.Change) error {
 		q.text(")")
 	}
 	if len(inserts) > 0 {
-		q.text(", inserted AS (INSERT INTO ", s.table, " (", columns, ") SELECT w.* FROM complete, (VALUES ")
+		q.text(", inserted AS (INSERT INTO ", s.table, " (", columns, ") ",
+			"SELECT w.* FROM complete, (VALUES ")
 		q.rows(inserts)
 		q.text(") w (", columns, "))")
 	}
@@ -397,11 +416,11 @@ type execer interface {
 	ExecContext(ctx context.Context, text string, args ...any) (sql.Result, error)
 }
 
-// purgeBatch is how many rows Purge locks at once.
+// purgeBatch is how many rows Purge deletes at once.
 const purgeBatch = 1000
 
-// Purge deletes lapsed records in batches of 1,000, each a transaction of its own.
-// When it fails, it says how many it had deleted.
+// Purge deletes expired records in batches of 1,000, each in a transaction of
+// its own. If it fails, it also returns how many it had deleted.
 func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err error) {
 	if s.dialect == PostgreSQL {
 		return s.purgePostgreSQL(ctx, before)
@@ -459,7 +478,9 @@ type purged struct {
 	reached, locked time.Time
 }
 
-func (s *Store) purgeAtOnce(ctx context.Context, from, before time.Time, size int) (p purged, err error) {
+func (s *Store) purgeAtOnce(
+	ctx context.Context, from, before time.Time, size int,
+) (p purged, err error) {
 	q := s.statement()
 	lapsed := func() {
 		q.text(" expires_at < ")
@@ -469,15 +490,19 @@ func (s *Store) purgeAtOnce(ctx context.Context, from, before time.Time, size in
 	lapsed()
 	q.text(" AND expires_at >= ")
 	q.arg(from.UTC())
-	q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(size), "), held AS MATERIALIZED (SELECT id FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM batch)) AND")
+	q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(size), "), held AS MATERIALIZED ",
+		"(SELECT id FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM batch)) AND")
 	lapsed()
 	q.text(" FOR UPDATE")
 	if size > 1 {
 		q.text(" SKIP LOCKED")
 	}
-	q.text("), gone AS (DELETE FROM ", s.table, " WHERE id = ANY (ARRAY(SELECT id FROM held)) RETURNING id)",
-		" SELECT (SELECT count(*) FROM gone), max(expires_at), min(expires_at) FILTER (WHERE id NOT IN (SELECT id FROM held)) FROM batch")
-	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).Scan(&p.deleted, (*instant)(&p.reached), (*instant)(&p.locked))
+	q.text("), gone AS (DELETE FROM ", s.table,
+		" WHERE id = ANY (ARRAY(SELECT id FROM held)) RETURNING id)",
+		" SELECT (SELECT count(*) FROM gone), max(expires_at),",
+		" min(expires_at) FILTER (WHERE id NOT IN (SELECT id FROM held)) FROM batch")
+	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).
+		Scan(&p.deleted, (*instant)(&p.reached), (*instant)(&p.locked))
 	return p, err
 }
 
@@ -531,8 +556,8 @@ func (s *Store) ids(ctx context.Context, q *statement) (ids []string, err error)
 	return ids, rows.Err()
 }
 
-// query returns records. What cannot be one, because somebody edited the row, is
-// an integrity error, as what does not open is.
+// query returns records. A row that cannot be one, because somebody edited it,
+// is an integrity error, as a record that cannot be decrypted is.
 func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Record, error) {
 	var found []mfa.Record
 	err := s.again(ctx, doing, func() error {
@@ -545,7 +570,8 @@ func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Re
 		for rows.Next() {
 			var r mfa.Record
 			err := rows.Scan(&r.ID, &r.Kind, &r.Parent, &r.UserID, &r.Type, &r.Status,
-				(*instant)(&r.CreatedAt), (*instant)(&r.UpdatedAt), (*instant)(&r.ExpiresAt), &r.Version, &r.State)
+				(*instant)(&r.CreatedAt), (*instant)(&r.UpdatedAt), (*instant)(&r.ExpiresAt),
+				&r.Version, &r.State)
 			if err != nil {
 				return fmt.Errorf("%w: record %s: %w", mfa.ErrIntegrity, r.ID, err)
 			}
@@ -559,7 +585,7 @@ func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Re
 	return found, nil
 }
 
-// maxTries is how often a call is made that the database undid.
+// maxTries is how often a call is made in all if the database undoes it.
 const maxTries = 16
 
 // longestPause bounds the pauses between them.
@@ -627,7 +653,8 @@ func busy(err error) bool {
 	}](err); ok {
 		return e.Code()&0xff == 5 || e.Code()&0xff == 6
 	}
-	return err != nil && (strings.Contains(err.Error(), "database is locked") || strings.Contains(err.Error(), "database table is locked"))
+	return err != nil && (strings.Contains(err.Error(), "database is locked") ||
+		strings.Contains(err.Error(), "database table is locked"))
 }
 
 // duplicate turns the error of an insert into a conflict if the id exists.
@@ -721,7 +748,10 @@ func (q *statement) rows(changes []mfa.Change) {
 
 var (
 	columnNames = strings.Split(columns, ", ")
-	columnTypes = []string{"text", "text", "text", "text", "text", "text", "timestamptz", "timestamptz", "timestamptz", "bigint", "bytea"}
+	columnTypes = []string{
+		"text", "text", "text", "text", "text", "text",
+		"timestamptz", "timestamptz", "timestamptz", "bigint", "bytea",
+	}
 )
 
 // row is a record as it is stored, in the order of columns.

@@ -105,8 +105,12 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 			return err
 		}
 	},
-	"Challenge TOTP": func(r *rig) func(context.Context) error { return challengeScenario(r, r.TOTP(ann)) },
-	"Challenge SMS":  func(r *rig) func(context.Context) error { return challengeScenario(r, r.Phone(ann, phone)) },
+	"Challenge TOTP": func(r *rig) func(context.Context) error {
+		return challengeScenario(r, r.TOTP(ann))
+	},
+	"Challenge SMS": func(r *rig) func(context.Context) error {
+		return challengeScenario(r, r.Phone(ann, phone))
+	},
 	"Verify right TOTP": func(r *rig) func(context.Context) error {
 		f := r.TOTP(ann)
 		return verifyScenario(r, f, r.Ask(f), r.Right(f))

@@ -21,8 +21,11 @@ import (
 // What a person may type: a code, or something that is neither compared nor counted.
 func FuzzCode(f *testing.F) {
 	for _, typed := range []string{
-		"287082", " 287082\r\n", "287 082", "2-87082", "28-70-82", "\u00a0287082", "２８７０８２", "٢٨٧٠٨٢", "+287082", "0287082",
-		"\u202e287082", "\u0600287082", "\U0001d7ec87082", "\u2066287\u202f082\u2069", "287−082", "߂߈߇߀߈߂", "287082\x00", "0x4616a", "755224", "000000", "", "1_2345", "28708 2 -", strings.Repeat(" ", 58) + "287082", strings.Repeat(" ", 59) + "287082", "\x80287082",
+		"287082", " 287082\r\n", "287 082", "2-87082", "28-70-82", "\u00a0287082", "２８７０８２", "٢٨٧٠٨٢",
+		"+287082", "0287082",
+		"\u202e287082", "\u0600287082", "\U0001d7ec87082", "\u2066287\u202f082\u2069", "287−082",
+		"߂߈߇߀߈߂", "287082\x00", "0x4616a", "755224", "000000", "", "1_2345", "28708 2 -",
+		strings.Repeat(" ", 58) + "287082", strings.Repeat(" ", 59) + "287082", "\x80287082",
 		strings.Repeat("\u3000", 58) + "287082", strings.Repeat("\u3000", 59) + "287082",
 	} {
 		f.Add(typed)
@@ -56,7 +59,9 @@ func FuzzCode(f *testing.F) {
 // saysNothing is what a code may have around and between its digits, and a phone number
 // besides brackets, slashes and dots.
 var saysNothing = regexp.MustCompile(
-	`[\s\v\x{85}\pZ\p{Pd}\x{2212}\x{30fc}\x{ff70}\x{ad}\x{61c}\x{180e}\x{200b}-\x{200f}\x{202a}-\x{202d}\x{2060}-\x{206f}\x{feff}\x{13430}-\x{1343f}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}\x{e0020}-\x{e007f}]`,
+	`[\s\v\x{85}\pZ\p{Pd}\x{2212}\x{30fc}\x{ff70}\x{ad}\x{61c}\x{180e}` +
+		`\x{200b}-\x{200f}\x{202a}-\x{202d}\x{2060}-\x{206f}\x{feff}` +
+		`\x{13430}-\x{1343f}\x{1bca0}-\x{1bca3}\x{1d173}-\x{1d17a}\x{e0001}\x{e0020}-\x{e007f}]`,
 )
 
 // asciiDigit gives a decimal digit of any script in ASCII, and other characters as
@@ -78,7 +83,10 @@ func asciiDigit(r rune) rune {
 // What a person may type of recovery codes: a code of the set, once, or something that
 // is not counted, or a wrong code.
 func FuzzRecoveryCode(f *testing.F) {
-	for _, how := range []string{"", "-", " ", "–\u200e", "\u202e", "\x00", "\xff", "a", "０", strings.Repeat(" ", 17), strings.Repeat("\u3000", 2)} {
+	for _, how := range []string{
+		"", "-", " ", "–\u200e", "\u202e", "\x00", "\xff", "a", "０", strings.Repeat(" ", 17),
+		strings.Repeat("\u3000", 2),
+	} {
 		f.Add(how, uint8(0), false, false)
 		f.Add(how, uint8(4), true, true)
 	}
@@ -122,7 +130,11 @@ func FuzzRecoveryCode(f *testing.F) {
 // What is shown is refused, with nothing stored, or kept as it is: no character of it
 // controls how others look.
 func FuzzName(f *testing.F) {
-	for _, name := range []string{"work phone", "👩\u200d💻 laptop", "گوشی\u200cام", "a\u200d", "\u200ca", "a\u200d\u200cb", "a \u200db", "\u202ea", "a\u2028b", " ", "\xff", "\u200d", strings.Repeat("界", 64), strings.Repeat("界", 65)} {
+	for _, name := range []string{
+		"work phone", "👩\u200d💻 laptop", "گوشی\u200cام", "a\u200d", "\u200ca", "a\u200d\u200cb",
+		"a \u200db", "\u202ea", "a\u2028b", " ", "\xff", "\u200d", strings.Repeat("界", 64),
+		strings.Repeat("界", 65),
+	} {
 		f.Add(name)
 	}
 	visible := regexp.MustCompile(`^[^\s\v\x{85}\pZ\p{Cc}\p{Cf}]`)
@@ -170,9 +182,13 @@ func FuzzName(f *testing.F) {
 // of its digits alone.
 func FuzzPhoneNumber(f *testing.F) {
 	for _, number := range []string{
-		"+15005550006", "(212) 555-1234", "+44 20 7946 0958", "+447911123456", "+44 (0) 7911 123456", "0044 7911 123456", "foo", "+1234", "+1 (212) 555-1234;ext=3",
-		"1-800-FLOWERS", "１２１２５５５１２３４", "+1\u202c2125551234", "+39 347 123 4567", "+54 9 11 2345 6789", "+54 11 15 2345 6789", "+52 1 55 1234 5678", "+", "", "++12125551234", "+7 912 345 67 89", "+999123456789",
-		"\u202d+49 151/23456789\u202c", "+5215512345678", "+541123456789", "+255725000000", "+16212345678", "+4400912345678", "+1 000 000 0000", "+4990012345678",
+		"+15005550006", "(212) 555-1234", "+44 20 7946 0958", "+447911123456", "+44 (0) 7911 123456",
+		"0044 7911 123456", "foo", "+1234", "+1 (212) 555-1234;ext=3",
+		"1-800-FLOWERS", "１２１２５５５１２３４", "+1\u202c2125551234", "+39 347 123 4567", "+54 9 11 2345 6789",
+		"+54 11 15 2345 6789", "+52 1 55 1234 5678", "+", "", "++12125551234", "+7 912 345 67 89",
+		"+999123456789",
+		"\u202d+49 151/23456789\u202c", "+5215512345678", "+541123456789", "+255725000000",
+		"+16212345678", "+4400912345678", "+1 000 000 0000", "+4990012345678",
 	} {
 		f.Add(number, false)
 		f.Add(number, true)
@@ -234,8 +250,14 @@ func FuzzPhoneNumber(f *testing.F) {
 // the template with the code in its places, and at most three parts long.
 func FuzzTemplate(f *testing.F) {
 	for _, template := range []string{
-		"Your FooCorp code is {{code}}.", "{{code}}", "{{ code }}", "{{code}}{{code}}", "{{{code}}}", "{{code}}}", "{{{{code}}}}", "code", "{{code}} {{name}}", "{{code", "{ {{code}}",
-		"a\nb {{code}}", "{{code}}\r\n\r\n@example.com #{{code}}\r\n", "{{code}}\n@example.com #{{code}} @a.example", "{{code}}\n{{code}}", "{{code}}\n@{ #{{code}}", "a\rb{{code}}", "می\u200c{{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}", "%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}", strings.Repeat("ж", 196) + "{{code}}",
+		"Your FooCorp code is {{code}}.", "{{code}}", "{{ code }}", "{{code}}{{code}}", "{{{code}}}",
+		"{{code}}}", "{{{{code}}}}", "code", "{{code}} {{name}}", "{{code", "{ {{code}}",
+		"a\nb {{code}}", "{{code}}\r\n\r\n@example.com #{{code}}\r\n",
+		"{{code}}\n@example.com #{{code}} @a.example", "{{code}}\n{{code}}", "{{code}}\n@{ #{{code}}",
+		"a\rb{{code}}", "می\u200c{{code}}", "\u202e{{code}}", "\xff{{code}}", "\U0001f511 {{code}}",
+		"%s {{code}} %d", "[€] {{code}}", strings.Repeat("x", 453) + "{{code}}",
+		strings.Repeat("x", 454) + "{{code}}", strings.Repeat("ж", 195) + "{{code}}",
+		strings.Repeat("ж", 196) + "{{code}}",
 		strings.Repeat("€", 226) + "{{code}}",
 	} {
 		f.Add(template)
@@ -312,8 +334,13 @@ func FuzzTemplate(f *testing.F) {
 // exactly one secret.
 func FuzzKeyURI(f *testing.F) {
 	for _, s := range [][2]string{
-		{"Foo Corp", "alan.turing@foo-corp.com"}, {"a", "b"}, {"ACME:Evil", "x"}, {"a?secret=AAAA", "b&issuer=x#y"}, {"a/b", "../../hotp/x"}, {"100%", "%3A"}, {"ä ö", "日本"}, {"+", "a+b"},
-		{" ", "x"}, {"Star Trek: Website", "x"}, {":", "x"}, {"a:", "a"}, {"a", ":b"}, {"نی\u200cنی", "x"}, {strings.Repeat("𠮷", 64), strings.Repeat("𠮷", 64)}, {"\u202e", "x"}, {"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)}, {strings.Repeat("x", 65), "x"}, {"\xff", "x"},
+		{"Foo Corp", "alan.turing@foo-corp.com"}, {"a", "b"}, {"ACME:Evil", "x"},
+		{"a?secret=AAAA", "b&issuer=x#y"}, {"a/b", "../../hotp/x"}, {"100%", "%3A"}, {"ä ö", "日本"},
+		{"+", "a+b"},
+		{" ", "x"}, {"Star Trek: Website", "x"}, {":", "x"}, {"a:", "a"}, {"a", ":b"},
+		{"نی\u200cنی", "x"}, {strings.Repeat("𠮷", 64), strings.Repeat("𠮷", 64)}, {"\u202e", "x"},
+		{"a\x00", "x"}, {strings.Repeat("界", 20), strings.Repeat("界", 20)},
+		{strings.Repeat("x", 65), "x"}, {"\xff", "x"},
 	} {
 		f.Add(s[0], s[1])
 	}
@@ -384,7 +411,10 @@ func FuzzKeyURI(f *testing.F) {
 // A secret that is brought along is refused, or makes the codes of the same bytes.
 func FuzzTOTPSecret(f *testing.F) {
 	for _, secret := range []string{
-		vectorSecret, strings.ToLower(vectorSecret), "GEZD GNBV GY3T QOJQ GEZD-GNBV-GY3T-QOJQ", vectorSecret + "======", vectorSecret[:26], vectorSecret[:24], "ſEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", vectorSecret + "\n", "0189", strings.Repeat("A", 512), strings.Repeat("A", 208), "GEZDGNBVGY3TQOJQGEZDGNBVGZ",
+		vectorSecret, strings.ToLower(vectorSecret), "GEZD GNBV GY3T QOJQ GEZD-GNBV-GY3T-QOJQ",
+		vectorSecret + "======", vectorSecret[:26], vectorSecret[:24], "ſEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+		vectorSecret + "\n", "0189", strings.Repeat("A", 512), strings.Repeat("A", 208),
+		"GEZDGNBVGY3TQOJQGEZDGNBVGZ",
 	} {
 		f.Add(secret)
 	}
@@ -434,7 +464,9 @@ func FuzzTOTPSecret(f *testing.F) {
 func FuzzIDs(f *testing.F) {
 	const ulid = "01KE3Z8M2Q4R5S6T7V8W9X0Y1Z"
 	for _, id := range []string{
-		"auth_factor_" + ulid, "auth_challenge_" + ulid, "auth_factor_" + strings.ToLower(ulid), "auth_factor_8" + ulid[1:], "auth_factor_" + ulid + " ", "auth_factor_", "' OR 1=1 --", "\x00", "auth_user_MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U", strings.Repeat("x", 1<<10), "\xff", "../x",
+		"auth_factor_" + ulid, "auth_challenge_" + ulid, "auth_factor_" + strings.ToLower(ulid),
+		"auth_factor_8" + ulid[1:], "auth_factor_" + ulid + " ", "auth_factor_", "' OR 1=1 --", "\x00",
+		"auth_user_MFRGGZDFMZTWQ2LKNNWG23TPOBYXE43U", strings.Repeat("x", 1<<10), "\xff", "../x",
 	} {
 		f.Add(id, "ann", "phone")
 	}
@@ -453,15 +485,21 @@ func FuzzIDs(f *testing.F) {
 				return err
 			},
 			"Verify": func() error {
-				_, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: id, UserID: userID, Code: "123456"})
+				_, err := r.Verify(t.Context(), mfa.VerifyParams{
+					ChallengeID: id, UserID: userID, Code: "123456",
+				})
 				return err
 			},
 			"Factor": func() error {
 				_, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID})
 				return err
 			},
-			"Unenroll": func() error { return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: userID}) },
-			"Unlock":   func() error { return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID}) },
+			"Unenroll": func() error {
+				return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: userID})
+			},
+			"Unlock": func() error {
+				return r.Unlock(t.Context(), mfa.FactorParams{FactorID: id, UserID: userID})
+			},
 		} {
 			before := len(r.Store.Calls())
 			err := call()
@@ -571,7 +609,11 @@ func put(t *testing.T, store mfa.Store, rec mfa.Record) {
 func FuzzParseKeyring(f *testing.F) {
 	key := base64.StdEncoding.EncodeToString([]byte("a key for tests, known to anyone"))
 	other := base64.StdEncoding.EncodeToString(make([]byte, 32))
-	for _, text := range []string{key, key + "," + other, " " + key + " ,\n" + other, key + "," + key, "", ",", key + ",", key[:43], key[:42] + "F=", key[:20] + "\n" + key[20:], strings.Repeat("A", 44), base64.URLEncoding.EncodeToString([]byte(strings.Repeat("\xff", 32)))} {
+	for _, text := range []string{
+		key, key + "," + other, " " + key + " ,\n" + other, key + "," + key, "", ",", key + ",", key[:43],
+		key[:42] + "F=", key[:20] + "\n" + key[20:], strings.Repeat("A", 44),
+		base64.URLEncoding.EncodeToString([]byte(strings.Repeat("\xff", 32))),
+	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -641,7 +683,10 @@ func FuzzVirtualAuthenticator(f *testing.F) {
 // What a browser's cookie may hold: the token that was given to it, or something that lets
 // nobody in and changes nothing.
 func FuzzDeviceToken(f *testing.F) {
-	for _, token := range []string{"", "auth_device_01KDVDNA00C71085X815D37937.1.AAAA", "TOKEN", "TOKENA", "TOKEN.", "auth_factor_01KDVDNA00C71085X815D37937.1.A", "auth_device_.9223372036854775808."} {
+	for _, token := range []string{
+		"", "auth_device_01KDVDNA00C71085X815D37937.1.AAAA", "TOKEN", "TOKENA", "TOKEN.",
+		"auth_factor_01KDVDNA00C71085X815D37937.1.A", "auth_device_.9223372036854775808.",
+	} {
 		f.Add(token)
 	}
 	f.Fuzz(func(t *testing.T, token string) {

@@ -231,7 +231,9 @@ func TestParallelChallengesShareBudget(t *testing.T) {
 
 func TestBurstCannotExceedBudget(t *testing.T) {
 	r := newRig(t)
-	for _, f := range []enrolled{r.TOTP(ann), r.Phone(ann, phone), r.EnrollSMS("user_bob", "+15005550007")} {
+	for _, f := range []enrolled{
+		r.TOTP(ann), r.Phone(ann, phone), r.EnrollSMS("user_bob", "+15005550007"),
+	} {
 		ch := r.Ask(f)
 		code := r.Wrong(f)
 		r.Took()

@@ -223,7 +223,9 @@ func TestStateIsSealed(t *testing.T) {
 			[]string{rec.ID, rec.Kind, rec.Parent, rec.UserID, rec.Type, rec.Status, string(rec.State)},
 			"\x00",
 		)
-		for _, secret := range []string{f.Secret, string(raw), r.Right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing"} {
+		for _, secret := range []string{
+			f.Secret, string(raw), r.Right(s), phone, strings.TrimPrefix(phone, "+"), "alan.turing",
+		} {
 			if strings.Contains(all, secret) {
 				t.Errorf("the record of the %s shows it", rec.Kind)
 			}

@@ -70,7 +70,9 @@ func until(now time.Time, times []time.Time, nth int, after time.Duration) time.
 }
 
 func (h *history) guessWait(now time.Time) time.Duration {
-	pause := []time.Duration{0, 0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600}[min(len(h.row), 12)]
+	pause := []time.Duration{
+		0, 0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600,
+	}[min(len(h.row), 12)]
 	return max(0, h.debt(now)-49*864*time.Minute, until(now, h.row, 1, pause*time.Second))
 }
 

@@ -22,11 +22,16 @@ func TestHostileIDs(t *testing.T) {
 	ctx := t.Context()
 	for _, prefix := range []string{"auth_factor_", "auth_challenge_"} {
 		for _, id := range []string{
-			"", " ", "x", prefix, prefix + "01ARZ3NDEKTSV4RRFFQ69G5FA", prefix + "01ARZ3NDEKTSV4RRFFQ69G5FAVV",
-			prefix + "01arz3ndektsv4rrffq69g5fav", prefix + "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", prefix + "01ARZ3NDEKTSV4RRFFQ69G5FIL",
-			prefix + "01ARZ3NDEKTSV4RRFFQ69G5FA\x00", prefix + "01ARZ3NDEKTSV4RRFFQ69G5F\nV", strings.ToUpper(prefix) + "01ARZ3NDEKTSV4RRFFQ69G5FAV",
-			" " + prefix + "01ARZ3NDEKTSV4RRFFQ69G5FAV", prefix + "\xff\xfe1ARZ3NDEKTSV4RRFFQ69G5FA", prefix + "' OR '1'='1", prefix + "٠١ARZ3NDEKTSV4RRFFQ69G",
-			"auth_number_01ARZ3NDEKTSV4RRFFQ69G5FAV", "auth_user_01ARZ3NDEKTSV4RRFFQ69G5FAV", strings.Repeat("a", 1<<20), prefix + strings.Repeat("0", 1<<20),
+			"", " ", "x", prefix, prefix + "01ARZ3NDEKTSV4RRFFQ69G5FA",
+			prefix + "01ARZ3NDEKTSV4RRFFQ69G5FAVV",
+			prefix + "01arz3ndektsv4rrffq69g5fav", prefix + "8ZZZZZZZZZZZZZZZZZZZZZZZZZ",
+			prefix + "01ARZ3NDEKTSV4RRFFQ69G5FIL",
+			prefix + "01ARZ3NDEKTSV4RRFFQ69G5FA\x00", prefix + "01ARZ3NDEKTSV4RRFFQ69G5F\nV",
+			strings.ToUpper(prefix) + "01ARZ3NDEKTSV4RRFFQ69G5FAV",
+			" " + prefix + "01ARZ3NDEKTSV4RRFFQ69G5FAV", prefix + "\xff\xfe1ARZ3NDEKTSV4RRFFQ69G5FA",
+			prefix + "' OR '1'='1", prefix + "٠١ARZ3NDEKTSV4RRFFQ69G",
+			"auth_number_01ARZ3NDEKTSV4RRFFQ69G5FAV", "auth_user_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+			strings.Repeat("a", 1<<20), prefix + strings.Repeat("0", 1<<20),
 			"+15005550006", "123456",
 		} {
 			for _, user := range []string{ann, mfa.AnyUser, ""} {
@@ -38,7 +43,9 @@ func TestHostileIDs(t *testing.T) {
 						r.Rig,
 						id,
 						mfa.ErrNotFound,
-						func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
+						func() error {
+							return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID})
+						},
 					)
 					refused(t, r.Rig, id, mfa.ErrNotFound, func() error { return r.Unlock(ctx, p) })
 					refused(t, r.Rig, id, mfa.ErrNotFound, func() error {
@@ -75,7 +82,10 @@ func TestHostileUsers(t *testing.T) {
 	f := r.TOTP(ann)
 	ch := r.Ask(f)
 	ctx := t.Context()
-	for _, user := range []string{strings.Repeat("u", 256), "a\x00b", "a\nb", "\xff", "\x00any user ", "a\u0085", strings.Repeat("u", 1<<20)} {
+	for _, user := range []string{
+		strings.Repeat("u", 256), "a\x00b", "a\nb", "\xff", "\x00any user ", "a\u0085",
+		strings.Repeat("u", 1<<20),
+	} {
 		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
 			_, err := r.Enroll(
 				ctx,
@@ -142,7 +152,8 @@ func TestEnrollParameters(t *testing.T) {
 		TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b"}, SMS: &mfa.SMSParams{PhoneNumber: phone},
 	}))
 	for _, bad := range []string{
-		" ", "\u3000", strings.Repeat("x", 65), strings.Repeat("é", 65), strings.Repeat("x", 1<<20), "\xff", "a\xc3", "a\x00", "a\nb", "\x1b[31m",
+		" ", "\u3000", strings.Repeat("x", 65), strings.Repeat("é", 65), strings.Repeat("x", 1<<20),
+		"\xff", "a\xc3", "a\x00", "a\nb", "\x1b[31m",
 		"\u202e", "a\u200b", "\u2066a", "\u2028", "\ufeffa",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, enroll(totp(bad, "b")))
@@ -183,7 +194,8 @@ func TestTOTPSecrets(t *testing.T) {
 	encode := func(n int) string { return base32.StdEncoding.EncodeToString(make([]byte, n)) }
 	for _, bad := range []string{
 		" ", "0", "1", "not base32!", encode(15), encode(10), encode(129), strings.Repeat("A", 1<<20),
-		rfcSecret + "\n", rfcSecret[:16] + "\r\n" + rfcSecret[16:], "\t" + rfcSecret, rfcSecret[:31] + "ı", rfcSecret[:31] + "ſ", rfcSecret[:31] + "Ａ",
+		rfcSecret + "\n", rfcSecret[:16] + "\r\n" + rfcSecret[16:], "\t" + rfcSecret,
+		rfcSecret[:31] + "ı", rfcSecret[:31] + "ſ", rfcSecret[:31] + "Ａ",
 		"AAAA====" + rfcSecret, rfcSecret + "\x00", "otpauth://totp/a:b?secret=" + rfcSecret,
 	} {
 		refused(
@@ -203,7 +215,8 @@ func TestTOTPSecrets(t *testing.T) {
 		t.Errorf("%v does not say why", e)
 	}
 	for _, same := range []string{
-		rfcSecret, strings.ToLower(rfcSecret), rfcSecret[:4] + " " + rfcSecret[4:8] + "-" + rfcSecret[8:] + " ", rfcSecret + "======",
+		rfcSecret, strings.ToLower(rfcSecret),
+		rfcSecret[:4] + " " + rfcSecret[4:8] + "-" + rfcSecret[8:] + " ", rfcSecret + "======",
 	} {
 		enr, err := r.Enroll(t.Context(), params(same))
 		if err != nil || enr.TOTP.Secret() != rfcSecret {
@@ -224,13 +237,17 @@ func TestPhoneNumbers(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		"", "foo", "+1234", "+1 (212) 555-1234;ext=3", "1-800-FLOWERS", "+１５００５５５０００６", "＋15005550006", "+1٥005550006",
+		"", "foo", "+1234", "+1 (212) 555-1234;ext=3", "1-800-FLOWERS", "+１５００５５５０００６", "＋15005550006",
+		"+1٥005550006",
 		"+1 500 555 0006 x3", "+15005550006,3", "tel:+15005550006", "+", "++15005550006",
-		"0", "+999123456789", "+1500555000", "+150055500066", strings.Repeat("1", 33), strings.Repeat("1", 1<<20), "' OR 1=1", "+1 5OO 555 0006",
+		"0", "+999123456789", "+1500555000", "+150055500066", strings.Repeat("1", 33),
+		strings.Repeat("1", 1<<20), "' OR 1=1", "+1 5OO 555 0006",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, enroll(bad))
 	}
-	for _, notAllowed := range []string{"+33612345678", "+18005550199", "+442071234567", "+449098790000"} {
+	for _, notAllowed := range []string{
+		"+33612345678", "+18005550199", "+442071234567", "+449098790000",
+	} {
 		refused(t, r.Rig, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
 	}
 	_, err := r.Enroll(
@@ -244,7 +261,10 @@ func TestPhoneNumbers(t *testing.T) {
 		strings.Contains(e.Error(), "612345678") {
 		t.Errorf("%v", e)
 	}
-	for _, same := range []string{"+15005550006", "+1 (500) 555-0006", "(500) 555-0006", "500.555.0006", "5005550006", "15005550006", "1 500 555 0006"} {
+	for _, same := range []string{
+		"+15005550006", "+1 (500) 555-0006", "(500) 555-0006", "500.555.0006", "5005550006",
+		"15005550006", "1 500 555 0006",
+	} {
 		if f := r.EnrollSMS("", same); f.PhoneNumber() != phone {
 			t.Errorf("%q is kept as %s", same, f.PhoneNumber())
 		}
@@ -282,9 +302,11 @@ func TestTemplates(t *testing.T) {
 	r := newRig(t)
 	f := r.EnrollSMS("", phone)
 	for _, bad := range []string{
-		"Your code", "{{code}} {{code}}", "{{ code }}", "{{Code}}", "{{other}} {{code}}", "{code}", "{{code", "{{{code}}", "{{code}}{{",
+		"Your code", "{{code}} {{code}}", "{{ code }}", "{{Code}}", "{{other}} {{code}}", "{code}",
+		"{{code", "{{{code}}", "{{code}}{{",
 		"\u202e{{code}}", "\u200b{{code}}", "\x00{{code}}", "\xff{{code}}",
-		strings.Repeat("x", 454) + "{{code}}", strings.Repeat("é", 460) + "{{code}}", strings.Repeat("日", 196) + "{{code}}", strings.Repeat("€", 227) + "{{code}}",
+		strings.Repeat("x", 454) + "{{code}}", strings.Repeat("é", 460) + "{{code}}",
+		strings.Repeat("日", 196) + "{{code}}", strings.Repeat("€", 227) + "{{code}}",
 		strings.Repeat("x", 1<<20) + "{{code}}",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
@@ -294,7 +316,8 @@ func TestTemplates(t *testing.T) {
 	}
 	// Three parts have 459 septets or 201 UTF-16 units, six of them the code.
 	for _, good := range []string{
-		"{{code}}", "{{code}}}}", "%s %d {{code}} $1 \\1", strings.Repeat("x", 453) + "{{code}}", strings.Repeat("日", 195) + "{{code}}", strings.Repeat("€", 225) + "{{code}}",
+		"{{code}}", "{{code}}}}", "%s %d {{code}} $1 \\1", strings.Repeat("x", 453) + "{{code}}",
+		strings.Repeat("日", 195) + "{{code}}", strings.Repeat("€", 225) + "{{code}}",
 	} {
 		if _, err := r.Challenge(
 			t.Context(),
@@ -320,7 +343,10 @@ func TestTemplates(t *testing.T) {
 }
 
 func TestClockOutOfRange(t *testing.T) {
-	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Unix(-1, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(1<<60, 0)} {
+	for _, at := range []time.Time{
+		{}, time.Unix(0, 0), time.Unix(-1, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		time.Unix(1<<60, 0),
+	} {
 		r := newRig(t)
 		f := r.TOTP(ann)
 		ch := r.Ask(f)
@@ -328,16 +354,23 @@ func TestClockOutOfRange(t *testing.T) {
 		ctx, p := t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann}
 		for name, call := range map[string]func() error{
 			"Enroll": func() error {
-				_, err := r.Enroll(ctx, mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}})
+				_, err := r.Enroll(ctx, mfa.EnrollParams{
+					UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+				})
 				return err
 			},
-			"Challenge": func() error { _, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann}); return err },
-			"Verify":    func() error { _, err := r.Answer(ch, f, "123456"); return err },
-			"Factor":    func() error { _, err := r.Factor(ctx, p); return err },
-			"Factors":   func() error { _, err := r.Factors(ctx, ann); return err },
-			"Unenroll":  func() error { return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID}) },
-			"Unlock":    func() error { return r.Unlock(ctx, p) },
-			"Purge":     func() error { _, err := r.Purge(ctx); return err },
+			"Challenge": func() error {
+				_, err := r.Challenge(ctx, mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+				return err
+			},
+			"Verify":  func() error { _, err := r.Answer(ch, f, "123456"); return err },
+			"Factor":  func() error { _, err := r.Factor(ctx, p); return err },
+			"Factors": func() error { _, err := r.Factors(ctx, ann); return err },
+			"Unenroll": func() error {
+				return r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID})
+			},
+			"Unlock": func() error { return r.Unlock(ctx, p) },
+			"Purge":  func() error { _, err := r.Purge(ctx); return err },
 		} {
 			refused(t, r.Rig, name+" at "+at.String(), mfa.ErrClock, call)
 		}
@@ -352,11 +385,16 @@ func TestMalformedCodes(t *testing.T) {
 	ch, right := r.Ask(f), r.Right(f)
 	saves := len(r.Store.Calls("Save"))
 	for _, code := range []string{
-		"", " ", "12345", "1234567", "+12345", "-12345", "-00001", "1_2345", "12345a", "0x1234", "1e5", "12.345", "12345\x00", "\x00123456",
-		"１２３４５", "１２３４５６７", "٠١٢٣٤", "¹²³⁴⁵⁶", "①②③④⑤⑥", "一二三四五六", "ⅠⅡⅢⅣⅤⅥ", "½23456", "1\ufe0f\u20e323456", "\U000e0031\U000e0032\U000e0033\U000e0034\U000e0035\U000e0036",
-		"\u202e123456", "12345\u202e6", "\u0600123456", "123\u06dd456", "\ufff9123456", "123.456", "123,456", "123/456", "123_456", "(123456)", "123~456", "123'456",
-		"\xff23456", "123456\xff", "\xc0\xb1\xc0\xb2\xc0\xb3", "\u200e\u2066\u2069", "------", strings.Repeat("\u3000", 59) + right, strings.Repeat("\u3000", 1<<20) + right,
-		strings.Repeat("1", 1<<20), strings.Repeat(" ", 1<<20) + right, right + strings.Repeat(" ", 100), right + right, "{{code}}",
+		"", " ", "12345", "1234567", "+12345", "-12345", "-00001", "1_2345", "12345a", "0x1234", "1e5",
+		"12.345", "12345\x00", "\x00123456",
+		"１２３４５", "１２３４５６７", "٠١٢٣٤", "¹²³⁴⁵⁶", "①②③④⑤⑥", "一二三四五六", "ⅠⅡⅢⅣⅤⅥ", "½23456",
+		"1\ufe0f\u20e323456", "\U000e0031\U000e0032\U000e0033\U000e0034\U000e0035\U000e0036",
+		"\u202e123456", "12345\u202e6", "\u0600123456", "123\u06dd456", "\ufff9123456", "123.456",
+		"123,456", "123/456", "123_456", "(123456)", "123~456", "123'456",
+		"\xff23456", "123456\xff", "\xc0\xb1\xc0\xb2\xc0\xb3", "\u200e\u2066\u2069", "------",
+		strings.Repeat("\u3000", 59) + right, strings.Repeat("\u3000", 1<<20) + right,
+		strings.Repeat("1", 1<<20), strings.Repeat(" ", 1<<20) + right, right + strings.Repeat(" ", 100),
+		right + right, "{{code}}",
 	} {
 		v, err := r.Answer(ch, f, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
@@ -393,15 +431,19 @@ func TestConfig(t *testing.T) {
 		{mfa.Config{SMS: new(mfa.Outbox)}, ""},
 		{mfa.Config{SMS: sender, Regions: []string{"us"}}, `Config.Regions has "us"`},
 		{mfa.Config{SMS: sender, Regions: []string{"US", "XX"}}, `Config.Regions has "XX"`},
-		{mfa.Config{SMS: sender, Regions: []string{"US"}, DefaultRegion: "DE"}, `Config.DefaultRegion is "DE"`},
+		{mfa.Config{SMS: sender, Regions: []string{"US"}, DefaultRegion: "DE"},
+			`Config.DefaultRegion is "DE"`},
 		{mfa.Config{Policy: mfa.Policy{MaxFailures: 34}}, "at most 33"},
 		{mfa.Config{Policy: mfa.Policy{MaxFailures: 101, ExactStep: true}}, "at most 100"},
-		{mfa.Config{Policy: mfa.Policy{ChallengeLifetime: 11 * time.Minute}}, "is 11m0s; it must be from 1m0s to 10m0s"},
+		{mfa.Config{Policy: mfa.Policy{ChallengeLifetime: 11 * time.Minute}},
+			"is 11m0s; it must be from 1m0s to 10m0s"},
 		{mfa.Config{Policy: mfa.Policy{MaxAttempts: 11}}, "is 11; it must be from 1 to 10"},
 		{mfa.Config{Policy: mfa.Policy{MessagesPerDay: 31}}, "is 31; it must be from 1 to 30"},
-		{mfa.Config{Policy: mfa.Policy{MessagesPerHour: 4, MessagesPerDay: 3}}, "is 4; it must be from 1 to 10, and at most MessagesPerDay, which is 3"},
+		{mfa.Config{Policy: mfa.Policy{MessagesPerHour: 4, MessagesPerDay: 3}},
+			"is 4; it must be from 1 to 10, and at most MessagesPerDay, which is 3"},
 		{mfa.Config{SendTimeout: 5 * time.Minute}, ""},
-		{mfa.Config{SendTimeout: 5*time.Minute + 1}, "Config.SendTimeout is 5m0.000000001s; it must be from"},
+		{mfa.Config{SendTimeout: 5*time.Minute + 1},
+			"Config.SendTimeout is 5m0.000000001s; it must be from"},
 		{mfa.Config{SendTimeout: -1}, "Config.SendTimeout is -1ns; it must be from"},
 	} {
 		tt.cfg.Logger = discard

@@ -88,17 +88,24 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	var secrets []string
-	for _, s := range []string{totp.TOTP.Secret(), string(raw), totp.TOTP.URI(), totp.TOTP.QRCode()[30:60], key, string(rawKey), message.Body} {
+	for _, s := range []string{
+		totp.TOTP.Secret(), string(raw), totp.TOTP.URI(), totp.TOTP.QRCode()[30:60], key, string(rawKey),
+		message.Body,
+	} {
 		secrets = append(secrets, spellings(s)...)
 	}
 	digits := []string{code, phone, "5005550006"}
 
 	for name, v := range map[string]any{
-		"Enrollment": totp, "*Enrollment": &totp, "TOTPEnrollment": *totp.TOTP, "*TOTPEnrollment": totp.TOTP, "Enrollment of SMS": sms,
-		"Factor": sms.Factor, "*Factor": &sms.Factor, "Factors": factors, "Challenge": ch, "Verification": right, "wrong Verification": wrong,
-		"wrong code": wrongErr, "throttled": throttled, "Keyring": *ring, "*Keyring": ring, "Service": r.Service,
-		"Config": r.Config, "*Config": &r.Config, "Outbox": outbox, "events": r.Took(), "log": log.String(),
-		"Keyring, nested": struct{ k mfa.Keyring }{*ring}, "Factor, nested": struct{ f mfa.Factor }{sms.Factor},
+		"Enrollment": totp, "*Enrollment": &totp, "TOTPEnrollment": *totp.TOTP,
+		"*TOTPEnrollment": totp.TOTP, "Enrollment of SMS": sms,
+		"Factor": sms.Factor, "*Factor": &sms.Factor, "Factors": factors, "Challenge": ch,
+		"Verification": right, "wrong Verification": wrong,
+		"wrong code": wrongErr, "throttled": throttled, "Keyring": *ring, "*Keyring": ring,
+		"Service": r.Service, "Config": r.Config, "*Config": &r.Config, "Outbox": outbox,
+		"events": r.Took(), "log": log.String(),
+		"Keyring, nested":        struct{ k mfa.Keyring }{*ring},
+		"Factor, nested":         struct{ f mfa.Factor }{sms.Factor},
 		"TOTPEnrollment, nested": struct{ e mfa.TOTPEnrollment }{*totp.TOTP}, "Outbox, nested": &struct {
 			o *mfa.Outbox
 			n int
@@ -151,8 +158,10 @@ func TestJSONStyle(t *testing.T) {
 		}
 	}
 	for _, v := range []any{
-		codes, mfa.Enrollment{Factor: f.Factor}, device, login, r.Took(), r.Ask(f), mfa.Verification{Factor: f.Factor},
-		proof.Receipt{Action: proof.ActionOf("pay", "1")}, &mfa.Error{Code: "code", Message: "A message."},
+		codes, mfa.Enrollment{Factor: f.Factor}, device, login, r.Took(), r.Ask(f),
+		mfa.Verification{Factor: f.Factor},
+		proof.Receipt{Action: proof.ActionOf("pay", "1")},
+		&mfa.Error{Code: "code", Message: "A message."},
 	} {
 		text, err := json.Marshal(v)
 		if err != nil {

@@ -22,7 +22,10 @@ var rfcSecret = base32.StdEncoding.WithPadding(
 // TestVectorsHOTP verifies the codes of RFC 4226 Appendix D: counter n is the time
 // step that begins at 30n seconds.
 func TestVectorsHOTP(t *testing.T) {
-	for n, code := range []string{"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"} {
+	for n, code := range []string{
+		"755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871",
+		"520489",
+	} {
 		verifyVector(t, time.Unix(int64(30*n)+1, 0), code)
 	}
 }
@@ -136,7 +139,10 @@ func TestReplayWithWhitespaceVariants(t *testing.T) {
 	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	for _, variant := range []string{" " + code, code + " ", code + "\n", "\t" + code, code[:3] + " " + code[3:], code[:3] + "-" + code[3:], "\u00a0" + code} {
+	for _, variant := range []string{
+		" " + code, code + " ", code + "\n", "\t" + code, code[:3] + " " + code[3:],
+		code[:3] + "-" + code[3:], "\u00a0" + code,
+	} {
 		ch := r.AskPatiently(f)
 		_, err := r.Answer(ch, f, variant)
 		mustBe(t, err, mfa.ErrInvalidCode)
@@ -415,7 +421,9 @@ func TestClockWasAheadTwice(t *testing.T) {
 // comes; and whoever guesses has no more than a bucket of their own. Clocks that differ by
 // less count.
 func TestClockWasAheadThenTypo(t *testing.T) {
-	for _, ahead := range []time.Duration{30 * time.Minute, time.Hour + time.Millisecond, 10 * time.Hour, aDay, 30 * aDay, aYear} {
+	for _, ahead := range []time.Duration{
+		30 * time.Minute, time.Hour + time.Millisecond, 10 * time.Hour, aDay, 30 * aDay, aYear,
+	} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			g := newGuesser(t, mfa.TypeGenericOTP, mfa.Policy{}, 4)
 			s := g.Phone("user_bob", phone)

@@ -47,7 +47,8 @@ func TestSequencesReachFar(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		nil, mfa.ErrInvalidCode, mfa.ErrChallengeExpired, mfa.ErrChallengePreviouslyVerified, mfa.ErrTooManyAttempts,
+		nil, mfa.ErrInvalidCode, mfa.ErrChallengeExpired, mfa.ErrChallengePreviouslyVerified,
+		mfa.ErrTooManyAttempts,
 		mfa.ErrThrottled, mfa.ErrFactorDisabled, mfa.ErrFactorUnverified, mfa.ErrNotFound,
 	} {
 		if reached[err] < 5 {

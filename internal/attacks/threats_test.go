@@ -38,7 +38,9 @@ var packages = map[string]string{
 // namedTests are the tests that a text names, each by its package, "" for the root and
 // this one, and its own name.
 func namedTests(text string) (names [][2]string) {
-	for _, match := range regexp.MustCompile(`(?:\b(\w+)\.)?\b((?:Test|Fuzz)[A-Z]\w*)`).FindAllStringSubmatch(text, -1) {
+	for _, match := range regexp.MustCompile(
+		`(?:\b(\w+)\.)?\b((?:Test|Fuzz)[A-Z]\w*)`,
+	).FindAllStringSubmatch(text, -1) {
 		names = append(names, [2]string{match[1], match[2]})
 	}
 	return names
@@ -99,7 +101,9 @@ func TestThreatsAreTested(t *testing.T) {
 			t.Errorf("row %s has no test, and is not said to be somebody else's", row[1])
 		}
 	}
-	for prefix, last := range map[string]int{"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 13, "P": 42, "S": 8, "O": 4, "W": 13, "": 70} {
+	for prefix, last := range map[string]int{
+		"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 13, "P": 42, "S": 8, "O": 4, "W": 13, "": 70,
+	} {
 		for i := range last {
 			if row := fmt.Sprint(prefix, i+1); !answered[row] {
 				t.Errorf("row %s is missing", row)

@@ -12,7 +12,7 @@ import (
 // A Guesser makes wrong guesses at a factor, as fast as they are answered and waiting as
 // told, while the owner logs in after so many wrong codes in a row; never, for 0.
 type Guesser struct {
-	*Rig
+	*Rig           // whose service is attacked
 	F     Enrolled // the factor
 	Owner int      // logs in after so many wrong codes in a row; 0 for never
 	Codes []string // the owner's recovery codes
@@ -80,7 +80,8 @@ func (g *Guesser) Guess(end time.Time) error {
 	}
 	var err error
 	if g.Mine.ID == "" {
-		if g.Mine, err = g.Challenge(g.T.Context(), mfa.ChallengeParams{FactorID: g.F.ID, UserID: Ann}); err != nil {
+		p := mfa.ChallengeParams{FactorID: g.F.ID, UserID: Ann}
+		if g.Mine, err = g.Challenge(g.T.Context(), p); err != nil {
 			return err
 		}
 		g.avoid = g.Mine.Code()
@@ -103,7 +104,7 @@ func (g *Guesser) Guess(end time.Time) error {
 	return err
 }
 
-// OwnerLogsIn is the owner's, with a code that was not Used yet.
+// OwnerLogsIn is the owner's, with a code that was not used yet.
 func (g *Guesser) OwnerLogsIn() {
 	g.T.Helper()
 	ch := g.AskPatiently(g.F)

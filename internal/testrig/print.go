@@ -20,8 +20,10 @@ func Printed(v any) string {
 	type exported struct{ V any }
 	type unexported struct{ v any }
 	values := []any{
-		v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v}, []any{v}, [1]any{v}, map[string]any{"k": v}, map[any]any{&v: v},
-		struct{ e exported }{exported{v}}, []unexported{{v}}, fmt.Errorf("wrapped: %v", v), errors.Join(fmt.Errorf("%+v", v)),
+		v, &v, exported{v}, &exported{v}, unexported{v}, &unexported{v}, []any{v}, [1]any{v},
+		map[string]any{"k": v}, map[any]any{&v: v},
+		struct{ e exported }{exported{v}}, []unexported{{v}}, fmt.Errorf("wrapped: %v", v),
+		errors.Join(fmt.Errorf("%+v", v)),
 	}
 	for _, value := range values {
 		for _, verb := range verbs {
@@ -38,7 +40,8 @@ func Printed(v any) string {
 		} {
 			log := slog.New(handler)
 			log.Info("message", "value", value)
-			log.With("value", value).WithGroup("group").Info("message", slog.Group("inner", "value", value), "any", slog.AnyValue(value))
+			log.With("value", value).WithGroup("group").
+				Info("message", slog.Group("inner", "value", value), "any", slog.AnyValue(value))
 		}
 	}
 	return out.String()
@@ -46,10 +49,15 @@ func Printed(v any) string {
 
 // Spellings are the ways in which a secret may show.
 func Spellings(secret string) []string {
-	all := []string{secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))), base64.StdEncoding.EncodeToString([]byte(secret))}
+	all := []string{
+		secret, hex.EncodeToString([]byte(secret)), strings.ToUpper(hex.EncodeToString([]byte(secret))),
+		base64.StdEncoding.EncodeToString([]byte(secret)),
+	}
 	if len(secret) > 8 {
 		decimals := strings.Trim(fmt.Sprint([]byte(secret[:8])), "[]")
-		all = append(all, decimals, strings.ReplaceAll(decimals, " ", ", "), strings.Trim(fmt.Sprintf("%#v", []byte(secret[:8])), "[]byte{}"))
+		all = append(all,
+			decimals, strings.ReplaceAll(decimals, " ", ", "),
+			strings.Trim(fmt.Sprintf("%#v", []byte(secret[:8])), "[]byte{}"))
 	}
 	return all
 }

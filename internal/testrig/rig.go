@@ -20,19 +20,21 @@ import (
 
 // Who is tested with.
 const (
-	Ann    = "user_ann"     // a user
-	Number = "+15005550006" // a phone number
+	// Ann is a user.
+	Ann = "user_ann"
+	// Number is a phone number.
+	Number = "+15005550006"
 )
 
 // A Rig is a service with everything around it under the test's control. Its
 // store counts calls, and may be told to fail.
 type Rig struct {
-	T      *testing.T
-	Clock  *mfatest.Clock
-	SMS    *mfatest.Sender
-	Store  *mfatest.FaultyStore
-	Config mfa.Config // of the Service; without its zero defaults
-	*mfa.Service
+	T            *testing.T           // the test that it is for
+	Clock        *mfatest.Clock       // of the Service
+	SMS          *mfatest.Sender      // of the Service; holds what was sent
+	Store        *mfatest.FaultyStore // of the Service
+	Config       mfa.Config           // of the Service; without its zero defaults
+	*mfa.Service                      // what is tested
 
 	mu     sync.Mutex
 	events []mfa.Event
@@ -81,7 +83,10 @@ type Enrolled struct {
 // EnrollTOTP enrolls an app, which is not confirmed.
 func (r *Rig) EnrollTOTP(userID string) Enrolled {
 	r.T.Helper()
-	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"}})
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+		UserID: userID, NoOwner: userID == "",
+		TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -91,7 +96,9 @@ func (r *Rig) EnrollTOTP(userID string) Enrolled {
 // EnrollSMS enrolls a number, which is not confirmed.
 func (r *Rig) EnrollSMS(userID, number string) Enrolled {
 	r.T.Helper()
-	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", SMS: &mfa.SMSParams{PhoneNumber: number}})
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+		UserID: userID, NoOwner: userID == "", SMS: &mfa.SMSParams{PhoneNumber: number},
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -118,7 +125,9 @@ func (r *Rig) Phone(userID, number string) Enrolled {
 // minutes pass.
 func (r *Rig) LogIn(f Enrolled) {
 	r.T.Helper()
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: f.UserID, Confirm: true,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -168,7 +177,7 @@ func (r *Rig) Wrong(f Enrolled) string {
 }
 
 // Fail answers with n wrong codes, on a new challenge each time the old one is
-// Used up, and waits as long as it is told to.
+// used up, and waits as long as it is told to.
 func (r *Rig) Fail(f Enrolled, n int) {
 	r.T.Helper()
 	ch := r.AskPatiently(f)
@@ -192,7 +201,9 @@ func (r *Rig) Fail(f Enrolled, n int) {
 func (r *Rig) AskPatiently(f Enrolled) mfa.Challenge {
 	r.T.Helper()
 	for {
-		ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+		ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: f.UserID, Confirm: true,
+		})
 		if err == nil {
 			return ch
 		}
@@ -258,6 +269,7 @@ func Refusal(t *testing.T, err error) *mfa.Error {
 	return e
 }
 
+// MustBe ends the test if err does not match want.
 func MustBe(t *testing.T, err, want error) {
 	t.Helper()
 	if !errors.Is(err, want) {
@@ -296,7 +308,9 @@ func Count(errs []error, want error) int {
 func (r *Rig) Trust(f Enrolled, name string) mfa.TrustedDevice {
 	r.T.Helper()
 	ch := r.AskPatiently(f)
-	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), TrustDevice: name != "", DeviceName: name})
+	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), TrustDevice: name != "", DeviceName: name,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -329,6 +343,7 @@ func (r *Rig) Use(token string) (Used, error) {
 	return Used{}, err
 }
 
+// TrustedNames are the names of Ann's trusted devices, in the order of Devices.
 func (r *Rig) TrustedNames() []string {
 	r.T.Helper()
 	devices, err := r.Devices(r.T.Context(), Ann)
@@ -345,7 +360,7 @@ func (r *Rig) TrustedNames() []string {
 	return names
 }
 
-// versions tell one state of a store from another.
+// Versions tell one state of a store from another.
 func (r *Rig) Versions() map[string]int64 {
 	versions := make(map[string]int64)
 	for _, rec := range r.Records() {
@@ -355,8 +370,12 @@ func (r *Rig) Versions() map[string]int64 {
 }
 
 // AnswerWith is Answer under an idempotency key.
-func (r *Rig) AnswerWith(key string, ch mfa.Challenge, f Enrolled, code string) (mfa.Verification, error) {
-	return r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: code, IdempotencyKey: key})
+func (r *Rig) AnswerWith(
+	key string, ch mfa.Challenge, f Enrolled, code string,
+) (mfa.Verification, error) {
+	return r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: f.UserID, Code: code, IdempotencyKey: key,
+	})
 }
 
 // Begin starts a login of Ann on a browser without a device.
@@ -378,7 +397,9 @@ func (r *Rig) Recovery(userID string) (Enrolled, []string) {
 // RecoveryWith is Recovery with a receipt.
 func (r *Rig) RecoveryWith(userID, receipt string) (Enrolled, []string) {
 	r.T.Helper()
-	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{UserID: userID, NoOwner: userID == "", RecoveryCodes: true, Receipt: receipt})
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+		UserID: userID, NoOwner: userID == "", RecoveryCodes: true, Receipt: receipt,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -402,7 +423,9 @@ func (r *Rig) Drop(which func(mfa.Record) bool) (dropped []mfa.Record) {
 		if !which(rec) {
 			continue
 		}
-		err := r.Store.Store.Save(r.T.Context(), mfa.Change{Record: mfa.Record{ID: rec.ID, Version: rec.Version}, Delete: true})
+		err := r.Store.Store.Save(r.T.Context(), mfa.Change{
+			Record: mfa.Record{ID: rec.ID, Version: rec.Version}, Delete: true,
+		})
 		if err != nil {
 			r.T.Fatal(err)
 		}
@@ -411,6 +434,7 @@ func (r *Rig) Drop(which func(mfa.Record) bool) (dropped []mfa.Record) {
 	return dropped
 }
 
+// FactorIDs are the ids of a user's factors, in the order of Factors.
 func (r *Rig) FactorIDs(userID string) []string {
 	r.T.Helper()
 	factors, err := r.Factors(r.T.Context(), userID)
@@ -428,11 +452,15 @@ func (r *Rig) FactorIDs(userID string) []string {
 // receipt.
 func (r *Rig) Approve(f Enrolled, a proof.Action) string {
 	r.T.Helper()
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Action: a})
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: f.UserID, Action: a,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), Action: a})
+	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: f.UserID, Code: r.Right(f), Action: a,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -448,16 +476,20 @@ type Used struct {
 	token string
 }
 
+// Token is what the device has to show from now on.
 func (u Used) Token() string { return u.token }
 
+// OfKind matches the records of a kind.
 func OfKind(kind string) func(mfa.Record) bool {
 	return func(rec mfa.Record) bool { return rec.Kind == kind }
 }
 
+// WithID matches the record that has the id.
 func WithID(id string) func(mfa.Record) bool {
 	return func(rec mfa.Record) bool { return rec.ID == id }
 }
 
+// Kinds are the kinds of events, in order.
 func Kinds(events []mfa.Event) []mfa.EventKind {
 	var kinds []mfa.EventKind
 	for _, e := range events {
@@ -475,7 +507,8 @@ func Refused(t *testing.T, r *Rig, what string, want error, call func() error) {
 	if !errors.Is(err, want) {
 		t.Errorf("%.80q: error %v, want %v", what, err, want)
 	}
-	if e, ok := errors.AsType[*mfa.Error](err); ok && (e.Code == "" || e.Message == "" || len(e.Message) > 300) {
+	if e, ok := errors.AsType[*mfa.Error](err); ok &&
+		(e.Code == "" || e.Message == "" || len(e.Message) > 300) {
 		t.Errorf("%.80q: code %q, message %.400q", what, e.Code, e.Message)
 	}
 	if len(r.Store.Calls()) != calls || r.SMS.Sends() != sends {
@@ -501,7 +534,9 @@ func VectorRig(t *testing.T) (*Rig, Enrolled) {
 	t.Helper()
 	r := New(t, func(c *mfa.Config) { c.Store = new(mfa.MemoryStore) })
 	r.Clock.Set(time.Unix(59, 0))
-	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: VectorSecret}})
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "ann", Secret: VectorSecret},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -509,7 +544,9 @@ func VectorRig(t *testing.T) (*Rig, Enrolled) {
 }
 
 // AskWith is Ask under an idempotency key.
-func (r *Rig) AskWith(key string, f Enrolled, change ...func(*mfa.ChallengeParams)) (mfa.Challenge, error) {
+func (r *Rig) AskWith(
+	key string, f Enrolled, change ...func(*mfa.ChallengeParams),
+) (mfa.Challenge, error) {
 	p := mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, IdempotencyKey: key}
 	for _, c := range change {
 		c(&p)
@@ -525,6 +562,8 @@ const Drain = 14*time.Hour + 24*time.Minute
 
 // Long times.
 const (
-	Day  = 24 * time.Hour
+	// Day is 24 hours.
+	Day = 24 * time.Hour
+	// Year is 365 days.
 	Year = 365 * Day
 )

@@ -1,8 +1,8 @@
-// Package proofhttp lets requests through that bring the receipt of a fresh second
-// factor.
+// Package proofhttp lets a request through if it brings the receipt of a fresh
+// second factor.
 //
 //	guard := proofhttp.Guard{
-//		Check: svc.Redeem, // or proof.Checker{Keys: keys}.Check, in a process without the service
+//		Check: svc.Redeem, // or proof.Checker{Keys: keys}.Check, without the service
 //		Claim: func(r *http.Request) (proof.Claim, error) {
 //			user, err := sessionUser(r)
 //			return proof.Claim{
@@ -26,42 +26,47 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// A Guard stands in front of handlers that need a fresh second factor.
+// A Guard protects handlers that require a fresh second factor. The zero Guard
+// lets nothing through.
 type Guard struct {
-	// Check says whether a claim is proved: Service.Redeem, which lets a receipt through
-	// once, or proof.Checker.Check. Required; without it nothing gets through.
+	// Check returns an error unless a claim is proved: Service.Redeem, which
+	// accepts a receipt once, or proof.Checker.Check. Required; without it no
+	// request gets through.
 	Check func(context.Context, proof.Claim) (proof.Receipt, error)
 
-	// Claim makes the claim of a request: the receipt that it brings, the user of its
-	// session ("" if there is none, which gets nobody through), and the action, from what the
-	// handler will do. Required; without it nothing gets through, and neither does a request
-	// whose claim is an error.
+	// Claim returns the claim of a request: the receipt that it brings, the
+	// user of its session ("" if there is none, which never gets through), and
+	// the action, built from what the handler will do. A request whose claim is
+	// an error does not get through. Required; without it no request does.
 	//
-	// Claim may read the body, up to 1 MiB: the handler finds it as it came. A request of
-	// which Claim reads more is refused with an [*http.MaxBytesError], whatever Claim returns.
+	// Claim may read the body, up to 1 MiB, and the handler still reads all of
+	// it. If Claim tries to read more, the request is refused with an
+	// [*http.MaxBytesError], whatever Claim returns.
 	Claim func(*http.Request) (proof.Claim, error)
 
-	// AllowWithoutFactor opens the handler to users who have no second factor. It is asked
-	// about the user of a claim that Check refused, never about "", and returns true if all
-	// factors of the user, if any, are unverified. A disabled factor is a factor: otherwise
-	// thirty wrong codes would open the handler. After true the request gets through
-	// without a receipt; an error refuses it.
-	// An example has it with Service.Factors.
-	// Optional; without it whoever has no factor does not get through.
+	// AllowWithoutFactor lets users through who have no second factor. It is
+	// called with the user of a claim that Check refused, never with "", and
+	// must return true only if the user has no verified and no disabled factor,
+	// as Service.Factors tells: if a disabled factor did not count, thirty
+	// wrong codes would open the handler. After true the request gets through
+	// without a receipt; an error refuses it. Defaults to nil: users without a
+	// factor do not get through.
 	AllowWithoutFactor func(ctx context.Context, userID string) (bool, error)
 
-	// Refused answers a request that does not get through: ask for a code, and let the
-	// person come back with a receipt. err is what Check, Claim or AllowWithoutFactor
-	// returned; one that is not proof.Refused is a failure and not the person's.
-	// Defaults to 403 with {"code": "second_factor_required", "message": ...}, 413 for an
-	// [*http.MaxBytesError], and 500 for any other failure, one of Claim included.
+	// Refused answers a request that does not get through: ask for a code, and
+	// let the person come back with a receipt. err is what Check, Claim or
+	// AllowWithoutFactor returned; if proof.Refused reports false, it is a
+	// failure, and not the person's. Defaults to 403 with {"code":
+	// "second_factor_required", "message": ...}, 413 for an
+	// [*http.MaxBytesError], and 500 for any other error, one of Claim
+	// included.
 	Refused func(w http.ResponseWriter, r *http.Request, err error)
 }
 
-// Wrap returns a handler that calls next for requests whose claim is proved, with the
-// receipt in the context: see [FromContext]. With Service.Redeem the receipt is spent then,
-// whatever next makes of the request, so next should not fail on what could be looked at
-// before.
+// Wrap returns a handler that calls next for requests whose claim is proved,
+// with the receipt in the context: see [FromContext]. Service.Redeem redeems
+// the receipt before next is called, so next should not fail for a reason that
+// could be checked before.
 func (g Guard) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, err := g.check(r)
@@ -76,8 +81,8 @@ func (g Guard) Wrap(next http.Handler) http.Handler {
 	})
 }
 
-// check returns the context of a request that gets through, with its receipt if that is
-// why.
+// check returns the context of a request that gets through, with its receipt
+// unless AllowWithoutFactor let it through.
 func (g Guard) check(r *http.Request) (context.Context, error) {
 	if g.Check == nil || g.Claim == nil {
 		return nil, errors.New("proofhttp: Guard.Check and Guard.Claim are required")
@@ -104,7 +109,7 @@ func (g Guard) check(r *http.Request) (context.Context, error) {
 	return ctx, nil
 }
 
-// maxBody is what Claim may read of a body.
+// maxBody is how many bytes of a body Claim may read.
 const maxBody = 1 << 20
 
 // claim calls Claim, and gives the request its body back.
@@ -153,20 +158,24 @@ func (b *recorder) Close() error { return nil }
 func refuse(w http.ResponseWriter, err error) {
 	status, code, message := http.StatusInternalServerError, "internal_error", "Internal Server Error"
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		status, code, message = http.StatusRequestEntityTooLarge, "payload_too_large", "The request is too large."
+		status, code = http.StatusRequestEntityTooLarge, "payload_too_large"
+		message = "The request is too large."
 	} else if proof.Refused(err) {
-		status, code, message = http.StatusForbidden, "second_factor_required", "A fresh second factor is required."
+		status, code = http.StatusForbidden, "second_factor_required"
+		message = "A fresh second factor is required."
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message}) // to a client who hung up
+	// An error means that the client hung up.
+	_ = json.NewEncoder(w).Encode(map[string]string{"code": code, "message": message})
 }
 
 type contextKey struct{}
 
-// FromContext returns the receipt that let the request through, and whether one did:
-// none if Guard.AllowWithoutFactor did.
+// FromContext returns the receipt that let the request through, and reports
+// whether there is one: there is none if Guard.AllowWithoutFactor let it
+// through.
 func FromContext(ctx context.Context) (proof.Receipt, bool) {
 	r, ok := ctx.Value(contextKey{}).(proof.Receipt)
 	return r, ok

@@ -50,12 +50,14 @@ func TestGuard(t *testing.T) {
 		status int
 		body   string
 	}{
-		"proved":   {nil, http.StatusOK, "changed true totp\n"},
-		"invalid":  {fmt.Errorf("%w: because", proof.ErrInvalid), http.StatusForbidden, `{"code":"second_factor_required","message":"A fresh second factor is required."}` + "\n"},
+		"proved": {nil, http.StatusOK, "changed true totp\n"},
+		"invalid": {fmt.Errorf("%w: because", proof.ErrInvalid), http.StatusForbidden,
+			`{"code":"second_factor_required","message":"A fresh second factor is required."}` + "\n"},
 		"expired":  {proof.ErrExpired, http.StatusForbidden, ""},
 		"mismatch": {proof.ErrMismatch, http.StatusForbidden, ""},
 		"spent":    {proof.ErrSpent, http.StatusForbidden, ""},
-		"failure":  {errors.New("the database is at 10.0.0.7"), http.StatusInternalServerError, `{"code":"internal_error","message":"Internal Server Error"}` + "\n"},
+		"failure": {errors.New("the database is at 10.0.0.7"), http.StatusInternalServerError,
+			`{"code":"internal_error","message":"Internal Server Error"}` + "\n"},
 	} {
 		guard := proofhttp.Guard{
 			Claim: claim,
@@ -73,7 +75,8 @@ func TestGuard(t *testing.T) {
 			t.Errorf("%s: %d %q", name, w.Code, w.Body)
 		}
 		if tt.err != nil &&
-			(w.Header().Get("Cache-Control") != "no-store" || !strings.HasPrefix(w.Header().Get("Content-Type"), "application/json")) {
+			(w.Header().Get("Cache-Control") != "no-store" ||
+				!strings.HasPrefix(w.Header().Get("Content-Type"), "application/json")) {
 			t.Errorf("%s: %v", name, w.Header())
 		}
 	}
@@ -116,6 +119,9 @@ func TestRefused(t *testing.T) {
 // that, and nobody else does.
 func TestWithoutFactor(t *testing.T) {
 	down := errors.New("the database is down")
+	says := func(none bool, err error) func(context.Context, string) (bool, error) {
+		return func(context.Context, string) (bool, error) { return none, err }
+	}
 	for name, tt := range map[string]struct {
 		user    string
 		checked error
@@ -123,18 +129,20 @@ func TestWithoutFactor(t *testing.T) {
 		status  int
 		asked   int
 	}{
-		"has none":                  {"user_42", proof.ErrInvalid, func(context.Context, string) (bool, error) { return true, nil }, http.StatusOK, 1},
-		"has none, and a receipt":   {"user_42", proof.ErrExpired, func(context.Context, string) (bool, error) { return true, nil }, http.StatusOK, 1},
-		"has one":                   {"user_42", proof.ErrInvalid, func(context.Context, string) (bool, error) { return false, nil }, http.StatusForbidden, 1},
-		"not known":                 {"user_42", proof.ErrInvalid, func(context.Context, string) (bool, error) { return true, down }, http.StatusInternalServerError, 1},
-		"no session":                {"", proof.ErrInvalid, func(context.Context, string) (bool, error) { return true, nil }, http.StatusForbidden, 0},
-		"the check failed":          {"user_42", down, func(context.Context, string) (bool, error) { return true, nil }, http.StatusInternalServerError, 0},
-		"proved":                    {"user_42", nil, func(context.Context, string) (bool, error) { return false, down }, http.StatusOK, 0},
-		"not opened by the program": {"user_42", proof.ErrInvalid, nil, http.StatusForbidden, 0},
+		"has none":                  {"user_42", proof.ErrInvalid, says(true, nil), 200, 1},
+		"has none, and a receipt":   {"user_42", proof.ErrExpired, says(true, nil), 200, 1},
+		"has one":                   {"user_42", proof.ErrInvalid, says(false, nil), 403, 1},
+		"not known":                 {"user_42", proof.ErrInvalid, says(true, down), 500, 1},
+		"no session":                {"", proof.ErrInvalid, says(true, nil), 403, 0},
+		"the check failed":          {"user_42", down, says(true, nil), 500, 0},
+		"proved":                    {"user_42", nil, says(false, down), 200, 0},
+		"not opened by the program": {"user_42", proof.ErrInvalid, nil, 403, 0},
 	} {
 		asked := 0
 		guard := proofhttp.Guard{
-			Check: func(context.Context, proof.Claim) (proof.Receipt, error) { return proof.Receipt{}, tt.checked },
+			Check: func(context.Context, proof.Claim) (proof.Receipt, error) {
+				return proof.Receipt{}, tt.checked
+			},
 			Claim: func(*http.Request) (proof.Claim, error) { return proof.Claim{UserID: tt.user}, nil },
 		}
 		if tt.allow != nil {
@@ -263,23 +271,39 @@ func TestBody(t *testing.T) {
 			return err
 		}
 	}
+	everything := func(r *http.Request) error { _, err := io.ReadAll(r.Body); return err }
 	for name, tt := range map[string]struct {
 		read   func(*http.Request) error
 		sent   string
 		status int
 	}{
-		"nothing":            {func(*http.Request) error { return nil }, sent, http.StatusOK},
-		"nothing of a lot":   {func(*http.Request) error { return nil }, strings.Repeat("x", 2*limit), http.StatusOK},
-		"some":               {part(10), sent, http.StatusOK},
-		"all":                {func(r *http.Request) error { return json.NewDecoder(r.Body).Decode(new(any)) }, sent, http.StatusOK},
-		"all, and closes it": {func(r *http.Request) error { _, err := io.ReadAll(r.Body); return errors.Join(err, r.Body.Close()) }, sent, http.StatusOK},
-		"as much as it may":  {func(r *http.Request) error { _, err := io.ReadAll(r.Body); return err }, strings.Repeat("x", limit), http.StatusOK},
-		"some of a lot":      {part(limit), strings.Repeat("x", 2*limit), http.StatusOK},
-		"too much":           {func(r *http.Request) error { _, err := io.ReadAll(r.Body); return err }, strings.Repeat("x", limit+1), http.StatusRequestEntityTooLarge},
-		"too much, unseen":   {func(r *http.Request) error { _, _ = io.ReadAll(r.Body); return nil }, strings.Repeat("x", limit+1), http.StatusRequestEntityTooLarge},
+		"nothing": {func(*http.Request) error { return nil }, sent, http.StatusOK},
+		"nothing of a lot": {
+			func(*http.Request) error { return nil }, strings.Repeat("x", 2*limit), http.StatusOK,
+		},
+		"some": {part(10), sent, http.StatusOK},
+		"all": {
+			func(r *http.Request) error { return json.NewDecoder(r.Body).Decode(new(any)) },
+			sent, http.StatusOK,
+		},
+		"all, and closes it": {func(r *http.Request) error {
+			_, err := io.ReadAll(r.Body)
+			return errors.Join(err, r.Body.Close())
+		}, sent, http.StatusOK},
+		"as much as it may": {everything, strings.Repeat("x", limit), http.StatusOK},
+		"some of a lot":     {part(limit), strings.Repeat("x", 2*limit), http.StatusOK},
+		"too much": {
+			everything, strings.Repeat("x", limit+1), http.StatusRequestEntityTooLarge,
+		},
+		"too much, unseen": {
+			func(r *http.Request) error { _, _ = io.ReadAll(r.Body); return nil },
+			strings.Repeat("x", limit+1), http.StatusRequestEntityTooLarge,
+		},
 	} {
 		guard := proofhttp.Guard{
-			Claim: func(r *http.Request) (proof.Claim, error) { return proof.Claim{UserID: "user_42"}, tt.read(r) },
+			Claim: func(r *http.Request) (proof.Claim, error) {
+				return proof.Claim{UserID: "user_42"}, tt.read(r)
+			},
 			Check: func(context.Context, proof.Claim) (proof.Receipt, error) { return proof.Receipt{}, nil },
 		}
 		r := httptest.NewRequest(http.MethodPost, "/email", strings.NewReader(tt.sent))
