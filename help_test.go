@@ -10,7 +10,6 @@ import (
 // The names of package testrig, as the tests of this package have them.
 type (
 	enrolled = testrig.Enrolled
-	guesser  = testrig.Guesser
 	used     = testrig.Used
 )
 

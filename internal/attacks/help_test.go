@@ -10,7 +10,6 @@ import (
 // The names of package testrig, as the tests of this package have them.
 type (
 	enrolled = testrig.Enrolled
-	guesser  = testrig.Guesser
 	used     = testrig.Used
 )
 
@@ -38,7 +37,6 @@ var (
 	shows      = testrig.Shows
 	spellings  = testrig.Spellings
 	vectorRig  = testrig.VectorRig
-	withID     = testrig.WithID
 	wrongFor   = testrig.WrongFor
 )
 
