@@ -157,8 +157,8 @@ func (r *Keyring) numberIDs(e164 string) []string {
 }
 
 // numberUsers returns what stands for a user in the record of a phone number, one for each
-// key: an HMAC, so that the record names nobody. No user id and no number has a 0 in it,
-// so this is no numberIDs.
+// key: an HMAC, so that the record names nobody. No user id and no number has a zero
+// byte, so this is never the HMAC that numberIDs makes.
 func (r *Keyring) numberUsers(e164, userID string) []string {
 	var users []string
 	for _, k := range r.keys() {

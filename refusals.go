@@ -6,8 +6,8 @@ import "github.com/authfactor/mfa/proof"
 // reasons are looked at: the doc comments of Challenge and Verify and docs/design.md
 // have the same.
 type refusal[D any] struct {
-	name   string
-	reason error // that the error matches
+	name   string // both for TestRefusalsAreDocumented alone
+	reason error  // that the error matches
 	refuse func(D) *outcome
 }
 

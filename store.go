@@ -223,7 +223,7 @@ type number struct {
 	Record
 	sends   limit.Messages
 	guesses limit.Failures // wrong codes while the factor was unverified
-	shares  limit.Shares   // of the sends those while it was, with names of Keyring.numberUsers
+	shares  limit.Shares   // the sends while it was, each for a name of Keyring.numberUsers
 
 	later []byte
 }

@@ -83,7 +83,7 @@ func (s *Service) loadNow(ctx context.Context, ids ...string) (loaded, moment, e
 }
 
 // An outcome is what a decision comes to: what to write, and what to tell once that is
-// written.
+// written. With err there may be something to write: a wrong code is counted.
 type outcome struct {
 	save   []stored
 	remove []*Record // by id and version: they need not open

@@ -159,12 +159,12 @@ func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, er
 type beside struct {
 	proves   bool      // one of them can be asked for a receipt
 	replaced *factor   // by the one that is confirmed; nil: none
-	others   []*factor // all of them, if the user has none yet that one logs in with
+	others   []*factor // those that were read
 }
 
-// loadBeside reads the factors beside one that is to be confirmed: all of them if it is
-// the first app or number, since these end with it, and otherwise the one that it
-// replaces.
+// loadBeside reads the factors beside one that is to be confirmed: all of them if the
+// user has none yet but recovery codes, since they end with this one, and otherwise the
+// one that it replaces.
 func (s *Service) loadBeside(ctx context.Context, f *factor, u *user) (beside, error) {
 	var b beside
 	if f.verified || u == nil {

@@ -147,8 +147,9 @@ func (v Verification) AMR() []string {
 //   - one that is older than its lifetime: [ErrChallengeExpired];
 //   - one that had MaxAttempts wrong codes, or whose message was not sent:
 //     [ErrTooManyAttempts];
-//   - an enrolment without a receipt whose owner has since used a recovery code, and an
-//     Action by one beside a confirmed factor: [ErrFactorUnverified];
+//   - an enrolment made without a receipt, once its owner has a confirmed factor other
+//     than unused recovery codes, and an Action by an enrolment beside a confirmed
+//     factor: [ErrFactorUnverified];
 //   - a disabled factor: [ErrFactorDisabled];
 //   - a factor that is temporarily locked after wrong codes: [ErrThrottled] with
 //     RetryAfter.
@@ -194,7 +195,7 @@ type verifying struct {
 	challenge *challenge
 	request   *request // nil: without an idempotency key
 	repeated  bool     // the last request had this one's key
-	shared    *shared  // whose counter the factor's is
+	shared    *shared  // the counter of all who answer
 	counter   counter  // where a wrong code counts: the shared one, or the device's own
 	beside    beside   // the user's other factors, if this one is not confirmed yet
 	known     known    // the device that the call names

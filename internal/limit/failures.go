@@ -28,13 +28,14 @@ func (g Guessing) fullBucket() time.Duration { return time.Duration(g.BucketSize
 // success empties: when it is full, the next one has to wait until one has drained.
 type Failures struct {
 	InARow   int64
-	Last     time.Time // of all; no more than a full bucket before it is empty
+	Last     time.Time // the last of them
 	Bucket   Bucket
 	Disabled bool // too many in a row
 }
 
-// Wait returns how long no code is compared, 0 for not at all. What a clock that was ahead
-// noted begins no wait that would not end before that time comes.
+// Wait returns how long no code is compared, 0 for not at all. A last failure that is
+// dated ahead by more than MaxSkew is that of a clock that was ahead: it begins no wait,
+// unless the bucket was emptied for such a clock already.
 func (f Failures) Wait(now time.Time, g Guessing) time.Duration {
 	ahead := f.ahead(now, g)
 	if ahead && f.Bucket.mayBeEmptied(now, g) {
@@ -67,8 +68,9 @@ func (f *Failures) Succeed(now time.Time, g Guessing) {
 	f.InARow = 0
 }
 
-// Forgive forgets all failures once the bucket has drained. It is for a number or a user
-// that is not confirmed: guessing must not keep it from being enrolled for ever.
+// Forgive forgets all failures once the bucket has drained. It is for the counter of a
+// number or user whose factor is not confirmed: guessing must not keep a factor from
+// being enrolled for ever.
 func (f *Failures) Forgive(now time.Time, g Guessing) {
 	f.forget(now, g)
 	if !f.Bucket.Empty.After(now) {
