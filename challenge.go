@@ -387,7 +387,7 @@ func (d *challenging) told(ch *challenge) Challenge {
 		told.options = new(hide(ch.options))
 	}
 	if d.phone != nil {
-		told.ResendAt = d.now.Add(d.factor.told(d.sharedWait()))
+		told.ResendAt = d.now.Add(d.factor.told(d.resendWait()))
 	}
 	return told
 }

@@ -396,6 +396,28 @@ func TestResendAtOfAStranger(t *testing.T) {
 	}
 }
 
+// TestResendAtOfAWatcher: a repeated call, which costs nothing, tells nothing of the
+// messages that somebody else was sent.
+func TestResendAtOfAWatcher(t *testing.T) {
+	r := newRig(t)
+	owner := r.Phone(ann, phone)
+	r.Clock.Advance(aDay)
+	f := r.EnrollSMS("user_mallory", phone)
+	if _, err := r.AskWith("key", f); err != nil {
+		t.Fatal(err)
+	}
+	r.Clock.Advance(2 * time.Hour)
+	before, err := r.AskWith("key", f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Ask(owner)
+	after, err := r.AskWith("key", f)
+	if err != nil || after.ResendAt != before.ResendAt || before.ResendAt.IsZero() {
+		t.Errorf("%s, and once the owner was sent a code %s, %v", before.ResendAt, after.ResendAt, err)
+	}
+}
+
 // TestResendAtOfARepeat: a call that is answered again tells how it is then; and what has
 // no messages, or is no answer of Challenge, has the zero time.
 func TestResendAtOfARepeat(t *testing.T) {

@@ -39,8 +39,8 @@ var (
 	// factor. A browser with a trusted device's token may still answer: see
 	// [ChallengeParams.DeviceToken]. Otherwise only [Service.Unlock] helps, or an
 	// operator's [Service.Unenroll] and a new enrolment, for a person who proved
-	// who they are (NIST SP 800-63B-4 section 3.2.2). While a factor of TypeSMS or
-	// TypeGenericOTP is unconfirmed, the wrong codes count on the number or the
+	// who they are (NIST SP 800-63B-4 section 3.2.2). While a factor of another type
+	// than TypeTOTP is unconfirmed, the wrong codes count on the number or the
 	// user: a new enrolment does not help, and Unlock or 30 days do.
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 

@@ -157,8 +157,7 @@ func (s *Service) loadStartingLogin(ctx context.Context, p LoginParams) (*starti
 func (d *startingLogin) decide() (Login, outcome) {
 	if !d.user.hasVerified() {
 		if d.in.HasFactor {
-			return Login{}, outcome{err: fmt.Errorf("%w: record %s: the application knows "+
-				"of a confirmed factor, and none is stored", ErrIntegrity, d.user.ID)}
+			return Login{}, outcome{err: errNoneStored(d.user)}
 		}
 		return Login{SkipCode: true, token: d.kept()}, outcome{}
 	}
@@ -252,4 +251,10 @@ func (d *startingLogin) ranked() []*factor {
 		return b.success.Compare(a.success)
 	})
 	return factors
+}
+
+// errNoneStored is what a lost store comes to.
+func errNoneStored(u *user) error {
+	return fmt.Errorf("%w: record %s: the application knows "+
+		"of a confirmed factor, and none is stored", ErrIntegrity, u.ID)
 }

@@ -204,7 +204,9 @@ type Ceremony interface {
 
 	// Finish checks an answer of 1 byte to 64 KiB, which may come from anybody,
 	// and returns the factor's next State, at most 16 KiB. Any error means a wrong
-	// answer, which is counted; the error itself is dropped.
+	// answer, which is counted; the error itself is dropped. An answer must be
+	// good for this kept alone, or the new State must refuse it from then on: the
+	// library accepts a challenge once, and cannot know an answer again.
 	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
 }
 
@@ -254,7 +256,11 @@ func withMethods(outside []Method) (methods, error) {
 type outsideMethod struct{ Method }
 
 func (m outsideMethod) traits() traits {
-	return traits{kind: m.Type, ceremony: true, unlimited: m.InsecureUnlimited}
+	t := traits{kind: m.Type, ceremony: true, unlimited: m.InsecureUnlimited}
+	if !t.unlimited { // otherwise wrong answers would write the user's record for ever
+		t.unconfirmed = onUser
+	}
+	return t
 }
 
 // chance is no assurance: nothing is known of the answers.

@@ -571,3 +571,75 @@ func TestUnrulyMethods(t *testing.T) {
 		t.Errorf("20 answers at once: %v", errs)
 	}
 }
+
+// TestUnlimitedAnswersLeaveTheFactor: wrong answers that nothing limits do not write the
+// factor for ever, or they would keep its owner from logging in, and from turning it off.
+func TestUnlimitedAnswersLeaveTheFactor(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}), func(c *mfa.Config) { c.Methods[0].InsecureUnlimited = true })
+	f := r.toy(ann)
+	thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
+	version := func() int64 { return r.Versions()[f.ID] }
+	before := version()
+	for range 20 { // challenges
+		ch := r.challengeToy(f)
+		for range 5 {
+			_, err := r.answerToy(ch, thief)
+			mustBe(t, err, mfa.ErrInvalidCode)
+		}
+		_, err := r.answerToy(ch, thief)
+		mustBe(t, err, mfa.ErrTooManyAttempts)
+	}
+	if written := version() - before; written != 50 {
+		t.Errorf("100 wrong answers wrote the factor %d times, want 50", written)
+	}
+	if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.answerToy(r.challengeToy(f), thief)
+	mustBe(t, err, mfa.ErrInvalidCode)
+	if written := version() - before; written != 52 {
+		t.Errorf("a right answer and a wrong one wrote the factor %d times, want 2", written-50)
+	}
+}
+
+// TestEnrolMethodAgain: enrolling a factor of a type from outside again gives no new
+// guesses.
+func TestEnrolMethodAgain(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	var err error
+	wrong := 0
+	for range 10 { // enrolments
+		f := r.enrollToy(ann)
+		var ch mfa.Challenge
+		ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true})
+		for err == nil {
+			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: []byte("guess")})
+			if errors.Is(err, mfa.ErrInvalidCode) {
+				wrong++
+				err = nil
+			}
+		}
+	}
+	if mustBe(t, err, mfa.ErrThrottled); wrong != 5 {
+		t.Errorf("%d wrong answers, want 5", wrong)
+	}
+}
+
+// TestOptionsAreKeptForARepeat: the options of a challenge are stored only if a call can be
+// made again for them.
+func TestOptionsAreKeptForARepeat(t *testing.T) {
+	r := newRig(t, withToys(unruly{begin: func() ([]byte, error) { return make([]byte, 20<<10), nil }}))
+	f := r.enrollToy(ann)
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann}
+	for _, key := range []string{"", "a key"} {
+		p.IdempotencyKey = key
+		ch, err := r.Challenge(t.Context(), p)
+		if err != nil || len(ch.Options()) != 20<<10 {
+			t.Fatalf("%d bytes of options, %v", len(ch.Options()), err)
+		}
+		i := slices.IndexFunc(r.Records(), func(rec mfa.Record) bool { return rec.ID == ch.ID })
+		if size := len(r.Records()[i].State); size > 20<<10 != (key != "") {
+			t.Errorf("with the key %q the challenge has %d bytes", key, size)
+		}
+	}
+}

@@ -266,6 +266,7 @@ type failure struct {
 	inRow    int64
 	disables bool // from now on no code is compared
 	tell     bool // the owner is to be told how full the bucket is
+	full     bool // nothing more is counted, so that the factor is not written
 }
 
 // A shared counter is that of all who answer: the factor's own or, while the factor is
@@ -308,9 +309,12 @@ func (c *shared) shut(now time.Time) (bool, time.Duration) {
 func (c *shared) failures() int64 { return c.guesses.InARow }
 
 func (c *shared) fail(now time.Time, out *outcome) failure {
+	if c.open && c.guesses.InARow >= bucketSize {
+		return failure{inRow: c.guesses.InARow, full: true}
+	}
 	tell := c.guesses.Fail(now, guessing, c.most)
 	c.put(now, out)
-	return failure{c.guesses.InARow, c.guesses.Disabled, tell}
+	return failure{inRow: c.guesses.InARow, disables: c.guesses.Disabled, tell: tell}
 }
 
 func (c *shared) succeed(now time.Time, out *outcome) {

@@ -298,6 +298,19 @@ func (d *challenging) sharedWait() time.Duration {
 	return wait
 }
 
+// resendWait is the wait that the caller is told of. A repeated call costs nothing, so
+// of an unconfirmed number it leaves out what others may have done.
+func (d *challenging) resendWait() time.Duration {
+	if d.earlier == nil || d.factor.verified {
+		return d.sharedWait()
+	}
+	wait := d.phone.shares.Wait(d.now, d.users, userShare)
+	if d.user != nil {
+		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
+	}
+	return wait
+}
+
 // quota is that of the number.
 func (d *challenging) quota() limit.Sending {
 	if d.factor.verified {

@@ -212,10 +212,21 @@ func (ch *challenge) fields(c *codec.Codec) {
 	c.Time(&ch.verified)
 	c.Bool(&ch.spent)
 	c.Bytes(&ch.kept)
-	c.Bytes(&ch.options)
+	ch.optionFields(c)
 	c.Bytes(&ch.codesSeed)
 	c.String(&ch.codesSet)
 	c.Rest(&ch.later)
+}
+
+// optionFields lists what only a call that is made again needs, by its key.
+func (ch *challenge) optionFields(c *codec.Codec) {
+	var stored []byte
+	if len(ch.asked) > 0 {
+		stored = ch.options
+	}
+	if c.Bytes(&stored); c.Reading() {
+		ch.options = stored
+	}
 }
 
 // A number is the limits of a phone number, whoever enrolled it.
@@ -244,7 +255,7 @@ func (n *number) fields(c *codec.Codec) {
 type user struct {
 	Record
 	sends   limit.Messages
-	guesses limit.Failures // wrong codes of a generic_otp factor while it is unverified
+	guesses limit.Failures // wrong codes of unverified factors that count here: traits.unconfirmed
 
 	factors []membership
 	gone    []goneApp // the last apps that were deleted

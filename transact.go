@@ -206,6 +206,12 @@ func without(rows, others []*Record) []*Record {
 	})
 }
 
+func unlisted(rows []*Record, listed []string) []*Record {
+	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool {
+		return slices.Contains(listed, rec.ID)
+	})
+}
+
 // An end says which page of a list is the last.
 type end bool
 

@@ -20,6 +20,11 @@ type TurnOffParams struct {
 	// With ByOperator it is ErrInvalidParameter.
 	Receipt string
 
+	// HasFactor is what LoginParams.HasFactor is given. If it is true and no
+	// confirmed factor is stored, the store was lost, or the answer of an earlier
+	// call: TurnOff returns ErrIntegrity, unless ByOperator is true.
+	HasFactor bool
+
 	// ByOperator is true if the user does not make this call: an operator helps a
 	// person who proved who they are by other means, or whose records are lost or
 	// do not open. Then no receipt is required. Never set it from a request.
@@ -30,8 +35,7 @@ type TurnOffParams struct {
 // TurnOff ends the second factor of a user. It deletes all their factors and
 // trusted devices, and their password alone logs in from then on. Once the
 // error is nil, and not before, clear the record that you give as
-// [LoginParams.HasFactor]. Do not clear it if that is true and
-// [Service.Factors] has no confirmed factor: then the store was lost.
+// [LoginParams.HasFactor].
 //
 // All factors are deleted in one commit. If the store fails, all of them are
 // there or none is: call it again until the error is nil, which needs no
@@ -80,7 +84,8 @@ func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
 //
 // What stays names nobody: the limits of phone numbers, under a hash that needs
 // the key, and the challenges of the deleted factors, which are not found from
-// then on, until [Service.Purge] deletes them. A row whose column UserID
+// then on, until [Service.Purge] deletes them (with what a Ceremony keeps in
+// them, sealed). No other call for the user may be under way. A row whose column UserID
 // somebody changed is deleted only if the user's record opens and lists it.
 // [EventForgotten] names the user a last time: mind where your log keeps it.
 //
@@ -134,10 +139,13 @@ func (s *Service) loadTurningOff(ctx context.Context, p TurnOffParams) (*ending,
 	for _, f := range of.factors {
 		d.rows = append(d.rows, &f.Record)
 	}
-	if of.user.hasVerified() {
+	switch {
+	case of.user.hasVerified():
 		d.proof, err = s.loadProof(ctx, of.now, proof.Claim{
 			Receipt: p.Receipt, UserID: p.UserID, Action: proof.ActionOf(PurposeTurnOff),
 		})
+	case p.HasFactor:
+		err = errNoneStored(of.user)
 	}
 	return d, err
 }
@@ -306,12 +314,6 @@ func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
 	r.drop(out, u.devices)
 }
 
-func unlisted(rows []*Record, listed []string) []*Record {
-	return slices.DeleteFunc(slices.Clone(rows), func(rec *Record) bool {
-		return slices.Contains(listed, rec.ID)
-	})
-}
-
 // sweep deletes, after the commit, the rows that drop left.
 func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 	type sweeping struct {
@@ -351,7 +353,7 @@ func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 // StatusDisabled. Call it for a person who has proved by other means who they
 // are. It never makes a used code valid again, and gives no messages back. For
 // an unconfirmed factor of TypeSMS it clears the failures of the number, of
-// TypeGenericOTP those of the user. A factor that does not exist, is somebody
+// TypeGenericOTP and of Config.Methods those of the user. One that does not exist, is somebody
 // else's, or was not confirmed in time is [ErrNotFound].
 func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
 	type resetting struct {

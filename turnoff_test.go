@@ -882,3 +882,24 @@ func turnsOff(r *rig, _ enrolled, receipt string) error {
 func unenrolls(r *rig, f enrolled, _ string) error {
 	return r.Unenroll(r.T.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser})
 }
+
+// TestTurnOffLostStore: a store that was lost is not a second factor that is off.
+func TestTurnOffLostStore(t *testing.T) {
+	r := newRig(t)
+	p := mfa.TurnOffParams{UserID: ann, HasFactor: true}
+	mustBe(t, r.TurnOff(t.Context(), p), mfa.ErrIntegrity)
+	r.EnrollTOTP(ann) // by whoever has the session
+	mustBe(t, r.TurnOff(t.Context(), p), mfa.ErrIntegrity)
+	if got := r.FactorIDs(ann); len(got) != 1 {
+		t.Errorf("factors %v", got)
+	}
+	p.ByOperator = true
+	if err := r.TurnOff(t.Context(), p); err != nil {
+		t.Errorf("by an operator: %v", err)
+	}
+	r.TOTP(ann)
+	p.ByOperator = false
+	if err := r.TurnOff(t.Context(), p); err != nil {
+		t.Errorf("a factor that is stored: %v", err)
+	}
+}

@@ -157,8 +157,9 @@ func (v Verification) AMR() []string {
 // In all these cases nothing is compared or counted. A wrong code is
 // [ErrInvalidCode]: the Verification has the challenge, which can be tried
 // again. It is counted on the challenge and on the factor (of TypeSMS, while
-// unconfirmed, on the number, and of TypeGenericOTP on the user). Any other
-// error comes from the store; then the code may have been counted or used up.
+// unconfirmed, on the number; of TypeGenericOTP and of a type of Config.Methods,
+// on the user). Any other error comes from the store; then the code may have
+// been counted or used up.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	if err := checkVerify(p); err != nil {
 		return Verification{}, err
@@ -305,10 +306,12 @@ func (s *Service) decide(d *verifying) (Verification, outcome) {
 // failed counts a wrong code: on the challenge, and where the factor's count.
 func (d *verifying) failed(is verdict) (Verification, outcome) {
 	ch, f := d.challenge, d.factor
-	out := outcome{save: []stored{ch, f}}
+	out := outcome{save: []stored{ch}}
 	ch.failures++
 	count := d.counter.fail(d.now, &out)
-	f.setStatus(d.now)
+	if f.setStatus(d.now); !count.full {
+		out.put(f)
+	}
 
 	left := d.policy.MaxAttempts - int(ch.failures)
 	disabled, wait := d.chooseCounter().shut(d.now) // for the next code, on this device

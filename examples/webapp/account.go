@@ -81,7 +81,7 @@ func (a *app) turnOff(w http.ResponseWriter, r *http.Request, u user) error {
 	case needed && len(factors) == 0: // of a store that was lost, nothing would be turned off
 		return a.showLost(w, r)
 	}
-	err = a.mfa.TurnOff(r.Context(), mfa.TurnOffParams{UserID: u.ID, Receipt: receipt(r)})
+	err = a.mfa.TurnOff(r.Context(), mfa.TurnOffParams{UserID: u.ID, Receipt: receipt(r), HasFactor: len(u.Factors) > 0})
 	if errors.Is(err, mfa.ErrProofRequired) {
 		return a.approve(w, r, u, proof.ActionOf(mfa.PurposeTurnOff), "turn off your second factor")
 	}

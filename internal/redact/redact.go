@@ -12,11 +12,15 @@ import (
 // shownDigits is how many digits in a row of a number or a code a log may show.
 const shownDigits = 3
 
-// Text is the text of a sender's error for the log, of so many bytes at most. Providers quote the message: four
-// digits in a row of its number or code are taken out, in whatever script and with
-// whatever between them but letters. Of a URL the host is left, because gateways take their
-// password in what follows.
+// longest is how much of a text is looked at: an error may hold a provider's whole page.
+const longest = 16 << 10 // bytes
+
+// Text is the text of a sender's error for the log, of so many bytes at most. Providers
+// quote the message: four digits in a row of its number or code are taken out, in
+// whatever script and with whatever between them but letters. Of a URL the host is left,
+// because gateways take their password in what follows.
 func Text(text, number, code string, most int) string {
+	text = text[:min(len(text), longest)]
 	runes := []rune(strings.Map(func(r rune) rune {
 		if typed.Controls(r) {
 			return ' '
@@ -60,6 +64,8 @@ func Text(text, number, code string, most int) string {
 	return strings.ToValidUTF8(out.String()[:most], "") + "…"
 }
 
+func endsURL(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("\"'`<>", r) }
+
 // hostsOnly leaves of each URL the scheme and the host.
 func hostsOnly(text string) string {
 	var out strings.Builder
@@ -69,7 +75,10 @@ func hostsOnly(text string) string {
 		if !found {
 			return out.String()
 		}
-		end := strings.IndexFunc(rest, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("\"'`<>", r) })
+		end := strings.IndexFunc(rest, endsURL)
+		if strings.HasSuffix(strings.TrimRightFunc(before, unicode.IsLetter), `"`) {
+			end = strings.IndexByte(rest, '"') // as net/http quotes one, with whatever is in it
+		}
 		if end < 0 {
 			end = len(rest)
 		}

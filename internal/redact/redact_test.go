@@ -28,6 +28,7 @@ func TestMasked(t *testing.T) {
 		"status 503 after 1500 ms":                                           "status 503 after [number] ms", // four digits may be of the number
 		"739x164 of 500 a 555 b 000":                                         "739x164 of 500 a 555 b 000",
 		`Post "https://u:secret@gw.example:8443/a/secret?pw=secret": EOF`:    `Post "https://gw.example:8443/…": EOF`,
+		`Get "https://gw.example/send?text=Your code&password=s3'cret": EOF`: `Get "https://gw.example/…": EOF`,
 		"see http://gw.example?key=secret":                                   "see http://gw.example/…",
 		"see https://gw.example and a ? b":                                   "see https://gw.example and a ? b",
 		"bad\r\nlevel=ERROR\x1b[31m \u202eevil\xff":                          "bad  level=ERROR [31m  evil\ufffd",
@@ -97,4 +98,12 @@ func FuzzMasked(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLongText: a provider's whole page is not looked through.
+func TestLongText(t *testing.T) {
+	page := strings.Repeat("15005550006 x ", 1<<16)
+	if n := testing.AllocsPerRun(1, func() { Text(page, "+15005550006", "739164", most) }); n > 50_000 {
+		t.Errorf("%.0f allocations for a text of %d bytes", n, len(page))
+	}
 }
