@@ -435,7 +435,14 @@ func TestResendAtOfARepeat(t *testing.T) {
 	if again, err := r.AskWith("key", f); err != nil || again.ResendAt != r.Clock.Now() {
 		t.Errorf("after the wait: %+v, %v", again, err)
 	}
-	v, err := r.Answer(first, f, r.Right(f))
+	right := r.Right(f)
+	shared := r.Phone("user_bob", phone) // a phone of two people: its limits are both's
+	r.Ask(shared)
+	again, err := r.AskWith("key", f)
+	if err != nil || again.ResendAt != r.Clock.Now().Add(time.Minute) {
+		t.Errorf("once the number was sent another code: %+v, %v", again, err)
+	}
+	v, err := r.Answer(first, f, right)
 	if err != nil || !v.Challenge.ResendAt.IsZero() || !r.Ask(app).ResendAt.IsZero() {
 		t.Errorf("%+v, %v", v.Challenge, err)
 	}
