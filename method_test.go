@@ -575,7 +575,9 @@ func TestUnrulyMethods(t *testing.T) {
 // TestUnlimitedAnswersLeaveTheFactor: wrong answers that nothing limits do not write the
 // factor for ever, or they would keep its owner from logging in, and from turning it off.
 func TestUnlimitedAnswersLeaveTheFactor(t *testing.T) {
-	r := newRig(t, withToys(toyCeremony{}), func(c *mfa.Config) { c.Methods[0].InsecureUnlimited = true })
+	r := newRig(t, withToys(toyCeremony{}), func(c *mfa.Config) {
+		c.Methods[0].InsecureUnlimited = true
+	})
 	f := r.toy(ann)
 	thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
 	version := func() int64 { return r.Versions()[f.ID] }
@@ -611,9 +613,11 @@ func TestEnrolMethodAgain(t *testing.T) {
 	for range 10 { // enrolments
 		f := r.enrollToy(ann)
 		var ch mfa.Challenge
-		ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true})
+		p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true}
+		ch, err = r.Challenge(t.Context(), p)
+		guess := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: []byte("guess")}
 		for err == nil {
-			_, err = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: []byte("guess")})
+			_, err = r.Verify(t.Context(), guess)
 			if errors.Is(err, mfa.ErrInvalidCode) {
 				wrong++
 				err = nil
@@ -628,7 +632,8 @@ func TestEnrolMethodAgain(t *testing.T) {
 // TestOptionsAreKeptForARepeat: the options of a challenge are stored only if a call can be
 // made again for them.
 func TestOptionsAreKeptForARepeat(t *testing.T) {
-	r := newRig(t, withToys(unruly{begin: func() ([]byte, error) { return make([]byte, 20<<10), nil }}))
+	begin := func() ([]byte, error) { return make([]byte, 20<<10), nil }
+	r := newRig(t, withToys(unruly{begin: begin}))
 	f := r.enrollToy(ann)
 	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann}
 	for _, key := range []string{"", "a key"} {
