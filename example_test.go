@@ -139,19 +139,17 @@ func ExampleService_Enroll() {
 
 func ExampleService_Enroll_sms() {
 	svc, _, _ := exampleService()
-	enr, err := svc.Enroll(
-		context.Background(),
-		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"}},
-	)
+	enr, err := svc.Enroll(context.Background(), mfa.EnrollParams{
+		UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+1 (500) 555-0006"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(enr.Factor.PhoneNumber(), "shown as", enr.Factor.MaskedPhoneNumber())
 
-	_, err = svc.Enroll(
-		context.Background(),
-		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"}},
-	)
+	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{
+		UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "1-800-FLOWERS"},
+	})
 	fmt.Println(err)
 	// Output:
 	// +15005550006 shown as +*********06
@@ -174,10 +172,9 @@ func ExampleService_Enroll_recoveryCodes() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: strings.ToLower(codes[7])},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_42", Code: strings.ToLower(codes[7]),
+	})
 	fmt.Println("logged in:", err == nil, "left:", v.Factor.RecoveryCodesLeft)
 	// Output:
 	// 10 codes of 29 characters
@@ -191,22 +188,18 @@ func ExampleService_Enroll_replaces() {
 	old, secret := exampleTOTP(svc)
 	// ask challenges a factor, for an action if there is one, and types what the app shows.
 	ask := func(factorID, secret string, a proof.Action) mfa.Verification {
-		ch, err := svc.Challenge(
-			ctx,
-			mfa.ChallengeParams{FactorID: factorID, UserID: "user_42", Confirm: true, Action: a},
-		)
+		ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+			FactorID: factorID, UserID: "user_42", Confirm: true, Action: a,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
-		v, err := svc.Verify(
-			ctx,
-			mfa.VerifyParams{
-				ChallengeID: ch.ID,
-				UserID:      "user_42",
-				Code:        mfatest.Code(secret, clock.Now()),
-				Action:      a,
-			},
-		)
+		v, err := svc.Verify(ctx, mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      "user_42",
+			Code:        mfatest.Code(secret, clock.Now()),
+			Action:      a,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -275,21 +268,17 @@ func ExampleService_Challenge_genericOTP() {
 func ExampleService_Challenge() {
 	svc, _, outbox := exampleService()
 	ctx := context.Background()
-	enr, err := svc.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
-	)
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{
-			FactorID:    enr.Factor.ID,
-			SMSTemplate: "Your FooCorp is {{code}}.",
-			UserID:      "user_42",
-		},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID:    enr.Factor.ID,
+		SMSTemplate: "Your FooCorp is {{code}}.",
+		UserID:      "user_42",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -314,10 +303,9 @@ func ExampleService_Verify() {
 		log.Fatal(err)
 	}
 
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: "not a code"},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_42", Code: "not a code",
+	})
 	e, _ := errors.AsType[*mfa.Error](err)
 	switch {
 	case err == nil:
@@ -347,10 +335,9 @@ func ExampleService_Verify_newRecoveryCodes() {
 	ctx := context.Background()
 	svc, clock, _ := exampleService()
 	factor, secret := exampleTOTP(svc)
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Confirm: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -423,29 +410,24 @@ func ExampleService_Unenroll() {
 	fmt.Println("without a code:", err)
 
 	away := proof.ActionOf(mfa.PurposeUnenroll, factor.ID)
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: away},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Action: away,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(secret, clock.Now()),
-			Action:      away,
-		},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		Action:      away,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = svc.Unenroll(
-		ctx,
-		mfa.UnenrollParams{FactorID: factor.ID, UserID: "user_42", Receipt: v.Receipt()},
-	)
+	err = svc.Unenroll(ctx, mfa.UnenrollParams{
+		FactorID: factor.ID, UserID: "user_42", Receipt: v.Receipt(),
+	})
 	fmt.Println("with one:", err)
 	// Output:
 	// without a code: mfa: A fresh second factor is required. (second_factor_required)
@@ -463,28 +445,27 @@ func ExampleService_TurnOff() {
 	fmt.Println("without a code:", err)
 
 	off := proof.ActionOf(mfa.PurposeTurnOff)
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: off},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Action: off,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(secret, clock.Now()),
-			Action:      off,
-		},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		Action:      off,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = svc.TurnOff(ctx, mfa.TurnOffParams{UserID: "user_42", Receipt: v.Receipt()})
+	err = svc.TurnOff(ctx, mfa.TurnOffParams{
+		UserID: "user_42", Receipt: v.Receipt(),
+		HasFactor: true, // by your own record of the person
+	})
 	fmt.Println("with one:", err)
-	hasFactor := err != nil // keep it in your own record of the person
+	hasFactor := err != nil // write it into that record
 
 	login, err := svc.StartLogin(ctx, mfa.LoginParams{UserID: "user_42", HasFactor: hasFactor})
 	fmt.Println("the password is enough:", login.SkipCode, err)
@@ -522,22 +503,18 @@ func ExampleVerification_Receipt() {
 	publicKeys := svc.ProofKeys().String() // in the configuration of the other process
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Action: pay,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(secret, clock.Now()),
-			Action:      pay,
-		},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		Action:      pay,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -547,10 +524,9 @@ func ExampleVerification_Receipt() {
 		log.Fatal(err)
 	}
 	checker := proof.Checker{Keys: keys, Now: clock.Now}
-	receipt, err := checker.Check(
-		ctx,
-		proof.Claim{Receipt: v.Receipt(), UserID: "user_42", Action: pay},
-	)
+	receipt, err := checker.Check(ctx, proof.Claim{
+		Receipt: v.Receipt(), UserID: "user_42", Action: pay,
+	})
 	fmt.Println(
 		receipt.FactorType,
 		receipt.Action.Purpose,
@@ -574,22 +550,18 @@ func ExampleService_Redeem() {
 	exampleConfirm(svc, clock, factor, secret)
 
 	pay := proof.ActionOf("pay", "EUR 500.00", "DE89370400440532013000")
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Action: pay},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Action: pay,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	v, err := svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(secret, clock.Now()),
-			Action:      pay,
-		},
-	)
+	v, err := svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		Action:      pay,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -610,14 +582,11 @@ func exampleConfirm(svc *mfa.Service, clock *mfatest.Clock, factor mfa.Factor, s
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      factor.UserID,
-			Code:        mfatest.Code(secret, clock.Now()),
-		},
-	)
+	_, err = svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      factor.UserID,
+		Code:        mfatest.Code(secret, clock.Now()),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -751,28 +720,23 @@ func ExampleEvent_Notify() {
 		log.Fatal(err)
 	}
 	ctx := mfa.WithSource(context.Background(), "198.51.100.7") // once, around all handlers
-	enr, err := svc.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
-	)
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: "user_42", Confirm: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
-		},
-	)
+	_, err = svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(enr.TOTP.Secret(), clock.Now()),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -784,17 +748,15 @@ func ExampleEvent_Notify() {
 func exampleConfirmed(svc *mfa.Service, clock *mfatest.Clock) (mfa.Factor, string) {
 	factor, secret := exampleTOTP(svc)
 	ctx := context.Background()
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: factor.ID, UserID: "user_42", Confirm: true},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: factor.ID, UserID: "user_42", Confirm: true,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(
-		ctx,
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now())},
-	)
+	_, err = svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_42", Code: mfatest.Code(secret, clock.Now()),
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -810,10 +772,9 @@ func ExampleService_StartLogin() {
 	_, secret := exampleConfirmed(svc, clock)
 
 	cookie := "" // of the browser: HttpOnly, Secure, SameSite
-	login, err := svc.StartLogin(
-		ctx,
-		mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true},
-	)
+	login, err := svc.StartLogin(ctx, mfa.LoginParams{
+		UserID: "user_42", DeviceToken: cookie, HasFactor: true,
+	})
 	if err != nil {
 		log.Fatal(err) // nobody is logged in
 	}
@@ -822,10 +783,9 @@ func ExampleService_StartLogin() {
 	for _, f := range login.Factors { // let the person choose
 		fmt.Println(f.Type, f.Locked, f.RetryAfter)
 	}
-	ch, err := svc.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: login.Factors[0].ID, UserID: "user_42", DeviceToken: cookie},
-	)
+	ch, err := svc.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: login.Factors[0].ID, UserID: "user_42", DeviceToken: cookie,
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -844,10 +804,9 @@ func ExampleService_StartLogin() {
 
 	// The next day on the same browser.
 	clock.Advance(24 * time.Hour)
-	login, err = svc.StartLogin(
-		ctx,
-		mfa.LoginParams{UserID: "user_42", DeviceToken: cookie, HasFactor: true},
-	)
+	login, err = svc.StartLogin(ctx, mfa.LoginParams{
+		UserID: "user_42", DeviceToken: cookie, HasFactor: true,
+	})
 	fmt.Println("without a code:", login.SkipCode, err)
 	copied := cookie
 	cookie = login.DeviceToken() // the cookie is set anew each time
@@ -856,10 +815,9 @@ func ExampleService_StartLogin() {
 	// a second tab would.
 	clock.Advance(30 * time.Second)
 	for _, token := range []string{copied, cookie} {
-		login, err = svc.StartLogin(
-			ctx,
-			mfa.LoginParams{UserID: "user_42", DeviceToken: token, HasFactor: true},
-		)
+		login, err = svc.StartLogin(ctx, mfa.LoginParams{
+			UserID: "user_42", DeviceToken: token, HasFactor: true,
+		})
 		fmt.Println("without a code:", login.SkipCode, err)
 	}
 	// Output:
@@ -875,10 +833,9 @@ func ExampleService_Rename() {
 	ctx := context.Background()
 	svc, _, _ := exampleService()
 	factor, _ := exampleTOTP(svc)
-	f, err := svc.Rename(
-		ctx,
-		mfa.RenameParams{FactorID: factor.ID, UserID: "user_42", Name: "old phone"},
-	)
+	f, err := svc.Rename(ctx, mfa.RenameParams{
+		FactorID: factor.ID, UserID: "user_42", Name: "old phone",
+	})
 	fmt.Println(f.Name, err)
 	// Output: old phone <nil>
 }
@@ -899,16 +856,13 @@ func ExampleService_RevokeDevice() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = svc.Verify(
-		ctx,
-		mfa.VerifyParams{
-			ChallengeID: ch.ID,
-			UserID:      "user_42",
-			Code:        mfatest.Code(secret, clock.Now()),
-			TrustDevice: true,
-			DeviceName:  "Firefox on Linux",
-		},
-	)
+	_, err = svc.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID,
+		UserID:      "user_42",
+		Code:        mfatest.Code(secret, clock.Now()),
+		TrustDevice: true,
+		DeviceName:  "Firefox on Linux",
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -983,10 +937,9 @@ func ExampleSMSSender() {
 		log.Fatal(err)
 	}
 	ctx := context.Background()
-	enr, err := svc.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
-	)
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -1007,10 +960,9 @@ func ExampleChallenge_resendAt() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	enr, err := svc.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"}},
-	)
+	enr, err := svc.Enroll(ctx, mfa.EnrollParams{
+		UserID: "user_42", SMS: &mfa.SMSParams{PhoneNumber: "+15005550006"},
+	})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -1179,15 +1131,12 @@ func ExampleService_Import_authboss() {
 		if row.TOTPSecretKey == "" {
 			continue
 		}
-		f, err := svc.Import(
-			ctx,
-			mfa.ImportParams{
-				UserID: row.Email,
-				Secret: row.TOTPSecretKey,
-				Issuer: "Foo Corp",
-				User:   row.Email,
-			},
-		)
+		f, err := svc.Import(ctx, mfa.ImportParams{
+			UserID: row.Email,
+			Secret: row.TOTPSecretKey,
+			Issuer: "Foo Corp",
+			User:   row.Email,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -1407,16 +1356,13 @@ func ExampleService_Import_nextcloud() {
 		if row.State != enabled {
 			continue
 		}
-		f, err := svc.Import(
-			ctx,
-			mfa.ImportParams{
-				UserID:   row.UserID,
-				Secret:   row.Secret,
-				Issuer:   "Foo Cloud",
-				User:     row.UserID,
-				LastStep: row.LastCounter,
-			},
-		)
+		f, err := svc.Import(ctx, mfa.ImportParams{
+			UserID:   row.UserID,
+			Secret:   row.Secret,
+			Issuer:   "Foo Cloud",
+			User:     row.UserID,
+			LastStep: row.LastCounter,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -1529,16 +1475,13 @@ func ExampleService_Import_keycloak() {
 		if data.SecretEncoding != "BASE32" {
 			text = base32.StdEncoding.EncodeToString([]byte(text))
 		}
-		f, err := svc.Import(
-			ctx,
-			mfa.ImportParams{
-				UserID: row.UserID,
-				Name:   row.UserLabel,
-				Secret: text,
-				Issuer: "foo-corp",
-				User:   row.Username,
-			},
-		)
+		f, err := svc.Import(ctx, mfa.ImportParams{
+			UserID: row.UserID,
+			Name:   row.UserLabel,
+			Secret: text,
+			Issuer: "foo-corp",
+			User:   row.Username,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -1567,10 +1510,9 @@ func ExampleService_Import_betterAuth() {
 			continue
 		}
 		secret := base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString([]byte(row.Secret))
-		f, err := svc.Import(
-			ctx,
-			mfa.ImportParams{UserID: row.UserID, Secret: secret, Issuer: "Foo Corp", User: row.Email},
-		)
+		f, err := svc.Import(ctx, mfa.ImportParams{
+			UserID: row.UserID, Secret: secret, Issuer: "Foo Corp", User: row.Email,
+		})
 		if err != nil {
 			log.Fatal(err)
 		}

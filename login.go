@@ -24,7 +24,8 @@ type LoginParams struct {
 	// ErrIntegrity: a store that was lost or restored lets nobody in. Set that
 	// record with any nil error of Verify, with Import (also for a person whose
 	// secret it refused) and with Enroll of recovery codes; clear it once Unenroll
-	// deleted the last factor, and with a nil error of TurnOff. Defaults to false,
+	// deleted the last factor, and with a nil error of TurnOff, to which HasFactor
+	// was given too. Defaults to false,
 	// which trusts the store.
 	HasFactor bool
 }

@@ -38,9 +38,9 @@ type TurnOffParams struct {
 // [LoginParams.HasFactor].
 //
 // All factors are deleted in one commit. If the store fails, all of them are
-// there or none is: call it again until the error is nil, which needs no
-// receipt once they are gone. Open challenges are not found from then on. A
-// user who has nothing is no error, and nothing is written.
+// there or none is: call it again. Open challenges are not found from then on.
+// A user who has nothing is no error without [TurnOffParams.HasFactor], and
+// nothing is written.
 //
 // The rate limits stay: messages and wrong codes that count on the user or a
 // number, and the used codes of the last apps, if these are enrolled again. The
