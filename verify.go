@@ -176,16 +176,18 @@ func checkVerify(p VerifyParams) error {
 	if err := checkIdempotencyKey(p.IdempotencyKey); err != nil {
 		return err
 	}
-	if !wellFormed(challengePrefix, p.ChallengeID) {
-		return errNotFound(kindChallenge, p.ChallengeID)
-	}
 	if len(p.Answer) > maxAnswer {
 		return errParameter("The answer must have at most %d bytes.", maxAnswer)
 	}
-	if !p.TrustDevice {
-		return nil
+	if p.TrustDevice {
+		if err := checkText("name of the device", p.DeviceName, typed.Optional); err != nil {
+			return err
+		}
 	}
-	return checkText("name of the device", p.DeviceName, typed.Optional)
+	if !wellFormed(challengePrefix, p.ChallengeID) {
+		return errNotFound(kindChallenge, p.ChallengeID)
+	}
+	return nil
 }
 
 // verifying is a challenge that is to be answered.

@@ -87,10 +87,9 @@ func TestHostileUsers(t *testing.T) {
 		strings.Repeat("u", 1<<20),
 	} {
 		refused(t, r.Rig, user, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(
-				ctx,
-				mfa.EnrollParams{UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-			)
+			_, err := r.Enroll(ctx, mfa.EnrollParams{
+				UserID: user, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+			})
 			return err
 		})
 		refused(
@@ -120,10 +119,9 @@ func TestHostileUsers(t *testing.T) {
 		})
 	}
 	refused(t, r.Rig, "AnyUser enrolls", mfa.ErrInvalidParameter, func() error {
-		_, err := r.Enroll(
-			ctx,
-			mfa.EnrollParams{UserID: mfa.AnyUser, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-		)
+		_, err := r.Enroll(ctx, mfa.EnrollParams{
+			UserID: mfa.AnyUser, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+		})
 		return err
 	})
 	refused(
@@ -229,10 +227,9 @@ func TestPhoneNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "GB", "DE"} })
 	enroll := func(number string) func() error {
 		return func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number},
+			})
 			return err
 		}
 	}
@@ -250,10 +247,9 @@ func TestPhoneNumbers(t *testing.T) {
 	} {
 		refused(t, r.Rig, notAllowed, mfa.ErrPhoneNumberNotAllowed, enroll(notAllowed))
 	}
-	_, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"}},
-	)
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+33612345678"},
+	})
 	if e := refusal(
 		t,
 		err,
@@ -280,10 +276,9 @@ func TestPhoneNumbers(t *testing.T) {
 		"a national number without a default region",
 		mfa.ErrInvalidPhoneNumber,
 		func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "5005550006"},
+			})
 			return err
 		},
 	)
@@ -319,10 +314,9 @@ func TestTemplates(t *testing.T) {
 		"{{code}}", "{{code}}}}", "%s %d {{code}} $1 \\1", strings.Repeat("x", 453) + "{{code}}",
 		strings.Repeat("日", 195) + "{{code}}", strings.Repeat("€", 225) + "{{code}}",
 	} {
-		if _, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: good},
-		); err != nil {
+		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, SMSTemplate: good,
+		}); err != nil {
 			t.Errorf("%.40q: %v", good, err)
 		}
 		body := r.SMS.Messages()[len(r.SMS.Messages())-1].Body
@@ -457,10 +451,9 @@ func TestConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = svc.Enroll(
-		t.Context(),
-		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone}},
-	)
+	_, err = svc.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: phone},
+	})
 	mustBe(t, err, mfa.ErrNoSMSSender)
 	if code := refusal(t, err).Code; code != "sms_not_configured" {
 		t.Error(code)
@@ -502,5 +495,22 @@ func TestParseKeyring(t *testing.T) {
 	}
 	if good == mfa.NewKey() {
 		t.Error("two new keys are the same")
+	}
+}
+
+// TestMalformedBeforeMissing: a malformed parameter is told before a challenge that cannot
+// be there, as the list of Verify has it.
+func TestMalformedBeforeMissing(t *testing.T) {
+	r := newRig(t)
+	for name, p := range map[string]mfa.VerifyParams{
+		"a long answer": {Answer: make([]byte, 64<<10+1)},
+		"a device name": {TrustDevice: true, DeviceName: "a\x00"},
+		"a long key":    {IdempotencyKey: strings.Repeat("k", 256)},
+	} {
+		p.ChallengeID, p.UserID = "123456", ann
+		refused(t, r.Rig, name, mfa.ErrInvalidParameter, func() error {
+			_, err := r.Verify(t.Context(), p)
+			return err
+		})
 	}
 }
