@@ -254,13 +254,10 @@ func (s *bench) another(b *testing.B) *bench {
 
 func (s *bench) enroll(b *testing.B) *mfa.Enrollment {
 	b.Helper()
-	enr, err := s.Enroll(
-		context.Background(),
-		mfa.EnrollParams{
-			NoOwner: true,
-			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
-		},
-	)
+	enr, err := s.Enroll(context.Background(), mfa.EnrollParams{
+		NoOwner: true,
+		TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -283,10 +280,9 @@ func (s *bench) next(secret string) string {
 
 //nolint:thelper // b.Helper would be measured
 func (s *bench) verify(b *testing.B, challengeID, code string) {
-	if _, err := s.Verify(
-		context.Background(),
-		mfa.VerifyParams{ChallengeID: challengeID, Code: code},
-	); err != nil {
+	if _, err := s.Verify(context.Background(), mfa.VerifyParams{
+		ChallengeID: challengeID, Code: code,
+	}); err != nil {
 		b.Fatal(err)
 	}
 }

@@ -343,10 +343,9 @@ func TestResendAt(t *testing.T) {
 			var ch mfa.Challenge
 			for waited := false; ; waited = true {
 				var err error
-				if ch, err = r.Challenge(
-					t.Context(),
-					mfa.ChallengeParams{FactorID: f.ID, UserID: ann},
-				); err == nil {
+				if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+					FactorID: f.ID, UserID: ann,
+				}); err == nil {
 					break
 				}
 				mustBe(t, err, mfa.ErrThrottled)
@@ -551,16 +550,13 @@ func TestPurposeOfEvents(t *testing.T) {
 		}
 		_, _ = r.Challenge(t.Context(), p)
 		for _, code := range []string{r.Wrong(f), r.Right(f)} {
-			_, err = r.Verify(
-				t.Context(),
-				mfa.VerifyParams{
-					ChallengeID: ch.ID,
-					UserID:      ann,
-					Code:        code,
-					Action:      action,
-					TrustDevice: true,
-				},
-			)
+			_, err = r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID,
+				UserID:      ann,
+				Code:        code,
+				Action:      action,
+				TrustDevice: true,
+			})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -642,10 +638,9 @@ func TestMostMessagesAreRemembered(t *testing.T) {
 	f := r.Phone(ann, phone)
 	r.Clock.Advance(25 * time.Hour)
 	ch := r.Ask(f)
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), TrustDevice: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -700,10 +695,9 @@ func TestConfirmWithin(t *testing.T) {
 		t.Fatal(err)
 	}
 	challenge := func(ctx context.Context, key string) (mfa.Challenge, error) {
-		return r.Challenge(
-			ctx,
-			mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser, IdempotencyKey: key},
-		)
+		return r.Challenge(ctx, mfa.ChallengeParams{
+			FactorID: enr.Factor.ID, UserID: mfa.AnyUser, IdempotencyKey: key,
+		})
 	}
 	refused := func(ctx context.Context, key, when string) {
 		t.Helper()

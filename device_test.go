@@ -42,17 +42,14 @@ func TestTrustedDevice(t *testing.T) {
 	}
 
 	// A code on the same browser: the same device goes on.
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID: r.Ask(f).ID,
-			UserID:      ann,
-			Code:        r.Right(f),
-			TrustDevice: true,
-			DeviceName:  "Firefox 2",
-			DeviceToken: token,
-		},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: r.Ask(f).ID,
+		UserID:      ann,
+		Code:        r.Right(f),
+		TrustDevice: true,
+		DeviceName:  "Firefox 2",
+		DeviceToken: token,
+	})
 	if err != nil || v.Device.ID != d.ID {
 		t.Fatalf("%+v, %v", v.Device, err)
 	}
@@ -130,10 +127,9 @@ func TestForgedTokens(t *testing.T) {
 			t.Errorf("%.60q: %+v, %v", text, got, err)
 		}
 	}
-	if login, err := r.StartLogin(
-		t.Context(),
-		mfa.LoginParams{UserID: "user_bob", DeviceToken: token},
-	); err != nil || login.SkipCode ||
+	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{
+		UserID: "user_bob", DeviceToken: token,
+	}); err != nil || login.SkipCode ||
 		login.DeviceToken() != token { // whose cookie is left alone
 		t.Errorf("somebody else's: %+v, %v", login, err)
 	}
@@ -258,10 +254,9 @@ func TestTokenAtOnce(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.Another()}
 	var tokens [20]string
 	errs := all(20, func(i int) error {
-		login, err := services[i%2].StartLogin(
-			t.Context(),
-			mfa.LoginParams{UserID: ann, DeviceToken: d.Token()},
-		)
+		login, err := services[i%2].StartLogin(t.Context(), mfa.LoginParams{
+			UserID: ann, DeviceToken: d.Token(),
+		})
 		tokens[i] = login.DeviceToken()
 		if err == nil && !login.SkipCode {
 			err = errAsked
@@ -385,10 +380,9 @@ func TestRevokeDevice(t *testing.T) {
 		_, err := r.Use(d.Token())
 		mustBe(t, err, errAsked)
 	}
-	if login, err := r.StartLogin(
-		t.Context(),
-		mfa.LoginParams{UserID: "user_bob", DeviceToken: bobs.Token()},
-	); err != nil ||
+	if login, err := r.StartLogin(t.Context(), mfa.LoginParams{
+		UserID: "user_bob", DeviceToken: bobs.Token(),
+	}); err != nil ||
 		!login.SkipCode {
 		t.Errorf("bob's: %+v, %v", login, err)
 	}
@@ -403,28 +397,22 @@ func TestTrustRefused(t *testing.T) {
 		factor enrolled
 		name   string
 	}{{unowned, "Firefox"}, {f, strings.Repeat("a", 65)}, {f, "a\nb"}, {f, " "}} {
-		_, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{
-				ChallengeID: r.Ask(tt.factor).ID,
-				UserID:      tt.factor.UserID,
-				Code:        r.Right(tt.factor),
-				TrustDevice: tt.name != "",
-				DeviceName:  tt.name,
-			},
-		)
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: r.Ask(tt.factor).ID,
+			UserID:      tt.factor.UserID,
+			Code:        r.Right(tt.factor),
+			TrustDevice: tt.name != "",
+			DeviceName:  tt.name,
+		})
 		mustBe(t, err, mfa.ErrInvalidParameter)
 	}
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID: r.Ask(f).ID,
-			UserID:      ann,
-			Code:        r.Wrong(f),
-			TrustDevice: true,
-			DeviceName:  "Firefox",
-		},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: r.Ask(f).ID,
+		UserID:      ann,
+		Code:        r.Wrong(f),
+		TrustDevice: true,
+		DeviceName:  "Firefox",
+	})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Device != (mfa.TrustedDevice{}) || len(r.TrustedNames()) != 0 {
 		t.Errorf("%+v", v.Device)
@@ -433,17 +421,15 @@ func TestTrustRefused(t *testing.T) {
 
 // onDevice challenges and answers on the device.
 func (r *rig) onDevice(token string, f enrolled, code string) (mfa.Verification, error) {
-	ch, err := r.Challenge(
-		r.T.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
-	)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, DeviceToken: token,
+	})
 	if err != nil {
 		return mfa.Verification{}, err
 	}
-	return r.Verify(
-		r.T.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token},
-	)
+	return r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: token,
+	})
 }
 
 // TestOwnLane: while a stranger's guessing makes the factor wait, or has disabled it, the
@@ -499,30 +485,27 @@ func TestOwnLaneIsSmall(t *testing.T) {
 	d := r.Trust(f, "Firefox")
 	r.Fail(f, 30)
 	for day := range 4 {
-		ch, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()},
-		)
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, DeviceToken: d.Token(),
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		code := r.Wrong(f)
 		r.Took()
 		answered := count(all(200, func(int) error {
-			_, err := r.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()},
-			)
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token(),
+			})
 			return err
 		}), mfa.ErrInvalidCode)
 		if want := []int{3, 3, 3, 1}[day]; answered > want || answered == 0 {
 			t.Errorf("day %d: %d answers, want %d at most", day, answered, want)
 		}
 		for answered < []int{3, 3, 3, 1}[day] { // those that lost too many races
-			_, err := r.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token()},
-			)
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID, UserID: ann, Code: code, DeviceToken: d.Token(),
+			})
 			mustBe(t, err, mfa.ErrInvalidCode)
 			answered++
 		}
@@ -534,10 +517,9 @@ func TestOwnLaneIsSmall(t *testing.T) {
 		}
 		r.Clock.Advance(24 * time.Hour)
 	}
-	_, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: d.Token()},
-	)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, DeviceToken: d.Token(),
+	})
 	mustBe(t, err, mfa.ErrFactorDisabled)
 	_, err = r.Use(d.Token())
 	mustBe(t, err, errAsked)
@@ -551,10 +533,9 @@ func TestOwnMessages(t *testing.T) {
 	token := r.Trust(f, "Firefox").Token()
 	r.Clock.Advance(24 * time.Hour)
 	send := func() error {
-		_, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
-		)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, DeviceToken: token,
+		})
 		return err
 	}
 	if err := send(); err != nil {
@@ -571,19 +552,17 @@ func TestOwnMessages(t *testing.T) {
 	mustBe(t, err, mfa.ErrThrottled)
 	sent := r.SMS.Sends()
 	for i := range 3 {
-		ch, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
-		)
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, DeviceToken: token,
+		})
 		if err != nil {
 			t.Fatal(i, err)
 		}
 		r.Clock.Advance(10 * time.Second)
 		mustBe(t, send(), mfa.ErrThrottled) // a cool-down of its own
-		if _, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token},
-		); err != nil {
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: token,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		r.Clock.Advance(5 * time.Minute)
@@ -618,10 +597,9 @@ func TestDevicesAreNoBudget(t *testing.T) {
 		for r.Clock.Now().Before(begin.Add(22 * time.Hour)) {
 			token := r.Trust(own, "x").Token()
 			for range 3 {
-				_, _ = r.Challenge(
-					t.Context(),
-					mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token},
-				)
+				_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{
+					FactorID: f.ID, UserID: ann, Confirm: true, DeviceToken: token,
+				})
 				r.Clock.Advance(4 * time.Minute)
 			}
 		}
@@ -642,10 +620,9 @@ func TestDevicesAreNoBudgetOfAUser(t *testing.T) {
 	for i := 0; r.Clock.Now().Before(begin.Add(22 * time.Hour)); i++ {
 		token := r.Trust(own, "x").Token()
 		for range 3 {
-			_, _ = r.Challenge(
-				t.Context(),
-				mfa.ChallengeParams{FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token},
-			)
+			_, _ = r.Challenge(t.Context(), mfa.ChallengeParams{
+				FactorID: numbers[i%2].ID, UserID: ann, DeviceToken: token,
+			})
 			r.Clock.Advance(4 * time.Minute)
 		}
 	}
@@ -695,10 +672,9 @@ func TestNoLaneForNumbers(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	second := r.AskPatiently(f)
 	guess := func(ch mfa.Challenge) error {
-		_, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), DeviceToken: token},
-		)
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), DeviceToken: token,
+		})
 		return err
 	}
 	for range 5 {
@@ -834,10 +810,9 @@ func TestRevokeBeatsUse(t *testing.T) {
 	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !busy {
 			busy = true
-			if login, err := thief.StartLogin(
-				ctx,
-				mfa.LoginParams{UserID: ann, DeviceToken: token},
-			); err == nil {
+			if login, err := thief.StartLogin(ctx, mfa.LoginParams{
+				UserID: ann, DeviceToken: token,
+			}); err == nil {
 				token = login.DeviceToken()
 			}
 			busy = false
@@ -908,26 +883,22 @@ func TestDeviceRoundTrips(t *testing.T) {
 	f := r.TOTP(ann)
 	token := r.Trust(f, "Firefox").Token()
 	r.Fail(f, 5)
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, DeviceToken: token},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, DeviceToken: token,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, code := range []string{r.Wrong(f), r.Right(f)} {
 		if got := r.Calls(func() {
-			_, _ = r.Verify(
-				t.Context(),
-				mfa.VerifyParams{
-					ChallengeID: ch.ID,
-					UserID:      ann,
-					Code:        code,
-					DeviceToken: token,
-					TrustDevice: true,
-					DeviceName:  "Firefox",
-				},
-			)
+			_, _ = r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID,
+				UserID:      ann,
+				Code:        code,
+				DeviceToken: token,
+				TrustDevice: true,
+				DeviceName:  "Firefox",
+			})
 		}); got != "Load Save" {
 			t.Errorf("Verify calls %q", got)
 		}
@@ -952,24 +923,20 @@ func TestDeviceRoundTrips(t *testing.T) {
 func TestDevicesDoNotPrint(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID: r.Ask(f).ID,
-			UserID:      ann,
-			Code:        r.Right(f),
-			TrustDevice: true,
-			DeviceName:  "Firefox",
-		},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: r.Ask(f).ID,
+		UserID:      ann,
+		Code:        r.Right(f),
+		TrustDevice: true,
+		DeviceName:  "Firefox",
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	mac := v.Device.Token()[strings.LastIndexByte(v.Device.Token(), '.')+1:]
-	login, err := r.StartLogin(
-		t.Context(),
-		mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()},
-	)
+	login, err := r.StartLogin(t.Context(), mfa.LoginParams{
+		UserID: ann, DeviceToken: v.Device.Token(),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -1049,10 +1016,9 @@ func TestRotationIsNoBudget(t *testing.T) {
 		r.Clock.Advance(20 * time.Minute)
 	}
 	send := func(i int) error {
-		_, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i]},
-		)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: factors[i].ID, UserID: factors[i].UserID, DeviceToken: tokens[i],
+		})
 		r.Clock.Advance(16 * time.Minute)
 		if err == nil {
 			sent++

@@ -34,10 +34,9 @@ func TestReplace(t *testing.T) {
 	mustBe(t, err, mfa.ErrFactorUnverified)
 	r.LogIn(old)
 	open := r.Ask(old)
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: next.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +86,9 @@ func TestReplaceRefused(t *testing.T) {
 	}
 	_, err := r.enrollInPlaceOf(enrolled{Factor: mfa.Factor{ID: bob.ID}})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	_, err = r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, RecoveryCodes: true, Replaces: bob.ID},
-	)
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, RecoveryCodes: true, Replaces: bob.ID,
+	})
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	if n := len(r.Store.Calls("Save")) - saves; n != 0 {
 		t.Errorf("%d commits", n)
@@ -113,10 +111,9 @@ func TestReplaceAtTheCap(t *testing.T) {
 	for range 10 {
 		all = append(all, r.TOTP(ann))
 	}
-	_, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-	)
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+	})
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	next, err := r.enrollInPlaceOf(all[3])
 	if err != nil {
@@ -128,10 +125,9 @@ func TestReplaceAtTheCap(t *testing.T) {
 		slices.ContainsFunc(factors, func(f mfa.Factor) bool { return f.ID == all[3].ID }) {
 		t.Errorf("%d factors, %v", len(factors), err)
 	}
-	_, err = r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-	)
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+	})
 	mustBe(t, err, mfa.ErrTooManyFactors)
 }
 
@@ -179,10 +175,9 @@ func TestReplaceByItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
-	ch, err = r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
-	)
+	ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: next.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,10 +231,9 @@ func TestReplaceAtOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: next.ID, UserID: ann, Confirm: true},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: next.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

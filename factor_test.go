@@ -20,10 +20,9 @@ func TestCodeOfOtherUser(t *testing.T) {
 	bob := r.TOTP("user_bob")
 	ch := r.Ask(f)
 	for _, userID := range []string{"user_bob", "", "user_ann ", "USER_ANN"} {
-		_, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: ch.ID, UserID: userID, Code: r.Right(f)},
-		)
+		_, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: userID, Code: r.Right(f),
+		})
 		mustBe(t, err, mfa.ErrNotFound)
 		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: userID})
 		mustBe(t, err, mfa.ErrNotFound)
@@ -42,10 +41,9 @@ func TestCodeOfOtherUser(t *testing.T) {
 	}
 	_, err := r.Answer(ch, f, r.Right(bob))
 	mustBe(t, err, mfa.ErrInvalidCode)
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f),
+	})
 	if err != nil || v.Factor.UserID != ann || v.Factor.ID != f.ID {
 		t.Errorf("an operator: %+v, %v; want Ann's factor", v, err)
 	}
@@ -57,14 +55,12 @@ func TestChallengeNotFoundIsOne(t *testing.T) {
 	r := newRig(t)
 	ch := r.Ask(r.TOTP(ann))
 	missing := "auth_challenge_01ARZ3NDEKTSV4RRFFQ69G5FAV"
-	_, other := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: "user_bob", Code: "123456"},
-	)
-	_, none := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: missing, UserID: "user_bob", Code: "123456"},
-	)
+	_, other := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_bob", Code: "123456",
+	})
+	_, none := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: missing, UserID: "user_bob", Code: "123456",
+	})
 	mustBe(t, none, mfa.ErrNotFound)
 	if refusal(t, other).ID != ch.ID ||
 		strings.ReplaceAll(other.Error(), ch.ID, missing) != none.Error() {
@@ -169,26 +165,23 @@ func TestTenFactors(t *testing.T) {
 		r.TOTP(ann)
 	}
 	_ = all(50, func(i int) error {
-		_, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
-		)
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+		})
 		return err
 	})
 	factors, err := r.Factors(t.Context(), ann)
 	if err != nil || len(factors) != 10 {
 		t.Fatalf("%d factors, %v; want 10", len(factors), err)
 	}
-	_, err = r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}},
-	)
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone},
+	})
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	r.EnrollTOTP(ann) // replaces the unverified one
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: factors[0].ID, UserID: ann},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: factors[0].ID, UserID: ann,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	r.EnrollSMS(ann, phone)
@@ -352,10 +345,9 @@ func TestLifecycleEvents(t *testing.T) {
 	r := newRig(t)
 	f := r.EnrollSMS(ann, phone)
 	r.LogIn(f)
-	if err := r.Unlock(
-		t.Context(),
-		mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser},
-	); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{
+		FactorID: f.ID, UserID: mfa.AnyUser,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {

@@ -25,10 +25,9 @@ func TestChallengeAgain(t *testing.T) {
 	before := len(r.Store.Calls("Save"))
 	r.Clock.Advance(time.Minute)
 	other := r.Another()
-	again, err := other.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1"},
-	)
+	again, err := other.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, IdempotencyKey: "key 1",
+	})
 	if err != nil || again != first {
 		t.Errorf("again: %+v, %v; want %+v", again, err, first)
 	}

@@ -129,10 +129,9 @@ func TestImportLabels(t *testing.T) {
 	} {
 		f, err := newRig(
 			t,
-		).Import(
-			t.Context(),
-			mfa.ImportParams{UserID: ann, Secret: tt.uri, Issuer: tt.issuer, User: tt.user},
-		)
+		).Import(t.Context(), mfa.ImportParams{
+			UserID: ann, Secret: tt.uri, Issuer: tt.issuer, User: tt.user,
+		})
 		if err != nil || f.TOTPIssuer != tt.wantIssuer || f.TOTPUser != tt.wantUser {
 			t.Errorf("%s, %q, %q: %q and %q, %v", tt.uri, tt.issuer, tt.user, f.TOTPIssuer, f.TOTPUser, err)
 		}
@@ -249,10 +248,9 @@ func TestImportRefused(t *testing.T) {
 func TestImportWithoutURI(t *testing.T) {
 	r := newRig(t)
 	for query, want := range map[string]bool{"&encoder=none": true, "&digits=8": false} {
-		_, err := r.Import(
-			t.Context(),
-			mfa.ImportParams{UserID: ann, Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret + query},
-		)
+		_, err := r.Import(t.Context(), mfa.ImportParams{
+			UserID: ann, Secret: "otpauth://totp/Foo:alan?secret=" + otherSecret + query,
+		})
 		if got := strings.HasSuffix(
 			refusal(t, err).Message,
 			" The secret alone can be imported, with Issuer and User.",
@@ -398,10 +396,9 @@ func TestImportAtOnce(t *testing.T) {
 	r := newRig(t)
 	ids := make([]string, 8)
 	errs := all(len(ids), func(i int) error {
-		f, err := r.Import(
-			t.Context(),
-			mfa.ImportParams{UserID: ann, Secret: otherSecret, Issuer: "a", User: "b"},
-		)
+		f, err := r.Import(t.Context(), mfa.ImportParams{
+			UserID: ann, Secret: otherSecret, Issuer: "a", User: "b",
+		})
 		ids[i] = f.ID
 		return err
 	})
@@ -434,13 +431,10 @@ func TestImportBesideEnrollment(t *testing.T) {
 	r.LogIn(begun)
 	r.LogIn(f)
 
-	same, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{
-			UserID: "user_bob",
-			TOTP:   &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret},
-		},
-	)
+	same, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: "user_bob",
+		TOTP:   &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,10 +455,9 @@ func TestImportBesideEnrollment(t *testing.T) {
 func TestImportOfAnEnrollment(t *testing.T) {
 	r := newRig(t)
 	number := r.Phone(ann, phone)
-	same, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret}},
-	)
+	same, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: otherSecret},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -488,10 +481,9 @@ func TestImportAtTheCap(t *testing.T) {
 	for range 9 {
 		r.TOTP(ann)
 	}
-	_, err := r.Import(
-		t.Context(),
-		mfa.ImportParams{UserID: ann, Secret: otherSecret[:30] + "MI", Issuer: "a", User: "b"},
-	)
+	_, err := r.Import(t.Context(), mfa.ImportParams{
+		UserID: ann, Secret: otherSecret[:30] + "MI", Issuer: "a", User: "b",
+	})
 	mustBe(t, err, mfa.ErrTooManyFactors)
 	if again := r.imports(mfa.ImportParams{}); again.ID != f.ID {
 		t.Errorf("%v", again)
@@ -546,10 +538,9 @@ func FuzzImport(f *testing.F) {
 	long := regexp.MustCompile(`[A-Z2-7]{16}`) // no word of an error is so long
 	f.Fuzz(func(t *testing.T, secret, issuer, user string, last int64) {
 		r := newRig(t)
-		imported, err := r.Import(
-			t.Context(),
-			mfa.ImportParams{UserID: ann, Secret: secret, Issuer: issuer, User: user, LastStep: last},
-		)
+		imported, err := r.Import(t.Context(), mfa.ImportParams{
+			UserID: ann, Secret: secret, Issuer: issuer, User: user, LastStep: last,
+		})
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidParameter) && !errors.Is(err, mfa.ErrInvalidTOTPSecret) {
 				t.Fatal(err)

@@ -229,10 +229,9 @@ func TestReseal(t *testing.T) {
 		), r.TOTP(
 			"user_eve",
 		)
-		if err := r.Unenroll(
-			t.Context(),
-			mfa.UnenrollParams{FactorID: empty.ID, UserID: "user_eve"},
-		); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+			FactorID: empty.ID, UserID: "user_eve",
+		}); err != nil {
 			t.Fatal(err)
 		}
 		r.Fail(app, 3)
@@ -276,10 +275,9 @@ func TestReseal(t *testing.T) {
 		for _, f := range []enrolled{app, text, ownerless} {
 			r.LogIn(f)
 		}
-		if _, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: "user_eve", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-		); err != nil {
+		if _, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: "user_eve", TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+		}); err != nil {
 			t.Errorf("a user whose factors are all gone: %v", err)
 		}
 	})

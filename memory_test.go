@@ -120,10 +120,9 @@ func TestComesBack(t *testing.T) {
 		if err := store.Save(ctx, memoryRecord("x", day, day)); err != nil {
 			t.Fatal(err)
 		}
-		if err := store.Save(
-			ctx,
-			mfa.Change{Record: mfa.Record{ID: "x", Version: 1}, Delete: true},
-		); err != nil {
+		if err := store.Save(ctx, mfa.Change{
+			Record: mfa.Record{ID: "x", Version: 1}, Delete: true,
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}

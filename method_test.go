@@ -92,10 +92,9 @@ func withToys(ceremony mfa.Ceremony) func(*mfa.Config) {
 
 func (r *rig) enrollToy(userID string) toy {
 	r.T.Helper()
-	enr, err := r.Enroll(
-		r.T.Context(),
-		mfa.EnrollParams{UserID: userID, Method: &mfa.MethodParams{Type: typeToy}},
-	)
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+		UserID: userID, Method: &mfa.MethodParams{Type: typeToy},
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -127,19 +126,17 @@ func (f toy) sign(ch mfa.Challenge) []byte {
 }
 
 func (r *rig) answerToy(ch mfa.Challenge, f toy) (mfa.Verification, error) {
-	return r.Verify(
-		r.T.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch)},
-	)
+	return r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: f.UserID, Answer: f.sign(ch),
+	})
 }
 
 // challengeToy challenges a toy to confirm it, as any page does that enrolls.
 func (r *rig) challengeToy(f toy) mfa.Challenge {
 	r.T.Helper()
-	ch, err := r.Challenge(
-		r.T.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true},
-	)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: f.UserID, Confirm: true,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -172,30 +169,23 @@ func TestMethod(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = r.Verify(
-		ctx,
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay},
-	)
+	v, err = r.Verify(ctx, mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := r.Redeem(
-		ctx,
-		proof.Claim{Receipt: v.Receipt(), UserID: ann, Action: pay},
-	); err != nil {
+	if _, err := r.Redeem(ctx, proof.Claim{
+		Receipt: v.Receipt(), UserID: ann, Action: pay,
+	}); err != nil {
 		t.Errorf("its receipt: %v", err)
 	}
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, proof.ErrMismatch)
 
 	ch = r.Ask(enrolled{Factor: f.Factor})
-	if errs := all(
-		20,
-		func(int) error { _, err := r.answerToy(ch, f); return err },
-	); count(
-		errs,
-		nil,
-	) != 1 {
+	answer := func(int) error { _, err := r.answerToy(ch, f); return err }
+	if errs := all(20, answer); count(errs, nil) != 1 {
 		t.Errorf("an answer given 20 times at once: %v", errs)
 	}
 	_, err = r.answerToy(ch, f)
@@ -312,14 +302,11 @@ func TestMethodSiblings(t *testing.T) {
 	} {
 		r.Took()
 		ch := r.Ask(enrolled{Factor: one.Factor})
-		_, err := svc.Verify(
-			t.Context(),
-			mfa.VerifyParams{
-				ChallengeID: ch.ID,
-				UserID:      ann,
-				Answer:      toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch),
-			},
-		)
+		_, err := svc.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      ann,
+			Answer:      toy{mfa.Factor{ID: f.ID}, f.key}.sign(ch),
+		})
 		if e := r.Took(); f.key.Equal(one.key) { // its own key, under another id
 			if err != nil || e[0].FactorID != one.ID {
 				t.Errorf("%s: %v, %+v", name, err, e)
@@ -362,23 +349,19 @@ func TestMethodKeyedChallenge(t *testing.T) {
 	}
 	answer := f.sign(first)
 	for range 2 { // the second is a repeat
-		v, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: first.ID, UserID: ann, Answer: answer, IdempotencyKey: "another"},
-		)
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: first.ID, UserID: ann, Answer: answer, IdempotencyKey: "another",
+		})
 		if err != nil || v.Factor.ID != f.ID {
 			t.Errorf("%+v, %v", v, err)
 		}
 	}
-	_, err = r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID:    first.ID,
-			UserID:         ann,
-			Answer:         []byte("other"),
-			IdempotencyKey: "another",
-		},
-	)
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID:    first.ID,
+		UserID:         ann,
+		Answer:         []byte("other"),
+		IdempotencyKey: "another",
+	})
 	mustBe(t, err, mfa.ErrIdempotencyKey)
 	if out := printed(first); strings.Contains(out, "Nonce") {
 		t.Error("the options print")
@@ -433,10 +416,9 @@ func TestMethodsAreChecked(t *testing.T) {
 			t.Errorf("%s was counted: %v", name, err)
 		}
 	}
-	_, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1)},
-	)
+	_, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Answer: make([]byte, 64<<10+1),
+	})
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	if e := r.Took(); len(e) > 0 {
 		t.Errorf("events %+v", e)
@@ -514,10 +496,9 @@ func TestUnrulyMethods(t *testing.T) {
 					t.Fatal(err)
 				}
 				before := fmt.Sprint(r.Records())
-				_, err = svc.Verify(
-					t.Context(),
-					mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)},
-				)
+				_, err = svc.Verify(t.Context(), mfa.VerifyParams{
+					ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch),
+				})
 				if fmt.Sprint(r.Records()) != before {
 					t.Error("it changed what is stored")
 				}
@@ -548,10 +529,9 @@ func TestUnrulyMethods(t *testing.T) {
 		t.Fatal(err)
 	}
 	ch := r.Ask(enrolled{Factor: f.Factor})
-	_, err = svc.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)},
-	)
+	_, err = svc.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch),
+	})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if _, err := r.answerToy(ch, f); err != nil {
 		t.Errorf("the next answer: %v", err)
@@ -561,13 +541,8 @@ func TestUnrulyMethods(t *testing.T) {
 	r = newRig(t, withToys(unruly{finish: func() ([]byte, error) { return nil, nil }}))
 	f = r.toy(ann)
 	ch = r.Ask(enrolled{Factor: f.Factor})
-	if errs := all(
-		20,
-		func(int) error { _, err := r.answerToy(ch, f); return err },
-	); count(
-		errs,
-		nil,
-	) != 1 {
+	answer := func(int) error { _, err := r.answerToy(ch, f); return err }
+	if errs := all(20, answer); count(errs, nil) != 1 {
 		t.Errorf("20 answers at once: %v", errs)
 	}
 }

@@ -124,10 +124,9 @@ func TestGuideTOTP(t *testing.T) {
 func TestGuideSMS(t *testing.T) {
 	cryptotest.SetGlobalRandom(t, 8)
 	r := newRig(t)
-	_, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "foo"}},
-	)
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "foo"},
+	})
 	mustBe(t, err, mfa.ErrInvalidPhoneNumber)
 	golden(t, "error_phone_number.json", indented(t, err))
 
@@ -209,10 +208,9 @@ func TestKeyURI(t *testing.T) {
 			"otpauth://totp/B%C3%A4ckerei:%E6%97%A5%E6%9C%AC?secret=S&issuer=B%C3%A4ckerei"},
 	} {
 		r := newRig(t)
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: tt.issuer, User: tt.user}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: tt.issuer, User: tt.user},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -236,13 +234,10 @@ func TestKeyURI(t *testing.T) {
 // TestQRCode: a PNG as a data URI, with four white modules around the code.
 func TestQRCode(t *testing.T) {
 	r := newRig(t)
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{
-			NoOwner: true,
-			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
-		},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true,
+		TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan.turing@foo-corp.com"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

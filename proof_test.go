@@ -41,10 +41,9 @@ func TestReceipt(t *testing.T) {
 		got, err := proof.Checker{
 			Keys: keys,
 			Now:  r.Clock.Now,
-		}.Check(
-			t.Context(),
-			proof.Claim{Receipt: receipt, UserID: ann, Action: pay},
-		)
+		}.Check(t.Context(), proof.Claim{
+			Receipt: receipt, UserID: ann, Action: pay,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,10 +75,9 @@ func TestNoReceipt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err = r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), Action: pay},
-	)
+	v, err = r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f), Action: pay,
+	})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.Receipt() != "" || (mfa.Verification{}).Receipt() != "" {
 		t.Error("what was not approved has a receipt")
@@ -92,10 +90,9 @@ func TestActionIsBound(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
 	login := r.Ask(f)
-	bound, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay},
-	)
+	bound, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, Action: pay,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +108,9 @@ func TestActionIsBound(t *testing.T) {
 		{bound, proof.ActionOf("pay ", "EUR 500.00", "DE89370400440532013000")},
 	} {
 		for _, code := range []string{r.Right(f), r.Wrong(f)} {
-			v, err := r.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action},
-			)
+			v, err := r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: tt.ch.ID, UserID: ann, Code: code, Action: tt.action,
+			})
 			mustBe(t, err, proof.ErrMismatch)
 			if e := refusal(t, err); e.ID != tt.ch.ID || v.Valid || v.Receipt() != "" {
 				t.Errorf("%+v: %v, %+v", tt.action, err, v)
@@ -124,10 +120,9 @@ func TestActionIsBound(t *testing.T) {
 	if len(r.Store.Calls("Save")) != saves {
 		t.Error("another action was written")
 	}
-	if _, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: bound.ID, UserID: ann, Code: r.Right(f), Action: pay},
-	); err != nil {
+	if _, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: bound.ID, UserID: ann, Code: r.Right(f), Action: pay,
+	}); err != nil {
 		t.Errorf("the action itself: %v", err)
 	}
 }
@@ -149,10 +144,9 @@ func TestActionRefused(t *testing.T) {
 		"64 characters: fine": {first, proof.ActionOf(strings.Repeat("a", 64)), nil},
 	} {
 		stored := len(r.Records())
-		_, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action},
-		)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: tt.factor.ID, UserID: tt.factor.UserID, Action: tt.action,
+		})
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%s: %v, want %v", name, err, tt.want)
 		}
@@ -229,10 +223,9 @@ func TestRedeemRefused(t *testing.T) {
 	_, err := r.Another().Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: pay})
 	mustBe(t, err, proof.ErrInvalid) // signed by a key of another keyring
 
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: bob.ID, UserID: "user_bob"},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: bob.ID, UserID: "user_bob",
+	}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: bobs, UserID: "user_bob", Action: pay})
@@ -376,10 +369,9 @@ func TestUnenrollWantsProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: pending.Factor.ID, UserID: ann},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: pending.Factor.ID, UserID: ann,
+	}); err != nil {
 		t.Errorf("what was never confirmed: %v", err)
 	}
 	mustBe(
@@ -402,33 +394,29 @@ func TestUnenrollWantsProof(t *testing.T) {
 
 	// The app is lost: a recovery code takes it away.
 	away := proof.ActionOf(mfa.PurposeUnenroll, f.ID)
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: codes.ID, UserID: ann, Action: away},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: codes.ID, UserID: ann, Action: away,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: list[0], Action: away},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: list[0], Action: away,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: v.Receipt()},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: f.ID, UserID: ann, Receipt: v.Receipt(),
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Unlock(t.Context(), mfa.FactorParams{FactorID: codes.ID, UserID: ann}); err != nil {
 		t.Errorf("Unlock is the operator's: %v", err)
 	}
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: codes.ID, UserID: mfa.AnyUser},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: codes.ID, UserID: mfa.AnyUser,
+	}); err != nil {
 		t.Errorf("an operator: %v", err)
 	}
 }
@@ -441,10 +429,9 @@ func TestUnenrollSpendsProof(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	away := proof.ActionOf(mfa.PurposeUnenroll, codes.ID)
 	receipt := r.Approve(f, away)
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: codes.ID, UserID: ann, Receipt: receipt},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: codes.ID, UserID: ann, Receipt: receipt,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Redeem(t.Context(), proof.Claim{Receipt: receipt, UserID: ann, Action: away})
@@ -456,10 +443,9 @@ func TestUnenrollItself(t *testing.T) {
 	r := strict(t)
 	f := r.TOTP(ann)
 	receipt := r.Approve(f, proof.ActionOf(mfa.PurposeUnenroll, f.ID))
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: f.ID, UserID: ann, Receipt: receipt},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: f.ID, UserID: ann, Receipt: receipt,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) != 0 {
@@ -473,30 +459,25 @@ func TestUnenrollItself(t *testing.T) {
 func TestEnrolledBeforehand(t *testing.T) {
 	r := strict(t)
 	theirs := r.EnrollSMS(ann, phone) // by somebody in a stolen session
-	open, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true},
-	)
+	open, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: theirs.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := r.TOTP(ann)
 	_, err = r.Answer(open, theirs, r.Right(theirs))
 	mustBe(t, err, mfa.ErrNotFound)
-	_, err = r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: theirs.ID, UserID: ann, Confirm: true},
-	)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: theirs.ID, UserID: ann, Confirm: true,
+	})
 	mustBe(t, err, mfa.ErrNotFound)
 
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{
-			UserID:  ann,
-			SMS:     &mfa.SMSParams{PhoneNumber: phone},
-			Receipt: r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)),
-		},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID:  ann,
+		SMS:     &mfa.SMSParams{PhoneNumber: phone},
+		Receipt: r.Approve(f, proof.ActionOf(mfa.PurposeEnroll)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -516,10 +497,9 @@ func TestFirstFactorApproves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true, Action: pay},
-	)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: ann, Confirm: true, Action: pay,
+	})
 	mustBe(t, err, mfa.ErrFactorUnverified)
 	if codes.Status != mfa.StatusVerified {
 		t.Error(codes)
@@ -563,10 +543,9 @@ func TestProofAfterRotation(t *testing.T) {
 func (r *rig) payment() mfa.VerifyParams {
 	r.T.Helper()
 	f := r.TOTP(ann)
-	ch, err := r.Challenge(
-		r.T.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay},
-	)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, Action: pay,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -593,10 +572,9 @@ func TestRepeatedVerifyReceipt(t *testing.T) {
 	if err != nil || again.Receipt() != first.Receipt() || first.Receipt() == "" {
 		t.Errorf("%q and %q: %v", first.Receipt(), again.Receipt(), err)
 	}
-	if _, err := r.Redeem(
-		t.Context(),
-		proof.Claim{Receipt: first.Receipt(), UserID: ann, Action: pay},
-	); err != nil {
+	if _, err := r.Redeem(t.Context(), proof.Claim{
+		Receipt: first.Receipt(), UserID: ann, Action: pay,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Redeem(t.Context(), proof.Claim{Receipt: again.Receipt(), UserID: ann, Action: pay})
@@ -626,18 +604,16 @@ func TestReceiptsDoNotPrint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	signature := v.Receipt()[strings.LastIndexByte(v.Receipt(), '.')+1:]
-	_, spendErr := r.Redeem(
-		t.Context(),
-		proof.Claim{Receipt: v.Receipt(), UserID: "user_bob", Action: pay},
-	)
+	_, spendErr := r.Redeem(t.Context(), proof.Claim{
+		Receipt: v.Receipt(), UserID: "user_bob", Action: pay,
+	})
 	_, enrollErr := r.Enroll(t.Context(), enrollment(ann, v.Receipt()))
 	for name, out := range map[string]string{
 		"Verification": printed(v), "*Verification": printed(&v), "error of Redeem": printed(spendErr),
@@ -709,10 +685,9 @@ func TestProofOfALostRace(t *testing.T) {
 	r.Clock.Advance(time.Minute)
 	phones := r.EnrollSMS(ann, phone)
 	r.LogIn(phones)
-	_, err = r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true},
-	)
+	_, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: ann, Confirm: true,
+	})
 	mustBe(t, err, mfa.ErrNotFound)
 }
 
@@ -726,9 +701,8 @@ func TestUnverifiedApprovesLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Recovery(ann)
-	_, err = r.Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay},
-	)
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), Action: pay,
+	})
 	mustBe(t, err, mfa.ErrFactorUnverified)
 }

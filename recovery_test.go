@@ -116,10 +116,9 @@ func TestRecoveryCodesEnroll(t *testing.T) {
 	r := newRig(t)
 	_, err := r.Enroll(t.Context(), mfa.EnrollParams{NoOwner: true, RecoveryCodes: true})
 	mustBe(t, err, mfa.ErrInvalidParameter)
-	_, err = r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, RecoveryCodes: true, GenericOTP: true},
-	)
+	_, err = r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, RecoveryCodes: true, GenericOTP: true,
+	})
 	mustBe(t, err, mfa.ErrInvalidParameter)
 	r.Recovery(ann)
 	app := r.EnrollTOTP(ann)
@@ -224,10 +223,9 @@ func TestConfirmingMakesRecoveryCodes(t *testing.T) {
 			!e.Notify() {
 			t.Errorf("%+v", e)
 		}
-		login, err := r.StartLogin(
-			t.Context(),
-			mfa.LoginParams{UserID: ann, DeviceToken: v.Device.Token()},
-		)
+		login, err := r.StartLogin(t.Context(), mfa.LoginParams{
+			UserID: ann, DeviceToken: v.Device.Token(),
+		})
 		if err != nil || !login.SkipCode {
 			t.Errorf("the browser that was trusted with it is asked for a code, %v", err)
 		}
@@ -320,15 +318,12 @@ func TestNoNewRecoveryCodes(t *testing.T) {
 		},
 		1,
 	)
-	v, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID:      r.Ask(app).ID,
-			UserID:           ann,
-			Code:             r.Wrong(app),
-			NewRecoveryCodes: true,
-		},
-	)
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID:      r.Ask(app).ID,
+		UserID:           ann,
+		Code:             r.Wrong(app),
+		NewRecoveryCodes: true,
+	})
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if v.RecoveryCodes != nil {
 		t.Error("a wrong code has recovery codes")
@@ -491,10 +486,9 @@ func TestNewRecoveryCodesLostRace(t *testing.T) {
 	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "Save" && !done {
 			done = true
-			_, err := r.Another().Enroll(
-				ctx,
-				mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}},
-			)
+			_, err := r.Another().Enroll(ctx, mfa.EnrollParams{
+				UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone},
+			})
 			return err
 		}
 		return nil

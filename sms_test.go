@@ -22,10 +22,9 @@ func TestMessageText(t *testing.T) {
 		"Your FooCorp is {{code}}.": "Your FooCorp is 123456.",
 		"{{code}} ist Ihr Code 🔑":   "123456 ist Ihr Code 🔑",
 	} {
-		_, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, SMSTemplate: template},
-		)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, SMSTemplate: template,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,10 +251,9 @@ func TestWaitOfAStranger(t *testing.T) {
 	r.Ask(owner)
 	r.Clock.Advance(17*time.Second + 123*time.Millisecond)
 	r.Took()
-	_, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: stranger.ID, UserID: stranger.UserID},
-	)
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: stranger.ID, UserID: stranger.UserID,
+	})
 	whole("after a message", err, 43*time.Second-123*time.Millisecond)
 
 	r.Clock.Advance(time.Hour)
@@ -401,10 +399,9 @@ func TestSendFailure(t *testing.T) {
 			if c := r.Right(f); c != "" {
 				code = c
 			}
-			_, err = r.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: last.ChallengeID, UserID: ann, Code: code},
-			)
+			_, err = r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: last.ChallengeID, UserID: ann, Code: code,
+			})
 			mustBe(t, err, mfa.ErrTooManyAttempts)
 			_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			mustBe(t, err, mfa.ErrThrottled)

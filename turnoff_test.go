@@ -54,10 +54,9 @@ func (r *rig) ended(verb ends, after string) {
 		slices.ContainsFunc(kinds, func(kind string) bool { return kind != "user" }) {
 		r.T.Errorf("%s, %s: left are %v", verb.name, after, kinds)
 	}
-	if login, err := r.StartLogin(
-		r.T.Context(),
-		mfa.LoginParams{UserID: ann},
-	); err != nil ||
+	if login, err := r.StartLogin(r.T.Context(), mfa.LoginParams{
+		UserID: ann,
+	}); err != nil ||
 		!login.SkipCode {
 		r.T.Errorf("%s, %s: a login is %+v, %v", verb.name, after, login, err)
 	}
@@ -156,10 +155,9 @@ func TestTurnOff(t *testing.T) {
 	for name, receipt := range map[string]string{
 		"none": "", "enroll": enroll, "unenroll": unenroll, "nonsense": "nonsense",
 	} {
-		if err := r.TurnOff(
-			t.Context(),
-			mfa.TurnOffParams{UserID: ann, Receipt: receipt},
-		); !errors.Is(
+		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{
+			UserID: ann, Receipt: receipt,
+		}); !errors.Is(
 			err,
 			mfa.ErrProofRequired,
 		) {
@@ -226,10 +224,9 @@ func TestTurnOffSpends(t *testing.T) {
 		) != 1 {
 			t.Errorf("%d challenges of %s were written a third time", len(rows), factor.ID)
 		}
-		if err := r.TurnOff(
-			t.Context(),
-			mfa.TurnOffParams{UserID: ann, Receipt: receipt},
-		); err != nil { // there is nothing more
+		if err := r.TurnOff(t.Context(), mfa.TurnOffParams{
+			UserID: ann, Receipt: receipt,
+		}); err != nil { // there is nothing more
 			t.Error(err)
 		}
 	}
@@ -336,10 +333,9 @@ func TestTurnOffKeepsLimits(t *testing.T) {
 		if err := verb.call(r); err != nil {
 			t.Fatal(err)
 		}
-		again, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret}},
-		)
+		again, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: f.Secret},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -347,10 +343,9 @@ func TestTurnOffKeepsLimits(t *testing.T) {
 		_, err = r.Answer(ch, enrolled{Factor: again.Factor, Secret: f.Secret}, code)
 		mustBe(t, err, mfa.ErrInvalidCode)
 		other := r.EnrollSMS(ann, phone)
-		_, err = r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: other.ID, UserID: ann, Confirm: true},
-		)
+		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: other.ID, UserID: ann, Confirm: true,
+		})
 		mustBe(t, err, mfa.ErrThrottled)
 	}
 }
@@ -401,10 +396,9 @@ func TestEndDamaged(t *testing.T) {
 					if c.Method == "Save" && !verb.careful {
 						r.Store.Before = nil
 						for _, token := range []string{"", token} {
-							if login, err := r.StartLogin(
-								ctx,
-								mfa.LoginParams{UserID: ann, DeviceToken: token},
-							); !errors.Is(err, mfa.ErrIntegrity) ||
+							if login, err := r.StartLogin(ctx, mfa.LoginParams{
+								UserID: ann, DeviceToken: token,
+							}); !errors.Is(err, mfa.ErrIntegrity) ||
 								login.SkipCode {
 								t.Errorf("before %s a login is %+v, %v", verb.name, login, err)
 							}
@@ -660,10 +654,9 @@ func TestTokenHoldsNothingOff(t *testing.T) {
 				return nil
 			}
 			busy = true
-			if login, err := thief.StartLogin(
-				ctx,
-				mfa.LoginParams{UserID: ann, DeviceToken: token},
-			); err == nil &&
+			if login, err := thief.StartLogin(ctx, mfa.LoginParams{
+				UserID: ann, DeviceToken: token,
+			}); err == nil &&
 				login.DeviceToken() != "" {
 				token = login.DeviceToken()
 				r.Clock.Advance(time.Minute)

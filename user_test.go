@@ -33,10 +33,9 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 		generic := plant(mfa.EnrollParams{GenericOTP: true})
 		open := map[string]mfa.Challenge{}
 		for _, f := range []mfa.Factor{codes.Factor, number.Factor, generic.Factor} {
-			ch, err := r.Challenge(
-				t.Context(),
-				mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: f.ID != codes.Factor.ID},
-			)
+			ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+				FactorID: f.ID, UserID: ann, Confirm: f.ID != codes.Factor.ID,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,16 +61,14 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 		}
 		for id, ch := range open {
 			for _, confirm := range []bool{false, true} {
-				_, err := r.Challenge(
-					t.Context(),
-					mfa.ChallengeParams{FactorID: id, UserID: ann, Confirm: confirm},
-				)
+				_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+					FactorID: id, UserID: ann, Confirm: confirm,
+				})
 				mustBe(t, err, mfa.ErrNotFound)
 			}
-			_, err := r.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: answers[id]},
-			)
+			_, err := r.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID, UserID: ann, Code: answers[id],
+			})
 			mustBe(t, err, mfa.ErrNotFound)
 		}
 		if got := r.FactorIDs(ann); !slices.Equal(got, []string{app.ID}) {
@@ -79,10 +76,9 @@ func TestFirstConfirmationEndsOthers(t *testing.T) {
 		}
 
 		// What an operator enrolls afterwards is confirmed, and ends nothing.
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -113,17 +109,15 @@ func (r *rig) usedCode() (set enrolled, receipt string) {
 	r.T.Helper()
 	set, list := r.Recovery(ann)
 	enroll := proof.ActionOf(mfa.PurposeEnroll)
-	ch, err := r.Challenge(
-		r.T.Context(),
-		mfa.ChallengeParams{FactorID: set.ID, UserID: ann, Action: enroll},
-	)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: set.ID, UserID: ann, Action: enroll,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
-	v, err := r.Verify(
-		r.T.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0]},
-	)
+	v, err := r.Verify(r.T.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: list[0],
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -136,10 +130,9 @@ func TestUsedCodesAreNoFirstFactor(t *testing.T) {
 	r := strict(t)
 	early := r.EnrollTOTP(ann) // by somebody with the password, before the code was used
 	codes, receipt := r.usedCode()
-	confirm, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true},
-	)
+	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: early.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +161,9 @@ func TestEnrolledBeforehandBesideCodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.LogIn(enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()})
-	confirm, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: early.ID, UserID: ann, Confirm: true},
-	)
+	confirm, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: early.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,21 +180,18 @@ func (r *rig) opens(f enrolled) map[string]error {
 	_, errs["Factors"] = r.Factors(ctx, ann)
 	_, errs["Enroll"] = r.Enroll(ctx, enrollment(ann, ""))
 	_, errs["Enroll codes"] = r.Enroll(ctx, mfa.EnrollParams{UserID: ann, RecoveryCodes: true})
-	_, errs["Enroll by an operator"] = r.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: ann, GenericOTP: true, ByOperator: true},
-	)
-	_, errs["Import"] = r.Import(
-		ctx,
-		mfa.ImportParams{UserID: ann, Secret: otherSecret, Issuer: "a", User: "b"},
-	)
+	_, errs["Enroll by an operator"] = r.Enroll(ctx, mfa.EnrollParams{
+		UserID: ann, GenericOTP: true, ByOperator: true,
+	})
+	_, errs["Import"] = r.Import(ctx, mfa.ImportParams{
+		UserID: ann, Secret: otherSecret, Issuer: "a", User: "b",
+	})
 	if f.ID != "" {
 		p := mfa.FactorParams{FactorID: f.ID, UserID: ann}
 		_, errs["Factor"] = r.Factor(ctx, p)
-		_, errs["Challenge"] = r.Challenge(
-			ctx,
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true},
-		)
+		_, errs["Challenge"] = r.Challenge(ctx, mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, Confirm: true,
+		})
 		errs["Unenroll"] = r.Unenroll(ctx, mfa.UnenrollParams{FactorID: p.FactorID, UserID: p.UserID})
 	}
 	return errs
@@ -237,10 +226,9 @@ func TestLostRowsOpenNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := strict(t)
 			f := r.TOTP(ann)
-			enr, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true},
-			)
+			enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true,
+			})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -272,10 +260,9 @@ func TestLostAtConfirmation(t *testing.T) {
 		t.Fatal(err)
 	}
 	app := enrolled{Factor: next.Factor, Secret: next.TOTP.Secret()}
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: app.ID, UserID: ann, Confirm: true},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: app.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,10 +299,9 @@ func TestRowsPutBack(t *testing.T) {
 	t.Run("a factor that was taken away", func(t *testing.T) {
 		r := strict(t)
 		r.Phone(ann, phone)
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, ByOperator: true},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}, ByOperator: true,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -323,10 +309,9 @@ func TestRowsPutBack(t *testing.T) {
 		r.LogIn(stolen)
 		ch, receipt := r.Ask(stolen), r.Approve(stolen, pay)
 		row := find(r, stolen.ID)
-		if err := r.Unenroll(
-			t.Context(),
-			mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser},
-		); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+			FactorID: stolen.ID, UserID: mfa.AnyUser,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		putBack(r, row)
@@ -339,10 +324,9 @@ func TestRowsPutBack(t *testing.T) {
 				t.Errorf("%s: %v, want ErrIntegrity", what, err)
 			}
 		}
-		if err := r.Unenroll(
-			t.Context(),
-			mfa.UnenrollParams{FactorID: stolen.ID, UserID: mfa.AnyUser},
-		); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+			FactorID: stolen.ID, UserID: mfa.AnyUser,
+		}); err != nil {
 			t.Errorf("an operator takes it away: %v", err)
 		}
 		if got := r.FactorIDs(ann); len(got) != 1 {
@@ -366,10 +350,9 @@ func TestRowsPutBack(t *testing.T) {
 	t.Run("the user as they were without factors", func(t *testing.T) {
 		r := strict(t)
 		f := r.TOTP(ann)
-		if err := r.Unenroll(
-			t.Context(),
-			mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser},
-		); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+			FactorID: f.ID, UserID: mfa.AnyUser,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		i := slices.IndexFunc(r.Records(), ofKind("user"))
@@ -389,10 +372,9 @@ func TestRowsPutBack(t *testing.T) {
 func TestReadsOfTwoMoments(t *testing.T) {
 	r := strict(t)
 	r.TOTP(ann)
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -401,10 +383,9 @@ func TestReadsOfTwoMoments(t *testing.T) {
 	r.Store.Before = func(ctx context.Context, c mfatest.Call) error {
 		if c.Method == "List" && !taken {
 			taken = true
-			return r.Another().Unenroll(
-				ctx,
-				mfa.UnenrollParams{FactorID: enr.Factor.ID, UserID: mfa.AnyUser},
-			)
+			return r.Another().Unenroll(ctx, mfa.UnenrollParams{
+				FactorID: enr.Factor.ID, UserID: mfa.AnyUser,
+			})
 		}
 		return nil
 	}
@@ -418,26 +399,22 @@ func TestReadsOfTwoMoments(t *testing.T) {
 func TestLapsedTrust(t *testing.T) {
 	r := newRig(t)
 	f := r.EnrollTOTP(ann)
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Clock.Advance(24 * time.Hour)
 	r.Drop(ofKind("user"))
 	for _, name := range []string{"", "Firefox"} {
-		_, err = r.Verify(
-			t.Context(),
-			mfa.VerifyParams{
-				ChallengeID: ch.ID,
-				UserID:      ann,
-				Code:        r.Right(f),
-				TrustDevice: name != "",
-				DeviceName:  name,
-			},
-		)
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      ann,
+			Code:        r.Right(f),
+			TrustDevice: name != "",
+			DeviceName:  name,
+		})
 		mustBe(t, err, mfa.ErrNotFound)
 	}
 }
@@ -509,10 +486,9 @@ func TestWritesAllTheTime(t *testing.T) {
 		}
 		writing = true
 		defer func() { writing = false }()
-		_, err := other.Enroll(
-			ctx,
-			mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-		)
+		_, err := other.Enroll(ctx, mfa.EnrollParams{
+			UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+		})
 		return err
 	}
 	_, err := r.Factors(t.Context(), ann)
@@ -527,26 +503,22 @@ func TestConfirmingEvictsNothing(t *testing.T) {
 	for range 5 {
 		r.Trust(old, "Firefox")
 	}
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, Replaces: old.ID, SMS: &mfa.SMSParams{PhoneNumber: phone}},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, Replaces: old.ID, SMS: &mfa.SMSParams{PhoneNumber: phone},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	f := enrolled{Factor: enr.Factor}
 	ch := r.challengeToConfirm(f)
 	got := r.Calls(func() {
-		_, err = r.Verify(
-			t.Context(),
-			mfa.VerifyParams{
-				ChallengeID: ch.ID,
-				UserID:      ann,
-				Code:        r.Right(f),
-				TrustDevice: true,
-				DeviceName:  "Chrome",
-			},
-		)
+		_, err = r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID,
+			UserID:      ann,
+			Code:        r.Right(f),
+			TrustDevice: true,
+			DeviceName:  "Chrome",
+		})
 	})
 	if err != nil || got != "Load Load Load Save" {
 		t.Errorf("%v; %q", err, got)
@@ -570,10 +542,9 @@ func TestSameSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := enrolled{Factor: enr.Factor, Secret: otherSecret}
-	ch, err := r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: true},
-	)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -591,10 +562,9 @@ func TestSameSecret(t *testing.T) {
 	if after := r.Records(); len(after) != len(before) {
 		t.Errorf("%d records, were %d", len(after), len(before))
 	}
-	ch, err = r.Challenge(
-		t.Context(),
-		mfa.ChallengeParams{FactorID: again.Factor.ID, UserID: ann, Confirm: true},
-	)
+	ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: again.Factor.ID, UserID: ann, Confirm: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -641,10 +611,9 @@ func TestUsedCodesOfAnAppThatWasGone(t *testing.T) {
 		if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Unenroll(
-			t.Context(),
-			mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser},
-		); err != nil {
+		if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+			FactorID: f.ID, UserID: mfa.AnyUser,
+		}); err != nil {
 			t.Fatal(err)
 		}
 		if !pending {
@@ -670,10 +639,9 @@ func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
 	if _, err := r.Answer(r.Ask(f), f, code); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Unenroll(
-		t.Context(),
-		mfa.UnenrollParams{FactorID: f.ID, UserID: mfa.AnyUser},
-	); err != nil {
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{
+		FactorID: f.ID, UserID: mfa.AnyUser,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	f = r.imports(p)
@@ -686,10 +654,9 @@ func TestUsedCodesOfAnImportThatWasGone(t *testing.T) {
 func TestReceiptNamesWhatGoes(t *testing.T) {
 	r := strict(t)
 	f := r.TOTP(ann)
-	other, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true},
-	)
+	other, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, SMS: &mfa.SMSParams{PhoneNumber: phone}, ByOperator: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -727,10 +694,9 @@ func TestReceiptNamesWhatGoes(t *testing.T) {
 
 func (r *rig) challengeToConfirm(f enrolled) mfa.Challenge {
 	r.T.Helper()
-	ch, err := r.Challenge(
-		r.T.Context(),
-		mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true},
-	)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+		FactorID: f.ID, UserID: f.UserID, Confirm: true,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -783,10 +749,9 @@ func TestLargestSave(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range r.Config.Methods {
-		if _, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, Method: &mfa.MethodParams{Type: m.Type}},
-		); err != nil {
+		if _, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, Method: &mfa.MethodParams{Type: m.Type},
+		}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -799,17 +764,14 @@ func TestLargestSave(t *testing.T) {
 	budgets(keys[1:]...) // the first has the budget that Challenge wrote
 	r.with(keys...)
 	largest = 0
-	_, err := r.Verify(
-		t.Context(),
-		mfa.VerifyParams{
-			ChallengeID:      ch.ID,
-			UserID:           ann,
-			Code:             code,
-			TrustDevice:      true,
-			DeviceName:       "Firefox",
-			NewRecoveryCodes: true,
-		},
-	)
+	_, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID:      ch.ID,
+		UserID:           ann,
+		Code:             code,
+		TrustDevice:      true,
+		DeviceName:       "Firefox",
+		NewRecoveryCodes: true,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

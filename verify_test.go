@@ -226,10 +226,9 @@ func TestSpellingsOfANumber(t *testing.T) {
 		"+4915123456789" + strings.Repeat("\u3000", 1<<20),
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad},
+			})
 			return err
 		})
 	}
@@ -241,10 +240,9 @@ func TestPersonalNumbers(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) { c.Regions, c.DefaultRegion = mfa.AllRegions(), "" })
 	r.EnrollSMS(ann, "+15335550006")
 	refused(t, r.Rig, "a personal number in Britain", mfa.ErrPhoneNumberNotAllowed, func() error {
-		_, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"}},
-		)
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+44 70 1234 5678"},
+		})
 		return err
 	})
 }
@@ -275,10 +273,9 @@ func TestOldForms(t *testing.T) {
 		"+520445512345678", "+552187654321",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidPhoneNumber, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: bad},
+			})
 			return err
 		})
 	}
@@ -295,10 +292,9 @@ func TestArgentina(t *testing.T) {
 	}
 	enroll := func(r *rig, number string) (err error) {
 		refused(t, r.Rig, number, mfa.ErrPhoneNumberNotAllowed, func() error {
-			_, err = r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
-			)
+			_, err = r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number},
+			})
 			return err
 		})
 		return err
@@ -330,10 +326,9 @@ func TestArgentina(t *testing.T) {
 func TestUncheckedRegions(t *testing.T) {
 	lately := []string{"+255725000000", "+16212345678", "+16792345678"}
 	enroll := func(r *rig, number string) error {
-		_, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number}},
-		)
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: number},
+		})
 		return err
 	}
 	checked := newRig(t, func(c *mfa.Config) { c.Regions = []string{"US", "TZ"} })
@@ -442,26 +437,22 @@ func TestTextOfOtherScripts(t *testing.T) {
 		"Ünïcode",
 	}
 	for _, text := range good {
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{UserID: ann, Name: text, TOTP: &mfa.TOTPParams{Issuer: text, User: text}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, Name: text, TOTP: &mfa.TOTPParams{Issuer: text, User: text},
+		})
 		if err != nil || enr.Factor.Name != text || enr.Factor.TOTPIssuer != text ||
 			enr.Factor.TOTPUser != text {
 			t.Errorf("%q: %v, %v", text, enr.Factor, err)
 			continue
 		}
 		f := enrolled{Factor: enr.Factor, Secret: enr.TOTP.Secret()}
-		v, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{
-				ChallengeID: r.AskPatiently(f).ID,
-				UserID:      ann,
-				Code:        r.Right(f),
-				TrustDevice: text != "",
-				DeviceName:  text,
-			},
-		)
+		v, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: r.AskPatiently(f).ID,
+			UserID:      ann,
+			Code:        r.Right(f),
+			TrustDevice: text != "",
+			DeviceName:  text,
+		})
 		if err != nil || v.Device.Name != text {
 			t.Errorf("a device %q: %v, %v", text, v.Device, err)
 		}
@@ -474,10 +465,9 @@ func TestTextOfOtherScripts(t *testing.T) {
 		"کد شما: {{code}} است. نی\u200cنی\u200cسایت", "ශ්\u200dරී ලංකා: {{code}}", "👩\u200d💻 {{code}}",
 		"می\u200c{{code}}\u200cام",
 	} {
-		if _, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template},
-		); err != nil {
+		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, SMSTemplate: template,
+		}); err != nil {
 			t.Errorf("%q: %v", template, err)
 			continue
 		}
@@ -496,24 +486,21 @@ func TestTextOfOtherScripts(t *testing.T) {
 		"a\u00adb", "\U0001f3f4\U000e0067\U000e007f", "a\nb", "a\r\nb", "a\tb", "a\u2028b", "a\u0085b",
 	} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, Name: bad, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b"},
+			})
 			return err
 		})
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "b"},
+			})
 			return err
 		})
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: bad},
+			})
 			return err
 		})
 		if strings.Contains(bad, "\n") {
@@ -549,10 +536,9 @@ func TestCodesBoundToASite(t *testing.T) {
 		strings.Repeat("x", 432) + "{{code}}\n@example.com #{{code}}": strings.Repeat("x", 432) +
 			"123456\n@example.com #123456",
 	} {
-		if _, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, SMSTemplate: template},
-		); err != nil {
+		if _, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, SMSTemplate: template,
+		}); err != nil {
 			t.Errorf("%.60q: %v", template, err)
 			continue
 		}
@@ -624,10 +610,9 @@ func TestIssuerWithColon(t *testing.T) {
 		"Star Trek: Website": "Star Trek Website", "a:b": "ab", "a:": "a", ":a:b:": "ab",
 		"http://x.example": "http//x.example",
 	} {
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: "alan"},
+		})
 		if err != nil || enr.Factor.TOTPIssuer != issuer {
 			t.Errorf("%q: %v, %v", issuer, enr.Factor, err)
 			continue
@@ -643,10 +628,9 @@ func TestIssuerWithColon(t *testing.T) {
 	}
 	for _, bad := range []string{":", "::", " : ", ":\u3000:"} {
 		refused(t, r.Rig, bad, mfa.ErrInvalidParameter, func() error {
-			_, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"}},
-			)
+			_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: bad, User: "alan"},
+			})
 			return err
 		})
 	}
@@ -664,10 +648,9 @@ func TestIssuerWithColon(t *testing.T) {
 func (r *rig) importURI(uri string) mfa.Factor {
 	r.T.Helper()
 	r.Clock.Advance(time.Minute)
-	f, err := r.Import(
-		r.T.Context(),
-		mfa.ImportParams{UserID: "user_" + r.Clock.Now().Format(time.RFC3339), Secret: uri},
-	)
+	f, err := r.Import(r.T.Context(), mfa.ImportParams{
+		UserID: "user_" + r.Clock.Now().Format(time.RFC3339), Secret: uri,
+	})
 	if err != nil {
 		r.T.Error(err)
 	}

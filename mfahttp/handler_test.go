@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/mfahttp"
 	"github.com/authfactor/mfa/mfatest"
 )
@@ -1312,7 +1313,7 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	for _, digits := range []string{code, right, genericChallenge.get("code")} {
-		if shows(r.log.String(), digits) {
+		if testrig.Shows(r.log.String(), digits) {
 			t.Errorf("the log shows the code %s: %s", digits, &r.log)
 		}
 	}

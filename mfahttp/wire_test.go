@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/mfahttp"
 	"github.com/authfactor/mfa/mfatest"
 )
@@ -221,23 +222,6 @@ func printed(v any) string {
 	return out.String()
 }
 
-// shows reports whether the digits stand in the text by themselves: addresses, times and
-// request ids have many.
-func shows(out, digits string) bool {
-	hex := func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEF", c) >= 0 }
-	for {
-		i := strings.Index(out, digits)
-		if i < 0 {
-			return false
-		}
-		end := i + len(digits)
-		if (i == 0 || !hex(out[i-1])) && (end == len(out) || !hex(out[end])) {
-			return true
-		}
-		out = out[end:]
-	}
-}
-
 // TestWireTypesDoNotPrint: what JSON shows on purpose, fmt and slog do not.
 func TestWireTypesDoNotPrint(t *testing.T) {
 	r := newRig(t)
@@ -279,7 +263,7 @@ func TestWireTypesDoNotPrint(t *testing.T) {
 				t.Errorf("%s shows a secret", name)
 			}
 		}
-		if shows(out, code) || shows(out, phone[1:]) {
+		if testrig.Shows(out, code) || testrig.Shows(out, phone[1:]) {
 			t.Errorf("%s shows a code or a number", name)
 		}
 		if !strings.Contains(out, "auth_factor_") {

@@ -33,19 +33,17 @@ func TestClocksThatDifferForLong(t *testing.T) {
 				svc := services[i%2]
 				ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 				if err == nil {
-					_, err = svc.Verify(
-						t.Context(),
-						mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f)},
-					)
+					_, err = svc.Verify(t.Context(), mfa.VerifyParams{
+						ChallengeID: ch.ID, UserID: ann, Code: r.Wrong(f),
+					})
 				}
 				if errors.Is(err, mfa.ErrInvalidCode) {
 					counted++
 				}
 			}
-			if ch, err := r.Challenge(
-				t.Context(),
-				mfa.ChallengeParams{FactorID: f.ID, UserID: ann},
-			); err == nil {
+			if ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+				FactorID: f.ID, UserID: ann,
+			}); err == nil {
 				_, _ = r.Answer(ch, f, r.Right(f)) // the owner, where they get in
 			}
 			r.Clock.Advance(3 * time.Minute)
@@ -68,15 +66,13 @@ func TestClocksThatDifferUnconfirmed(t *testing.T) {
 	counted := 0
 	for i := range 400 {
 		svc := services[i%2]
-		ch, err := svc.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann, Confirm: true},
-		)
+		ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: enr.Factor.ID, UserID: ann, Confirm: true,
+		})
 		if err == nil {
-			_, err = svc.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: notCode(ch.Code())},
-			)
+			_, err = svc.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID, UserID: ann, Code: notCode(ch.Code()),
+			})
 		}
 		if errors.Is(err, mfa.ErrInvalidCode) {
 			counted++
@@ -160,10 +156,9 @@ func TestUnlockWithoutUser(t *testing.T) {
 	f := r.TOTP(ann)
 	r.Fail(f, 30)
 	r.Drop(ofKind("user"))
-	if err := r.Unlock(
-		t.Context(),
-		mfa.FactorParams{FactorID: f.ID, UserID: mfa.AnyUser},
-	); err != nil {
+	if err := r.Unlock(t.Context(), mfa.FactorParams{
+		FactorID: f.ID, UserID: mfa.AnyUser,
+	}); err != nil {
 		t.Error(err)
 	}
 }

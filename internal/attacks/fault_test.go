@@ -48,15 +48,12 @@ func TestRoundTrips(t *testing.T) {
 		var ch mfa.Challenge
 		if got := r.Calls(func() {
 			var err error
-			if ch, err = r.Challenge(
-				t.Context(),
-				mfa.ChallengeParams{
-					FactorID:       tt.factor.ID,
-					UserID:         tt.factor.UserID,
-					Confirm:        true,
-					IdempotencyKey: key,
-				},
-			); err != nil {
+			if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{
+				FactorID:       tt.factor.ID,
+				UserID:         tt.factor.UserID,
+				Confirm:        true,
+				IdempotencyKey: key,
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}); got != tt.challenge {
@@ -82,10 +79,9 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Enroll": func(r *rig) func(context.Context) error {
 		r.TOTP(ann)
 		return func(ctx context.Context) error {
-			enr, err := r.Enroll(
-				ctx,
-				mfa.EnrollParams{UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
-			)
+			enr, err := r.Enroll(ctx, mfa.EnrollParams{
+				UserID: ann, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+			})
 			if err != nil && enr != (mfa.Enrollment{}) {
 				return fmt.Errorf("%w: an error came with an enrolment", errTold)
 			}
@@ -95,10 +91,9 @@ var scenarios = map[string]func(r *rig) func(context.Context) error{
 	"Import": func(r *rig) func(context.Context) error {
 		r.TOTP(ann)
 		return func(ctx context.Context) error {
-			f, err := r.Import(
-				ctx,
-				mfa.ImportParams{UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan"},
-			)
+			f, err := r.Import(ctx, mfa.ImportParams{
+				UserID: ann, Secret: vectorSecret, Issuer: "Foo Corp", User: "alan",
+			})
 			if err != nil && f.ID != "" {
 				return fmt.Errorf("%w: an error came with a factor", errTold)
 			}

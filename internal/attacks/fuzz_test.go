@@ -205,10 +205,9 @@ func FuzzPhoneNumber(f *testing.F) {
 		digits := forgiven.ReplaceAllString(typed, "")
 		plain := utf8.ValidString(typed) && utf8.RuneCountInString(typed) <= 64 &&
 			regexp.MustCompile(`^\+?[0-9]+$`).MatchString(digits)
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: typed}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: typed},
+		})
 		if err != nil {
 			if !errors.Is(err, mfa.ErrInvalidPhoneNumber) && !errors.Is(err, mfa.ErrPhoneNumberNotAllowed) {
 				t.Fatalf("%q: %v", typed, err)
@@ -216,10 +215,9 @@ func FuzzPhoneNumber(f *testing.F) {
 			if calls := r.Store.Calls(); len(calls) > 0 {
 				t.Fatalf("%q was refused after %v", typed, calls)
 			}
-			if _, again := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits}},
-			); plain &&
+			if _, again := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: digits},
+			}); plain &&
 				fmt.Sprint(again) != fmt.Sprint(err) {
 				t.Fatalf("%q: %v, and its digits: %v", typed, err, again)
 			}
@@ -231,10 +229,9 @@ func FuzzPhoneNumber(f *testing.F) {
 			t.Fatalf("%q was taken as %q", typed, number)
 		}
 		for _, same := range []string{number, digits} {
-			again, err := r.Enroll(
-				t.Context(),
-				mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: same}},
-			)
+			again, err := r.Enroll(t.Context(), mfa.EnrollParams{
+				NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: same},
+			})
 			if err != nil || again.Factor.PhoneNumber() != number {
 				t.Fatalf("%q is %q, and %q is %q, %v", typed, number, same, again.Factor.PhoneNumber(), err)
 			}
@@ -266,10 +263,9 @@ func FuzzTemplate(f *testing.F) {
 		r := newRig(t)
 		factor := r.EnrollSMS("", phone)
 		before := len(r.Store.Calls())
-		_, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: factor.ID, SMSTemplate: template},
-		)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: factor.ID, SMSTemplate: template,
+		})
 		if template == "" {
 			template = "Your verification code is {{code}}."
 		}
@@ -346,10 +342,9 @@ func FuzzKeyURI(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, issuer, user string) {
 		r := newRig(t)
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: issuer, User: user},
+		})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if calls := r.Store.Calls(); len(calls) > 0 {
@@ -423,10 +418,9 @@ func FuzzTOTPSecret(f *testing.F) {
 		if secret == "" {
 			return // asks for a new one
 		}
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret}},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "a", User: "b", Secret: secret},
+		})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidTOTPSecret)
 			if len(secret) >= 8 && strings.Contains(err.Error(), secret) || len(r.Store.Calls()) > 0 {
@@ -520,15 +514,12 @@ func FuzzIDs(f *testing.F) {
 		}
 
 		before := len(r.Store.Calls())
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{
-				UserID:  userID,
-				NoOwner: userID == "",
-				Name:    name,
-				SMS:     &mfa.SMSParams{PhoneNumber: phone},
-			},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID:  userID,
+			NoOwner: userID == "",
+			Name:    name,
+			SMS:     &mfa.SMSParams{PhoneNumber: phone},
+		})
 		if err != nil {
 			mustBe(t, err, mfa.ErrInvalidParameter)
 			if len(r.Store.Calls()) > before {
@@ -540,10 +531,9 @@ func FuzzIDs(f *testing.F) {
 			strings.ContainsFunc(name, unicode.IsControl) {
 			t.Fatalf("%q by %q was taken", name, userID)
 		}
-		if got, err := r.Factor(
-			t.Context(),
-			mfa.FactorParams{FactorID: enr.Factor.ID, UserID: userID},
-		); err != nil || got.Name != name ||
+		if got, err := r.Factor(t.Context(), mfa.FactorParams{
+			FactorID: enr.Factor.ID, UserID: userID,
+		}); err != nil || got.Name != name ||
 			got.UserID != userID {
 			t.Fatalf("%q by %q came back as %q by %q, %v", name, userID, got.Name, got.UserID, err)
 		}

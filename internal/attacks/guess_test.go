@@ -215,10 +215,9 @@ func TestParallelChallengesShareBudget(t *testing.T) {
 	services := []*mfa.Service{r.Service, r.Another()}
 	code := r.Wrong(f)
 	errs := all(200, func(i int) error {
-		_, err := services[i%2].Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: challenges[i%50].ID, UserID: ann, Code: code},
-		)
+		_, err := services[i%2].Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: challenges[i%50].ID, UserID: ann, Code: code,
+		})
 		return err
 	})
 	if n := count(errs, mfa.ErrInvalidCode); n > 5 || n == 0 {
@@ -364,10 +363,9 @@ func TestDefaultsThrottle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	enr, err := svc.Enroll(
-		t.Context(),
-		mfa.EnrollParams{NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
-	)
+	enr, err := svc.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true, TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -386,18 +384,16 @@ func TestEveryEntryPointCounts(t *testing.T) {
 	ways := []func(mfa.Challenge) error{
 		func(ch mfa.Challenge) error { _, err := r.Answer(ch, f, r.Wrong(f)); return err },
 		func(ch mfa.Challenge) error {
-			_, err := other.Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Wrong(f)},
-			)
+			_, err := other.Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Wrong(f),
+			})
 			return err
 		},
 	}
 	for i := 1; i <= 5; i++ {
-		ch, err := r.Challenge(
-			t.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Confirm: i%2 == 0},
-		)
+		ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: ann, Confirm: i%2 == 0,
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -534,10 +530,9 @@ func TestInterleavedSuccessBudget(t *testing.T) {
 // enrollGeneric enrolls what the application delivers codes by.
 func (r *rig) enrollGeneric(userID string) enrolled {
 	r.T.Helper()
-	enr, err := r.Enroll(
-		r.T.Context(),
-		mfa.EnrollParams{UserID: userID, NoOwner: userID == "", GenericOTP: true},
-	)
+	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
+		UserID: userID, NoOwner: userID == "", GenericOTP: true,
+	})
 	if err != nil {
 		r.T.Fatal(err)
 	}
@@ -550,10 +545,9 @@ func (r *rig) guessGeneric(userID string) (answered int, refused error) {
 	r.T.Helper()
 	for {
 		f := r.enrollGeneric(userID)
-		ch, err := r.Challenge(
-			r.T.Context(),
-			mfa.ChallengeParams{FactorID: f.ID, UserID: userID, Confirm: true},
-		)
+		ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{
+			FactorID: f.ID, UserID: userID, Confirm: true,
+		})
 		for err == nil {
 			if _, err = r.Answer(ch, f, wrongFor(ch.Code())); errors.Is(err, mfa.ErrInvalidCode) {
 				answered++

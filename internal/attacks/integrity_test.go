@@ -71,10 +71,9 @@ func TestEditedColumn(t *testing.T) {
 		ch := r.Ask(f)
 		return []func() (bool, error){func() (bool, error) {
 			return told(
-				r.Verify(
-					t.Context(),
-					mfa.VerifyParams{ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f)},
-				),
+				r.Verify(t.Context(), mfa.VerifyParams{
+					ChallengeID: ch.ID, UserID: mfa.AnyUser, Code: r.Right(f),
+				}),
 			)
 		}}
 	}
@@ -86,10 +85,9 @@ func TestEditedColumn(t *testing.T) {
 			func() (bool, error) { return told(r.Use(d.Token())) },
 			func() (bool, error) {
 				return told(
-					r.Verify(
-						t.Context(),
-						mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: d.Token()},
-					),
+					r.Verify(t.Context(), mfa.VerifyParams{
+						ChallengeID: ch.ID, UserID: ann, Code: r.Right(f), DeviceToken: d.Token(),
+					}),
 				)
 			},
 			func() (bool, error) {

@@ -35,21 +35,17 @@ func TestSecretsDoNotPrint(t *testing.T) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
 	ctx := t.Context()
-	totp, err := r.Enroll(
-		ctx,
-		mfa.EnrollParams{
-			UserID: ann,
-			Name:   "app",
-			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
-		},
-	)
+	totp, err := r.Enroll(ctx, mfa.EnrollParams{
+		UserID: ann,
+		Name:   "app",
+		TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	sms, err := r.Enroll(
-		ctx,
-		mfa.EnrollParams{UserID: ann, Name: "phone", SMS: &mfa.SMSParams{PhoneNumber: phone}},
-	)
+	sms, err := r.Enroll(ctx, mfa.EnrollParams{
+		UserID: ann, Name: "phone", SMS: &mfa.SMSParams{PhoneNumber: phone},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +66,9 @@ func TestSecretsDoNotPrint(t *testing.T) {
 	}
 	wrong, wrongErr := r.Answer(appChallenge, app, r.Wrong(app))
 	mustBe(t, wrongErr, mfa.ErrInvalidCode)
-	_, throttled := r.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: sms.Factor.ID, UserID: ann, Confirm: true},
-	)
+	_, throttled := r.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: sms.Factor.ID, UserID: ann, Confirm: true,
+	})
 	factors, err := r.Factors(ctx, ann)
 	if err != nil {
 		t.Fatal(err)
@@ -234,21 +229,16 @@ func TestErrorsDoNotShow(t *testing.T) {
 	if id := r.Took(); !strings.Contains(sendErr.Error(), id[len(id)-1].ChallengeID) {
 		t.Errorf("error %v names no challenge", sendErr)
 	}
-	_, numberErr := r.Enroll(
-		ctx,
-		mfa.EnrollParams{NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"}},
-	)
-	_, secretErr := r.Enroll(
-		ctx,
-		mfa.EnrollParams{
-			NoOwner: true,
-			TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"},
-		},
-	)
-	_, templateErr := r.Challenge(
-		ctx,
-		mfa.ChallengeParams{FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006"},
-	)
+	_, numberErr := r.Enroll(ctx, mfa.EnrollParams{
+		NoOwner: true, SMS: &mfa.SMSParams{PhoneNumber: "+15005550006;ext=3"},
+	})
+	_, secretErr := r.Enroll(ctx, mfa.EnrollParams{
+		NoOwner: true,
+		TOTP:    &mfa.TOTPParams{Issuer: "a", User: "b", Secret: "GEZDGNBVGY3TQOJQ"},
+	})
+	_, templateErr := r.Challenge(ctx, mfa.ChallengeParams{
+		FactorID: s.ID, UserID: "user_bob", SMSTemplate: "123456 +15005550006",
+	})
 	_, idErr := r.Verify(ctx, mfa.VerifyParams{ChallengeID: "123456", Code: "+15005550006"})
 	ch := r.Ask(f)
 	_, codeErr := r.Answer(ch, f, "739164")

@@ -45,13 +45,10 @@ func verifyVector(t *testing.T, at time.Time, code string) {
 	t.Helper()
 	r := newRig(t, func(c *mfa.Config) { c.Policy.ExactStep = true })
 	r.Clock.Set(at)
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{
-			NoOwner: true,
-			TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
-		},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		NoOwner: true,
+		TOTP:    &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,10 +117,9 @@ func TestAllPathsShareConsume(t *testing.T) {
 		challenges := []mfa.Challenge{r.Ask(f), r.Ask(f)}
 		services := []*mfa.Service{r.Service, r.Another()}
 		errs := all(2, func(i int) error {
-			_, err := services[i].Verify(
-				t.Context(),
-				mfa.VerifyParams{ChallengeID: challenges[i].ID, UserID: ann, Code: code},
-			)
+			_, err := services[i].Verify(t.Context(), mfa.VerifyParams{
+				ChallengeID: challenges[i].ID, UserID: ann, Code: code,
+			})
 			return err
 		})
 		if count(errs, nil) != 1 || count(errs, mfa.ErrInvalidCode) != 1 {
@@ -203,13 +199,10 @@ func TestEqualCodesInAdjacentSteps(t *testing.T) {
 	const step, code = 59061240, "963181" // of the RFC's secret; the next step's is the same
 	r := newRig(t)
 	r.Clock.Set(time.Unix(step*30, 0))
-	enr, err := r.Enroll(
-		t.Context(),
-		mfa.EnrollParams{
-			UserID: ann,
-			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
-		},
-	)
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann,
+		TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: rfcSecret},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,10 +239,9 @@ func TestReplayAcrossInstances(t *testing.T) {
 	r := newRig(t)
 	f := r.TOTP(ann)
 	code, ch := r.Right(f), r.Ask(f)
-	if _, err := r.Another().Verify(
-		t.Context(),
-		mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: code},
-	); err != nil {
+	if _, err := r.Another().Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: code,
+	}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := r.Answer(r.Ask(f), f, code)
@@ -313,10 +305,9 @@ func TestSMSCodeOfAnotherChallenge(t *testing.T) {
 	_, err = r.Answer(second, f, firstCode)
 	mustBe(t, err, mfa.ErrInvalidCode)
 	for ch, code := range map[string]string{first.ID: firstCode, second.ID: secondCode} {
-		if _, err := r.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: ch, UserID: ann, Code: code},
-		); err != nil {
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch, UserID: ann, Code: code,
+		}); err != nil {
 			t.Errorf("each code on its own challenge: %v", err)
 		}
 	}
@@ -508,10 +499,9 @@ func TestNodeClockSkew(t *testing.T) {
 		r.Config.Now = func() time.Time { return r.Clock.Now().Add(skew) }
 		other := r.Another()
 		ch := r.Ask(f)
-		if _, err := other.Verify(
-			t.Context(),
-			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: r.Right(f)},
-		); err != nil {
+		if _, err := other.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: ann, Code: r.Right(f),
+		}); err != nil {
 			t.Errorf("skew %s: %v", skew, err)
 		}
 	}
@@ -523,13 +513,10 @@ func TestImportedSecret(t *testing.T) {
 	for _, size := range []int{16, 20, 32, 64, 128} {
 		r := newRig(t)
 		secret := base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "%0*d", size, size))
-		enr, err := r.Enroll(
-			t.Context(),
-			mfa.EnrollParams{
-				UserID: ann,
-				TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: secret},
-			},
-		)
+		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann,
+			TOTP:   &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan", Secret: secret},
+		})
 		if err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
