@@ -182,13 +182,13 @@ func (s *Service) Challenge(ctx context.Context, p ChallengeParams) (Challenge, 
 	case err != nil:
 		return Challenge{}, err
 	case d.earlier != nil:
-		return d.told(d.earlier), nil
+		return d.answer(d.earlier), nil
 	case d.factor.traits.messages:
 		if err := s.send(ctx, d, template); err != nil {
 			return Challenge{}, err
 		}
 	}
-	return d.told(d.challenge), nil
+	return d.answer(d.challenge), nil
 }
 
 // checkChallenge checks what needs no reading, and returns the canonical
@@ -210,10 +210,11 @@ func (s *Service) checkChallenge(p ChallengeParams) (template string, err error)
 type challenging struct {
 	held
 	in        ChallengeParams
-	confirm   bool       // the challenge may confirm the factor
-	challenge *challenge // the new one
-	counter   counter    // of wrong codes
-	phone     *budget    // that the message goes to; nil: the factor's type has no messages
+	confirm   bool          // the challenge may confirm the factor
+	challenge *challenge    // the new one
+	siblings  []*factor     // whose owner's other answers are taken as well: see possession.ask
+	counter   counter       // of wrong codes
+	phone     *numberLimits // that the message goes to; nil: the factor's type has no messages
 	policy    Policy
 	users     []string   // what stands for the user in the record of the number
 	sender    bool       // there is one for messages
@@ -246,13 +247,14 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
 			return nil, err
 		}
+		// The factor remembers its successes, so that Verify need not write here.
+		d.phone.sends.Since = later(d.phone.sends.Since, d.factor.success)
 		d.users = s.keys.numberUsers(d.factor.number(), d.factor.UserID)
 	}
-	siblings, err := s.loadSiblings(ctx, d.factor, d.user)
-	if err != nil {
+	if d.siblings, err = s.loadSiblings(ctx, d.factor, d.user); err != nil {
 		return nil, err
 	}
-	if d.challenge, err = s.newChallenge(now, d.factor, siblings, p); err != nil {
+	if d.challenge, err = s.newChallenge(now, d.factor, p); err != nil {
 		return nil, err
 	}
 	k, err := s.openKnown(records, d.moment, d.user, p.DeviceToken)
@@ -277,18 +279,18 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	return d, err
 }
 
-// newChallenge makes the record of a challenge.
+// newChallenge makes the record of a challenge, without its question.
 func (s *Service) newChallenge(
-	now time.Time, f *factor, siblings []*factor, p ChallengeParams,
+	now time.Time, f *factor, p ChallengeParams,
 ) (*challenge, error) {
 	id, err := newID(challengePrefix, now)
 	if err != nil {
 		return nil, err
 	}
-	ch := &challenge{action: p.Action}
+	ch := &challenge{action: p.Action, registers: f.traits.ceremony && !f.verified}
 	ch.ID, ch.Kind, ch.Parent, ch.Type, ch.Status = id, kindChallenge, f.ID, f.Type, statusPending
 	ch.CreatedAt, ch.UpdatedAt, ch.ExpiresAt = now, now, now.Add(s.policy.ChallengeLifetime)
-	return ch, f.own.ask(f, ch, siblings)
+	return ch, nil
 }
 
 // request is how the call is known again.
@@ -314,7 +316,7 @@ func (s *Service) loadEarlier(ctx context.Context, d *challenging) error {
 		return nil
 	}
 	earlier := new(challenge)
-	if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
+	if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
 		return err
 	}
 	if earlier.Status != statusVoid {
@@ -332,7 +334,7 @@ func (s *Service) openEarlier(records loaded, d *challenging, ids []string) erro
 			continue
 		}
 		earlier := new(challenge)
-		if err := s.keys.opened(rec, kindChallenge, earlier); err != nil {
+		if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
 			return err
 		}
 		if d.now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
@@ -349,6 +351,9 @@ func (d *challenging) decide() outcome {
 	}
 	if d.earlier != nil {
 		return outcome{} // its answer was lost
+	}
+	if err := d.factor.own.ask(d.factor, d.challenge, d.siblings); err != nil {
+		return outcome{err: err}
 	}
 	out := outcome{save: []stored{d.challenge}}
 	if d.phone == nil {
@@ -377,8 +382,8 @@ func (d *challenging) decide() outcome {
 	return out
 }
 
-// told is what the caller gets of a challenge, once its message is counted.
-func (d *challenging) told(ch *challenge) Challenge {
+// answer is what the caller gets of a challenge, once its message is counted.
+func (d *challenging) answer(ch *challenge) Challenge {
 	told := ch.public()
 	if d.factor.traits.handsOut {
 		told.code = new(hide(ch.code))
@@ -387,10 +392,12 @@ func (d *challenging) told(ch *challenge) Challenge {
 		told.options = new(hide(ch.options))
 	}
 	if d.phone != nil {
-		told.ResendAt = d.now.Add(d.factor.told(d.resendWait()))
+		told.ResendAt = d.now.Add(d.factor.shownWait(d.resendWait()))
 	}
 	return told
 }
+
+func (ch *challenge) expired(now time.Time) bool { return !now.Before(ch.ExpiresAt) }
 
 func (ch *challenge) public() Challenge {
 	return Challenge{

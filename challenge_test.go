@@ -445,6 +445,16 @@ func TestResendAtOfARepeat(t *testing.T) {
 	if err != nil || !v.Challenge.ResendAt.IsZero() || !r.Ask(app).ResendAt.IsZero() {
 		t.Errorf("%+v, %v", v.Challenge, err)
 	}
+	stranger := r.EnrollSMS("", "+15005550009") // not confirmed, and of nobody: it has its share alone
+	r.Clock.Advance(time.Minute)
+	if _, err := r.AskWith("key", stranger); err != nil {
+		t.Fatal(err)
+	}
+	r.Clock.Advance(20 * time.Second)
+	again, err = r.AskWith("key", stranger)
+	if err != nil || again.ResendAt.Before(r.Clock.Now().Add(40*time.Second)) {
+		t.Errorf("20 s after the message to a number of nobody: %+v, %v", again, err)
+	}
 	text, err := json.Marshal(first)
 	if err != nil || strings.Contains(strings.ToLower(string(text)), "resend") {
 		t.Errorf("%s, %v", text, err)

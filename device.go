@@ -124,7 +124,8 @@ func (s *Service) revoke(
 	if err != nil {
 		return err
 	}
-	return rows.sweep(ctx, s)
+	rows.sweepCommitted(ctx, s)
+	return nil
 }
 
 // defaultDeviceName is what a device is called that was given no name.
@@ -146,7 +147,7 @@ type device struct {
 	failures int64          // of these in a row
 	sends    limit.Messages // of its own allowance
 
-	later []byte
+	rest []byte
 }
 
 func (d *device) columns() *Record { return &d.Record }
@@ -160,7 +161,7 @@ func (d *device) fields(c *codec.Codec) {
 	dayFields(c, &d.guesses)
 	c.Int(&d.failures)
 	messageFields(c, &d.sends)
-	c.Rest(&d.later)
+	c.Rest(&d.rest)
 }
 
 // trust makes a device of a user, or renews the known one. Of too many, the
@@ -243,6 +244,9 @@ func (d *device) rotate(now time.Time) {
 
 // parseDeviceToken gives the id and the number of what may be a token.
 func parseDeviceToken(token string) (id string, n int64, ok bool) {
+	if token == "" { // as most callers have it
+		return "", 0, false
+	}
 	id, rest, _ := strings.Cut(token, ".")
 	number, _, ok := strings.Cut(rest, ".")
 	n, err := strconv.ParseInt(number, 10, 64)
@@ -260,7 +264,7 @@ func (s *Service) openDevice(records loaded, now time.Time, id string, u *user) 
 		return nil, nil //nolint:nilnil // it means that there is none, and nothing else
 	}
 	d := new(device)
-	if err := s.keys.opened(rec, kindDevice, d); err != nil {
+	if err := s.keys.decode(rec, kindDevice, d); err != nil {
 		return nil, err
 	}
 	if !u.counts(d, now) {
@@ -273,7 +277,7 @@ func (s *Service) openDevice(records loaded, now time.Time, id string, u *user) 
 // current verified factors, and not dated implausibly far ahead.
 func (u *user) counts(d *device, now time.Time) bool {
 	return string(u.set) == string(u.fingerprint()) &&
-		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+time.Hour))
+		now.Before(d.ExpiresAt) && !d.trusted.After(now.Add(deviceTrusted+maxSkew))
 }
 
 // known is the device of a call that brings a good token.
@@ -317,7 +321,7 @@ func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*user, er
 	}
 	u := new(user)
 	if rec, ok := records.find(userRecordID(userID)); ok {
-		err = s.keys.opened(rec, kindUser, u)
+		err = s.keys.decode(rec, kindUser, u)
 	}
 	return u, err
 }
@@ -338,7 +342,7 @@ func (s *Service) readDevices(ctx context.Context, ids ...string) ([]*device, er
 			continue
 		}
 		d := new(device)
-		if err := s.keys.opened(rec, kindDevice, d); err != nil {
+		if err := s.keys.decode(rec, kindDevice, d); err != nil {
 			return nil, err
 		}
 		devices = append(devices, d)

@@ -32,7 +32,8 @@ type EnrollParams struct {
 	// the old phone. It keeps working until the new factor is confirmed, and is
 	// deleted in that commit. Unknown and foreign ids and recovery codes are
 	// ErrNotFound. An enrolment that is begun anew must name it again. Optional;
-	// ErrInvalidParameter with RecoveryCodes, which replace the old set anyway.
+	// ErrInvalidParameter without a UserID, and with RecoveryCodes, which replace
+	// the old set anyway.
 	Replaces string
 
 	// Receipt is what Verification.Receipt returned for the action
@@ -40,15 +41,22 @@ type EnrollParams struct {
 	// Replaces is given. It is redeemed in the commit that enrolls. Required
 	// (ErrProofRequired; NIST SP 800-63B-4 section 4.1.2.1) if the user has a
 	// verified factor other than recovery codes of which none was used. Any
-	// verified factor of the user can answer that challenge. A login, and
-	// confirming a first factor, can be for that action too: then one code does
-	// for both. Ignored where none is required: see ByOperator and
-	// Config.InsecureSkipProof.
+	// verified factor of the user can answer that challenge. A login can be for
+	// that action too, and so can confirming a first factor, unless the user has
+	// recovery codes: then one code does for both. Ignored where none is required:
+	// see Config.InsecureSkipProof.
 	Receipt string
+
+	// HasFactor is what LoginParams.HasFactor is given. If it is true and no
+	// confirmed factor is stored, the store was lost: Enroll returns ErrIntegrity,
+	// since whoever has the session alone must not enroll the first one anew. With
+	// ByOperator it changes nothing; without a UserID it is ErrInvalidParameter.
+	HasFactor bool
 
 	// ByOperator is true if the user does not make this call: an operator enrolls
 	// a person who proved who they are, or a server's API carries no receipts.
-	// Then no receipt is required. Never set it from a request. Defaults to false.
+	// Then no receipt is required, and giving one is ErrInvalidParameter. Never
+	// set it from a request. Defaults to false.
 	ByOperator bool
 
 	TOTP *TOTPParams // an authenticator app
@@ -69,7 +77,9 @@ type EnrollParams struct {
 	// VerifyParams.NewRecoveryCodes makes them without a receipt.
 	RecoveryCodes bool
 
-	Method *MethodParams // a factor of a type of Config.Methods
+	// Method enrolls a factor of a type of Config.Methods. Wrong answers count as
+	// those of GenericOTP do, unless its type is InsecureUnlimited.
+	Method *MethodParams
 }
 
 // An Enrollment is the answer of [Service.Enroll].
@@ -88,8 +98,8 @@ type Enrollment struct {
 // Enroll adds a factor for a person who is logged in. It is unverified
 // (recovery codes are not): challenge it and verify a first code within 24
 // hours to confirm it. That code is used up: a login in the same 30 seconds
-// needs the app's next one. If the user has a verified factor,
-// [EnrollParams.Receipt] is required.
+// needs the app's next one. If the user has a verified factor
+// other than unused recovery codes, [EnrollParams.Receipt] is required.
 //
 // Confirming a user's first factor deletes every other one that they had
 // before, recovery codes too, whoever enrolled it ([EventReplaced]): until then
@@ -123,6 +133,9 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		of, err := s.loadPerson(ctx, p.UserID)
 		if err != nil {
 			return nil, err
+		}
+		if p.HasFactor && !p.ByOperator && !of.user.hasVerified() {
+			return nil, errNoneStored(of.user)
 		}
 		d := &enrolling{person: of, factor: f}
 		f.proved = p.ByOperator
@@ -175,6 +188,12 @@ func checkOwner(p EnrollParams, t traits) error {
 	if err := checkText("name", p.Name, typed.Optional); err != nil {
 		return err
 	}
+	if p.ByOperator && p.Receipt != "" {
+		return errParameter("A receipt is the user's own, and not given together with ByOperator.")
+	}
+	if p.HasFactor && p.UserID == "" {
+		return errParameter("HasFactor must have a user.")
+	}
 	if p.Replaces != "" && (p.UserID == "" || t.oneSet) {
 		return errParameter("Replaces must have a user, and is not for recovery codes.")
 	}
@@ -206,8 +225,9 @@ func newRecord(now time.Time, p EnrollParams, t traits, own possession) (*factor
 // enrolling is a factor that is to be added.
 type enrolling struct {
 	*person
-	factor *factor
-	proof  *challenge // whose receipt is redeemed; nil: none is required
+	factor   *factor
+	imported bool
+	proof    *challenge // whose receipt is redeemed; nil: none is required
 }
 
 // decideEnroll adds the factor to its user's list, and drops expired enrolments
@@ -247,7 +267,7 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 	u.factors = append(u.factors, f.membership())
 	u.touch(d.now)
 	out.put(u)
-	out.spend(d.proof)
+	out.redeem(d.proof)
 	return f.public(), out
 }
 
@@ -255,9 +275,8 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 // an event.
 func (d *enrolling) gone(other *factor) (gone, told bool) {
 	f := d.factor
-	imported := f.verified && !f.traits.confirmed
 	switch {
-	case imported && !d.proves() && !other.lapsed(d.now): // it is the user's first
+	case d.imported && !d.proves() && !other.lapsed(d.now): // it is the user's first
 		return true, true
 	case other.verified:
 		newSet := f.traits.oneSet && other.Type == f.Type
@@ -324,7 +343,7 @@ func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
 		out := outcome{remove: []*Record{&f.Record}, events: []Event{f.event(EventUnenrolled)}}
-		out.spend(d.proof)
+		out.redeem(d.proof)
 		if u != nil {
 			u.drop(f)
 			u.touch(d.now)
@@ -336,7 +355,8 @@ func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	if err != nil {
 		return err
 	}
-	return rows.sweep(ctx, s)
+	rows.sweepCommitted(ctx, s)
+	return nil
 }
 
 // unenrolling is a factor that is to be deleted.

@@ -172,9 +172,6 @@ func (e Event) Notify() bool {
 	}
 }
 
-// suspicious is how many wrong codes in a row the owner is told of.
-const suspicious = 5
-
 // MarshalJSON gives what is set, and "notify", which is what [Event.Notify] returns.
 func (e Event) MarshalJSON() ([]byte, error) {
 	type plain Event // without this method

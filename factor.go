@@ -147,9 +147,6 @@ type FactorParams struct {
 // Factor returns a factor. One that does not exist, is somebody else's, or was
 // not confirmed in time is [ErrNotFound].
 func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
-	if _, err := s.now(); err != nil {
-		return Factor{}, err
-	}
 	h, err := agreed(p.FactorID, func() (held, error) {
 		h, _, err := s.hold(ctx, p.FactorID, p.UserID)
 		return h, err
@@ -173,9 +170,6 @@ func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) 
 		return nil, errParameter("Factors are listed for one user.")
 	}
 	if err := checkUserID(userID); err != nil {
-		return nil, err
-	}
-	if _, err := s.now(); err != nil {
 		return nil, err
 	}
 	of, err := agreed("", func() (*person, error) { return s.loadPerson(ctx, userID) })
@@ -213,6 +207,9 @@ func (s *Service) Rename(ctx context.Context, p RenameParams) (Factor, error) {
 		if h.factor.lapsed(h.now) {
 			return Factor{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
+		if h.factor.name == p.Name {
+			return h.factor.public(), outcome{}
+		}
 		h.factor.name = p.Name
 		return h.factor.public(), outcome{save: []stored{h.factor}}
 	})
@@ -233,7 +230,7 @@ func (s *Service) hold(
 	if records, h.moment, err = s.loadFactor(ctx, id, userID, others...); err != nil {
 		return h, nil, err
 	}
-	if h.factor, err = s.openFactor(records, id, userID); err != nil {
+	if h.factor, err = s.ownedFactor(records, id, userID); err != nil {
 		return h, nil, err
 	}
 	h.user, err = s.openUser(records, h.now, h.factor)
@@ -247,12 +244,12 @@ func (s *Service) holdWhatIsLeft(ctx context.Context, id string) (h held, err er
 	if records, h.moment, err = s.loadFactor(ctx, id, AnyUser); err != nil {
 		return h, err
 	}
-	if h.factor, err = s.openFactor(records, id, AnyUser); err != nil {
+	if h.factor, err = s.ownedFactor(records, id, AnyUser); err != nil {
 		return h, err
 	}
 	if rec, ok := records.find(h.factor.Parent); ok {
 		h.user = new(user)
-		err = s.keys.opened(rec, kindUser, h.user)
+		err = s.keys.decode(rec, kindUser, h.user)
 	}
 	return h, err
 }
@@ -270,14 +267,14 @@ func (s *Service) loadFactor(
 	return s.loadNow(ctx, append([]string{id}, others...)...)
 }
 
-// openFactor returns a factor that was read. One that is not there, or not the user's,
+// ownedFactor returns a factor that was read. One that is not there, or not the user's,
 // is ErrNotFound.
-func (s *Service) openFactor(records loaded, id, userID string) (*factor, error) {
+func (s *Service) ownedFactor(records loaded, id, userID string) (*factor, error) {
 	rec, ok := records.find(id)
 	if !ok {
 		return nil, errNotFound(kindFactor, id)
 	}
-	f, err := s.openedFactor(rec)
+	f, err := s.decodeFactor(rec)
 	if err != nil {
 		return nil, err
 	}
@@ -287,15 +284,15 @@ func (s *Service) openFactor(records loaded, id, userID string) (*factor, error)
 	return f, nil
 }
 
-// openedFactor reads the record of a factor, of one of the service's types.
-func (s *Service) openedFactor(rec Record) (*factor, error) {
+// decodeFactor reads the record of a factor, of one of the service's types.
+func (s *Service) decodeFactor(rec Record) (*factor, error) {
 	f := &factor{methods: s.methods}
-	return f, s.keys.opened(rec, kindFactor, f)
+	return f, s.keys.decode(rec, kindFactor, f)
 }
 
 // loadCountingPhone reads the limits of the factor's number, nil unless wrong
 // codes count there.
-func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*budget, error) {
+func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*numberLimits, error) {
 	if !f.countsOnNumber() {
 		return nil, nil //nolint:nilnil // it means that they count elsewhere, and nothing else
 	}

@@ -428,6 +428,12 @@ func TestRename(t *testing.T) {
 	}); calls != "Load Save" {
 		t.Errorf("Rename calls %q", calls)
 	}
+	// Whoever renames for ever must not win the owner's races.
+	if calls := r.Calls(func() {
+		_, _ = r.Rename(t.Context(), mfa.RenameParams{FactorID: f.ID, UserID: ann})
+	}); calls != "Load" {
+		t.Errorf("Rename to the same name calls %q", calls)
+	}
 	for _, tt := range []struct {
 		p    mfa.RenameParams
 		want error

@@ -1,6 +1,9 @@
 package mfa
 
 import (
+	"crypto/rand"
+	"fmt"
+	"math/big"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
@@ -12,7 +15,7 @@ import (
 type genericMethod struct{}
 
 func (genericMethod) traits() traits {
-	return traits{kind: TypeGenericOTP, amr: []string{"otp"}, handsOut: true, unconfirmed: onUser}
+	return traits{kind: TypeGenericOTP, amr: "otp", handsOut: true, unconfirmed: onUser}
 }
 
 func (genericMethod) chance(Policy) float64 { return chanceOfCode }
@@ -31,7 +34,7 @@ type delivery struct{}
 func (*delivery) fields(*codec.Codec) {}
 func (*delivery) describe(*Factor)    {}
 func (*delivery) proves() bool        { return true }
-func (*delivery) spent() bool         { return false }
+func (*delivery) usedUp() bool        { return false }
 
 func (*delivery) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
@@ -41,10 +44,14 @@ func (*delivery) check(
 	return ch.checkCode(answer), nil
 }
 
-// makeCode gives a challenge a code of its own.
-func (ch *challenge) makeCode() (err error) {
-	ch.code, err = newCode()
-	return err
+// makeCode gives a challenge a code of its own: six random digits, all equally likely.
+func (ch *challenge) makeCode() error {
+	n, err := rand.Int(rand.Reader, big.NewInt(codeSpace))
+	if err != nil {
+		return fmt.Errorf("mfa: making a code: %w", err)
+	}
+	ch.code = fmt.Sprintf("%0*d", digits, n)
+	return nil
 }
 
 // checkCode compares an answer with the challenge's own code.

@@ -77,7 +77,7 @@ func (s *Service) Import(ctx context.Context, p ImportParams) (Factor, error) {
 	}
 	load := func(ctx context.Context) (*enrolling, error) {
 		of, err := s.loadPerson(ctx, p.UserID)
-		return &enrolling{person: of, factor: f}, err
+		return &enrolling{person: of, factor: f, imported: true}, err
 	}
 	return transact(ctx, s, "", load, func(d *enrolling) (Factor, outcome) {
 		return decideImport(d, p)

@@ -33,7 +33,7 @@ func (n *newer) fields(c *codec.Codec) {
 	c.String(&n.code)
 	c.Int(&n.failures)
 	c.String(&n.extra)
-	c.Rest(&n.later)
+	c.Rest(&n.rest)
 }
 
 // TestFieldsAreAppended: a version that does not know a field keeps it, and a version
@@ -45,12 +45,12 @@ func TestFieldsAreAppended(t *testing.T) {
 	}
 	reseal := func(from, to stored) {
 		t.Helper()
-		change, err := ring.sealed(from)
+		change, err := ring.encode(from)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change.Record.Version++
-		if err := ring.opened(change.Record, kindChallenge, to); err != nil {
+		if err := ring.decode(change.Record, kindChallenge, to); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -81,20 +81,20 @@ func TestPartsAreAppended(t *testing.T) {
 	}
 	written := &factor{
 		Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeSMS)},
-		own:    &line{"+15005550006"}, ownLater: []byte{9}, name: "phone", later: []byte{7},
+		own:    &line{"+15005550006"}, ownRest: []byte{9}, name: "phone", rest: []byte{7},
 	}
-	change, err := ring.sealed(written)
+	change, err := ring.encode(written)
 	if err != nil {
 		t.Fatal(err)
 	}
 	change.Record.Version++
 	read := new(factor)
-	if err := ring.opened(change.Record, kindFactor, read); err != nil {
+	if err := ring.decode(change.Record, kindFactor, read); err != nil {
 		t.Fatal(err)
 	}
-	if read.number() != "+15005550006" || string(read.ownLater) != "\x09" || read.name != "phone" ||
-		string(read.later) != "\x07" {
-		t.Errorf("%q %x %q %x", read.number(), read.ownLater, read.name, read.later)
+	if read.number() != "+15005550006" || string(read.ownRest) != "\x09" || read.name != "phone" ||
+		string(read.rest) != "\x07" {
+		t.Errorf("%q %x %q %x", read.number(), read.ownRest, read.name, read.rest)
 	}
 }
 
@@ -108,14 +108,14 @@ func TestMalformedPart(t *testing.T) {
 	for _, f := range []*factor{
 		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: "pager"}, own: &delivery{}},
 		{Record: Record{ID: "auth_factor_1", Kind: kindFactor, Type: string(TypeTOTP)},
-			own: &delivery{}, ownLater: []byte{0xff}},
+			own: &delivery{}, ownRest: []byte{0xff}},
 	} {
-		change, err := ring.sealed(f)
+		change, err := ring.encode(f)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change.Record.Version++
-		if err := ring.opened(change.Record, kindFactor, new(factor)); !errors.Is(err, ErrIntegrity) {
+		if err := ring.decode(change.Record, kindFactor, new(factor)); !errors.Is(err, ErrIntegrity) {
 			t.Errorf("%s: %v", f.Type, err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestMalformedState(t *testing.T) {
 			if rec.State, err = ring.seal(&rec, 1, append(make([]byte, sealHeader), plain...)); err != nil {
 				t.Fatal(err)
 			}
-			if err := ring.opened(rec, kind, blank(kind)); !errors.Is(err, ErrIntegrity) {
+			if err := ring.decode(rec, kind, blank(kind)); !errors.Is(err, ErrIntegrity) {
 				t.Errorf("%s: plain text %x gives %v", kind, plain, err)
 			}
 		}
@@ -178,12 +178,12 @@ func TestKindIsChecked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	change, err := ring.sealed(&number{Record: Record{ID: "id", Kind: kindNumber}})
+	change, err := ring.encode(&number{Record: Record{ID: "id", Kind: kindNumber}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	change.Record.Version++
-	if err := ring.opened(
+	if err := ring.decode(
 		change.Record,
 		kindChallenge,
 		new(challenge),
@@ -219,14 +219,14 @@ func FuzzState(f *testing.F) {
 		},
 		&factor{
 			Record: kind(kindFactor, TypeSMS), own: &line{"+15005550006"},
-			later: []byte{7}, ownLater: []byte{9},
+			rest: []byte{7}, ownRest: []byte{9},
 		},
 		&factor{Record: kind(kindFactor, TypeGenericOTP), own: &delivery{}},
 		&factor{Record: kind(kindFactor, TypeRecoveryCodes), own: &recoverySet{[]string{"hash"}}},
 		&challenge{
 			Record: kind(kindChallenge, ""), code: "123456", failures: 1,
-			request: request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true},
-			spent:   true, codesSeed: []byte{4}, codesSet: "f",
+			request:  request{key: []byte{1}, asked: []byte{2}, at: at, firstUse: true},
+			redeemed: true, codesSeed: []byte{4}, codesSet: "f",
 		},
 		&number{Record: kind(kindNumber, ""), sends: limit.Messages{Times: limit.Day{at, at}, Since: at}},
 		&user{
@@ -239,7 +239,7 @@ func FuzzState(f *testing.F) {
 			guesses: limit.Day{at}, failures: 1, sends: limit.Messages{Times: limit.Day{at}, Since: at},
 		},
 	} {
-		change, err := ring.sealed(s)
+		change, err := ring.encode(s)
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -260,19 +260,19 @@ func FuzzState(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ring.opened(rec, kind, read); err != nil {
+		if err := ring.decode(rec, kind, read); err != nil {
 			if !errors.Is(err, ErrIntegrity) {
 				t.Fatal(err)
 			}
 			return
 		}
-		change, err := ring.sealed(read)
+		change, err := ring.encode(read)
 		if err != nil {
 			t.Fatal(err)
 		}
 		change.Record.Version++
 		again := blank(kind)
-		if err := ring.opened(change.Record, kind, again); err != nil {
+		if err := ring.decode(change.Record, kind, again); err != nil {
 			t.Fatal(err)
 		}
 		again.columns().Version--
@@ -397,7 +397,7 @@ func TestStoredRecoveryCodes(t *testing.T) {
 			if kind != kindChallenge {
 				continue
 			}
-			if err := svc.keys.opened(rec, kind, stored); err != nil {
+			if err := svc.keys.decode(rec, kind, stored); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -23,8 +23,9 @@ import (
 
 const (
 	keySize   = xaes.KeySize
-	maxKeys   = 4 // a number has a record for each, and a Save takes 16
 	keyIDSize = 8 // the start of the key's SHA-256
+
+	adSize = 256 // bytes of the associated data that need no allocation
 
 	sealHeader = keyIDSize + xaes.NonceSize // in front of every ciphertext
 )
@@ -109,7 +110,10 @@ func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error)
 	if err := k.aead.Nonce(nonce); err != nil {
 		return nil, err
 	}
-	return k.aead.Seal(header, nonce, plain[sealHeader:], associatedData(rec, version, k.id[:])), nil
+	var ad [adSize]byte
+	return k.aead.Seal(
+		header, nonce, plain[sealHeader:], appendAssociatedData(ad[:0], rec, version, k.id[:]),
+	), nil
 }
 
 // open gives the plain text of State if this very record was sealed with one of
@@ -124,7 +128,8 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 		why := fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id)
 		return nil, integrityError(rec, why)
 	}
-	plain, err := k.aead.Open(nil, nonce, sealed, associatedData(rec, rec.Version, id))
+	var ad [adSize]byte
+	plain, err := k.aead.Open(nil, nonce, sealed, appendAssociatedData(ad[:0], rec, rec.Version, id))
 	if err != nil {
 		return nil, integrityError(rec,
 			"its state does not open: the row was changed, moved or given an older state")
@@ -132,9 +137,9 @@ func (r *Keyring) open(rec *Record) ([]byte, error) {
 	return plain, nil
 }
 
-// associatedData binds State to its row: every column that State does not repeat.
-func associatedData(rec *Record, version int64, keyID []byte) []byte {
-	ad := make([]byte, 0, 192)
+// appendAssociatedData appends what binds State to its row: every column that State does
+// not repeat.
+func appendAssociatedData(ad []byte, rec *Record, version int64, keyID []byte) []byte {
 	for _, column := range [...]string{rec.Kind, rec.ID, rec.Parent, rec.UserID} {
 		ad = binary.AppendUvarint(ad, uint64(len(column)))
 		ad = append(ad, column...)
@@ -297,7 +302,7 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 	type resealing struct {
 		moment
 		factor *factor
-		phone  *budget // nil: it sends no messages
+		phone  *numberLimits // nil: it sends no messages
 	}
 	if m := s.methods.of(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {
 		return false, nil
@@ -307,7 +312,7 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 		if records, d.moment, err = s.loadFactor(ctx, rec.ID, AnyUser); err != nil {
 			return d, err
 		}
-		if d.factor, err = s.openFactor(records, rec.ID, AnyUser); err != nil {
+		if d.factor, err = s.ownedFactor(records, rec.ID, AnyUser); err != nil {
 			return d, err
 		}
 		if d.factor.traits.messages {
@@ -345,11 +350,11 @@ func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
 		if rec.Kind == kindDevice {
 			r := new(device)
 			d.record = r
-			return d, s.keys.opened(found, kindDevice, r)
+			return d, s.keys.decode(found, kindDevice, r)
 		}
 		r := new(user)
 		d.record = r
-		return d, s.keys.opened(found, kindUser, r)
+		return d, s.keys.decode(found, kindUser, r)
 	}
 	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
 		return true, outcome{save: []stored{d.record}}

@@ -160,7 +160,7 @@ func (d *startingLogin) decide() (Login, outcome) {
 		if d.in.HasFactor {
 			return Login{}, outcome{err: errNoneStored(d.user)}
 		}
-		return Login{SkipCode: true, token: d.kept()}, outcome{}
+		return Login{SkipCode: true, Factors: []LoginFactor{}, token: d.kept()}, outcome{}
 	}
 	told, out := d.useToken()
 	if told.SkipCode {
@@ -209,7 +209,9 @@ func (d *startingLogin) useToken() (Login, outcome) {
 	if trusted {
 		out.events = append(out.events, d.device.event(EventDeviceUsed))
 	}
-	return Login{SkipCode: trusted, token: new(hide(d.device.token(d.device.uses)))}, out
+	return Login{
+		SkipCode: trusted, Factors: []LoginFactor{}, token: new(hide(d.device.token(d.device.uses))),
+	}, out
 }
 
 // kept is the token of somebody else, whose cookie is left as it is; nil for none.
@@ -232,7 +234,7 @@ func (d *startingLogin) lane() *device {
 func (d *startingLogin) ranked() []*factor {
 	var factors []*factor
 	for _, f := range d.factors {
-		if f.verified && !f.own.spent() && (!f.traits.messages || d.sends(f)) {
+		if f.verified && !f.own.usedUp() && (!f.traits.messages || d.sends(f)) {
 			factors = append(factors, f)
 		}
 	}

@@ -31,6 +31,9 @@ func TestStartLogin(t *testing.T) {
 		if login, err := r.Begin(); err != nil || !login.SkipCode || len(login.Factors) != 0 ||
 			login.DeviceToken() != "" {
 			t.Errorf("%s: %+v, %v", when, login, err)
+		} else if text, err := json.Marshal(login); err != nil ||
+			string(text) != `{"skip_code":true,"factors":[]}` {
+			t.Errorf("%s: %s, %v", when, text, err)
 		}
 	}
 	without("nothing was enrolled")

@@ -299,20 +299,22 @@ func (r row) column(n int) string {
 		return ""
 	}
 	rest := r.body[24:]
-	for ; ; n-- {
-		var size, shift int
-		for i := 0; ; i++ {
-			size |= int(rest[i]&0x7f) << shift
-			shift += 7
-			if rest[i] < 0x80 {
-				rest = rest[i+1:]
-				break
-			}
+	for range n {
+		_, rest = cutColumn(rest)
+	}
+	found, _ := cutColumn(rest)
+	return found
+}
+
+// cutColumn returns the first column of what is left of a body, and what follows it.
+func cutColumn(rest string) (column, after string) {
+	size, shift := 0, 0
+	for i := 0; ; i++ {
+		size |= int(rest[i]&0x7f) << shift
+		shift += 7
+		if rest[i] < 0x80 {
+			return rest[i+1:][:size], rest[i+1:][size:]
 		}
-		if n == 0 {
-			return rest[:size]
-		}
-		rest = rest[size:]
 	}
 }
 
@@ -324,13 +326,16 @@ func (r row) record() Record {
 		}
 		return time.Time{}
 	}
-	return Record{
-		ID: r.column(idColumn), Parent: r.column(parentColumn),
-		Kind: r.column(kindColumn), UserID: r.column(userColumn),
-		Type: r.column(typeColumn), Status: r.column(statusColumn),
-		State:     []byte(r.column(stateColumn)),
-		CreatedAt: at(0), UpdatedAt: at(1), ExpiresAt: at(2), Version: r.version,
+	rec := Record{CreatedAt: at(0), UpdatedAt: at(1), ExpiresAt: at(2), Version: r.version}
+	rest := r.body[24:]
+	for _, column := range [...]*string{
+		&rec.ID, &rec.Parent, &rec.Kind, &rec.UserID, &rec.Type, &rec.Status,
+	} {
+		*column, rest = cutColumn(rest)
 	}
+	state, _ := cutColumn(rest)
+	rec.State = []byte(state)
+	return rec
 }
 
 func millis(t time.Time) int64 {

@@ -63,8 +63,8 @@ type possession interface {
 	// that a receipt of it can be required.
 	proves() bool
 
-	// spent reports whether no code is left to answer with.
-	spent() bool
+	// usedUp reports whether no code is left to answer with.
+	usedUp() bool
 }
 
 // A verdict is what an answer turns out to be. The zero value is no success.
@@ -82,7 +82,7 @@ const (
 // several of.
 type traits struct {
 	kind FactorType
-	amr  []string // what a right code proves: see Verification.AMR
+	amr  string // what a right code proves, with spaces between: see Verification.AMR
 
 	needsOwner  bool // a person without a UserID cannot have one
 	restricted  bool // by NIST SP 800-63B-4 section 3.2.9
@@ -138,7 +138,8 @@ func (all methods) asked(p EnrollParams) (method, error) {
 			found, n = m, n+1
 		}
 	}
-	if n != 1 {
+	// A Method of an unknown type is asked for by nobody.
+	if n != 1 || p.Method != nil && !found.traits().ceremony {
 		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP, RecoveryCodes " +
 			"and Method must be given, and Method must have a Type of Config.Methods.")
 	}
@@ -148,24 +149,14 @@ func (all methods) asked(p EnrollParams) (method, error) {
 // ownFields reads or writes the factor's own part, which has a length of its own, so that
 // what a newer version appends to it is kept.
 func (f *factor) ownFields(c *codec.Codec) {
-	var state []byte
-	if !c.Reading() {
-		part := codec.NewWriter(nil)
-		f.own.fields(part)
-		part.Rest(&f.ownLater)
-		state = part.Written()
-		c.Bytes(&state)
-		return
+	if c.Reading() {
+		m := f.methods.of(FactorType(f.Type)) // one that is known, or decode had refused it
+		f.traits, f.own = m.traits(), m.empty()
 	}
-	m := f.methods.of(FactorType(f.Type)) // one that is known, or opened had refused it
-	f.traits, f.own = m.traits(), m.empty()
-	c.Bytes(&state)
-	part := codec.NewReader(state)
-	f.own.fields(part)
-	part.Rest(&f.ownLater)
-	if part.Bad() {
-		c.Refuse()
-	}
+	c.Part(func(c *codec.Codec) {
+		f.own.fields(c)
+		c.Rest(&f.ownRest)
+	})
 }
 
 // A Method is a type of factor that is not built in, such as a passkey. What
@@ -288,7 +279,7 @@ type outsider struct {
 func (o *outsider) fields(c *codec.Codec) { c.Bytes(&o.state) }
 func (*outsider) describe(*Factor)        {}
 func (*outsider) proves() bool            { return true }
-func (*outsider) spent() bool             { return false }
+func (*outsider) usedUp() bool            { return false }
 
 func (o *outsider) ask(f *factor, ch *challenge, siblings []*factor) error {
 	var others []MethodFactor
@@ -310,9 +301,6 @@ func (o *outsider) ask(f *factor, ch *challenge, siblings []*factor) error {
 
 // claims is whose the answer says to be.
 func (o *outsider) claims(ch *challenge, answer []byte) (id string, err error) {
-	if ch.Status != statusPending || len(answer) == 0 {
-		return "", nil
-	}
 	err = o.method.guard("Claims", func() error {
 		id = o.method.Ceremony.Claims(slices.Clone(ch.kept), slices.Clone(answer))
 		return nil
@@ -364,8 +352,11 @@ func (m outsideMethod) guard(name string, call func() error) (err error) {
 // was challenged, where a type has it that either may answer.
 func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 	f, u := d.factor, d.user
-	if !f.traits.ceremony || !f.verified || u == nil {
+	if !f.traits.ceremony || !f.verified || u == nil || len(d.in.Answer) == 0 {
 		return nil
+	}
+	if d.previouslyVerified() != nil || d.expired() != nil || d.usedUp() != nil {
+		return nil // whatever the answer is, it is refused
 	}
 	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
 	if err != nil {
@@ -380,5 +371,5 @@ func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 		return err
 	}
 	d.factor = claimed[0]
-	return u.agrees(d.factor)
+	return u.checkListed(d.factor)
 }

@@ -368,6 +368,79 @@ func TestMethodKeyedChallenge(t *testing.T) {
 	}
 }
 
+// A naive ceremony tells a registration by what its challenge kept, and counts its calls.
+type naive struct {
+	toyCeremony
+	begun, claimed *int
+}
+
+func (c naive) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+	*c.begun++
+	return c.toyCeremony.Begin(f, siblings)
+}
+
+func (c naive) Claims(kept, answer []byte) string {
+	*c.claimed++
+	return c.toyCeremony.Claims(kept, answer)
+}
+
+func (c naive) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
+	var asked toyKept
+	if err := json.Unmarshal(kept, &asked); err != nil {
+		return nil, err
+	}
+	f.Verified = len(asked.Siblings) > 0
+	return c.toyCeremony.Finish(f, kept, answer)
+}
+
+func newNaive() naive { return naive{begun: new(int), claimed: new(int)} }
+
+// TestMethodRegistersOnce: the answer to a second registration that was begun before the
+// first was answered does not put another key in the place of the confirmed one.
+func TestMethodRegistersOnce(t *testing.T) {
+	r := newRig(t, withToys(newNaive()))
+	f := r.enrollToy(ann)
+	thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
+	first, second := r.challengeToy(f), r.challengeToy(f)
+	if _, err := r.answerToy(first, f); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.answerToy(second, thief)
+	mustBe(t, err, mfa.ErrChallengeExpired)
+	if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
+		t.Errorf("the owner: %v", err)
+	}
+}
+
+// TestCeremonyIsAskedLast: what is refused or repeated reaches no ceremony.
+func TestCeremonyIsAskedLast(t *testing.T) {
+	c := newNaive()
+	r := newRig(t, withToys(c))
+	f := r.toy(ann)
+	pending := r.enrollToy(ann)
+	*c.begun = 0
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: pending.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrFactorUnverified)
+	if *c.begun != 0 {
+		t.Error("a refused challenge was begun")
+	}
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "key"}
+	ch, err := r.Challenge(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Challenge(t.Context(), p); err != nil || *c.begun != 1 {
+		t.Errorf("begun %d times, %v", *c.begun, err)
+	}
+	r.Clock.Advance(10 * time.Minute)
+	*c.claimed = 0
+	_, err = r.answerToy(ch, f)
+	mustBe(t, err, mfa.ErrChallengeExpired)
+	if *c.claimed != 0 {
+		t.Error("the answer to an expired challenge was parsed")
+	}
+}
+
 // TestMethodsAreChecked: New refuses what cannot be a type, and Enroll what is none.
 func TestMethodsAreChecked(t *testing.T) {
 	good := mfa.Method{Type: typeToy, Ceremony: toyCeremony{}}
@@ -394,6 +467,9 @@ func TestMethodsAreChecked(t *testing.T) {
 		"built in": {UserID: ann, Method: &mfa.MethodParams{Type: mfa.TypeSMS}},
 		"no type":  {UserID: ann, Method: &mfa.MethodParams{}},
 		"two":      {UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: typeToy}},
+		"unknown beside a known one": {
+			UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: "passkey"},
+		},
 		"large state": {
 			UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)},
 		},
@@ -576,6 +652,24 @@ func TestUnlimitedAnswersLeaveTheFactor(t *testing.T) {
 	mustBe(t, err, mfa.ErrInvalidCode)
 	if written := version() - before; written != 52 {
 		t.Errorf("a right answer and a wrong one wrote the factor %d times, want 2", written-50)
+	}
+	// Nor do they shut it where its type is limited later.
+	for range 10 {
+		for range 10 {
+			ch := r.challengeToy(f)
+			for range 5 {
+				_, err := r.answerToy(ch, thief)
+				mustBe(t, err, mfa.ErrInvalidCode)
+			}
+		}
+		if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.Config.Methods[0].InsecureUnlimited = false
+	r.Service = r.Another()
+	if _, err := r.answerToy(r.challengeToy(f), f); err != nil {
+		t.Errorf("with limits, after 550 wrong answers without: %v", err)
 	}
 }
 

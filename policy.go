@@ -21,6 +21,11 @@ const (
 	defaultFailures = 30
 	defaultHourly   = 5 // messages
 	defaultDaily    = 10
+	strangerHourly  = 3 // messages to a number that is not confirmed, and may be a stranger's
+	strangerDaily   = 5
+	userDaily       = 2  // of these, for one user
+	suspicious      = 5  // wrong codes in a row, after which the owner is told
+	maxUnlimited    = 50 // wrong codes in a row that are counted where they never lock
 	maxGuessChance  = 1e-4
 
 	bucketSize  = 50
@@ -29,7 +34,8 @@ const (
 	maxSkew = time.Hour // what is noted further in the future is of a clock that was ahead
 
 	maxFactors        = 10
-	maxMembers        = 14 // with those that are to replace others: TurnOff deletes all in one Save
+	maxMembers        = maxSave - 2 // with those that are to replace others: see deleteAll
+	maxKeys           = 4           // of a keyring: a number has a record for each
 	maxHourlySends    = 10
 	maxDailySends     = 30
 	maxSends          = maxDailySends + deviceSends // that are remembered: all of a day
@@ -103,13 +109,13 @@ func (p Policy) sendQuota() limit.Sending {
 // which may be a stranger's.
 func (p Policy) unverifiedSendQuota() limit.Sending {
 	q := p.sendQuota()
-	q.Hour, q.Day = min(q.Hour, 3), min(q.Day, 5)
+	q.Hour, q.Day = min(q.Hour, strangerHourly), min(q.Day, strangerDaily)
 	return q
 }
 
 // userShare is how many of a day's messages to a number whose factor is not confirmed can
 // be for one user, so that a stranger cannot use up all of them.
-var userShare = limit.Sharing{Day: 2, MaxSkew: maxSkew}
+var userShare = limit.Sharing{Day: userDaily, MaxSkew: maxSkew}
 
 // A Policy is what may be changed about the limits. The zero value is the
 // recommended one.
@@ -266,7 +272,6 @@ type failure struct {
 	inRow    int64
 	disables bool // from now on no code is compared
 	tell     bool // the owner is to be told how full the bucket is
-	full     bool // nothing more is counted, so that the factor is not written
 }
 
 // A shared counter is that of all who answer: the factor's own or, while the factor is
@@ -275,14 +280,15 @@ type shared struct {
 	guesses *limit.Failures
 	most    int     // wrong codes in a row that disable, 0 for none
 	open    bool    // whatever wrong codes there are
-	phone   *budget // whose counter it is; nil: not a number's
-	user    *user   // whose counter it is; nil: not a user's
+	factor  *factor // whose counter it is, unless the number or the user is there
+	phone   *numberLimits
+	user    *user
 }
 
 // newShared chooses whose counter is the factor's. p has the limits of its
 // number, nil unless they were read.
-func newShared(now time.Time, f *factor, u *user, p *budget, policy Policy) *shared {
-	c := &shared{guesses: &f.guesses, most: policy.MaxFailures}
+func newShared(now time.Time, f *factor, u *user, p *numberLimits, policy Policy) *shared {
+	c := &shared{guesses: &f.guesses, factor: f, most: policy.MaxFailures}
 	if f.traits.unguessable || f.traits.unlimited {
 		c.most = 0
 	}
@@ -309,8 +315,12 @@ func (c *shared) shut(now time.Time) (bool, time.Duration) {
 func (c *shared) failures() int64 { return c.guesses.InARow }
 
 func (c *shared) fail(now time.Time, out *outcome) failure {
-	if c.open && c.guesses.InARow >= bucketSize {
-		return failure{inRow: c.guesses.InARow, full: true}
+	if c.open { // no wait comes of it, now or later, and the factor is not written for ever
+		if c.guesses.InARow < maxUnlimited {
+			c.guesses.InARow++
+			c.put(now, out)
+		}
+		return failure{inRow: c.guesses.InARow}
 	}
 	tell := c.guesses.Fail(now, guessing, c.most)
 	c.put(now, out)
@@ -322,25 +332,28 @@ func (c *shared) succeed(now time.Time, out *outcome) {
 	c.put(now, out)
 }
 
-// reset forgets all.
-func (c *shared) reset(now time.Time, out *outcome) {
+// clear forgets all.
+func (c *shared) clear(now time.Time, out *outcome) {
 	*c.guesses = limit.Failures{}
 	c.put(now, out)
 }
 
 func (c *shared) put(now time.Time, out *outcome) {
-	if c.phone != nil {
+	switch {
+	case c.phone != nil:
 		out.savePhone(now, c.phone)
-	}
-	if c.user != nil {
+	case c.user != nil:
 		c.user.touch(now)
 		out.put(c.user)
+	default:
+		c.factor.setStatus(now)
+		out.put(c.factor)
 	}
 }
 
-// told is a wait as the caller may know it. For an unconfirmed number it may
+// shownWait is a wait as the caller may know it. For an unconfirmed number it may
 // come of what others did, and to the millisecond it would tell when.
-func (f *factor) told(wait time.Duration) time.Duration {
+func (f *factor) shownWait(wait time.Duration) time.Duration {
 	if f.countsOnNumber() {
 		return (wait + time.Minute - 1).Truncate(time.Minute)
 	}

@@ -37,22 +37,22 @@ func (s *Service) ProofKeys() proof.Keys {
 // was deleted; any other error comes from the store, and the receipt may have
 // been redeemed.
 func (s *Service) Redeem(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
-	load := func(ctx context.Context) (*spending, error) {
+	load := func(ctx context.Context) (*redeeming, error) {
 		now, err := s.now()
 		if err != nil {
 			return nil, err
 		}
 		return s.loadReceipt(ctx, now, c)
 	}
-	return transact(ctx, s, "", load, func(d *spending) (proof.Receipt, outcome) {
+	return transact(ctx, s, "", load, func(d *redeeming) (proof.Receipt, outcome) {
 		var out outcome
-		out.spend(d.challenge)
+		out.redeem(d.challenge)
 		return d.receipt, out
 	})
 }
 
-// spending is a receipt that is good, and the challenge that it was given for.
-type spending struct {
+// redeeming is a receipt that is good, and the challenge that it was given for.
+type redeeming struct {
 	moment
 	receipt   proof.Receipt
 	challenge *challenge
@@ -81,7 +81,7 @@ func (s *Service) loadProof(ctx context.Context, now time.Time, c proof.Claim) (
 // redeemed one is proof.ErrSpent.
 func (s *Service) loadReceipt(
 	ctx context.Context, now time.Time, c proof.Claim,
-) (*spending, error) {
+) (*redeeming, error) {
 	checker := proof.Checker{Keys: s.ProofKeys(), Now: func() time.Time { return now }}
 	receipt, err := checker.Check(ctx, c)
 	if err != nil {
@@ -105,29 +105,29 @@ func (s *Service) loadReceipt(
 		return nil, spent
 	}
 	ch := new(challenge)
-	if err := s.keys.opened(rec, kindChallenge, ch); err != nil {
+	if err := s.keys.decode(rec, kindChallenge, ch); err != nil {
 		return nil, err
 	}
-	f, err := s.openFactor(records, ch.Parent, c.UserID)
+	f, err := s.ownedFactor(records, ch.Parent, c.UserID)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, spent
 	case err != nil:
 		return nil, err
 	}
-	if _, err := s.openUser(records, now, f); err != nil {
+	if _, err := s.openUser(records, later, f); err != nil {
 		return nil, err
 	}
-	if ch.spent || ch.Status != statusDone || ch.action != c.Action {
+	if ch.redeemed || ch.Status != statusDone || ch.action != c.Action {
 		return nil, spent
 	}
-	return &spending{moment{now, later}, receipt, ch}, nil
+	return &redeeming{moment{now, later}, receipt, ch}, nil
 }
 
-// spend adds to an outcome that a receipt is spent.
-func (out *outcome) spend(ch *challenge) {
+// redeem adds to an outcome that a receipt is redeemed.
+func (out *outcome) redeem(ch *challenge) {
 	if ch != nil {
-		ch.spent = true
+		ch.redeemed = true
 		out.put(ch)
 	}
 }
@@ -138,7 +138,7 @@ func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {
 	if ch.action == (proof.Action{}) {
 		return nil
 	}
-	issued := ch.verified.Truncate(time.Second)
+	issued := ch.acceptedAt.Truncate(time.Second)
 	r := proof.Receipt{
 		ChallengeID: ch.ID, UserID: f.UserID, FactorID: f.ID, FactorType: f.Type,
 		Action: ch.action, IssuedAt: issued, ExpiresAt: issued.Add(proof.MaxAge),

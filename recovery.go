@@ -45,7 +45,7 @@ type recoveryMethod struct{}
 
 func (recoveryMethod) traits() traits {
 	return traits{
-		kind: TypeRecoveryCodes, amr: []string{"otp"},
+		kind: TypeRecoveryCodes, amr: "otp",
 		needsOwner: true, backup: true, confirmed: true, oneSet: true, unguessable: true,
 	}
 }
@@ -167,7 +167,7 @@ func (r *recoverySet) describe(f *Factor) { f.RecoveryCodesLeft = len(r.hashes) 
 // beside it.
 func (r *recoverySet) proves() bool { return len(r.hashes) < recoveryCodes }
 
-func (r *recoverySet) spent() bool { return len(r.hashes) == 0 }
+func (r *recoverySet) usedUp() bool { return len(r.hashes) == 0 }
 
 func (*recoverySet) ask(*factor, *challenge, []*factor) error { return nil }
 

@@ -125,7 +125,7 @@ func (d *challenging) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
-	wait = d.factor.told(wait)
+	wait = d.factor.shownWait(wait)
 	e := d.factor.event(kind)
 	e.RetryAfter, e.Purpose = wait, d.in.Action.Purpose
 	return refused(errThrottled(d.factor.ID, wait, reason), e)
@@ -183,11 +183,13 @@ func (d *verifying) previouslyVerified() *outcome {
 	return nil
 }
 
-// expired: a challenge is good for ten minutes, and not if a clock made it that was
-// ahead.
+// expired: a challenge is good for Policy.ChallengeLifetime, and not if a clock made it
+// that was ahead. One that registers is good until its factor is confirmed: the answer to
+// another would put another key in the place of the one that was confirmed.
 func (d *verifying) expired() *outcome {
 	ch := d.challenge
-	if !d.now.Before(ch.ExpiresAt) || ch.CreatedAt.After(d.now.Add(maxLifetime)) {
+	registered := ch.registers && d.factor.verified
+	if registered || ch.expired(d.now) || ch.CreatedAt.After(d.now.Add(maxLifetime)) {
 		return refused(errExpired(ch.ID))
 	}
 	return nil
@@ -226,7 +228,7 @@ func (d *verifying) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
-	wait = d.factor.told(wait)
+	wait = d.factor.shownWait(wait)
 	e := d.factor.eventOf(d.challenge, EventThrottled)
 	e.RetryAfter = wait
 	return refused(errThrottled(d.challenge.ID, wait, ReasonWrongCodes), e)

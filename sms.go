@@ -2,13 +2,11 @@ package mfa
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net"
 	"os"
 	"slices"
@@ -114,7 +112,7 @@ type smsMethod struct{}
 
 func (smsMethod) traits() traits {
 	return traits{
-		kind: TypeSMS, amr: []string{"otp", "sms"},
+		kind: TypeSMS, amr: "otp sms",
 		restricted: true, messages: true, unconfirmed: onNumber,
 	}
 }
@@ -142,7 +140,7 @@ type line struct{ e164 string }
 func (l *line) fields(c *codec.Codec)                         { c.String(&l.e164) }
 func (l *line) describe(f *Factor)                            { f.phone = new(l.e164) }
 func (*line) proves() bool                                    { return true }
-func (*line) spent() bool                                     { return false }
+func (*line) usedUp() bool                                    { return false }
 func (*line) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
 
 func (*line) check(
@@ -173,15 +171,6 @@ func smsTemplate(template string) (string, error) {
 	return template, nil
 }
 
-// newCode returns six random digits, all equally likely.
-func newCode() (string, error) {
-	n, err := rand.Int(rand.Reader, big.NewInt(codeSpace))
-	if err != nil {
-		return "", fmt.Errorf("mfa: making a code: %w", err)
-	}
-	return fmt.Sprintf("%0*d", digits, n), nil
-}
-
 // messageID is the same for every try and tells nothing about the challenge.
 func messageID(challengeID string) string {
 	sum := sha256.Sum256([]byte("github.com/authfactor/mfa message " + challengeID))
@@ -210,29 +199,29 @@ func (s *Service) normalizeNumber(number string) (string, error) {
 	return e164, nil
 }
 
-// A budget is the limits of a number: its messages, and wrong codes until it is
+// numberLimits are those of a number: its messages, and wrong codes until it is
 // confirmed.
-type budget struct {
+type numberLimits struct {
 	*number           // fresh if it was never used
 	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
 }
 
 // loadPhone reads the limits of a factor's number. A keyring with several keys
 // gives a number several ids; what is found under older ones is merged.
-func (s *Service) loadPhone(ctx context.Context, f *factor) (*budget, error) {
+func (s *Service) loadPhone(ctx context.Context, f *factor) (*numberLimits, error) {
 	ids := s.keys.numberIDs(f.number())
 	records, err := s.load(ctx, ids...)
 	if err != nil {
 		return nil, err
 	}
-	p := &budget{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
+	p := &numberLimits{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
 	for i, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
 			continue
 		}
 		n := new(number)
-		if err := s.keys.opened(rec, kindNumber, n); err != nil {
+		if err := s.keys.decode(rec, kindNumber, n); err != nil {
 			return nil, err
 		}
 		if i == 0 {
@@ -262,7 +251,7 @@ func (n *number) touch(now time.Time) {
 }
 
 // savePhone adds a number's limits to what is written.
-func (out *outcome) savePhone(now time.Time, p *budget) {
+func (out *outcome) savePhone(now time.Time, p *numberLimits) {
 	p.touch(now)
 	out.put(p.number)
 	for _, n := range p.older {
@@ -286,8 +275,6 @@ func (d *challenging) messageWait() (wait time.Duration, own bool) {
 // sharedWait is how long the limits of number and user allow no message.
 func (d *challenging) sharedWait() time.Duration {
 	f, u, n, now := d.factor, d.user, d.phone, d.now
-	// The factor remembers its successes, so that Verify need not write here.
-	n.sends.Since = later(n.sends.Since, f.success)
 	wait := n.sends.Wait(now, d.quota())
 	if u != nil {
 		wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))
@@ -304,7 +291,8 @@ func (d *challenging) resendWait() time.Duration {
 	if d.earlier == nil || d.factor.verified {
 		return d.sharedWait()
 	}
-	wait := d.phone.shares.Wait(d.now, d.users, userShare)
+	wait := max(0, d.earlier.CreatedAt.Add(cooldown[0]).Sub(d.now)) // after its own message
+	wait = max(wait, d.phone.shares.Wait(d.now, d.users, userShare))
 	if d.user != nil {
 		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
 	}

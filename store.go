@@ -150,10 +150,10 @@ func userRecordID(userID string) string {
 // A factor is the record of an authentication factor.
 type factor struct {
 	Record
-	methods  methods    // whose types it can have; nil: those that are built in
-	traits   traits     // of its type
-	own      possession // what is particular to its type
-	ownLater []byte     // what a newer version appended to that
+	methods methods    // whose types it can have; nil: those that are built in
+	traits  traits     // of its type
+	own     possession // what is particular to its type
+	ownRest []byte     // what a newer version appended to that
 
 	name     string
 	verified bool      // confirmed by a first success
@@ -163,7 +163,7 @@ type factor struct {
 	replaces string    // id of the factor that goes when this one is confirmed
 	proved   bool      // enrolled with a receipt, or by an operator
 
-	later []byte
+	rest []byte
 }
 
 func (f *factor) columns() *Record { return &f.Record }
@@ -177,7 +177,7 @@ func (f *factor) fields(c *codec.Codec) {
 	codec.List(c, &f.requests, maxRequests, func(r *request) { r.fields(c) })
 	c.String(&f.replaces)
 	c.Bool(&f.proved)
-	c.Rest(&f.later)
+	c.Rest(&f.rest)
 }
 
 // A challenge is the record of one challenge.
@@ -189,16 +189,17 @@ type challenge struct {
 	request request // the last Verify with an idempotency key
 	asked   []byte  // a MAC of the Challenge that made it, if its key is remembered here
 
-	action   proof.Action // that the code approves; zero for a login
-	verified time.Time    // when the code was accepted
-	spent    bool         // the receipt was redeemed
+	action     proof.Action // that the code approves; zero for a login
+	acceptedAt time.Time    // when the code was accepted
+	redeemed   bool         // the receipt was redeemed
 
 	kept      []byte // by the ceremony, to check the answer by
 	options   []byte // of the ceremony, for a call that is made again
+	registers bool   // by the ceremony, a factor that was not confirmed
 	codesSeed []byte // that recovery codes were made of, beside the key of the request
 	codesSet  string // id of their factor; "" if the request made none
 
-	later []byte
+	rest []byte
 }
 
 func (ch *challenge) columns() *Record { return &ch.Record }
@@ -209,13 +210,14 @@ func (ch *challenge) fields(c *codec.Codec) {
 	ch.request.fields(c)
 	c.Bytes(&ch.asked)
 	actionFields(c, &ch.action)
-	c.Time(&ch.verified)
-	c.Bool(&ch.spent)
+	c.Time(&ch.acceptedAt)
+	c.Bool(&ch.redeemed)
 	c.Bytes(&ch.kept)
 	ch.optionFields(c)
 	c.Bytes(&ch.codesSeed)
 	c.String(&ch.codesSet)
-	c.Rest(&ch.later)
+	c.Bool(&ch.registers)
+	c.Rest(&ch.rest)
 }
 
 // optionFields lists what only a call that is made again needs, by its key.
@@ -236,7 +238,7 @@ type number struct {
 	guesses limit.Failures // wrong codes while the factor was unverified
 	shares  limit.Shares   // the sends while it was, each for a name of Keyring.numberUsers
 
-	later []byte
+	rest []byte
 }
 
 func (n *number) columns() *Record { return &n.Record }
@@ -248,7 +250,7 @@ func (n *number) fields(c *codec.Codec) {
 		c.Time(&s.At)
 		c.String(&s.User)
 	})
-	c.Rest(&n.later)
+	c.Rest(&n.rest)
 }
 
 // A user is the limits of a user, and the list of their factors and devices.
@@ -263,7 +265,7 @@ type user struct {
 	devices []string // ids of those that count, the newest last
 	set     []byte   // fingerprint of the verified factors that they were trusted beside
 
-	later []byte
+	rest []byte
 }
 
 // A goneApp is a deleted app. If its secret is enrolled again, its used codes
@@ -298,7 +300,7 @@ func (u *user) fields(c *codec.Codec) {
 	})
 	codec.List(c, &u.devices, maxDevices, c.String)
 	c.Bytes(&u.set)
-	c.Rest(&u.later)
+	c.Rest(&u.rest)
 }
 
 // stored is what all kinds have in common.
@@ -311,9 +313,9 @@ type stored interface {
 // appended, so it changes only when that no longer does.
 const stateVersion = 2
 
-// sealed turns a record into a change that inserts it, when its version is 0, or
+// encode turns a record into a change that inserts it, when its version is 0, or
 // replaces it.
-func (r *Keyring) sealed(s stored) (Change, error) {
+func (r *Keyring) encode(s stored) (Change, error) {
 	rec := s.columns()
 	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
 	columnFields(c, rec)
@@ -327,8 +329,8 @@ func (r *Keyring) sealed(s stored) (Change, error) {
 	return change, nil
 }
 
-// opened reads a record of a store into s and holds every column against State.
-func (r *Keyring) opened(rec Record, kind string, s stored) error {
+// decode reads a record of a store into s and holds every column against State.
+func (r *Keyring) decode(rec Record, kind string, s stored) error {
 	if rec.Kind != kind {
 		return integrityError(&rec, "it is of another kind")
 	}

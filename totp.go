@@ -63,7 +63,7 @@ func (e *TOTPEnrollment) QRCode() string { return e.shown().qrCode }
 // An authenticator app (RFC 6238) is a factor that shares a secret with the service.
 type totpMethod struct{}
 
-func (totpMethod) traits() traits { return traits{kind: TypeTOTP, amr: []string{"otp"}} }
+func (totpMethod) traits() traits { return traits{kind: TypeTOTP, amr: "otp"} }
 
 // chance is that of guessing one of the codes that are valid at once.
 func (totpMethod) chance(p Policy) float64 { return float64(p.steps()) * likeliestTOTP }
@@ -98,7 +98,7 @@ func (a *app) fields(c *codec.Codec) {
 func (a *app) describe(f *Factor) { f.TOTPIssuer, f.TOTPUser = a.issuer, a.account }
 
 func (*app) proves() bool { return true }
-func (*app) spent() bool  { return false }
+func (*app) usedUp() bool { return false }
 
 // ask leaves the challenge without a code: the app makes it.
 func (*app) ask(*factor, *challenge, []*factor) error { return nil }

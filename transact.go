@@ -123,7 +123,7 @@ func (s *Service) commit(ctx context.Context, timeout time.Duration, out outcome
 	}
 	changes := make([]Change, 0, len(out.save)+len(out.remove))
 	for _, r := range out.save {
-		c, err := s.keys.sealed(r)
+		c, err := s.keys.encode(r)
 		if err != nil {
 			return err
 		}
@@ -212,17 +212,17 @@ func unlisted(rows []*Record, listed []string) []*Record {
 	})
 }
 
-// An end says which page of a list is the last.
-type end bool
+// A lastPage says which page of a list is the last.
+type lastPage bool
 
 const (
-	shortIsLast end = false // as the contract has it
-	emptyIsLast end = true  // for one read more, whatever the store makes of the contract
+	shortIsLast lastPage = false // as the contract has it
+	emptyIsLast lastPage = true  // for one read more, whatever the store makes of the contract
 )
 
 // list gives all records that q selects, in pages of q.Limit, and an error where the
 // store fails, which ends it.
-func (s *Service) list(ctx context.Context, q Query, last end) iter.Seq2[Record, error] {
+func (s *Service) list(ctx context.Context, q Query, last lastPage) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		for {
 			records, err := s.store.List(ctx, q)

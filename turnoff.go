@@ -63,13 +63,18 @@ func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
 	if p.ByOperator && p.Receipt != "" {
 		return errParameter("A receipt is the user's own, and not given together with ByOperator.")
 	}
-	load := func(ctx context.Context) (*ending, error) {
+	load := func(ctx context.Context) (*remains, error) {
 		if p.ByOperator {
 			return s.loadWhatIsLeft(ctx, p.UserID)
 		}
 		return s.loadTurningOff(ctx, p)
 	}
-	return s.end(ctx, p.UserID, load, (*ending).turnOff)
+	rows, err := s.deleteAll(ctx, p.UserID, load, (*remains).turnOff)
+	if err != nil {
+		return err
+	}
+	rows.sweepCommitted(ctx, s)
+	return nil
 }
 
 // Forget erases a user, such as for GDPR article 17. It deletes all their
@@ -95,8 +100,12 @@ func (s *Service) Forget(ctx context.Context, userID string) error {
 	if err := checkEnding(userID); err != nil {
 		return err
 	}
-	load := func(ctx context.Context) (*ending, error) { return s.loadWhatIsLeft(ctx, userID) }
-	if err := s.end(ctx, userID, load, (*ending).forget); err != nil {
+	load := func(ctx context.Context) (*remains, error) { return s.loadWhatIsLeft(ctx, userID) }
+	rows, err := s.deleteAll(ctx, userID, load, (*remains).forget)
+	if err != nil {
+		return err
+	}
+	if err := rows.sweep(ctx, s); err != nil {
 		return err
 	}
 	now, err := s.now()
@@ -114,8 +123,8 @@ func checkEnding(userID string) error {
 	return checkUserID(userID)
 }
 
-// An ending is what there is of a user whose second factor ends.
-type ending struct {
+// remains are what there is of a user whose second factor ends.
+type remains struct {
 	moment
 	userID  string
 	record  *Record    // the user's, as it is stored; nil: there is none
@@ -127,12 +136,12 @@ type ending struct {
 
 // loadTurningOff reads what there is of a user who calls themself. What does not agree is
 // an error.
-func (s *Service) loadTurningOff(ctx context.Context, p TurnOffParams) (*ending, error) {
+func (s *Service) loadTurningOff(ctx context.Context, p TurnOffParams) (*remains, error) {
 	of, err := s.loadPerson(ctx, p.UserID)
 	if err != nil {
 		return nil, err
 	}
-	d := &ending{moment: of.moment, userID: p.UserID, factors: of.factors}
+	d := &remains{moment: of.moment, userID: p.UserID, factors: of.factors}
 	if of.user.Version > 0 {
 		d.user, d.record = of.user, &of.user.Record
 	}
@@ -152,17 +161,17 @@ func (s *Service) loadTurningOff(ctx context.Context, p TurnOffParams) (*ending,
 
 // loadWhatIsLeft reads what there is of a user, whatever is missing or does not open: rows
 // by their column UserID, and by the list of the user's record.
-func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*ending, error) {
+func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*remains, error) {
 	id := userRecordID(userID)
 	records, m, err := s.loadNow(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	d := &ending{moment: m, userID: userID}
+	d := &remains{moment: m, userID: userID}
 	var members []string
 	if rec, ok := records.find(id); ok {
 		d.record = &rec
-		if u := new(user); s.keys.opened(rec, kindUser, u) == nil {
+		if u := new(user); s.keys.decode(rec, kindUser, u) == nil {
 			d.user = u
 			for _, m := range u.factors {
 				members = append(members, m.id)
@@ -176,24 +185,25 @@ func (s *Service) loadWhatIsLeft(ctx context.Context, userID string) (*ending, e
 		d.rows = without(d.rows, []*Record{d.record}) // if somebody made it look like a factor
 	}
 	for _, rec := range d.rows {
-		if f, err := s.openedFactor(*rec); err == nil {
+		if f, err := s.decodeFactor(*rec); err == nil {
 			d.factors = append(d.factors, f)
 		}
 	}
 	return d, nil
 }
 
-// end deletes what there is of a user; last is the outcome after which no
+// deleteAll deletes what there is of a user; last is the outcome after which no
 // second factor is required. It deletes all rows of factors and writes or
 // deletes the user's record, at the version that was read before the rows:
-// whatever is enrolled meanwhile changes that, so that end reads again. Without
-// such a record end goes on until nothing is left.
-func (s *Service) end(ctx context.Context, userID string,
-	load func(context.Context) (*ending, error),
-	last func(d *ending, devices bool) outcome,
-) error {
+// whatever is enrolled meanwhile changes that, so that deleteAll
+// reads again. Without such a record it goes on until nothing is left. The rows of devices
+// that it returns are still to be swept.
+func (s *Service) deleteAll(ctx context.Context, userID string,
+	load func(context.Context) (*remains, error),
+	last func(d *remains, devices bool) outcome,
+) (*deviceRows, error) {
 	devices := new(deviceRows)
-	loadAll := func(ctx context.Context) (*ending, error) {
+	loadAll := func(ctx context.Context) (*remains, error) {
 		d, err := load(ctx)
 		if err != nil {
 			return nil, err
@@ -201,25 +211,23 @@ func (s *Service) end(ctx context.Context, userID string,
 		return d, devices.load(ctx, s, userID, d.listedDevices())
 	}
 	for range maxRounds {
-		done, err := transact(ctx, s, "", loadAll, func(d *ending) (bool, outcome) {
-			if over := len(d.rows) - (maxSave - 2); over > 0 { // beside the user's record and the receipt
+		done, err := transact(ctx, s, "", loadAll, func(d *remains) (bool, outcome) {
+			// A Save takes maxMembers rows beside the user's record and the receipt.
+			if over := len(d.rows) - maxMembers; over > 0 {
 				return false, outcome{remove: d.rows[:min(over, maxSave)]}
 			}
 			out := last(d, len(devices.rows) > 0)
 			devices.drop(&out, nil)
 			return d.record != nil || len(out.save)+len(out.remove) == 0, out
 		})
-		switch {
-		case err != nil:
-			return err
-		case done:
-			return devices.sweep(ctx, s)
+		if err != nil || done {
+			return devices, err
 		}
 	}
-	return errThrottled("", raceWait, ReasonRaces)
+	return nil, errThrottled("", raceWait, ReasonRaces)
 }
 
-func (d *ending) listedDevices() []string {
+func (d *remains) listedDevices() []string {
 	if d.user == nil {
 		return nil
 	}
@@ -227,14 +235,14 @@ func (d *ending) listedDevices() []string {
 }
 
 // isOn reports whether the user has a confirmed factor, or had, as far as anybody can tell.
-func (d *ending) isOn() bool {
+func (d *remains) isOn() bool {
 	unreadable := d.record != nil && d.user == nil || len(d.factors) < len(d.rows)
 	verified := func(f *factor) bool { return f.verified }
 	return unreadable || d.user.hasVerified() || slices.ContainsFunc(d.factors, verified)
 }
 
 // turnOff keeps the user's record and what it knows of used codes and limits, if it opens.
-func (d *ending) turnOff(devices bool) outcome {
+func (d *remains) turnOff(devices bool) outcome {
 	var out outcome
 	if len(d.rows) == 0 && !devices && !d.isOn() {
 		return out
@@ -243,7 +251,7 @@ func (d *ending) turnOff(devices bool) outcome {
 		out.events = append(out.events, Event{Kind: EventTurnedOff, UserID: d.userID})
 	}
 	out.remove = slices.Clone(d.rows)
-	out.spend(d.proof)
+	out.redeem(d.proof)
 	u := d.user
 	switch {
 	case u != nil:
@@ -262,7 +270,7 @@ func (d *ending) turnOff(devices bool) outcome {
 }
 
 // forget keeps nothing.
-func (d *ending) forget(bool) outcome {
+func (d *remains) forget(bool) outcome {
 	out := outcome{remove: slices.Clone(d.rows)}
 	if d.record != nil {
 		out.remove = append(out.remove, d.record)
@@ -314,6 +322,16 @@ func (r *deviceRows) dropBeside(out *outcome, now time.Time, u *user) {
 	r.drop(out, u.devices)
 }
 
+// sweepCommitted is sweep for a verb that has succeeded: its caller must not be told that
+// it failed. A row that is left does nothing, and Purge deletes it.
+func (r *deviceRows) sweepCommitted(ctx context.Context, s *Service) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer cancel()
+	if err := r.sweep(ctx, s); err != nil {
+		s.log.ErrorContext(ctx, "mfa: rows of revoked devices could not be deleted", "error", err)
+	}
+}
+
 // sweep deletes, after the commit, the rows that drop left.
 func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 	type sweeping struct {
@@ -356,17 +374,17 @@ func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 // TypeGenericOTP and of Config.Methods those of the user. One that does not exist, is somebody
 // else's, or was not confirmed in time is [ErrNotFound].
 func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
-	type resetting struct {
+	type unlocking struct {
 		held
 		counter *shared
 	}
-	load := func(ctx context.Context) (*resetting, error) {
+	load := func(ctx context.Context) (*unlocking, error) {
 		records, m, err := s.loadFactor(ctx, p.FactorID, p.UserID)
 		if err != nil {
 			return nil, err
 		}
-		d := &resetting{held: held{moment: m}}
-		if d.factor, err = s.openFactor(records, p.FactorID, p.UserID); err != nil {
+		d := &unlocking{held: held{moment: m}}
+		if d.factor, err = s.ownedFactor(records, p.FactorID, p.UserID); err != nil {
 			return nil, err
 		}
 		if d.factor.countsOnUser() { // for all others a user's record that is lost does not matter
@@ -381,15 +399,15 @@ func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
 		d.counter = newShared(d.now, d.factor, d.user, n, s.policy)
 		return d, nil
 	}
-	_, err := transact(ctx, s, p.FactorID, load, func(d *resetting) (struct{}, outcome) {
+	_, err := transact(ctx, s, p.FactorID, load, func(d *unlocking) (struct{}, outcome) {
 		f := d.factor
 		if f.lapsed(d.now) {
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
 		}
 		out := outcome{save: []stored{f}}
-		f.guesses = limit.Failures{}
-		d.counter.reset(d.now, &out)
+		f.guesses = limit.Failures{} // of its own too, if it counts elsewhere
 		f.setStatus(d.now)
+		d.counter.clear(d.now, &out)
 		out.events = append(out.events, f.event(EventUnlocked))
 		return struct{}{}, out
 	})

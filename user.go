@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// agrees compares what the record of a user says of a factor with the factor's
+// checkListed compares what the record of a user says of a factor with the factor's
 // own. A factor that is not listed was deleted, and somebody put its row back.
-func (u *user) agrees(f *factor) error {
+func (u *user) checkListed(f *factor) error {
 	i := slices.IndexFunc(u.factors, func(m membership) bool { return m.id == f.ID })
 	switch {
 	case i < 0:
@@ -44,13 +44,13 @@ func (s *Service) openUser(records loaded, now time.Time, f *factor) (*user, err
 		return nil, contradict(0, f.ID, f.Version, "the record of its user is gone")
 	}
 	u := new(user)
-	if err := s.keys.opened(rec, kindUser, u); err != nil {
+	if err := s.keys.decode(rec, kindUser, u); err != nil {
 		return nil, err
 	}
 	if f.lapsed(now) {
 		return u, nil
 	}
-	return u, u.agrees(f)
+	return u, u.checkListed(f)
 }
 
 // loadPerson reads the record of a user and all their factors. A factor that the record
@@ -82,7 +82,7 @@ func (s *Service) loadPersonBeside(
 	}
 	p.user = &user{Record: Record{ID: id, Kind: kindUser, UserID: userID}}
 	if rec, ok := records.find(id); ok {
-		if err := s.keys.opened(rec, kindUser, p.user); err != nil {
+		if err := s.keys.decode(rec, kindUser, p.user); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -92,7 +92,7 @@ func (s *Service) loadPersonBeside(
 	if p.now, err = s.now(); err != nil {
 		return nil, nil, err
 	}
-	return p, records, p.user.agreesWith(p.factors, p.now)
+	return p, records, p.user.checkAll(p.factors, p.now)
 }
 
 // proves reports whether the user has a factor that a receipt can be required of.
@@ -109,22 +109,22 @@ func (p *person) sameApp(f *factor) *factor {
 	return nil
 }
 
-// agreesWith compares the record of a user with all their factors.
-func (u *user) agreesWith(factors []*factor, now time.Time) error {
+// checkAll compares the record of a user with all their factors.
+func (u *user) checkAll(factors []*factor, now time.Time) error {
 	for _, f := range factors {
 		if f.lapsed(now) {
 			continue
 		}
-		if err := u.agrees(f); err != nil {
+		if err := u.checkListed(f); err != nil {
 			return err
 		}
 	}
-	return u.misses(factors, u.factors)
+	return u.checkPresent(factors, u.factors)
 }
 
-// misses is an error if one of these memberships is verified and its factor is not
+// checkPresent is an error if one of these memberships is verified and its factor is not
 // there. One that is not verified may have been purged.
-func (u *user) misses(factors []*factor, of []membership) error {
+func (u *user) checkPresent(factors []*factor, of []membership) error {
 	for _, m := range of {
 		if m.verified && !slices.ContainsFunc(factors, func(f *factor) bool { return f.ID == m.id }) {
 			return contradict(u.Version, m.id, 0,
@@ -143,7 +143,7 @@ func (s *Service) listFactors(ctx context.Context, userID string) ([]*factor, er
 		if err != nil {
 			return nil, err
 		}
-		f, err := s.openedFactor(rec)
+		f, err := s.decodeFactor(rec)
 		if err != nil {
 			return nil, err
 		}
@@ -210,13 +210,13 @@ func (s *Service) loadMembers(ctx context.Context, u *user, of []membership) ([]
 		if !ok {
 			continue
 		}
-		f, err := s.openedFactor(rec)
+		f, err := s.decodeFactor(rec)
 		if err != nil {
 			return nil, err
 		}
 		factors = append(factors, f)
 	}
-	return factors, u.misses(factors, of)
+	return factors, u.checkPresent(factors, of)
 }
 
 // loadSiblings reads the other confirmed factors of the same type and owner, where the type
@@ -232,10 +232,10 @@ func (s *Service) loadSiblings(ctx context.Context, f *factor, u *user) ([]*fact
 	return slices.DeleteFunc(factors, func(other *factor) bool { return other.Type != f.Type }), err
 }
 
-// ending are the factors that go when the one beside them is confirmed: the one that it
+// going are the factors that go when the one beside them is confirmed: the one that it
 // replaces, or, when it is the first, all that the user had before. Whoever knew the
 // password alone may have enrolled those.
-func (b beside) ending() []*factor {
+func (b beside) going() []*factor {
 	switch {
 	case b.replaced != nil:
 		return []*factor{b.replaced}
@@ -245,8 +245,8 @@ func (b beside) ending() []*factor {
 	return b.others
 }
 
-// end adds to an outcome that factors of the user are deleted.
-func (out *outcome) end(u *user, factors ...*factor) {
+// replace adds to an outcome that factors of the user are deleted for another.
+func (out *outcome) replace(u *user, factors ...*factor) {
 	for _, f := range factors {
 		u.drop(f)
 		out.drop(f)
@@ -350,7 +350,7 @@ func (d *verifying) acceptedUser(out *outcome, firstUse bool) {
 		return
 	}
 	if firstUse {
-		out.end(u, d.beside.ending()...)
+		out.replace(u, d.beside.going()...)
 		u.confirmed(f)
 	}
 	if f.traits.messages {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"crypto/subtle"
 	"errors"
-	"slices"
+	"strings"
 
 	"github.com/authfactor/mfa/internal/typed"
 	"github.com/authfactor/mfa/proof"
@@ -129,7 +129,7 @@ func (v Verification) AMR() []string {
 	if !v.Valid || m == nil {
 		return nil
 	}
-	return slices.Clone(m.traits().amr)
+	return strings.Fields(m.traits().amr)
 }
 
 // Verify answers a challenge with the code that the person typed. Its error is
@@ -221,10 +221,10 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if !ok {
 		return nil, errNotFound(kindChallenge, p.ChallengeID)
 	}
-	if err := s.keys.opened(rec, kindChallenge, d.challenge); err != nil {
+	if err := s.keys.decode(rec, kindChallenge, d.challenge); err != nil {
 		return nil, err
 	}
-	d.factor, err = s.openFactor(records, d.challenge.Parent, p.UserID)
+	d.factor, err = s.ownedFactor(records, d.challenge.Parent, p.UserID)
 	if err == nil {
 		d.user, err = s.openUser(records, d.now, d.factor)
 	}
@@ -311,16 +311,12 @@ func (d *verifying) failed(is verdict) (Verification, outcome) {
 	out := outcome{save: []stored{ch}}
 	ch.failures++
 	count := d.counter.fail(d.now, &out)
-	if f.setStatus(d.now); !count.full {
-		out.put(f)
-	}
-
 	left := d.policy.MaxAttempts - int(ch.failures)
 	disabled, wait := d.chooseCounter().shut(d.now) // for the next code, on this device
-	wait = f.told(wait)
+	wait = f.shownWait(wait)
 	if disabled {
 		left, wait = 0, 0 // waiting does not help
-	} else if !d.now.Add(wait).Before(ch.ExpiresAt) {
+	} else if ch.expired(d.now.Add(wait)) {
 		left = 0
 	}
 	kinds := []EventKind{EventFailed}
@@ -345,7 +341,7 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	out := outcome{save: []stored{ch, f}}
 	told := Verification{Valid: true, FirstUse: !f.verified}
 	failures := int(d.counter.failures())
-	ch.Status, ch.code, ch.verified = statusDone, "", now
+	ch.Status, ch.code, ch.acceptedAt = statusDone, "", now
 	ch.Parent, ch.kept, ch.options = f.ID, nil, nil // the factor that answered
 	ch.request.firstUse = len(ch.request.key) > 0 && told.FirstUse
 	d.counter.succeed(now, &out)

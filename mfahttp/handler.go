@@ -461,7 +461,7 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 		return 0, nil, err
 	}
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool {
-		return f.Status == mfa.StatusUnverified || !slices.Contains(wanted.types, f.Type)
+		return f.Status == mfa.StatusUnverified || wanted.types != nil && !slices.Contains(wanted.types, f.Type)
 	})
 	if wanted.descending {
 		slices.Reverse(factors)
@@ -474,7 +474,7 @@ type listing struct {
 	before, after string // ids, "" for none; they need not be in the list any more
 	limit         int
 	descending    bool
-	types         []mfa.FactorType
+	types         []mfa.FactorType // nil: all
 }
 
 func parseListing(query url.Values) (listing, error) {
@@ -489,7 +489,10 @@ func parseListing(query url.Values) (listing, error) {
 
 // set takes one parameter.
 func (l *listing) set(name string, values []string) error {
-	ok := len(values) == 1
+	if len(values) != 1 {
+		return invalid("A query parameter is given twice.")
+	}
+	ok := true
 	switch name {
 	case "before":
 		l.before = values[0]
@@ -498,15 +501,15 @@ func (l *listing) set(name string, values []string) error {
 	case "limit":
 		var err error
 		l.limit, err = strconv.Atoi(values[0])
-		ok = ok && err == nil && l.limit >= 1 && l.limit <= 100
+		ok = err == nil && l.limit >= 1 && l.limit <= 100
 	case "order":
 		l.descending = values[0] == "desc"
-		ok = ok && slices.Contains([]string{"normal", "asc", "desc"}, values[0])
+		ok = slices.Contains([]string{"normal", "asc", "desc"}, values[0])
 	case "types":
-		if !ok || values[0] != "all" {
+		if values[0] != "all" {
 			return invalid("types must be all, or left out.")
 		}
-		l.types = append(slices.Clone(l.types), mfa.TypeRecoveryCodes)
+		l.types = nil
 	default:
 		return invalid("A query parameter is unknown: before, after, limit, order and types are known.")
 	}

@@ -306,6 +306,48 @@ func TestListOfVendorTypes(t *testing.T) {
 	r.call("GET", "/auth/factors/"+paper, "").must(t, 200) // by its id it is there
 }
 
+// TestListOfOtherTypes: with types=all each type is listed, those of Config.Methods as well:
+// a user who has no other factor must not look like one without a second factor.
+func TestListOfOtherTypes(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config, _ *mfahttp.Config) {
+		c.Methods = []mfa.Method{{Type: "toy", Ceremony: agreeing{}}}
+	})
+	enr, err := r.svc.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: "user_1", Method: &mfa.MethodParams{Type: "toy"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch, err := r.svc.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: "user_1", Confirm: true,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.svc.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: "user_1", Answer: []byte("yes"),
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.listed("?types=all"); !slices.Equal(got, []string{enr.Factor.ID}) {
+		t.Errorf("all: %q", got)
+	}
+	if got := r.listed(""); len(got) != 0 {
+		t.Errorf("for an SDK: %q", got)
+	}
+}
+
+// agreeing is a ceremony to which every answer is right.
+type agreeing struct{}
+
+func (agreeing) Begin(mfa.MethodFactor, []mfa.MethodFactor) (options, kept []byte, err error) {
+	return []byte("{}"), nil, nil
+}
+func (agreeing) Claims(_, _ []byte) string { return "" }
+func (agreeing) Finish(mfa.MethodFactor, []byte, []byte) ([]byte, error) {
+	return []byte("state"), nil
+}
+
 // TestRequestIDOnTheWire: PHP's SDK of version 4 looks for the name as it is sent, in
 // lower case. There is one such header, also where a handler around has set its own.
 func TestRequestIDOnTheWire(t *testing.T) {

@@ -93,7 +93,10 @@ func (c *Codec) Bytes(v *[]byte) {
 // String writes or reads a string of any bytes and length.
 func (c *Codec) String(v *string) {
 	if n := c.length(len(*v)); c.reading {
-		*v, c.buf = string(c.buf[:n]), c.buf[n:]
+		if string(c.buf[:n]) != *v { // what is the same already is not copied
+			*v = string(c.buf[:n])
+		}
+		c.buf = c.buf[n:]
 	} else {
 		c.buf = append(c.buf, *v...)
 	}
@@ -125,6 +128,26 @@ func List[S ~[]T, T any](c *Codec, list *S, most int, field func(*T)) {
 	for i := range *list {
 		field(&(*list)[i])
 	}
+}
+
+// Part writes or reads fields that are a part of their own, with its length in front, so
+// that a Rest among them ends where the part ends. What a reader's fields leave of it is
+// passed over.
+func (c *Codec) Part(fields func(*Codec)) {
+	if c.reading {
+		n := c.length(0)
+		rest := c.buf[n:]
+		c.buf = c.buf[:n:n]
+		if fields(c); !c.bad {
+			c.buf = rest
+		}
+		return
+	}
+	begin := len(c.buf)
+	fields(c)
+	var length [binary.MaxVarintLen64]byte
+	n := binary.PutVarint(length[:], int64(len(c.buf)-begin))
+	c.buf = slices.Insert(c.buf, begin, length[:n]...)
 }
 
 // Rest writes or reads all that is left, as the last field: what a newer version

@@ -21,6 +21,7 @@ type row struct {
 	Text   string
 	Words  []string
 	Pairs  []pair
+	Own    []byte // the rest of a part
 	Later  []byte
 }
 
@@ -42,6 +43,7 @@ func (r *row) fields(c *codec.Codec) {
 		c.Time(&p.At)
 		c.String(&p.Text)
 	})
+	c.Part(func(c *codec.Codec) { c.Rest(&r.Own) })
 	c.Rest(&r.Later)
 }
 
@@ -62,9 +64,9 @@ var (
 	at   = time.Date(2026, 1, 1, 12, 0, 0, 123e6, time.UTC)
 	full = row{
 		Number: math.MinInt64, Flag: true, At: at, Raw: []byte{0, 0xff}, Text: "\x00\xff", Words: []string{"a", "", "c"},
-		Pairs: []pair{{at, "d"}, {}}, Later: []byte{9},
+		Pairs: []pair{{at, "d"}, {}}, Own: bytes.Repeat([]byte{7}, 100), Later: []byte{9},
 	}
-	empty = row{Raw: []byte{}, Words: []string{}, Pairs: []pair{}, Later: []byte{}}
+	empty = row{Raw: []byte{}, Words: []string{}, Pairs: []pair{}, Own: []byte{}, Later: []byte{}}
 )
 
 // TestRoundTrip: what is written is what is read.
@@ -133,6 +135,12 @@ func TestMalformed(t *testing.T) {
 		"a list of a negative length": {[]byte{1, 0}, func(c *codec.Codec) {
 			codec.List(c, new([]string), most, c.String)
 		}},
+		"a part longer than what is left": {[]byte{4, 'a'}, func(c *codec.Codec) {
+			c.Part(func(*codec.Codec) {})
+		}},
+		"a part that is malformed": {[]byte{2, 4, 'a', 'b'}, func(c *codec.Codec) {
+			c.Part(func(c *codec.Codec) { c.String(new(string)) })
+		}},
 		"what its reader refuses": {[]byte{0, 0}, (*codec.Codec).Refuse},
 	} {
 		c := codec.NewReader(tt.data)
@@ -144,6 +152,29 @@ func TestMalformed(t *testing.T) {
 		if c.Rest(&rest); len(rest) > 0 {
 			t.Errorf("after %s %q is read", what, rest)
 		}
+	}
+}
+
+// TestPart: a part begins with its length, its fields read no further than it goes, and what
+// they leave of it is passed over.
+func TestPart(t *testing.T) {
+	text := "own"
+	c := codec.NewWriter([]byte("before"))
+	c.Part(func(c *codec.Codec) { c.String(&text) })
+	if got := string(c.Written()); got != "before\x08\x06own" {
+		t.Errorf("%q", got)
+	}
+	c = codec.NewReader([]byte("\x04abc"))
+	var all, after []byte
+	c.Part(func(c *codec.Codec) { c.Rest(&all) })
+	c.Rest(&after)
+	if string(all) != "ab" || string(after) != "c" || c.Bad() {
+		t.Errorf("%q, then %q, bad %t", all, after, c.Bad())
+	}
+	c = codec.NewReader([]byte("\x04abc"))
+	c.Part(func(*codec.Codec) {})
+	if c.Rest(&after); string(after) != "c" || c.Bad() {
+		t.Errorf("%q after a part that nobody reads, bad %t", after, c.Bad())
 	}
 }
 

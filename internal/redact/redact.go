@@ -64,10 +64,27 @@ func Text(text, number, code string, most int) string {
 	return strings.ToValidUTF8(out.String()[:most], "") + "…"
 }
 
+// closing is where a text in quotes ends, -1 if it does not.
+func closing(text string) int {
+	escaped := false
+	for i := range len(text) {
+		switch {
+		case escaped:
+			escaped = false
+		case text[i] == '\\':
+			escaped = true
+		case text[i] == '"':
+			return i
+		}
+	}
+	return -1
+}
+
 func endsURL(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune("\"'`<>", r) }
 
 // hostsOnly leaves of each URL the scheme and the host.
 func hostsOnly(text string) string {
+	text = strings.ReplaceAll(text, `\/`, "/") // as some write JSON
 	var out strings.Builder
 	for {
 		before, rest, found := strings.Cut(text, "://")
@@ -77,7 +94,7 @@ func hostsOnly(text string) string {
 		}
 		end := strings.IndexFunc(rest, endsURL)
 		if strings.HasSuffix(strings.TrimRightFunc(before, unicode.IsLetter), `"`) {
-			end = strings.IndexByte(rest, '"') // as net/http quotes one, with whatever is in it
+			end = closing(rest) // as net/http quotes one, with whatever is in it
 		}
 		if end < 0 {
 			end = len(rest)

@@ -7,6 +7,7 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/subtle"
+	"sync"
 	"sync/atomic"
 )
 
@@ -87,12 +88,27 @@ func (a *AEAD) Nonce(nonce []byte) error {
 
 // Seal is that of [cipher.AEAD].
 func (a *AEAD) Seal(dst, nonce, plaintext, additionalData []byte) []byte {
-	return a.under([halfNonce]byte(nonce)).gcm.Seal(dst, nonce[halfNonce:], plaintext, additionalData)
+	ad := borrow(additionalData)
+	defer scratch.Put(ad)
+	return a.under([halfNonce]byte(nonce)).gcm.Seal(dst, nonce[halfNonce:], plaintext, *ad)
 }
 
 // Open is that of [cipher.AEAD].
 func (a *AEAD) Open(dst, nonce, ciphertext, additionalData []byte) ([]byte, error) {
-	return a.under([halfNonce]byte(nonce)).gcm.Open(dst, nonce[halfNonce:], ciphertext, additionalData)
+	ad := borrow(additionalData)
+	defer scratch.Put(ad)
+	return a.under([halfNonce]byte(nonce)).gcm.Open(dst, nonce[halfNonce:], ciphertext, *ad)
+}
+
+// scratch has buffers for additional data, which is no secret. What is given to an AEAD of
+// the standard library is on the heap, and so each caller's would be.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+// borrow copies additional data into a buffer of scratch.
+func borrow(additionalData []byte) *[]byte {
+	buf := scratch.Get().(*[]byte)
+	*buf = append((*buf)[:0], additionalData...)
+	return buf
 }
 
 // under returns AES-GCM under the key that belongs to the first half of a nonce.
