@@ -47,16 +47,16 @@ type ChallengeParams struct {
 	Action proof.Action
 
 	// DeviceToken is the token from the browser's trusted-device cookie, if any.
-	// While a verified factor is temporarily locked or disabled, or a message
-	// quota is reached, a trusted device of its owner may still submit 3 wrong
+	// While a verified factor is temporarily locked or disabled, or a message to it
+	// would have to wait for more than a minute, a trusted device of its owner may still submit 3 wrong
 	// codes and request 3 messages a day, so that a stranger who guesses does not
 	// lock out the owner. All devices together get 3 messages beyond a quota. An
 	// invalid token is ignored. Defaults to none.
 	DeviceToken string
 
 	// IdempotencyKey makes retries safe: for 24 hours a call with the same key and
-	// parameters returns the same challenge and sends nothing. With other
-	// parameters it is ErrIdempotencyKey. An SMS factor keeps its four latest
+	// parameters (but for DeviceToken) returns the same challenge and sends
+	// nothing. With other parameters it is ErrIdempotencyKey. An SMS factor keeps its four latest
 	// keys, any other factor all of them. If sending failed, the key may be used
 	// again; if the process died before sending, no message is sent. At most 255
 	// bytes that nobody can guess, such as a random UUID, new each time a person
@@ -78,8 +78,10 @@ type Challenge struct {
 	// Until then Challenge returns ErrThrottled. For an unconfirmed number it is
 	// rounded up to a whole minute from now, as [Error.RetryAfter] is. A right
 	// code or a trusted device ([ChallengeParams.DeviceToken]) can make it
-	// earlier. It leaves out locks after wrong codes. It is zero for a factor
-	// without messages, and in a [Verification].
+	// earlier. It leaves out locks after wrong codes and, in a repeated answer for
+	// an unconfirmed number, the messages that others had sent there: Challenge may
+	// still return ErrThrottled then. It is zero for a factor without messages, and
+	// in a [Verification].
 	ResendAt time.Time `json:"-"`
 
 	code    *hidden[string]
@@ -298,50 +300,6 @@ func (p ChallengeParams) request() *request {
 	confirm := map[bool]string{true: "confirm"}[p.Confirm]
 	return newRequest(p.IdempotencyKey, p.FactorID, p.UserID, p.SMSTemplate, confirm,
 		p.Action.Purpose, string(p.Action.Hash[:]))
-}
-
-// loadEarlier sets the earlier challenge by the keys that the factor keeps. One
-// that was deleted or cancelled leaves its key free.
-func (s *Service) loadEarlier(ctx context.Context, d *challenging) error {
-	asked, again := d.factor.requested(d.request, d.now)
-	if !again {
-		return nil
-	}
-	records, err := s.load(ctx, asked.challengeID)
-	if err != nil {
-		return err
-	}
-	rec, ok := records.find(asked.challengeID)
-	if !ok {
-		return nil
-	}
-	earlier := new(challenge)
-	if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
-		return err
-	}
-	if earlier.Status != statusVoid {
-		d.earlier, d.asked = earlier, asked
-	}
-	return nil
-}
-
-// openEarlier sets the earlier challenge to one that its idempotency key gave its id, of
-// at most a day ago.
-func (s *Service) openEarlier(records loaded, d *challenging, ids []string) error {
-	for _, id := range ids {
-		rec, ok := records.find(id)
-		if !ok {
-			continue
-		}
-		earlier := new(challenge)
-		if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
-			return err
-		}
-		if d.now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
-			d.earlier, d.asked = earlier, request{asked: earlier.asked}
-		}
-	}
-	return nil
 }
 
 // decide returns what the call comes to, with the message counted.

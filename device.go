@@ -23,7 +23,8 @@ type TrustedDevice struct {
 	Name      string    `json:"name"`    // as VerifyParams.DeviceName had it
 	CreatedAt time.Time `json:"created_at"`
 
-	// UsedAt is when Verify last trusted it, or StartLogin last let it in.
+	// UsedAt is when Verify last trusted it, or StartLogin last let it in with a new
+	// token.
 	UsedAt time.Time `json:"used_at"`
 
 	// ExpiresAt is 30 days after Verify last trusted it. From then on a code is
@@ -170,9 +171,7 @@ func (out *outcome) trust(now time.Time, u *user, k known, name string) (*device
 	d := k.device
 	if d == nil {
 		d = &device{seed: make([]byte, deviceSeed)}
-		if _, err := rand.Read(d.seed); err != nil {
-			return nil, err
-		}
+		_, _ = rand.Read(d.seed) // never fails: crypto/rand
 		id, err := newID(devicePrefix, now)
 		if err != nil {
 			return nil, err
@@ -309,10 +308,7 @@ func (s *Service) openKnown(records loaded, m moment, owner *user, token string)
 
 // loadDevicesUser reads the record of a user, which lists their devices.
 func (s *Service) loadDevicesUser(ctx context.Context, userID string) (*user, error) {
-	if userID == "" || userID == AnyUser {
-		return nil, errParameter("Devices are those of one user.")
-	}
-	if err := checkUserID(userID); err != nil {
+	if err := checkOneUser(userID); err != nil {
 		return nil, err
 	}
 	records, err := s.load(ctx, userRecordID(userID))

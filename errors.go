@@ -39,9 +39,10 @@ var (
 	// factor. A browser with a trusted device's token may still answer: see
 	// [ChallengeParams.DeviceToken]. Otherwise only [Service.Unlock] helps, or an
 	// operator's [Service.Unenroll] and a new enrolment, for a person who proved
-	// who they are (NIST SP 800-63B-4 section 3.2.2). While a factor of another type
-	// than TypeTOTP is unconfirmed, the wrong codes count on the number or the
-	// user: a new enrolment does not help, and Unlock or 30 days do.
+	// who they are (NIST SP 800-63B-4 section 3.2.2). While the factor is
+	// unconfirmed, wrong codes may count on the number or the user (see Verify):
+	// then a new enrolment does not help, but Unlock does, and up to 30 days (18
+	// with the defaults).
 	ErrFactorDisabled = errors.New("mfa: factor disabled")
 
 	// ErrFactorUnverified says that the factor was never confirmed while its owner
@@ -68,8 +69,8 @@ var (
 	// message says which. Nothing was stored, sent or counted.
 	ErrInvalidParameter = errors.New("mfa: invalid parameter")
 
-	// ErrInvalidTOTPSecret says that [TOTPParams.Secret] is not base32 or too short, or
-	// that no codes of [ImportParams.Secret] would be right here.
+	// ErrInvalidTOTPSecret says that [TOTPParams.Secret] is not base32, too short
+	// or too long, or that no codes of [ImportParams.Secret] would be right here.
 	ErrInvalidTOTPSecret = errors.New("mfa: invalid TOTP secret")
 
 	// ErrInvalidPhoneNumber says that there can be no such phone number.
@@ -142,7 +143,7 @@ type Error struct {
 
 	// AttemptsLeft is how many more codes the challenge takes. It is set with
 	// ErrInvalidCode (0: a new challenge is needed, because this one is used up,
-	// or expires before RetryAfter is over) and with ErrTooManyAttempts (0). It is
+	// or expires before RetryAfter is over; or the factor is disabled now) and with ErrTooManyAttempts (0). It is
 	// -1, unknown, with all others.
 	AttemptsLeft int `json:"-"`
 

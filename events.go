@@ -29,10 +29,11 @@ const (
 	EventUnenrolled EventKind = "unenrolled"
 
 	// EventTurnedOff is raised when Service.TurnOff deleted all factors of a user,
-	// at least one of them confirmed.
+	// at least one of them confirmed, or unreadable.
 	EventTurnedOff EventKind = "turned_off"
 
-	// EventForgotten is raised when Service.Forget erased a user.
+	// EventForgotten is raised when Service.Forget erased a user, or found nothing
+	// of them.
 	EventForgotten EventKind = "forgotten"
 
 	// EventUnlocked is raised when Service.Unlock cleared the failures of a
@@ -68,8 +69,9 @@ const (
 	// is not raised when a change of factors ends the trust.
 	EventDeviceRevoked EventKind = "device_revoked"
 
-	// EventDeviceStolen is raised when a used token came again, or a device used
-	// its own allowance for ten wrong codes in a row. The device is revoked.
+	// EventDeviceStolen is raised when a used token came to StartLogin again, or a
+	// device used its own allowance for ten wrong codes in a row. The device is
+	// revoked.
 	EventDeviceStolen EventKind = "device_stolen"
 
 	// EventFailed is raised when a wrong code was counted.
@@ -94,7 +96,8 @@ const (
 	// on.
 	EventDeviceTrusted EventKind = "device_trusted"
 
-	// EventReplayed follows EventFailed if the code had been accepted before.
+	// EventReplayed follows EventFailed if it was an app's code of a step that is
+	// used up: that was accepted before, or is older than one that was.
 	EventReplayed EventKind = "replayed"
 
 	// EventDisabled follows EventFailed if the wrong code disabled the factor.
@@ -129,12 +132,13 @@ type Event struct {
 
 	// Failures is how many wrong codes in a row there were: with EventFailed and
 	// those that follow it including this one, with EventVerified and those that
-	// follow it before this success.
+	// follow it before this success. A wrong code of a device's own allowance has
+	// the device's number.
 	Failures int `json:"failures,omitempty"`
 
 	// RetryAfter is how long calls are refused: with EventThrottled and
-	// EventMessageRefused, and with EventFailed if this wrong code began a
-	// temporary lock. In JSON it is in whole seconds, rounded up.
+	// EventMessageRefused, and with EventFailed and those that follow it if this
+	// wrong code began a temporary lock. In JSON it is in whole seconds, rounded up.
 	RetryAfter time.Duration `json:"-"`
 
 	filling bool // with EventFailed: see Notify
@@ -150,8 +154,8 @@ type Event struct {
 //   - EventFailed with 5, 10 or 20 wrong codes in a row, EventDisabled, and
 //     EventSuccessAfterFailures: somebody may know the password (OWASP ASVS 5.0 6.3.5);
 //   - EventFailed with the wrong code that makes the leaky bucket of 50 a third full, and
-//     the one that makes it two thirds full, once each until it is empty: the owner's own
-//     logins in between do not empty it;
+//     the one that makes it two thirds full, each at most once until the bucket is empty
+//     (logins do not empty it);
 //   - EventDeviceStolen.
 //
 // It is false for EventReplaced: the new factor raises an event of its own.

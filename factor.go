@@ -166,10 +166,7 @@ func (s *Service) Factor(ctx context.Context, p FactorParams) (Factor, error) {
 // none: a verified factor whose row was lost is [ErrIntegrity]. "" and AnyUser
 // are [ErrInvalidParameter].
 func (s *Service) Factors(ctx context.Context, userID string) ([]Factor, error) {
-	if userID == "" || userID == AnyUser {
-		return nil, errParameter("Factors are listed for one user.")
-	}
-	if err := checkUserID(userID); err != nil {
+	if err := checkOneUser(userID); err != nil {
 		return nil, err
 	}
 	of, err := agreed("", func() (*person, error) { return s.loadPerson(ctx, userID) })
@@ -371,6 +368,14 @@ func checkUserID(id string) error {
 			"without control characters.", maxUserID)
 	}
 	return nil
+}
+
+// checkOneUser refuses what is not the id of one user.
+func checkOneUser(userID string) error {
+	if userID == "" || userID == AnyUser {
+		return errParameter("UserID must be that of one user.")
+	}
+	return checkUserID(userID)
 }
 
 // checkCaller checks the UserID of a call that names a factor or a challenge.

@@ -2,7 +2,6 @@ package mfa
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/hkdf"
 	"crypto/hmac"
@@ -11,13 +10,11 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"strings"
-	"time"
 
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/xaes"
 )
 
@@ -95,6 +92,72 @@ func find(keys []*key, id []byte) *key {
 		if bytes.Equal(k.id[:], id) {
 			return k
 		}
+	}
+	return nil
+}
+
+// stored is what all kinds have in common.
+type stored interface {
+	columns() *Record
+	fields(c *codec.Codec)
+}
+
+// stateVersion is the first byte of every plain text. Fields are only ever
+// appended, so it changes only when that no longer does.
+const stateVersion = 2
+
+// encode turns a record into a change that inserts it, when its version is 0, or
+// replaces it.
+func (r *Keyring) encode(s stored) (Change, error) {
+	rec := s.columns()
+	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
+	columnFields(c, rec)
+	s.fields(c)
+	state, err := r.seal(rec, rec.Version+1, c.Written())
+	if err != nil {
+		return Change{}, err
+	}
+	change := Change{Record: *rec}
+	change.Record.State = state
+	return change, nil
+}
+
+// decode reads a record of a store into s and holds every column against State.
+func (r *Keyring) decode(rec Record, kind string, s stored) error {
+	if rec.Kind != kind {
+		return integrityError(&rec, "it is of another kind")
+	}
+	plain, err := r.open(&rec)
+	if err != nil {
+		return err
+	}
+	if len(plain) == 0 || plain[0] != stateVersion {
+		return integrityError(&rec, "its state is of another version of this library")
+	}
+	c := codec.NewReader(plain[1:])
+	sealed := rec
+	columnFields(c, &sealed)
+	switch {
+	case c.Bad():
+		return integrityError(&rec, "its state is malformed")
+	case sealed.Type != rec.Type:
+		return integrityError(&rec, "column Type differs from its state")
+	case sealed.Status != rec.Status:
+		return integrityError(&rec, "column Status differs from its state")
+	case !sealed.CreatedAt.Equal(rec.CreatedAt):
+		return integrityError(&rec, "column CreatedAt differs from its state")
+	case !sealed.UpdatedAt.Equal(rec.UpdatedAt):
+		return integrityError(&rec, "column UpdatedAt differs from its state")
+	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
+		return integrityError(&rec, "column ExpiresAt differs from its state")
+	}
+	if f, ok := s.(*factor); ok && f.methods.of(FactorType(sealed.Type)) == nil {
+		return integrityError(&rec, "its type is unknown to this Service")
+	}
+	sealed.State = nil
+	*s.columns() = sealed
+	if s.fields(c); c.Bad() {
+		return integrityError(&rec, "its state is malformed")
 	}
 	return nil
 }
@@ -203,172 +266,4 @@ func newKey(raw []byte) (*key, error) {
 
 func integrityError(rec *Record, why string) error {
 	return fmt.Errorf("%w: record %s: %s", ErrIntegrity, rec.ID, why)
-}
-
-// ResealParams says where [Service.Reseal] begins, and how fast it goes. The
-// zero value is from the start, at 100 records a second.
-type ResealParams struct {
-	// After is the last ResealProgress.After of an earlier run, to go on from there.
-	// Defaults to "", the beginning.
-	After string
-
-	// PerSecond is how many records are written in a second at most.
-	// Defaults to 100. Below 0 it is ErrInvalidParameter.
-	PerSecond int
-}
-
-// A ResealProgress is how far [Service.Reseal] has come.
-type ResealProgress struct {
-	After    string // the id of the last record; keep it to go on from here
-	Walked   int    // records read by this call
-	Resealed int    // records written by this call
-}
-
-// Reseal encrypts every factor, trusted device and user's record with the first
-// key of [Config.Keys], so that the other keys can be removed: run it to its
-// end once all processes encrypt with the first one, and remove the others 24
-// hours later, when no challenge is left that they encrypted. It is safe beside
-// live traffic, and twice at once.
-//
-// It yields after each record, with an error if one failed; go on or break at
-// will. A record that does not open or could not be written is passed over: run
-// it again when the cause is gone. An error of the listing store ends it, as a
-// cancelled context does. The limits of a phone number move with its factor;
-// without one they are forgotten with their key.
-//
-//	for p, err := range svc.Reseal(ctx, mfa.ResealParams{}) {
-//		...
-//	}
-func (s *Service) Reseal(ctx context.Context, p ResealParams) iter.Seq2[ResealProgress, error] {
-	return func(yield func(ResealProgress, error) bool) {
-		progress := ResealProgress{After: p.After}
-		if p.PerSecond < 0 {
-			yield(progress, errParameter("PerSecond must not be negative."))
-			return
-		}
-		if p.PerSecond == 0 {
-			p.PerSecond = 100
-		}
-		kinds := []struct{ name, prefix string }{ // in order of id
-			{kindDevice, devicePrefix}, {kindFactor, factorPrefix}, {kindUser, userPrefix},
-		}
-		for _, kind := range kinds {
-			if progress.After > kind.prefix && !strings.HasPrefix(progress.After, kind.prefix) {
-				continue
-			}
-			// Up to an empty page: a record that a short page hides would lose its key.
-			query := Query{Kind: kind.name, After: max(progress.After, kind.prefix), Limit: 100}
-			for rec, err := range s.list(ctx, query, emptyIsLast) {
-				if err != nil {
-					yield(progress, err)
-					return
-				}
-				written, err := s.reseal(ctx, rec)
-				progress.After = rec.ID
-				progress.Walked++
-				if written {
-					progress.Resealed++
-				}
-				if !yield(progress, err) {
-					return
-				}
-				if written && !wait(ctx, time.Second/time.Duration(p.PerSecond)) {
-					yield(progress, fmt.Errorf("mfa: resealing: %w", ctx.Err()))
-					return
-				}
-			}
-		}
-	}
-}
-
-// reseal writes one record again if another key than the first sealed it, or any
-// record of its number.
-func (s *Service) reseal(ctx context.Context, rec Record) (written bool, err error) {
-	current := bytes.HasPrefix(rec.State, s.keys.keys()[0].id[:])
-	if rec.Kind == kindFactor {
-		written, err = s.resealFactor(ctx, rec, current)
-	} else if !current {
-		written, err = s.resealOther(ctx, rec)
-	}
-	if errors.Is(err, ErrNotFound) { // deleted meanwhile
-		return false, nil
-	}
-	return written, err
-}
-
-// resealFactor writes a factor, unless its key is current, and the limits of
-// its number.
-func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (bool, error) {
-	type resealing struct {
-		moment
-		factor *factor
-		phone  *numberLimits // nil: it sends no messages
-	}
-	if m := s.methods.of(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {
-		return false, nil
-	}
-	load := func(ctx context.Context) (d resealing, err error) {
-		var records loaded
-		if records, d.moment, err = s.loadFactor(ctx, rec.ID, AnyUser); err != nil {
-			return d, err
-		}
-		if d.factor, err = s.ownedFactor(records, rec.ID, AnyUser); err != nil {
-			return d, err
-		}
-		if d.factor.traits.messages {
-			d.phone, err = s.loadPhone(ctx, d.factor)
-		}
-		return d, err
-	}
-	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
-		var out outcome
-		if !current {
-			out.put(d.factor)
-		}
-		if d.phone != nil && len(d.phone.older) > 0 {
-			out.savePhone(d.now, d.phone)
-		}
-		return len(out.save) > 0, out
-	})
-}
-
-// resealOther writes a device or a user's record.
-func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
-	type resealing struct {
-		moment
-		record stored
-	}
-	load := func(ctx context.Context) (d resealing, err error) {
-		var records loaded
-		if records, d.moment, err = s.loadNow(ctx, rec.ID); err != nil {
-			return d, err
-		}
-		found, ok := records.find(rec.ID)
-		if !ok {
-			return d, errNotFound(rec.Kind, rec.ID)
-		}
-		if rec.Kind == kindDevice {
-			r := new(device)
-			d.record = r
-			return d, s.keys.decode(found, kindDevice, r)
-		}
-		r := new(user)
-		d.record = r
-		return d, s.keys.decode(found, kindUser, r)
-	}
-	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
-		return true, outcome{save: []stored{d.record}}
-	})
-}
-
-// wait reports whether it waited to the end.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -24,9 +24,8 @@ type LoginParams struct {
 	// ErrIntegrity: a store that was lost or restored lets nobody in. Set that
 	// record with any nil error of Verify, with Import (also for a person whose
 	// secret it refused) and with Enroll of recovery codes; clear it once Unenroll
-	// deleted the last factor, and with a nil error of TurnOff, to which HasFactor
-	// was given too. Defaults to false,
-	// which trusts the store.
+	// deleted the last factor, and with a nil error of TurnOff. Give HasFactor to
+	// TurnOff and Enroll too. Defaults to false, which trusts the store.
 	HasFactor bool
 }
 
@@ -36,9 +35,9 @@ type Login struct {
 	// the browser is a trusted device.
 	SkipCode bool `json:"skip_code"`
 
-	// Factors are the confirmed factors that can be challenged, best first: those
-	// that NIST SP 800-63B-4 does not restrict, those that it does, recovery
-	// codes, and within each those used last; then the locked ones. Challenge the
+	// Factors are the confirmed factors, best first: those that NIST SP 800-63B-4
+	// does not restrict, those that it does, recovery codes, and within each those
+	// used last; then the locked ones, which cannot be challenged. Challenge the
 	// one that the person chooses. With a nil error it is empty exactly if
 	// SkipCode is true, and the first one is never locked.
 	Factors []LoginFactor `json:"factors"`
@@ -60,12 +59,13 @@ func (l Login) DeviceToken() string {
 type LoginFactor struct {
 	Factor
 
-	// Locked is true if too many wrong codes disabled the factor. It cannot be
-	// challenged until Service.Unlock.
+	// Locked is true if too many wrong codes disabled the factor, unless
+	// DeviceToken gives this browser its own allowance. It cannot be challenged
+	// until Service.Unlock.
 	Locked bool
 
 	// RetryAfter is how long the factor is temporarily locked after wrong codes, 0
-	// for not at all, and 0 if Locked. Limits on text messages are not in it:
+	// for not at all (or not for this browser), and 0 if Locked. Limits on text messages are not in it:
 	// Challenge returns them.
 	RetryAfter time.Duration
 }
@@ -110,10 +110,7 @@ func (f LoginFactor) MarshalJSON() ([]byte, error) {
 // A cookie belongs to one person: the token of somebody else who uses the same
 // browser is kept.
 func (s *Service) StartLogin(ctx context.Context, p LoginParams) (Login, error) {
-	if p.UserID == "" || p.UserID == AnyUser {
-		return Login{}, errParameter("A login must be that of one user.")
-	}
-	if err := checkUserID(p.UserID); err != nil {
+	if err := checkOneUser(p.UserID); err != nil {
 		return Login{}, err
 	}
 	load := func(ctx context.Context) (*startingLogin, error) { return s.loadStartingLogin(ctx, p) }

@@ -56,7 +56,7 @@ type possession interface {
 	ask(f *factor, ch *challenge, siblings []*factor) error
 
 	// check compares an answer, and on a right one changes what is kept, so that it is
-	// not right again. It is pure: a lost race asks anew.
+	// not right again. It changes nothing else: a lost race asks anew.
 	check(f *factor, answer string, ch *challenge, now time.Time, p Policy) (verdict, error)
 
 	// proves reports whether the owner of a confirmed factor must have it at hand, so
@@ -73,7 +73,7 @@ type verdict int
 const (
 	wrong    verdict = iota
 	noCode           // it cannot be one: answered as a wrong code, and not counted
-	replayed         // right, and accepted before
+	replayed         // right, but used up: accepted before, or older than one that was
 	right
 )
 
@@ -159,9 +159,9 @@ func (f *factor) ownFields(c *codec.Codec) {
 	})
 }
 
-// A Method is a type of factor that is not built in, such as a passkey. What
-// holds for authenticator apps holds for it as well: single use, expiry,
-// attempts, limits on wrong answers, events, receipts, encryption at rest.
+// A Method is a type of factor that is not built in, such as a passkey. The
+// library gives it what the built-in types have: single use, expiry, attempts,
+// limits on wrong answers, events, receipts, encryption at rest.
 type Method struct {
 	// Type is its name: 1 to 32 characters of a to z, 0 to 9 and '_'. It is stored
 	// and must never change. Required.
@@ -171,8 +171,9 @@ type Method struct {
 	Ceremony Ceremony
 
 	// InsecureUnlimited is true for a type whose answers nobody can guess, such as
-	// signatures: wrong ones never lock or disable the factor. A challenge still
-	// takes [Policy.MaxAttempts] of them. Defaults to false.
+	// signatures: wrong ones never lock or disable the factor, and more than 50 in
+	// a row are not counted. A challenge still takes [Policy.MaxAttempts] of them.
+	// Defaults to false.
 	InsecureUnlimited bool
 }
 
@@ -195,9 +196,9 @@ type Ceremony interface {
 
 	// Finish checks an answer of 1 byte to 64 KiB, which may come from anybody,
 	// and returns the factor's next State, at most 16 KiB. Any error means a wrong
-	// answer, which is counted; the error itself is dropped. An answer must be
-	// good for this kept alone, or the new State must refuse it from then on: the
-	// library accepts a challenge once, and cannot know an answer again.
+	// answer, which is counted; the error itself is dropped. Accept each answer
+	// once: bind it to kept, or record it in the new State. Whether it confirms the
+	// factor is told by f.Verified.
 	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
 }
 

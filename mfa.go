@@ -106,7 +106,8 @@ type Config struct {
 	Policy Policy
 
 	// InsecureSkipProof lets Enroll, Unenroll and TurnOff change the factors of a
-	// user who has a verified one without a receipt. Whoever steals a session can
+	// user who has a verified one without a receipt, and lets Verify confirm any
+	// enrolment. Whoever steals a session can
 	// then add a factor of their own, unless the application asks for a code by
 	// its own means. Service.Unlock never requires a receipt, since it is the
 	// operator's. Defaults to false.
@@ -117,8 +118,8 @@ type Config struct {
 	Now func() time.Time
 
 	// Logger gets what no caller is told: that the defaults are not for
-	// production, panics of OnEvent, and at level Warn the text of each error of
-	// the SMSSender. Left out of that are four or more digits in a row of the
+	// production, panics of OnEvent, what could not be tidied up after a commit,
+	// and at level Warn the text of each error of the SMSSender. Left out of that are four or more digits in a row of the
 	// number or the code, paths and queries of URLs, control characters, and what
 	// is longer than 512 bytes. Defaults to slog.Default().
 	Logger *slog.Logger
@@ -135,6 +136,93 @@ type Config struct {
 // that acts for one person must pass that person's id. No user can have it as
 // id.
 const AnyUser = "\x00any user"
+
+// A Policy is what may be changed about the limits. The zero value is the
+// recommended one.
+type Policy struct {
+	// ExactStep accepts the TOTP code of the current 30 seconds only, as a literal
+	// reading of OWASP ASVS 5.0 6.5.5 requires. Defaults to false: the codes of
+	// one step before and after are accepted too, for clocks that differ (RFC 6238
+	// section 5.2).
+	ExactStep bool
+
+	// ChallengeLifetime is how long a challenge can be verified, from 1 to 10
+	// minutes. Defaults to 10 minutes.
+	ChallengeLifetime time.Duration
+
+	// MaxAttempts is how many wrong codes a challenge takes, from 1 to 10.
+	// Defaults to 5.
+	MaxAttempts int
+
+	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
+	// factor. Recovery codes are never disabled, as nobody guesses 120 bits: wrong
+	// ones only lock them for a while. New refuses a number that gives a guesser
+	// more than one chance in 10,000 while nobody logs in: at most 33, or 100 with
+	// ExactStep. For the chance when the owner does log in see GuessProbability.
+	// Defaults to 30.
+	MaxFailures int
+
+	// MessagesPerHour is how many text messages are sent within an hour to a
+	// confirmed number, and to all numbers of a user together, from 1 to 10. An
+	// unconfirmed number is sent 3 at most. Service.Challenge has the waits
+	// between two messages. Defaults to 5, or to MessagesPerDay if that is fewer.
+	MessagesPerHour int
+
+	// MessagesPerDay is how many within 24 hours, from 1 to 30, and not fewer than
+	// MessagesPerHour. An unconfirmed number is sent 5 at most. Defaults to 10.
+	MessagesPerDay int
+}
+
+func (p Policy) withDefaults() Policy {
+	if p.ChallengeLifetime == 0 {
+		p.ChallengeLifetime = maxLifetime
+	}
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = defaultAttempts
+	}
+	if p.MaxFailures == 0 {
+		p.MaxFailures = defaultFailures
+	}
+	if p.MessagesPerDay == 0 {
+		p.MessagesPerDay = defaultDaily
+	}
+	if p.MessagesPerHour == 0 {
+		p.MessagesPerHour = min(defaultHourly, p.MessagesPerDay)
+	}
+	return p
+}
+
+func (p Policy) validate() error {
+	if p.ChallengeLifetime < time.Minute || p.ChallengeLifetime > maxLifetime {
+		return fmt.Errorf("%w: Policy.ChallengeLifetime is %s; it must be from 1m0s to %s",
+			ErrConfig, p.ChallengeLifetime, maxLifetime)
+	}
+	if p.MaxAttempts < 1 || p.MaxAttempts > 10 {
+		return fmt.Errorf("%w: Policy.MaxAttempts is %d; it must be from 1 to 10",
+			ErrConfig, p.MaxAttempts)
+	}
+	if p.MaxFailures < 1 {
+		return fmt.Errorf("%w: Policy.MaxFailures is %d; it must be at least 1", ErrConfig, p.MaxFailures)
+	}
+	if p.MessagesPerDay < 1 || p.MessagesPerDay > maxDailySends {
+		return fmt.Errorf("%w: Policy.MessagesPerDay is %d; it must be from 1 to %d",
+			ErrConfig, p.MessagesPerDay, maxDailySends)
+	}
+	most := min(maxHourlySends, p.MessagesPerDay)
+	if p.MessagesPerHour < 1 || p.MessagesPerHour > most {
+		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, "+
+			"and at most MessagesPerDay, which is %d",
+			ErrConfig, p.MessagesPerHour, maxHourlySends, p.MessagesPerDay)
+	}
+	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
+	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {
+		return fmt.Errorf("%w: Policy.MaxFailures is %d: with %d codes valid at once "+
+			"a guesser has a chance of %.2g, more than %.0g; at most %d is allowed",
+			ErrConfig, p.MaxFailures, p.steps(), chance, maxGuessChance,
+			int(maxGuessChance*codeSpace)/p.steps())
+	}
+	return nil
+}
 
 // New returns a service. Its errors match [ErrConfig] and say how to correct the
 // Config.
@@ -220,22 +308,6 @@ func (s *Service) setRegions(cfg Config) (err error) {
 	return nil
 }
 
-// Purge deletes what expired more than 24 hours ago: challenges, enrolments
-// that were never confirmed, and rate limits that count nothing any more. It
-// returns how many records. Call it now and then, such as once an hour; nothing
-// else does.
-func (s *Service) Purge(ctx context.Context) (int, error) {
-	now, err := s.now()
-	if err != nil {
-		return 0, err
-	}
-	n, err := s.store.Purge(ctx, now.Add(-keepLapsed))
-	if err != nil {
-		return n, fmt.Errorf("mfa: purging: %w", err)
-	}
-	return n, nil
-}
-
 // A hidden value is kept behind a function, which fmt never calls. (It may
 // follow a pointer.)
 type hidden[T any] func() T
@@ -249,4 +321,16 @@ func (s *Service) now() (time.Time, error) {
 		return time.UnixMilli(ms).UTC(), nil
 	}
 	return time.Time{}, fmt.Errorf("%w: Config.Now says %s", ErrClock, t)
+}
+
+// wait reports whether it waited to the end.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

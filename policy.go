@@ -1,7 +1,6 @@
 package mfa
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/authfactor/mfa/internal/limit"
@@ -117,93 +116,6 @@ func (p Policy) unverifiedSendQuota() limit.Sending {
 // be for one user, so that a stranger cannot use up all of them.
 var userShare = limit.Sharing{Day: userDaily, MaxSkew: maxSkew}
 
-// A Policy is what may be changed about the limits. The zero value is the
-// recommended one.
-type Policy struct {
-	// ExactStep accepts the TOTP code of the current 30 seconds only, as a literal
-	// reading of OWASP ASVS 5.0 6.5.5 requires. Defaults to false: the codes of
-	// one step before and after are accepted too, for clocks that differ (RFC 6238
-	// section 5.2).
-	ExactStep bool
-
-	// ChallengeLifetime is how long a challenge can be verified, from 1 to 10
-	// minutes. Defaults to 10 minutes.
-	ChallengeLifetime time.Duration
-
-	// MaxAttempts is how many wrong codes a challenge takes, from 1 to 10.
-	// Defaults to 5.
-	MaxAttempts int
-
-	// MaxFailures is how many wrong codes in a row, over all challenges, disable a
-	// factor. Recovery codes are never disabled, as nobody guesses 120 bits: wrong
-	// ones only lock them for a while. New refuses a number that gives a guesser
-	// more than one chance in 10,000 while nobody logs in: at most 33, or 100 with
-	// ExactStep. For the chance when the owner does log in see GuessProbability.
-	// Defaults to 30.
-	MaxFailures int
-
-	// MessagesPerHour is how many text messages are sent within an hour to a
-	// confirmed number, and to all numbers of a user together, from 1 to 10. An
-	// unconfirmed number is sent 3 at most. Service.Challenge has the waits
-	// between two messages. Defaults to 5, or to MessagesPerDay if that is fewer.
-	MessagesPerHour int
-
-	// MessagesPerDay is how many within 24 hours, from 1 to 30, and not fewer than
-	// MessagesPerHour. An unconfirmed number is sent 5 at most. Defaults to 10.
-	MessagesPerDay int
-}
-
-func (p Policy) withDefaults() Policy {
-	if p.ChallengeLifetime == 0 {
-		p.ChallengeLifetime = maxLifetime
-	}
-	if p.MaxAttempts == 0 {
-		p.MaxAttempts = defaultAttempts
-	}
-	if p.MaxFailures == 0 {
-		p.MaxFailures = defaultFailures
-	}
-	if p.MessagesPerDay == 0 {
-		p.MessagesPerDay = defaultDaily
-	}
-	if p.MessagesPerHour == 0 {
-		p.MessagesPerHour = min(defaultHourly, p.MessagesPerDay)
-	}
-	return p
-}
-
-func (p Policy) validate() error {
-	if p.ChallengeLifetime < time.Minute || p.ChallengeLifetime > maxLifetime {
-		return fmt.Errorf("%w: Policy.ChallengeLifetime is %s; it must be from 1m0s to %s",
-			ErrConfig, p.ChallengeLifetime, maxLifetime)
-	}
-	if p.MaxAttempts < 1 || p.MaxAttempts > 10 {
-		return fmt.Errorf("%w: Policy.MaxAttempts is %d; it must be from 1 to 10",
-			ErrConfig, p.MaxAttempts)
-	}
-	if p.MaxFailures < 1 {
-		return fmt.Errorf("%w: Policy.MaxFailures is %d; it must be at least 1", ErrConfig, p.MaxFailures)
-	}
-	if p.MessagesPerDay < 1 || p.MessagesPerDay > maxDailySends {
-		return fmt.Errorf("%w: Policy.MessagesPerDay is %d; it must be from 1 to %d",
-			ErrConfig, p.MessagesPerDay, maxDailySends)
-	}
-	most := min(maxHourlySends, p.MessagesPerDay)
-	if p.MessagesPerHour < 1 || p.MessagesPerHour > most {
-		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, "+
-			"and at most MessagesPerDay, which is %d",
-			ErrConfig, p.MessagesPerHour, maxHourlySends, p.MessagesPerDay)
-	}
-	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
-	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {
-		return fmt.Errorf("%w: Policy.MaxFailures is %d: with %d codes valid at once "+
-			"a guesser has a chance of %.2g, more than %.0g; at most %d is allowed",
-			ErrConfig, p.MaxFailures, p.steps(), chance, maxGuessChance,
-			int(maxGuessChance*codeSpace)/p.steps())
-	}
-	return nil
-}
-
 // steps is how many TOTP codes are valid at once.
 func (p Policy) steps() int {
 	if p.ExactStep {
@@ -219,8 +131,8 @@ func (p Policy) steps() int {
 //
 // It is guesses x codes valid at once x the chance of the likeliest code (RFC
 // 4226 appendix A.4.2). For an app that is a code below 483648, likelier by
-// 0.024 %. The guesses are the worst case, the owner logging in as often as
-// helps: a success resets the failures in a row, but not the leaky bucket,
+// 0.024 %. The guesses are the worst case: the owner logs in whenever that
+// helps the guesser. A success resets the failures in a row, but not the leaky bucket,
 // which admits 50 wrong codes and one more for each 14.4 hours. If the owner
 // never logs in, guessing stops at MaxFailures; New validates a Policy by that
 // smaller chance. Recovery codes are never disabled, so their worst case needs

@@ -34,8 +34,8 @@ func (s *Service) ProofKeys() proof.Keys {
 // Redeem checks a receipt as [proof.Checker] does, and accepts it once, even if
 // two processes ask at the same time. The errors are those of package proof,
 // with [proof.ErrSpent] for a receipt that was redeemed before, or whose factor
-// was deleted; any other error comes from the store, and the receipt may have
-// been redeemed.
+// was deleted; and [ErrThrottled] after eight lost races, with nothing redeemed.
+// Any other error comes from the store, and the receipt may have been redeemed.
 func (s *Service) Redeem(ctx context.Context, c proof.Claim) (proof.Receipt, error) {
 	load := func(ctx context.Context) (*redeeming, error) {
 		now, err := s.now()

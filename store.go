@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"iter"
 	"strings"
 	"time"
 
@@ -303,72 +304,6 @@ func (u *user) fields(c *codec.Codec) {
 	c.Rest(&u.rest)
 }
 
-// stored is what all kinds have in common.
-type stored interface {
-	columns() *Record
-	fields(c *codec.Codec)
-}
-
-// stateVersion is the first byte of every plain text. Fields are only ever
-// appended, so it changes only when that no longer does.
-const stateVersion = 2
-
-// encode turns a record into a change that inserts it, when its version is 0, or
-// replaces it.
-func (r *Keyring) encode(s stored) (Change, error) {
-	rec := s.columns()
-	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
-	columnFields(c, rec)
-	s.fields(c)
-	state, err := r.seal(rec, rec.Version+1, c.Written())
-	if err != nil {
-		return Change{}, err
-	}
-	change := Change{Record: *rec}
-	change.Record.State = state
-	return change, nil
-}
-
-// decode reads a record of a store into s and holds every column against State.
-func (r *Keyring) decode(rec Record, kind string, s stored) error {
-	if rec.Kind != kind {
-		return integrityError(&rec, "it is of another kind")
-	}
-	plain, err := r.open(&rec)
-	if err != nil {
-		return err
-	}
-	if len(plain) == 0 || plain[0] != stateVersion {
-		return integrityError(&rec, "its state is of another version of this library")
-	}
-	c := codec.NewReader(plain[1:])
-	sealed := rec
-	columnFields(c, &sealed)
-	switch {
-	case c.Bad():
-		return integrityError(&rec, "its state is malformed")
-	case sealed.Type != rec.Type:
-		return integrityError(&rec, "column Type differs from its state")
-	case sealed.Status != rec.Status:
-		return integrityError(&rec, "column Status differs from its state")
-	case !sealed.CreatedAt.Equal(rec.CreatedAt):
-		return integrityError(&rec, "column CreatedAt differs from its state")
-	case !sealed.UpdatedAt.Equal(rec.UpdatedAt):
-		return integrityError(&rec, "column UpdatedAt differs from its state")
-	case !sealed.ExpiresAt.Equal(rec.ExpiresAt):
-		return integrityError(&rec, "column ExpiresAt differs from its state")
-	}
-	if f, ok := s.(*factor); ok && f.methods.of(FactorType(sealed.Type)) == nil {
-		return integrityError(&rec, "its type is unknown to this Service")
-	}
-	sealed.State = nil
-	*s.columns() = sealed
-	if s.fields(c); c.Bad() {
-		return integrityError(&rec, "its state is malformed")
-	}
-	return nil
-}
-
 func columnFields(c *codec.Codec, r *Record) {
 	c.String(&r.Type)
 	c.String(&r.Status)
@@ -393,3 +328,50 @@ func messageFields(c *codec.Codec, m *limit.Messages) {
 }
 
 func dayFields(c *codec.Codec, d *limit.Day) { codec.List(c, d, maxSends, c.Time) }
+
+// A lastPage says which page of a list is the last.
+type lastPage bool
+
+const (
+	shortIsLast lastPage = false // as the contract has it
+	emptyIsLast lastPage = true  // for one read more, whatever the store makes of the contract
+)
+
+// list gives all records that q selects, in pages of q.Limit, and an error where the
+// store fails, which ends it.
+func (s *Service) list(ctx context.Context, q Query, last lastPage) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		for {
+			records, err := s.store.List(ctx, q)
+			if err != nil {
+				yield(Record{}, fmt.Errorf("mfa: listing %s records: %w", q.Kind, err))
+				return
+			}
+			for _, rec := range records {
+				if rec.ID <= q.After { // it would go on for ever
+					yield(Record{}, integrityError(&rec, "the store listed it out of order"))
+					return
+				}
+				q.After = rec.ID
+				if !yield(rec, nil) {
+					return
+				}
+			}
+			if len(records) == 0 || last == shortIsLast && len(records) < q.Limit {
+				return
+			}
+		}
+	}
+}
+
+// loaded are a few records of a store, in any order.
+type loaded []Record
+
+func (l loaded) find(id string) (Record, bool) {
+	for i := range l {
+		if l[i].ID == id {
+			return l[i], true
+		}
+	}
+	return Record{}, false
+}

@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"iter"
 	"math/big"
 	"slices"
 	"time"
@@ -212,53 +211,6 @@ func unlisted(rows []*Record, listed []string) []*Record {
 	})
 }
 
-// A lastPage says which page of a list is the last.
-type lastPage bool
-
-const (
-	shortIsLast lastPage = false // as the contract has it
-	emptyIsLast lastPage = true  // for one read more, whatever the store makes of the contract
-)
-
-// list gives all records that q selects, in pages of q.Limit, and an error where the
-// store fails, which ends it.
-func (s *Service) list(ctx context.Context, q Query, last lastPage) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for {
-			records, err := s.store.List(ctx, q)
-			if err != nil {
-				yield(Record{}, fmt.Errorf("mfa: listing %s records: %w", q.Kind, err))
-				return
-			}
-			for _, rec := range records {
-				if rec.ID <= q.After { // it would go on for ever
-					yield(Record{}, integrityError(&rec, "the store listed it out of order"))
-					return
-				}
-				q.After = rec.ID
-				if !yield(rec, nil) {
-					return
-				}
-			}
-			if len(records) == 0 || last == shortIsLast && len(records) < q.Limit {
-				return
-			}
-		}
-	}
-}
-
-// loaded are a few records of a store, in any order.
-type loaded []Record
-
-func (l loaded) find(id string) (Record, bool) {
-	for i := range l {
-		if l[i].ID == id {
-			return l[i], true
-		}
-	}
-	return Record{}, false
-}
-
 // A request is what is remembered of a call that had an idempotency key: enough to
 // know the same call again, under the key alone.
 type request struct {
@@ -372,6 +324,50 @@ func (r *request) fields(c *codec.Codec) {
 	c.Time(&r.at)
 	c.String(&r.challengeID)
 	c.Bool(&r.firstUse)
+}
+
+// loadEarlier sets the earlier challenge by the keys that the factor keeps. One
+// that was deleted or cancelled leaves its key free.
+func (s *Service) loadEarlier(ctx context.Context, d *challenging) error {
+	asked, again := d.factor.requested(d.request, d.now)
+	if !again {
+		return nil
+	}
+	records, err := s.load(ctx, asked.challengeID)
+	if err != nil {
+		return err
+	}
+	rec, ok := records.find(asked.challengeID)
+	if !ok {
+		return nil
+	}
+	earlier := new(challenge)
+	if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
+		return err
+	}
+	if earlier.Status != statusVoid {
+		d.earlier, d.asked = earlier, asked
+	}
+	return nil
+}
+
+// openEarlier sets the earlier challenge to one that its idempotency key gave its id, of
+// at most a day ago.
+func (s *Service) openEarlier(records loaded, d *challenging, ids []string) error {
+	for _, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		earlier := new(challenge)
+		if err := s.keys.decode(rec, kindChallenge, earlier); err != nil {
+			return err
+		}
+		if d.now.Sub(earlier.CreatedAt).Abs() <= keepRequest {
+			d.earlier, d.asked = earlier, request{asked: earlier.asked}
+		}
+	}
+	return nil
 }
 
 // again is the answer of before.

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -21,8 +20,9 @@ type TurnOffParams struct {
 	Receipt string
 
 	// HasFactor is what LoginParams.HasFactor is given. If it is true and no
-	// confirmed factor is stored, the store was lost, or the answer of an earlier
-	// call: TurnOff returns ErrIntegrity, unless ByOperator is true.
+	// confirmed factor is stored, either the store was lost, or an earlier call
+	// worked and its answer was lost: TurnOff returns ErrIntegrity, unless
+	// ByOperator is true.
 	HasFactor bool
 
 	// ByOperator is true if the user does not make this call: an operator helps a
@@ -38,7 +38,9 @@ type TurnOffParams struct {
 // [LoginParams.HasFactor].
 //
 // All factors are deleted in one commit. If the store fails, all of them are
-// there or none is: call it again. Open challenges are not found from then on.
+// there or none is: call it again. If that is ErrIntegrity because of HasFactor,
+// the first call worked or the store was lost, and an operator decides, with
+// ByOperator. Open challenges are not found from then on.
 // A user who has nothing is no error without [TurnOffParams.HasFactor], and
 // nothing is written.
 //
@@ -57,7 +59,7 @@ type TurnOffParams struct {
 // No UserID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
 // or is [ErrThrottled] after eight lost races.
 func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
-	if err := checkEnding(p.UserID); err != nil {
+	if err := checkOneUser(p.UserID); err != nil {
 		return err
 	}
 	if p.ByOperator && p.Receipt != "" {
@@ -89,15 +91,16 @@ func (s *Service) TurnOff(ctx context.Context, p TurnOffParams) error {
 //
 // What stays names nobody: the limits of phone numbers, under a hash that needs
 // the key, and the challenges of the deleted factors, which are not found from
-// then on, until [Service.Purge] deletes them (with what a Ceremony keeps in
-// them, sealed). No other call for the user may be under way. A row whose column UserID
-// somebody changed is deleted only if the user's record opens and lists it.
+// then on, until [Service.Purge] deletes them. They include a Ceremony's
+// encrypted data. Make sure that no other call for this user is running. A row
+// whose column UserID somebody changed is deleted only if the user's record
+// opens and lists it.
 // [EventForgotten] names the user a last time: mind where your log keeps it.
 //
 // No userID, and [AnyUser], are [ErrInvalidParameter]. Any other error comes from the store,
 // or is [ErrThrottled] after eight lost races.
 func (s *Service) Forget(ctx context.Context, userID string) error {
-	if err := checkEnding(userID); err != nil {
+	if err := checkOneUser(userID); err != nil {
 		return err
 	}
 	load := func(ctx context.Context) (*remains, error) { return s.loadWhatIsLeft(ctx, userID) }
@@ -114,13 +117,6 @@ func (s *Service) Forget(ctx context.Context, userID string) error {
 	}
 	s.emit(ctx, Event{Kind: EventForgotten, Time: now, UserID: userID})
 	return nil
-}
-
-func checkEnding(userID string) error {
-	if userID == "" || userID == AnyUser {
-		return errParameter("What is turned off or forgotten must be that of one user.")
-	}
-	return checkUserID(userID)
 }
 
 // remains are what there is of a user whose second factor ends.
@@ -365,51 +361,4 @@ func (r *deviceRows) sweep(ctx context.Context, s *Service) error {
 		}
 	}
 	return errThrottled("", raceWait, ReasonRaces)
-}
-
-// Unlock clears the failures of a factor, and with them a temporary lock and
-// StatusDisabled. Call it for a person who has proved by other means who they
-// are. It never makes a used code valid again, and gives no messages back. For
-// an unconfirmed factor of TypeSMS it clears the failures of the number, of
-// TypeGenericOTP and of Config.Methods those of the user. One that does not exist, is somebody
-// else's, or was not confirmed in time is [ErrNotFound].
-func (s *Service) Unlock(ctx context.Context, p FactorParams) error {
-	type unlocking struct {
-		held
-		counter *shared
-	}
-	load := func(ctx context.Context) (*unlocking, error) {
-		records, m, err := s.loadFactor(ctx, p.FactorID, p.UserID)
-		if err != nil {
-			return nil, err
-		}
-		d := &unlocking{held: held{moment: m}}
-		if d.factor, err = s.ownedFactor(records, p.FactorID, p.UserID); err != nil {
-			return nil, err
-		}
-		if d.factor.countsOnUser() { // for all others a user's record that is lost does not matter
-			if d.user, err = s.openUser(records, d.now, d.factor); err != nil {
-				return nil, err
-			}
-		}
-		n, err := s.loadCountingPhone(ctx, d.factor)
-		if err != nil {
-			return nil, err
-		}
-		d.counter = newShared(d.now, d.factor, d.user, n, s.policy)
-		return d, nil
-	}
-	_, err := transact(ctx, s, p.FactorID, load, func(d *unlocking) (struct{}, outcome) {
-		f := d.factor
-		if f.lapsed(d.now) {
-			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
-		}
-		out := outcome{save: []stored{f}}
-		f.guesses = limit.Failures{} // of its own too, if it counts elsewhere
-		f.setStatus(d.now)
-		d.counter.clear(d.now, &out)
-		out.events = append(out.events, f.event(EventUnlocked))
-		return struct{}{}, out
-	})
-	return err
 }

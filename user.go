@@ -279,13 +279,14 @@ func (u *user) confirmed(f *factor) {
 	}
 }
 
-// drop takes a factor off the user's list.
+// drop takes a factor off the user's list, and keeps the used codes of an app.
 func (u *user) drop(f *factor) {
 	u.factors = slices.DeleteFunc(u.factors, func(m membership) bool { return m.id == f.ID })
 	u.keepUsedCodes(f)
 }
 
-// touch sets the times of a user's record before it is saved. It never expires
+// touch prepares a user's record to be saved: it ends the trust in all devices if the
+// verified factors are others than before, and sets the times. The record never expires
 // while a verified factor counts against the cap.
 func (u *user) touch(now time.Time) {
 	if u.Version == 0 {

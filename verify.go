@@ -144,7 +144,8 @@ func (v Verification) AMR() []string {
 //   - another Action than the challenge's: [proof.ErrMismatch];
 //   - an IdempotencyKey that was used with another code: [ErrIdempotencyKey];
 //   - a challenge that was verified: [ErrChallengePreviouslyVerified];
-//   - one that is older than its lifetime: [ErrChallengeExpired];
+//   - one that is older than its lifetime, or that would confirm a factor of
+//     Config.Methods that is confirmed by now: [ErrChallengeExpired];
 //   - one that had MaxAttempts wrong codes, or whose message was not sent:
 //     [ErrTooManyAttempts];
 //   - an enrolment made without a receipt, once its owner has a confirmed factor other
@@ -156,10 +157,15 @@ func (v Verification) AMR() []string {
 //
 // In all these cases nothing is compared or counted. A wrong code is
 // [ErrInvalidCode]: the Verification has the challenge, which can be tried
-// again. It is counted on the challenge and on the factor (of TypeSMS, while
-// unconfirmed, on the number; of TypeGenericOTP and of a type of Config.Methods,
-// on the user). Any other error comes from the store; then the code may have
-// been counted or used up.
+// again. It is counted on the challenge and on the factor; but while that is
+// unconfirmed, on the number (TypeSMS) or on the user (TypeGenericOTP, and a
+// type of Config.Methods that is not InsecureUnlimited), and while it is locked,
+// on the trusted device that [VerifyParams.DeviceToken] names.
+//
+// After eight lost races it is ErrThrottled with [ReasonRaces], and nothing was
+// counted. [ErrIntegrity], [ErrClock] and an error of a [Ceremony] count nothing
+// either. Any other error comes from the store; then the code may have been
+// counted or used up.
 func (s *Service) Verify(ctx context.Context, p VerifyParams) (Verification, error) {
 	if err := checkVerify(p); err != nil {
 		return Verification{}, err

@@ -28,8 +28,8 @@
 //
 // # Where it differs
 //
-// A rate limit or a lock is never answered with 429, 408 or 5xx, because SDKs
-// would sleep and send the same stale code again. The status is 400, the code
+// A rate limit or a temporary lock is never answered with 429, 408 or 5xx,
+// because SDKs would sleep and send the same stale code again. The status is 400, the code
 // is one_time_code_too_many_attempts on verify and rate_limit_exceeded on
 // challenge, and "retry_after" is the number of seconds to wait.
 //
@@ -40,8 +40,8 @@
 // If it is unknown whether the message was sent, the answer is the challenge.
 //
 // Every error has a "code", that of an unknown route too, and no error quotes a
-// phone number. An error about parameters also has "errors": see
-// [Error.MarshalJSON]. The answer of verify leaves out the code of a
+// phone number. With the code invalid_request_parameters there is also "errors":
+// see [Error.MarshalJSON]. An empty code is such an error. The answer of verify leaves out the code of a
 // generic_otp challenge. The header x-request-id is written in lower case,
 // because version 4 of the SDK for PHP looks for it in that form: a handler
 // around this one finds it as w.Header()["x-request-id"].
@@ -61,9 +61,10 @@
 // Beside the types of the hosted API there is recovery_codes, which requires a
 // user_id. The answer has the codes in "recovery_codes", and the factor has the
 // number of unused ones. Several SDKs fail on a list with a type that they do
-// not know, so recovery codes are listed only if the query has "types=all". A
-// server that enrolls them must list with that query at a login, because a user
-// with no other factor needs a code as well. Older SDKs for Node fail on a list
+// not know, so recovery codes, and factors of [mfa.Config].Methods, are listed
+// only if the query has "types=all". A server that enrolls them must list with
+// that query at a login, because a user with no other factor needs a code as
+// well. Older SDKs for Node fail on a list
 // with a factor that is not an app, on the hosted API too.
 //
 // Enrolling with "replaces", the id of a factor of the same user, replaces that

@@ -66,8 +66,8 @@ var (
 	// the keys signed it.
 	ErrInvalid = errors.New("proof: invalid receipt")
 
-	// ErrExpired says that the receipt is older than 5 minutes, or issued over
-	// a minute ahead of the checker's clock.
+	// ErrExpired says that the receipt is older than 5 minutes, claims to live
+	// longer than that, or was issued over a minute ahead of the checker's clock.
 	ErrExpired = errors.New("proof: receipt expired")
 
 	// ErrMismatch says that the receipt, or the challenge, is for another user

@@ -92,7 +92,8 @@ func (a *app) enrollApp(w http.ResponseWriter, r *http.Request, u user) error {
 	}
 	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
 		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Receipt: a.proof(r),
-		TOTP: &mfa.TOTPParams{Issuer: "Webapp", User: label(u.Email)},
+		HasFactor: len(u.Factors) > 0,
+		TOTP:      &mfa.TOTPParams{Issuer: "Webapp", User: label(u.Email)},
 	})
 	if err != nil {
 		return a.notEnrolled(w, r, u, err)
@@ -116,7 +117,8 @@ func (a *app) enrollPhone(w http.ResponseWriter, r *http.Request, u user) error 
 	}
 	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
 		UserID: u.ID, Name: r.PostFormValue("name"), Replaces: r.PostFormValue("replaces"), Receipt: a.proof(r),
-		SMS: &mfa.SMSParams{PhoneNumber: r.PostFormValue("phone")},
+		HasFactor: len(u.Factors) > 0,
+		SMS:       &mfa.SMSParams{PhoneNumber: r.PostFormValue("phone")},
 	})
 	if err != nil {
 		return a.notEnrolled(w, r, u, err)
@@ -200,7 +202,9 @@ func (a *app) makeRecovery(w http.ResponseWriter, r *http.Request, u user, recei
 	if err != nil {
 		return err
 	}
-	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{UserID: u.ID, RecoveryCodes: true, Receipt: receipt})
+	enr, err := a.mfa.Enroll(r.Context(), mfa.EnrollParams{
+		UserID: u.ID, RecoveryCodes: true, Receipt: receipt, HasFactor: len(u.Factors) > 0,
+	})
 	if err != nil {
 		return err
 	}
