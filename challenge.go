@@ -46,12 +46,13 @@ type ChallengeParams struct {
 	// none, for a login.
 	Action proof.Action
 
-	// DeviceToken is the token from the browser's trusted-device cookie, if any.
-	// While a verified factor is temporarily locked or disabled, or a message to it
-	// would have to wait for more than a minute, a trusted device of its owner may still submit 3 wrong
-	// codes and request 3 messages a day, so that a stranger who guesses does not
-	// lock out the owner. All devices together get 3 messages beyond a quota. An
-	// invalid token is ignored. Defaults to none.
+	// DeviceToken is the token from the browser's trusted-device cookie, if
+	// any. While a verified factor is temporarily locked or disabled, or a
+	// message to it would have to wait for more than a minute, a trusted device
+	// of its owner may still submit 3 wrong codes and request 3 messages a day,
+	// so that a stranger who guesses does not lock out the owner. All devices
+	// together get 3 messages beyond a quota. An invalid token is ignored.
+	// Defaults to none.
 	DeviceToken string
 
 	// IdempotencyKey makes retries safe: for 24 hours a call with the same key and

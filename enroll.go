@@ -161,7 +161,10 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, Enrollment,
 	if err != nil {
 		return nil, enr, err
 	}
-	if err := checkOwner(p, m.traits()); err != nil {
+	if err := checkOwner(p); err != nil {
+		return nil, enr, err
+	}
+	if err := checkTogether(p, m.traits()); err != nil {
 		return nil, enr, err
 	}
 	own, err := m.enroll(s, p, &enr)
@@ -172,8 +175,8 @@ func (s *Service) newFactor(now time.Time, p EnrollParams) (*factor, Enrollment,
 	return f, enr, err
 }
 
-// checkOwner checks the parameters that all types have.
-func checkOwner(p EnrollParams, t traits) error {
+// checkOwner checks the owner and the name.
+func checkOwner(p EnrollParams) error {
 	switch {
 	case p.UserID == AnyUser:
 		return errParameter("AnyUser cannot own a factor.")
@@ -185,19 +188,19 @@ func checkOwner(p EnrollParams, t traits) error {
 	if err := checkUserID(p.UserID); err != nil {
 		return err
 	}
-	if err := checkText("name", p.Name, typed.Optional); err != nil {
-		return err
-	}
-	if p.ByOperator && p.Receipt != "" {
+	return checkText("name", p.Name, typed.Optional)
+}
+
+// checkTogether refuses parameters that do not go together.
+func checkTogether(p EnrollParams, t traits) error {
+	switch {
+	case p.ByOperator && p.Receipt != "":
 		return errParameter("A receipt is the user's own, and not given together with ByOperator.")
-	}
-	if p.HasFactor && p.UserID == "" {
+	case p.HasFactor && p.UserID == "":
 		return errParameter("HasFactor must have a user.")
-	}
-	if p.Replaces != "" && (p.UserID == "" || t.oneSet) {
+	case p.Replaces != "" && (p.UserID == "" || t.oneSet):
 		return errParameter("Replaces must have a user, and is not for recovery codes.")
-	}
-	if t.needsOwner && p.UserID == "" {
+	case t.needsOwner && p.UserID == "":
 		return errParameter("Recovery codes must have a user.")
 	}
 	return nil

@@ -142,8 +142,9 @@ type Error struct {
 	Reason Reason `json:"-"`
 
 	// AttemptsLeft is how many more codes the challenge takes. It is set with
-	// ErrInvalidCode (0: a new challenge is needed, because this one is used up,
-	// or expires before RetryAfter is over; or the factor is disabled now) and with ErrTooManyAttempts (0). It is
+	// ErrInvalidCode (0: a new challenge is needed, because this one is used
+	// up, or expires before RetryAfter is over; or the factor is disabled now)
+	// and with ErrTooManyAttempts (0). It is
 	// -1, unknown, with all others.
 	AttemptsLeft int `json:"-"`
 

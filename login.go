@@ -64,9 +64,9 @@ type LoginFactor struct {
 	// until Service.Unlock.
 	Locked bool
 
-	// RetryAfter is how long the factor is temporarily locked after wrong codes, 0
-	// for not at all (or not for this browser), and 0 if Locked. Limits on text messages are not in it:
-	// Challenge returns them.
+	// RetryAfter is how long the factor is temporarily locked after wrong
+	// codes, 0 for not at all (or not for this browser), and 0 if Locked.
+	// Limits on text messages are not in it: Challenge returns them.
 	RetryAfter time.Duration
 }
 

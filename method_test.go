@@ -374,7 +374,9 @@ type naive struct {
 	begun, claimed *int
 }
 
-func (c naive) Begin(f mfa.MethodFactor, siblings []mfa.MethodFactor) (options, kept []byte, err error) {
+func (c naive) Begin(
+	f mfa.MethodFactor, siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
 	*c.begun++
 	return c.toyCeremony.Begin(f, siblings)
 }

@@ -118,10 +118,11 @@ type Config struct {
 	Now func() time.Time
 
 	// Logger gets what no caller is told: that the defaults are not for
-	// production, panics of OnEvent, what could not be tidied up after a commit,
-	// and at level Warn the text of each error of the SMSSender. Left out of that are four or more digits in a row of the
-	// number or the code, paths and queries of URLs, control characters, and what
-	// is longer than 512 bytes. Defaults to slog.Default().
+	// production, panics of OnEvent, what could not be tidied up after a
+	// commit, and at level Warn the text of each error of the SMSSender. Left
+	// out of that are four or more digits in a row of the number or the code,
+	// paths and queries of URLs, control characters, and what is longer than
+	// 512 bytes. Defaults to slog.Default().
 	Logger *slog.Logger
 
 	// OnEvent is called once for each event, after it was committed and before the

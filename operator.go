@@ -109,7 +109,7 @@ func (s *Service) importedFactor(now time.Time, p ImportParams) (*factor, error)
 		return nil, errTOTPSecret("The TOTP secret is missing.") // not a new one
 	}
 	enroll := EnrollParams{UserID: p.UserID, Name: p.Name}
-	if err := checkOwner(enroll, totpMethod{}.traits()); err != nil {
+	if err := checkOwner(enroll); err != nil {
 		return nil, err
 	}
 	own, err := newApp(params)
@@ -377,8 +377,8 @@ func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
 
 // Purge deletes what expired more than 24 hours ago: challenges, enrolments
 // that were never confirmed, trusted devices (after 90 days), and rate limits
-// that count nothing any more. It returns how many records. Call it now and then, such as once an hour; nothing
-// else does.
+// that count nothing any more. It returns how many records. Call it now and
+// then, such as once an hour; nothing else does.
 func (s *Service) Purge(ctx context.Context) (int, error) {
 	now, err := s.now()
 	if err != nil {

@@ -564,7 +564,9 @@ func TestCommittedIsNoError(t *testing.T) {
 					return nil
 				}
 				if cancel(); !hangsUp {
-					r.Store.Before = func(context.Context, mfatest.Call) error { return errors.New("connection lost") }
+					r.Store.Before = func(context.Context, mfatest.Call) error {
+						return errors.New("connection lost")
+					}
 				}
 				return nil
 			}

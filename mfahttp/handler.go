@@ -40,11 +40,12 @@
 // If it is unknown whether the message was sent, the answer is the challenge.
 //
 // Every error has a "code", that of an unknown route too, and no error quotes a
-// phone number. With the code invalid_request_parameters there is also "errors":
-// see [Error.MarshalJSON]. An empty code is such an error. The answer of verify leaves out the code of a
-// generic_otp challenge. The header x-request-id is written in lower case,
-// because version 4 of the SDK for PHP looks for it in that form: a handler
-// around this one finds it as w.Header()["x-request-id"].
+// phone number. With the code invalid_request_parameters there is also
+// "errors": see [Error.MarshalJSON]. An empty code is such an error. The answer
+// of verify leaves out the code of a generic_otp challenge. The header
+// x-request-id is written in lower case, because version 4 of the SDK for PHP
+// looks for it in that form: a handler around this one finds it as
+// w.Header()["x-request-id"].
 //
 // Without a user_id, or with "" or null, an enrolment makes a factor that
 // belongs to nobody ([mfa.EnrollParams].NoOwner): no list and no
@@ -462,7 +463,8 @@ func (h *handler) userFactors(q *request) (int, any, error) {
 		return 0, nil, err
 	}
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool {
-		return f.Status == mfa.StatusUnverified || wanted.types != nil && !slices.Contains(wanted.types, f.Type)
+		return f.Status == mfa.StatusUnverified ||
+			wanted.types != nil && !slices.Contains(wanted.types, f.Type)
 	})
 	if wanted.descending {
 		slices.Reverse(factors)

@@ -48,10 +48,10 @@ type Guard struct {
 	// called with the user of a claim that Check refused, never with "", and
 	// must return true only if the user has no verified and no disabled factor,
 	// as Service.Factors tells, and your own record of the user says the same
-	// (see mfa.LoginParams.HasFactor): if a disabled factor did not count, thirty
-	// wrong codes would open the handler, and so would a lost store. After true the request gets through
-	// without a receipt; an error refuses it. Defaults to nil: users without a
-	// factor do not get through.
+	// (see mfa.LoginParams.HasFactor): if a disabled factor did not count,
+	// thirty wrong codes would open the handler, and so would a lost store.
+	// After true the request gets through without a receipt; an error refuses
+	// it. Defaults to nil: users without a factor do not get through.
 	AllowWithoutFactor func(ctx context.Context, userID string) (bool, error)
 
 	// Refused answers a request that does not get through: ask for a code, and
