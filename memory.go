@@ -228,7 +228,6 @@ func (m *MemoryStore) put(r row) {
 	m.unindex(id, old)
 	if ok {
 		r.version, r.ticket = old.version, old.ticket
-		delete(m.rows, id) // so that the key is a part of the new body
 	}
 	r.version++
 	if r.expires != 0 && r.ticket == 0 {
@@ -237,7 +236,7 @@ func (m *MemoryStore) put(r row) {
 		// A clone, not to keep this body alive.
 		m.lapse = append(m.lapse, lapsing{strings.Clone(id), r.ticket})
 	}
-	m.rows[id] = r
+	m.rows[id] = r // the key becomes a part of the new body, as the runtime has it for strings
 	if user := r.column(userColumn); user != "" {
 		key := userKey(r.column(kindColumn), user)
 		ids := m.users[key]
