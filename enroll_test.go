@@ -71,10 +71,11 @@ func TestReplace(t *testing.T) {
 // TestReplaceRefused: only a confirmed factor of the same user is replaced.
 func TestReplaceRefused(t *testing.T) {
 	r := newRig(t)
-	bob, unconfirmed, gone := r.TOTP("user_bob"), r.EnrollSMS(ann, phone), r.TOTP(ann)
+	bob, gone := r.TOTP("user_bob"), r.TOTP(ann)
 	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: gone.ID, UserID: ann}); err != nil {
 		t.Fatal(err)
 	}
+	unconfirmed := r.EnrollSMS(ann, phone) // after the first confirmation, which would end it
 	saves := len(r.Store.Calls("Save"))
 	for name, id := range map[string]string{
 		"another user's": bob.ID, "unconfirmed": unconfirmed.ID, "gone": gone.ID, "no id": "123456",

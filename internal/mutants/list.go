@@ -325,7 +325,7 @@ var mutants = []mutant{
 	{"sending: what is unknown is an error", "sms.go", "\"error\", text)\n\t\treturn nil", "\"error\", text)\n\t\treturn err"},
 	{"sending: what is unknown is not logged", "sms.go", "s.log.WarnContext(ctx, \"mfa: it is unknown", "s.log.DebugContext(ctx, \"mfa: it is unknown"},
 	{"sending: what failed is not logged", "sms.go", "s.log.WarnContext(ctx, \"mfa: a message could", "s.log.DebugContext(ctx, \"mfa: a message could"},
-	{"sending: log all", "sms.go", "text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText)", "text := fmt.Sprint(err)"},
+	{"sending: log all", "sms.go", "text := redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText)", "_, text := redact.Text, fmt.Sprint(err)"},
 	{"sending: log the code", "sms.go", "redact.Text(fmt.Sprint(err), m.To, ch.code, maxSenderText)", "redact.Text(fmt.Sprint(err), m.To, m.ID, maxSenderText)"},
 	{"sending: an event without the message", "sms.go", "e.Time, e.MessageID = ch.CreatedAt, m.ID", "e.Time = ch.CreatedAt"},
 	{"sending: any time to send", "mfa.go", "s.sendTimeout < 0 || s.sendTimeout > maxSendTimeout", "s.sendTimeout < 0"},
@@ -608,7 +608,7 @@ var mutants = []mutant{
 	{"leave users to the old key", "operator.go", "{kindFactor, factorPrefix}, {kindUser, userPrefix}", "{kindFactor, factorPrefix}"},
 	{"leave numbers to the old key", "operator.go", "if d.phone != nil && len(d.phone.older) > 0 {", "if false {"},
 	{"leave the number of a factor to the old key that is under the new one", "operator.go", "if m := s.methods.of(FactorType(rec.Type)); current && (m == nil || !m.traits().messages) {", "if current {"},
-	{"let a moved number never expire", "operator.go", "out.savePhone(d.now, d.phone)", "out.put(d.phone.number)\n\t\t\tfor _, n := range d.phone.older {\n\t\t\t\tout.remove = append(out.remove, n)\n\t\t\t}"},
+	{"let a moved number never expire", "operator.go", "out.savePhone(d.now, d.phone)", "out.put(d.phone.number)\n\t\t\tfor _, n := range d.phone.older {\n\t\t\t\tout.remove = append(out.remove, &n.Record)\n\t\t\t}"},
 	{"begin a walk anew", "operator.go", "max(progress.After, kind.prefix)", "kind.prefix"},
 
 	// A store that breaks its contract.
@@ -618,7 +618,7 @@ var mutants = []mutant{
 
 	// A login needs a code.
 	{"rename what lapsed", "factor.go", "if h.factor.lapsed(h.now) {\n\t\t\treturn Factor{}, outcome", "if false {\n\t\t\treturn Factor{}, outcome"},
-	{"rename without looking at the name", "factor.go", "if err := checkText(\"name\", p.Name, typed.Optional); err != nil {\n\t\treturn Factor{}, err", "if err := checkText(\"name\", \"\", optional); err != nil {\n\t\treturn Factor{}, err"},
+	{"rename without looking at the name", "factor.go", "if err := checkText(\"name\", p.Name, typed.Optional); err != nil {\n\t\treturn Factor{}, err", "if err := checkText(\"name\", \"\", typed.Optional); err != nil {\n\t\treturn Factor{}, err"},
 	{"numbers of other regions can answer", "login.go", "s.sms != nil && s.phones.Allowed(f.number())", "s.sms != nil"},
 	{"take away the cookie of somebody else", "login.go", "if !d.foreign {", "if true {"},
 	// Types from outside.
