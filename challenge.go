@@ -265,8 +265,8 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 		return nil, err
 	}
 	d.device = k.device
-	d.counter = chooseCounter(now, newShared(now, d.factor, d.user, d.phone, s.policy),
-		d.device, d.user, d.factor, d.factor.eventOf(d.challenge, ""))
+	shared := newShared(now, d.factor, d.user, d.phone, s.policy)
+	d.counter = chooseCounter(now, shared, d.device, d.user, d.challenge)
 	if d.request != nil {
 		if d.factor.keepsKeys() {
 			err = s.loadEarlier(ctx, d)

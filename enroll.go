@@ -139,7 +139,7 @@ func (s *Service) Enroll(ctx context.Context, p EnrollParams) (Enrollment, error
 		}
 		d := &enrolling{person: of, factor: f}
 		f.proved = p.ByOperator
-		if !p.ByOperator && of.proves() {
+		if !p.ByOperator && of.needsReceipt() {
 			f.proved = true
 			d.proof, err = s.loadProof(ctx, of.now, proof.Claim{
 				Receipt: p.Receipt, UserID: p.UserID, Action: action,
@@ -279,7 +279,7 @@ func decideEnroll(d *enrolling) (Factor, outcome) {
 func (d *enrolling) gone(other *factor) (gone, told bool) {
 	f := d.factor
 	switch {
-	case d.imported && !d.proves() && !other.lapsed(d.now): // it is the user's first
+	case d.imported && !d.needsReceipt() && !other.lapsed(d.now): // it is the user's first
 		return true, true
 	case other.verified:
 		newSet := f.traits.oneSet && other.Type == f.Type
@@ -294,7 +294,7 @@ func (d *enrolling) gone(other *factor) (gone, told bool) {
 // replaceable reports whether a factor can be named by EnrollParams.Replaces.
 func (u *user) replaceable(id string) bool {
 	return slices.ContainsFunc(u.factors, func(m membership) bool {
-		return m.id == id && m.verified && !m.backup
+		return m.id == id && m.first()
 	})
 }
 

@@ -166,7 +166,7 @@ func (d *startingLogin) decide() (Login, outcome) {
 	var locked []LoginFactor
 	for _, f := range d.ranked() {
 		c := newShared(d.now, f, d.user, nil, d.policy)
-		disabled, wait := chooseCounter(d.now, c, d.lane(), d.user, f, f.event("")).shut(d.now)
+		disabled, wait := chooseCounter(d.now, c, d.lane(), d.user, nil).shut(d.now)
 		if disabled {
 			locked = append(locked, LoginFactor{Factor: f.public(), Locked: true})
 		} else {

@@ -277,9 +277,9 @@ func (f *factor) shownWait(wait time.Duration) time.Duration {
 // does not lock out the owner.
 type lane struct {
 	*shared
-	device *device
-	user   *user
-	event  Event // of the factor and challenge that are answered, without a kind
+	device    *device
+	user      *user
+	challenge *challenge // that is answered; nil: none is made yet
 }
 
 func (*lane) shut(time.Time) (bool, time.Duration) { return false, 0 }
@@ -293,8 +293,8 @@ func (l *lane) fail(now time.Time, out *outcome) failure {
 		out.put(d)
 		return failure{inRow: d.failures}
 	}
-	e := l.event
-	e.Kind, e.DeviceID = EventDeviceStolen, d.ID
+	e := l.factor.eventOf(l.challenge, EventDeviceStolen)
+	e.DeviceID = d.ID
 	out.events = append(out.events, e)
 	out.revoke(now, l.user, d.ID)
 	out.drop(d)
@@ -309,10 +309,10 @@ func (l *lane) succeed(now time.Time, out *outcome) {
 
 // chooseCounter returns the device's lane while the shared counter is shut and the
 // lane takes a guess. An unconfirmed factor has the shared counter only.
-func chooseCounter(now time.Time, c *shared, d *device, u *user, f *factor, e Event) counter {
+func chooseCounter(now time.Time, c *shared, d *device, u *user, ch *challenge) counter {
 	disabled, wait := c.shut(now)
-	if !disabled && wait == 0 || !d.takesGuess(now, u) || !f.verified {
+	if !disabled && wait == 0 || !d.takesGuess(now, u) || !c.factor.verified {
 		return c
 	}
-	return &lane{shared: c, device: d, user: u, event: e}
+	return &lane{shared: c, device: d, user: u, challenge: ch}
 }

@@ -274,13 +274,16 @@ func (d *challenging) messageWait() (wait time.Duration, own bool) {
 
 // sharedWait is how long the limits of number and user allow no message.
 func (d *challenging) sharedWait() time.Duration {
-	f, u, n, now := d.factor, d.user, d.phone, d.now
-	wait := n.sends.Wait(now, d.quota())
-	if u != nil {
-		wait = max(wait, u.sends.Wait(now, d.policy.sendQuota()))
+	return max(d.phone.sends.Wait(d.now, d.quota()), d.ownWait())
+}
+
+// ownWait is how long the user's own messages allow no other.
+func (d *challenging) ownWait() (wait time.Duration) {
+	if !d.factor.verified {
+		wait = d.phone.shares.Wait(d.now, d.users, userShare)
 	}
-	if !f.verified {
-		wait = max(wait, n.shares.Wait(now, d.users, userShare))
+	if d.user != nil {
+		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
 	}
 	return wait
 }
@@ -291,12 +294,7 @@ func (d *challenging) resendWait() time.Duration {
 	if d.earlier == nil || d.factor.verified {
 		return d.sharedWait()
 	}
-	wait := max(0, d.earlier.CreatedAt.Add(cooldown[0]).Sub(d.now)) // after its own message
-	wait = max(wait, d.phone.shares.Wait(d.now, d.users, userShare))
-	if d.user != nil {
-		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
-	}
-	return wait
+	return max(d.ownWait(), d.earlier.CreatedAt.Add(cooldown[0]).Sub(d.now)) // since its own message
 }
 
 // quota is that of the number.

@@ -95,8 +95,8 @@ func (s *Service) loadPersonBeside(
 	return p, records, p.user.checkAll(p.factors, p.now)
 }
 
-// proves reports whether the user has a factor that a receipt can be required of.
-func (p *person) proves() bool { return slices.ContainsFunc(p.factors, (*factor).proves) }
+// needsReceipt reports whether the user has a factor that a receipt can be required of.
+func (p *person) needsReceipt() bool { return slices.ContainsFunc(p.factors, (*factor).proves) }
 
 // sameApp is the verified factor of the user that is the same app as this one, nil if
 // there is none.
@@ -267,8 +267,11 @@ func (u *user) hasVerified() bool {
 
 // hasFirst reports whether the user has a confirmed factor that is no backup.
 func (u *user) hasFirst() bool {
-	return slices.ContainsFunc(u.factors, func(m membership) bool { return m.verified && !m.backup })
+	return slices.ContainsFunc(u.factors, membership.first)
 }
+
+// first reports whether this is a confirmed factor that is no backup.
+func (m membership) first() bool { return m.verified && !m.backup }
 
 // confirmed notes that a factor was confirmed.
 func (u *user) confirmed(f *factor) {

@@ -274,8 +274,7 @@ func (s *Service) loadAround(ctx context.Context, records loaded, d *verifying) 
 }
 
 func (d *verifying) chooseCounter() counter {
-	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.factor,
-		d.factor.eventOf(d.challenge, ""))
+	return chooseCounter(d.now, d.shared, d.known.device, d.user, d.challenge)
 }
 
 // decide returns what an answer comes to. It is the whole of Verify but for
