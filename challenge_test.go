@@ -455,6 +455,15 @@ func TestResendAtOfARepeat(t *testing.T) {
 	if err != nil || again.ResendAt.Before(r.Clock.Now().Add(40*time.Second)) {
 		t.Errorf("20 s after the message to a number of nobody: %+v, %v", again, err)
 	}
+	r.Clock.Set(again.ResendAt)
+	second, err := r.AskWith("another key", stranger)
+	if err != nil || second.ResendAt.Sub(r.Clock.Now()) < 12*time.Hour { // two messages a day
+		t.Errorf("the second message to a number of nobody: %+v, %v", second, err)
+	}
+	again, err = r.AskWith("another key", stranger)
+	if err != nil || again.ResendAt != second.ResendAt {
+		t.Errorf("%+v, %v, want %+v", again, err, second)
+	}
 	text, err := json.Marshal(first)
 	if err != nil || strings.Contains(strings.ToLower(string(text)), "resend") {
 		t.Errorf("%s, %v", text, err)
