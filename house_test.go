@@ -110,7 +110,8 @@ func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
 	dirs := importable(t)
 	for _, dir := range []string{
-		".", "mfahttp", "mfatest", "otelmfa", "proof", "proof/proofhttp", "redisstore", "sqlstore",
+		".", "mfahttp", "mfatest", "otelmfa", "passkey",
+		"passkey/passkeytest", "proof", "proof/proofhttp", "redisstore", "sqlstore",
 	} {
 		if !slices.Contains(dirs, filepath.FromSlash(dir)) {
 			t.Errorf("%s is not looked at", dir)

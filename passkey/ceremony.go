@@ -1,0 +1,286 @@
+package passkey
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-webauthn/webauthn/protocol"
+	"github.com/go-webauthn/webauthn/protocol/webauthncose"
+
+	"github.com/authfactor/mfa"
+)
+
+const (
+	challengeSize = 32   // bytes; WebAuthn Level 3 section 13.4.3 demands 16
+	handleSize    = 32   // bytes, of at most 64: section 5.4.3
+	maxCredential = 1023 // bytes of a credential id: section 4
+	maxKey        = 2 << 10
+	timeout       = 10 * 60 * 1000 // milliseconds: as long as a challenge, so that nobody is too slow
+)
+
+// algorithms of signatures, best first: Ed25519, ES256, RS256.
+var algorithms = []protocol.CredentialParameter{
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgEdDSA},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgES256},
+	{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.AlgRS256},
+}
+
+// A ceremony is both ceremonies of WebAuthn: a registration confirms a factor, and an
+// authentication answers for it.
+type ceremony struct {
+	rpID, rpName  string
+	origins, apps []string
+	verification  UserVerification
+}
+
+var _ mfa.Ceremony = (*ceremony)(nil)
+
+// Begin makes the options for the browser.
+func (c *ceremony) Begin(
+	f mfa.MethodFactor, siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
+	own, err := decodeCredential(f.State)
+	if err != nil {
+		return nil, nil, err
+	}
+	q := question{Challenge: make([]byte, challengeSize)}
+	_, _ = rand.Read(q.Challenge) // never fails: crypto/rand
+	if f.Verified {
+		options, err = c.request(own, f.ID, siblings, &q)
+	} else {
+		options, err = c.creation(own, siblings, &q)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	kept, err = json.Marshal(q)
+	return options, kept, err
+}
+
+// The options as JSON, after PublicKeyCredentialCreationOptionsJSON and
+// PublicKeyCredentialRequestOptionsJSON (WebAuthn Level 3 sections 5.1.8 and 5.1.9).
+type (
+	base64URL []byte
+
+	descriptor struct {
+		Type       string    `json:"type"`
+		ID         base64URL `json:"id"`
+		Transports []string  `json:"transports,omitempty"`
+	}
+
+	creationOptions struct {
+		RP struct {
+			ID   string `json:"id"`
+			Name string `json:"name"`
+		} `json:"rp"`
+		User struct {
+			ID          base64URL `json:"id"`
+			Name        string    `json:"name"`
+			DisplayName string    `json:"displayName"`
+		} `json:"user"`
+		Challenge   base64URL                      `json:"challenge"`
+		Algorithms  []protocol.CredentialParameter `json:"pubKeyCredParams"`
+		Timeout     int                            `json:"timeout"`
+		Exclude     []descriptor                   `json:"excludeCredentials"`
+		Selection   selection                      `json:"authenticatorSelection"`
+		Attestation string                         `json:"attestation"`
+	}
+
+	selection struct {
+		ResidentKey        string           `json:"residentKey"`
+		RequireResidentKey bool             `json:"requireResidentKey"`
+		UserVerification   UserVerification `json:"userVerification"`
+	}
+
+	requestOptions struct {
+		Challenge        base64URL        `json:"challenge"`
+		Timeout          int              `json:"timeout"`
+		RPID             string           `json:"rpId"`
+		Allow            []descriptor     `json:"allowCredentials"`
+		UserVerification UserVerification `json:"userVerification"`
+	}
+)
+
+// MarshalText gives base64url without padding.
+func (b base64URL) MarshalText() ([]byte, error) {
+	return []byte(base64.RawURLEncoding.EncodeToString(b)), nil
+}
+
+// creation asks for a new passkey. Authenticators that have one of the user's refuse, and
+// the user handle tells nothing about the person (WebAuthn Level 3 section 14.6.1).
+func (c *ceremony) creation(
+	own credential, siblings []mfa.MethodFactor, q *question,
+) ([]byte, error) {
+	if err := checkText("The label of a passkey", own.Label); err != nil {
+		return nil, fmt.Errorf("passkey: %w: %w", mfa.ErrInvalidParameter, err)
+	}
+	var o creationOptions
+	o.Exclude = []descriptor{}
+	for _, s := range siblings {
+		other, err := decodeCredential(s.State)
+		if err != nil {
+			return nil, err
+		}
+		o.Exclude = append(o.Exclude, other.descriptor())
+		q.Handle = other.Handle
+	}
+	if len(q.Handle) == 0 {
+		q.Handle = make([]byte, handleSize)
+		_, _ = rand.Read(q.Handle) // never fails: crypto/rand
+	}
+	o.RP.ID, o.RP.Name = c.rpID, c.rpName
+	o.User.ID, o.User.Name, o.User.DisplayName = q.Handle, own.Label, own.Label
+	o.Challenge, o.Algorithms, o.Timeout = q.Challenge, algorithms, timeout
+	// Phones and password managers keep such a passkey on all of the person's devices; a
+	// security key whose few places are taken makes one of the other kind.
+	o.Selection = selection{ResidentKey: "preferred", UserVerification: c.verification}
+	o.Attestation = "none" // nothing here depends on the model
+	return json.Marshal(o)
+}
+
+// request asks for an answer by any of the user's passkeys.
+func (c *ceremony) request(
+	own credential, id string, siblings []mfa.MethodFactor, q *question,
+) ([]byte, error) {
+	o := requestOptions{
+		Challenge: q.Challenge, Timeout: timeout, RPID: c.rpID, UserVerification: c.verification,
+	}
+	add := func(cred credential, factorID string) {
+		o.Allow = append(o.Allow, cred.descriptor())
+		q.Allowed = append(q.Allowed, allowed{cred.ID, factorID})
+	}
+	add(own, id)
+	for _, s := range siblings {
+		other, err := decodeCredential(s.State)
+		if err != nil {
+			return nil, err
+		}
+		add(other, s.ID)
+	}
+	return json.Marshal(o)
+}
+
+func (c credential) descriptor() descriptor {
+	return descriptor{Type: "public-key", ID: c.ID, Transports: c.Transports}
+}
+
+// Claims returns the factor of the passkey that an answer says it is of.
+func (c *ceremony) Claims(kept, answer []byte) string {
+	var q question
+	var claimed struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(kept, &q) != nil || json.Unmarshal(answer, &claimed) != nil {
+		return ""
+	}
+	id, err := base64.RawURLEncoding.DecodeString(claimed.ID)
+	if err != nil {
+		return ""
+	}
+	return q.factorOf(id)
+}
+
+// Finish checks an answer.
+func (c *ceremony) Finish(f mfa.MethodFactor, kept, answer []byte) (state []byte, err error) {
+	var q question
+	if err := json.Unmarshal(kept, &q); err != nil {
+		return nil, err
+	}
+	own, err := decodeCredential(f.State)
+	if err != nil {
+		return nil, err
+	}
+	if q.registers() == f.Verified {
+		return nil, errors.New("passkey: an answer of the other ceremony")
+	}
+	if q.registers() {
+		own, err = c.register(own, q, answer)
+	} else {
+		own, err = c.authenticate(own, q, f.ID, answer)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return own.encode(), nil
+}
+
+// register checks the answer to creation (WebAuthn Level 3 section 7.1).
+func (c *ceremony) register(own credential, q question, answer []byte) (credential, error) {
+	parsed, err := protocol.ParseCredentialCreationResponseBytes(answer)
+	if err != nil {
+		return own, err
+	}
+	if _, err := parsed.Verify(
+		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, c.origins, c.apps, nil,
+		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
+		nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{},
+	); err != nil {
+		return own, err
+	}
+	data := parsed.Response.AttestationObject.AuthData
+	if err := own.observe(data); err != nil {
+		return own, err
+	}
+	own.ID, own.Key = data.AttData.CredentialID, data.AttData.CredentialPublicKey
+	if len(own.ID) > maxCredential || len(own.Key) > maxKey {
+		return own, errors.New("passkey: the credential is too large")
+	}
+	own.Handle, own.AAGUID = q.Handle, data.AttData.AAGUID
+	own.BackupEligible = data.Flags.HasBackupEligible()
+	own.Transports = nil
+	for _, t := range parsed.Response.Transports {
+		if len(own.Transports) < 8 && len(t) <= 32 && !slices.Contains(own.Transports, string(t)) {
+			own.Transports = append(own.Transports, string(t))
+		}
+	}
+	return own, nil
+}
+
+// authenticate checks the answer to request (WebAuthn Level 3 section 7.2).
+func (c *ceremony) authenticate(
+	own credential, q question, factorID string, answer []byte,
+) (credential, error) {
+	parsed, err := protocol.ParseCredentialRequestResponseBytes(answer)
+	if err != nil {
+		return own, err
+	}
+	handle := parsed.Response.UserHandle
+	switch {
+	case !bytes.Equal(parsed.RawID, own.ID) || q.factorOf(own.ID) != factorID:
+		return own, errors.New("passkey: an answer of another passkey")
+	case len(handle) > 0 && !bytes.Equal(handle, own.Handle):
+		return own, errors.New("passkey: an answer of another user")
+	}
+	if err := parsed.Verify(
+		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, "", c.origins, c.apps, nil,
+		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
+		own.Key, protocol.SignaturePolicy{},
+	); err != nil {
+		return own, err
+	}
+	data := parsed.Response.AuthenticatorData
+	if data.Flags.HasBackupEligible() != own.BackupEligible {
+		return own, errors.New("passkey: the passkey became another kind")
+	}
+	// Both zero is an authenticator that does not count (step 22).
+	if (data.Counter > 0 || own.SignCount > 0) && data.Counter <= own.SignCount {
+		return own, errors.New("passkey: the passkey was copied")
+	}
+	err = own.observe(data)
+	return own, err
+}
+
+// observe takes over what each answer tells anew.
+func (c *credential) observe(data protocol.AuthenticatorData) error {
+	if data.Flags.HasBackupState() && !data.Flags.HasBackupEligible() {
+		return errors.New("passkey: a backup of what cannot be backed up")
+	}
+	c.SignCount = data.Counter
+	c.UserVerified, c.BackedUp = data.Flags.HasUserVerified(), data.Flags.HasBackupState()
+	return nil
+}

@@ -1,0 +1,197 @@
+// Package passkey adds passkeys and security keys (WebAuthn) to package mfa, as a type of
+// factor: [New] gives the method for mfa.Config.Methods. Such a factor cannot be phished,
+// because the browser signs for which site it answers (NIST SP 800-63B-4 section 3.2.5).
+//
+//	method, err := passkey.New(passkey.Config{
+//		RPID:    "example.com",
+//		RPName:  "Example",
+//		Origins: []string{"https://example.com", "https://login.example.com"},
+//	})
+//	...
+//	svc, err := mfa.New(mfa.Config{Methods: []mfa.Method{method}, ...})
+//
+// The three verbs stay as they are. Enroll with [Params], Challenge it with Confirm, and give
+// Challenge.Options to the browser: PublicKeyCredential.parseCreationOptionsFromJSON reads
+// them for navigator.credentials.create. What toJSON gives of the credential is
+// VerifyParams.Answer, and Verify confirms the passkey.
+//
+// At a login, Challenge any of the person's passkeys. Its options are for
+// PublicKeyCredential.parseRequestOptionsFromJSON and navigator.credentials.get. They allow
+// all confirmed passkeys of the person, so that whichever is at hand can answer, and
+// Verification.Factor is the one that did. Challenge takes two reads and one write, and so
+// does Verify, one read less if the challenged passkey itself answers.
+package passkey
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/authfactor/mfa"
+)
+
+// Type is the type of these factors, in Factor.Type, in stores and in JSON.
+const Type mfa.FactorType = "webauthn"
+
+// A Config says for which site passkeys are.
+type Config struct {
+	// RPID is the domain that passkeys belong to, such as "example.com", in lower case and
+	// without scheme and port ("xn--" for a domain of other letters). It is the origin's
+	// domain, or one above that: passkeys for "login.example.com" do not work on
+	// "example.com", and cannot be moved there. With another RPID no passkey works any
+	// more. Required.
+	RPID string
+
+	// RPName is what browsers may show of the application, up to 64 characters. It can be
+	// changed at any time. Required.
+	RPName string
+
+	// Origins are the pages that may ask for a passkey: "https://" and a host, which is
+	// RPID or below it, with a port where it is not 443, and nothing behind. "http://" is
+	// for localhost alone. An Android app's is "android:apk-key-hash:" and its hash. An
+	// origin may be added or left out at any time. Required.
+	Origins []string
+
+	// UserVerification says whether the authenticator checks the person, by a PIN or a
+	// finger. Defaults to [Preferred]. After a change to [Required], keys that have no PIN
+	// do not answer any more.
+	UserVerification UserVerification
+}
+
+// A UserVerification says whether the authenticator checks the person.
+type UserVerification string
+
+// The values of WebAuthn. As a second factor, beside a password, presence is enough.
+const (
+	Preferred   UserVerification = "preferred"   // where it can
+	Required    UserVerification = "required"    // an answer without it is a wrong one
+	Discouraged UserVerification = "discouraged" // not, where that is quicker
+)
+
+// New returns the method for mfa.Config.Methods. Its errors match [mfa.ErrConfig] and say
+// how to correct the Config.
+func New(cfg Config) (mfa.Method, error) {
+	if err := cfg.validate(); err != nil {
+		return mfa.Method{}, fmt.Errorf("%w: %w", mfa.ErrConfig, err)
+	}
+	c := &ceremony{rpID: cfg.RPID, rpName: cfg.RPName, verification: cfg.UserVerification}
+	if c.verification == "" {
+		c.verification = Preferred
+	}
+	for _, origin := range cfg.Origins {
+		if strings.HasPrefix(origin, androidApp) {
+			c.apps = append(c.apps, origin)
+		} else {
+			c.origins = append(c.origins, origin)
+		}
+	}
+	// A signature is not guessed, so wrong answers need no wait.
+	return mfa.Method{Type: Type, Ceremony: c, InsecureUnlimited: true}, nil
+}
+
+// Params are for mfa.EnrollParams.Method. label is what the browser shows of the person's
+// account, such as an e-mail address: up to 64 characters. It is stored, and goes to the
+// authenticator. A label that cannot be shown is refused by Challenge with
+// [mfa.ErrInvalidParameter].
+func Params(label string) *mfa.MethodParams {
+	return &mfa.MethodParams{Type: Type, State: credential{Label: label}.encode()}
+}
+
+const (
+	androidApp = "android:apk-key-hash:"
+	maxText    = 64 // characters of a name or a label
+	maxOrigins = 32
+)
+
+func (c Config) validate() error {
+	if err := checkRPID(c.RPID); err != nil {
+		return err
+	}
+	if err := checkText("passkey.Config.RPName", c.RPName); err != nil {
+		return err
+	}
+	if len(c.Origins) == 0 || len(c.Origins) > maxOrigins {
+		return fmt.Errorf("passkey.Config.Origins has %d origins; it must have 1 to %d, such as %q",
+			len(c.Origins), maxOrigins, "https://"+c.RPID)
+	}
+	for _, origin := range c.Origins {
+		if err := checkOrigin(origin, c.RPID); err != nil {
+			return err
+		}
+	}
+	known := []UserVerification{"", Preferred, Required, Discouraged}
+	if !slices.Contains(known, c.UserVerification) {
+		return fmt.Errorf("passkey.Config.UserVerification is %q; it must be %q, %q or %q",
+			c.UserVerification, Preferred, Required, Discouraged)
+	}
+	return nil
+}
+
+// checkRPID refuses what no browser takes as an RP ID (WebAuthn Level 3 section 5.1.3).
+func checkRPID(id string) error {
+	const cure = "it must be a domain in lower case, without scheme, port and path, " +
+		"such as \"example.com\" of https://login.example.com"
+	labels := strings.Split(id, ".")
+	malformed := func(label string) bool {
+		return label == "" || len(label) > 63 ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
+			label[0] == '-' || label[len(label)-1] == '-'
+	}
+	switch {
+	case id == "localhost":
+		return nil
+	case len(id) > 253, len(labels) < 2, slices.ContainsFunc(labels, malformed):
+		return fmt.Errorf("passkey.Config.RPID is %q; %s", id, cure)
+	case net.ParseIP(id) != nil:
+		return fmt.Errorf("passkey.Config.RPID is the address %q; browsers take none: %s", id, cure)
+	}
+	return nil
+}
+
+// checkOrigin refuses what can be no origin of a page that uses the RP ID.
+func checkOrigin(origin, rpID string) error {
+	if hash, ok := strings.CutPrefix(origin, androidApp); ok {
+		if hash == "" {
+			return fmt.Errorf("the origin %q of passkey.Config.Origins has no hash of an app", origin)
+		}
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil {
+		return fmt.Errorf("the origin %q of passkey.Config.Origins is no URL", origin)
+	}
+	host := u.Hostname()
+	switch {
+	case u.Scheme+"://"+u.Host != origin || host == "":
+		return fmt.Errorf("the origin %q of passkey.Config.Origins must be a scheme and a host, "+
+			"in lower case and with nothing behind, such as %q", origin, "https://"+rpID)
+	case u.Scheme != "https" && (u.Scheme != "http" || host != "localhost"):
+		return fmt.Errorf("the origin %q of passkey.Config.Origins must begin with https://; "+
+			"http:// is for localhost alone", origin)
+	case u.Port() == "443" && u.Scheme == "https", u.Port() == "80" && u.Scheme == "http":
+		return fmt.Errorf("the origin %q of passkey.Config.Origins must leave out the port: "+
+			"browsers do", origin)
+	case host != rpID && !strings.HasSuffix(host, "."+rpID):
+		return fmt.Errorf("the origin %q of passkey.Config.Origins is not of passkey.Config.RPID, "+
+			"which is %q: use the domain that all origins have in common", origin, rpID)
+	}
+	return nil
+}
+
+// checkText refuses what cannot be shown.
+func checkText(what, text string) error {
+	switch {
+	case text == "":
+		return errors.New(what + " is required")
+	case !utf8.ValidString(text), strings.ContainsFunc(text, unicode.IsControl):
+		return errors.New(what + " must be UTF-8 without control characters")
+	case utf8.RuneCountInString(text) > maxText:
+		return fmt.Errorf("%s must have at most %d characters", what, maxText)
+	}
+	return nil
+}
