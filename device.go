@@ -70,9 +70,9 @@ func (s *Service) Devices(ctx context.Context, userID string) ([]TrustedDevice, 
 	return devices, nil
 }
 
-// RevokeDevice ends the trust in one device of a user and deletes its record. A
-// device that does not exist, or is somebody else's, is [ErrNotFound]. "" and
-// AnyUser as userID are [ErrInvalidParameter].
+// RevokeDevice ends the trust in one device of a user and deletes its record,
+// as [Service.Unenroll] does. A device that does not exist, or is somebody
+// else's, is [ErrNotFound]. "" and AnyUser as userID are [ErrInvalidParameter].
 func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) error {
 	return s.revoke(ctx, userID, func(u *user) ([]string, error) {
 		if !slices.Contains(u.devices, deviceID) {
@@ -83,7 +83,7 @@ func (s *Service) RevokeDevice(ctx context.Context, userID, deviceID string) err
 }
 
 // RevokeDevices ends the trust in all devices of a user and deletes their
-// records, such as after a change of password. Having none is no error. "" and
+// records, as Unenroll does, such as after a change of password. Having none is no error. "" and
 // AnyUser are [ErrInvalidParameter].
 func (s *Service) RevokeDevices(ctx context.Context, userID string) error {
 	all := func(u *user) ([]string, error) { return slices.Clone(u.devices), nil }

@@ -49,7 +49,9 @@ type EnrollParams struct {
 
 	// HasFactor is what LoginParams.HasFactor is given. If it is true and no
 	// confirmed factor is stored, the store was lost: Enroll returns ErrIntegrity,
-	// since whoever has the session alone must not enroll the first one anew. With
+	// since whoever has the session alone must not enroll the first one anew. (An
+	// enrolment that comes back with a backup can still be confirmed for 24 hours:
+	// show no page for a code while StartLogin returns ErrIntegrity.) With
 	// ByOperator it changes nothing; without a UserID it is ErrInvalidParameter.
 	HasFactor bool
 
@@ -329,7 +331,8 @@ type UnenrollParams struct {
 // owner must give [UnenrollParams.Receipt], since whoever has the password
 // alone must not; an operator, with AnyUser, needs none. Deleting a verified
 // factor also ends the trust in all devices of the user, and deletes their
-// records. A factor that does not exist, is somebody else's, or was not
+// records. (One that the store fails to delete after the commit does nothing,
+// and Purge deletes it.) A factor that does not exist, is somebody else's, or was not
 // confirmed in time is [ErrNotFound]. [Service.TurnOff] deletes all factors.
 func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	rows := new(deviceRows)

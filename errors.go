@@ -17,8 +17,9 @@ var (
 	// [Error.RetryAfter].
 	ErrInvalidCode = errors.New("mfa: invalid code")
 
-	// ErrChallengeExpired says that the challenge is older than its lifetime
-	// (NIST SP 800-63B-4 section 3.1.3.2: at most 10 minutes).
+	// ErrChallengeExpired says that the challenge is older than its lifetime (NIST
+	// SP 800-63B-4 section 3.1.3.2: at most 10 minutes), or would confirm a factor
+	// of [Config.Methods] that is confirmed by now.
 	ErrChallengeExpired = errors.New("mfa: challenge expired")
 
 	// ErrChallengePreviouslyVerified says that the challenge was verified once

@@ -173,7 +173,8 @@ type Method struct {
 	// InsecureUnlimited is true for a type whose answers nobody can guess, such as
 	// signatures: wrong ones never lock or disable the factor, and more than 50 in
 	// a row are not counted. A challenge still takes [Policy.MaxAttempts] of them.
-	// Defaults to false.
+	// Those in a row go on counting where a later release makes it false. Defaults
+	// to false.
 	InsecureUnlimited bool
 }
 
@@ -356,8 +357,8 @@ func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 	if !f.traits.ceremony || !f.verified || u == nil || len(d.in.Answer) == 0 {
 		return nil
 	}
-	if d.previouslyVerified() != nil || d.expired() != nil || d.usedUp() != nil {
-		return nil // whatever the answer is, it is refused
+	if d.refusedAnyhow() {
+		return nil
 	}
 	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
 	if err != nil {
@@ -373,4 +374,12 @@ func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 	}
 	d.factor = claimed[0]
 	return u.checkListed(d.factor)
+}
+
+// refusedAnyhow reports whether no answer to the challenge is checked, whatever it is, so that
+// it need not be parsed.
+func (d *verifying) refusedAnyhow() bool {
+	reusedKey := d.repeated && !d.request.sameAsked(d.challenge.request)
+	return reusedKey || d.otherAction() != nil || d.previouslyVerified() != nil ||
+		d.expired() != nil || d.usedUp() != nil
 }

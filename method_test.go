@@ -434,8 +434,15 @@ func TestCeremonyIsAskedLast(t *testing.T) {
 	if _, err := r.Challenge(t.Context(), p); err != nil || *c.begun != 1 {
 		t.Errorf("begun %d times, %v", *c.begun, err)
 	}
-	r.Clock.Advance(10 * time.Minute)
 	*c.claimed = 0
+	_, err = r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch), Action: pay,
+	})
+	mustBe(t, err, proof.ErrMismatch)
+	if *c.claimed != 0 {
+		t.Error("the answer for another action was parsed")
+	}
+	r.Clock.Advance(10 * time.Minute)
 	_, err = r.answerToy(ch, f)
 	mustBe(t, err, mfa.ErrChallengeExpired)
 	if *c.claimed != 0 {

@@ -227,7 +227,7 @@ func (c *shared) shut(now time.Time) (bool, time.Duration) {
 func (c *shared) failures() int64 { return c.guesses.InARow }
 
 func (c *shared) fail(now time.Time, out *outcome) failure {
-	if c.open { // no wait comes of it, now or later, and the factor is not written for ever
+	if c.open { // no wait comes of it, and the factor is not written for ever
 		if c.guesses.InARow < maxUnlimited {
 			c.guesses.InARow++
 			c.put(now, out)

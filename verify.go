@@ -230,6 +230,8 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err := s.keys.decode(rec, kindChallenge, d.challenge); err != nil {
 		return nil, err
 	}
+	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code, string(p.Answer))
+	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.factor, err = s.ownedFactor(records, d.challenge.Parent, p.UserID)
 	if err == nil {
 		d.user, err = s.openUser(records, d.now, d.factor)
@@ -243,8 +245,6 @@ func (s *Service) loadVerifying(ctx context.Context, p VerifyParams) (*verifying
 	if err != nil {
 		return nil, err
 	}
-	d.request = newRequest(p.IdempotencyKey, p.ChallengeID, p.UserID, p.Code, string(p.Answer))
-	d.repeated = d.request.sameKey(d.challenge.request, d.now, keepVerify)
 	d.unproved = s.unproved(d.factor)
 	return d, s.loadAround(ctx, records, d)
 }

@@ -164,7 +164,7 @@ var mutants = []mutant{
 	{"eleven factors", "enroll.go", "if len(u.factors)-d.going(out) >= maxFactors ||", "if len(u.factors)-d.going(out) > maxFactors ||"},
 	{"two factors at once", "method.go", "if n != 1 ||", "if n == 0 ||"},
 	{"a method of an unknown type beside an app", "method.go", " || p.Method != nil && !found.traits().ceremony", ""},
-	{"a ceremony parses the answer to an expired challenge", "method.go", "if d.previouslyVerified() != nil || d.expired() != nil || d.usedUp() != nil {", "if false {"},
+	{"a ceremony parses the answer to an expired challenge", "method.go", "if d.refusedAnyhow() {", "if false {"},
 	{"register twice", "refusals.go", "registered := ch.registers && d.factor.verified", "registered := false"},
 
 	// Proofs.
