@@ -77,7 +77,7 @@ type Challenge struct {
 	// ResendAt is when the message quotas of the number and the user allow the
 	// next message, for a button "send again": now, if they allow one at once.
 	// Until then Challenge returns ErrThrottled. For an unconfirmed number it is
-	// rounded up to a whole minute from now, as [Error.RetryAfter] is. A right
+	// rounded up to a whole minute, as the end of [Error.RetryAfter] is. A right
 	// code or a trusted device ([ChallengeParams.DeviceToken]) can make it
 	// earlier. It leaves out locks after wrong codes and, in a repeated answer for
 	// an unconfirmed number, the messages that others had sent there: Challenge may
@@ -146,7 +146,7 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 // default 5 an hour and 10 a day ([Policy.MessagesPerHour],
 // [Policy.MessagesPerDay]). An unconfirmed number gets at most 3 an hour and 5
 // a day, 2 of them for one user, or for all that enroll it without one; its
-// RetryAfter is rounded up to a minute, since it would tell when somebody else
+// the end of RetryAfter is rounded up to a minute, since it would tell when somebody else
 // was sent a message. The message whose code confirmed the number does not
 // delay the next one. Other types send nothing and have no such limits.
 //
@@ -351,7 +351,7 @@ func (d *challenging) answer(ch *challenge) Challenge {
 		told.options = new(hide(ch.options))
 	}
 	if d.phone != nil {
-		told.ResendAt = d.now.Add(d.factor.shownWait(d.resendWait()))
+		told.ResendAt = d.now.Add(d.factor.shownWait(d.now, d.resendWait()))
 	}
 	return told
 }

@@ -133,8 +133,8 @@ type Error struct {
 	ID string `json:"-"`
 
 	// RetryAfter is how long to wait before the next call can succeed, in whole
-	// milliseconds, and for an unconfirmed number in whole minutes: round it up
-	// for an HTTP header. It is set with ErrThrottled, and with ErrInvalidCode if
+	// milliseconds: round it up for an HTTP header. For an unconfirmed number it
+	// ends with a minute of the clock. It is set with ErrThrottled, and with ErrInvalidCode if
 	// this wrong code began a temporary lock. 0 means no wait: the wrong code that
 	// disables a factor has it, with AttemptsLeft 0.
 	RetryAfter time.Duration `json:"-"`

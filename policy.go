@@ -264,12 +264,14 @@ func (c *shared) put(now time.Time, out *outcome) {
 }
 
 // shownWait is a wait as the caller may know it. For an unconfirmed number it may
-// come of what others did, and to the millisecond it would tell when.
-func (f *factor) shownWait(wait time.Duration) time.Duration {
-	if f.countsOnNumber() {
-		return (wait + time.Minute - 1).Truncate(time.Minute)
+// come of what others did, and its end to the millisecond would tell when: it ends
+// with a minute of the clock. (A wait of whole minutes would tell the same to
+// somebody who asks until it is one minute less.)
+func (f *factor) shownWait(now time.Time, wait time.Duration) time.Duration {
+	if wait == 0 || !f.countsOnNumber() {
+		return wait
 	}
-	return wait
+	return now.Add(wait + time.Minute - 1).Truncate(time.Minute).Sub(now)
 }
 
 // A lane is the counter of a trusted device: its own allowance of a few wrong

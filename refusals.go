@@ -125,7 +125,7 @@ func (d *challenging) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
-	wait = d.factor.shownWait(wait)
+	wait = d.factor.shownWait(d.now, wait)
 	e := d.factor.event(kind)
 	e.RetryAfter, e.Purpose = wait, d.in.Action.Purpose
 	return refused(errThrottled(d.factor.ID, wait, reason), e)
@@ -228,7 +228,7 @@ func (d *verifying) waiting() *outcome {
 	if wait == 0 {
 		return nil
 	}
-	wait = d.factor.shownWait(wait)
+	wait = d.factor.shownWait(d.now, wait)
 	e := d.factor.eventOf(d.challenge, EventThrottled)
 	e.RetryAfter = wait
 	return refused(errThrottled(d.challenge.ID, wait, ReasonWrongCodes), e)

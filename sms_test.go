@@ -241,10 +241,12 @@ func TestWaitOfAStranger(t *testing.T) {
 	stranger := r.EnrollSMS("user_mallory", phone)
 	whole := func(what string, err error, left time.Duration) {
 		t.Helper()
-		if wait := refusal(t, err).RetryAfter; wait != time.Minute {
-			t.Errorf("%s, with %s left: a wait of %s, want a minute", what, left, wait)
+		wait := refusal(t, err).RetryAfter
+		end := r.Clock.Now().Add(wait)
+		if end != end.Truncate(time.Minute) || wait < left || wait >= left+time.Minute {
+			t.Errorf("%s, with %s left: until %s, want the end of that minute", what, left, end)
 		}
-		if events := r.Took(); len(events) != 1 || events[0].RetryAfter != time.Minute {
+		if events := r.Took(); len(events) != 1 || events[0].RetryAfter != wait {
 			t.Errorf("%s: events %+v", what, events)
 		}
 	}
@@ -255,6 +257,18 @@ func TestWaitOfAStranger(t *testing.T) {
 		FactorID: stranger.ID, UserID: stranger.UserID,
 	})
 	whole("after a message", err, 43*time.Second-123*time.Millisecond)
+	// Nor does it tell whoever asks again and again.
+	end := r.Clock.Now().Add(refusal(t, err).RetryAfter)
+	for range 42 {
+		r.Clock.Advance(time.Second)
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+			FactorID: stranger.ID, UserID: stranger.UserID,
+		})
+		if now := r.Clock.Now().Add(refusal(t, err).RetryAfter); now != end {
+			t.Fatalf("it ends at %s, and was to end at %s", now, end)
+		}
+	}
+	r.Took()
 
 	r.Clock.Advance(time.Hour)
 	open := r.Ask(stranger)

@@ -318,7 +318,7 @@ func (d *verifying) failed(is verdict) (Verification, outcome) {
 	count := d.counter.fail(d.now, &out)
 	left := d.policy.MaxAttempts - int(ch.failures)
 	disabled, wait := d.chooseCounter().shut(d.now) // for the next code, on this device
-	wait = f.shownWait(wait)
+	wait = f.shownWait(d.now, wait)
 	if disabled {
 		left, wait = 0, 0 // waiting does not help
 	} else if ch.expired(d.now.Add(wait)) {

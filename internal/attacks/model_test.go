@@ -174,11 +174,15 @@ func (f *modelFactor) challenge(now time.Time, confirm, hasVerified bool) (time.
 func (f *modelFactor) counted() bool { return f.secret == "" && !f.verified }
 
 // told is a wait as the factor's user is told it.
-func (f *modelFactor) told(wait time.Duration) time.Duration {
-	if f.counted() {
-		return (wait + time.Minute - 1).Truncate(time.Minute)
+func (f *modelFactor) told(now time.Time, wait time.Duration) time.Duration {
+	if wait == 0 || !f.counted() {
+		return wait
 	}
-	return wait
+	end := now.Add(wait).Truncate(time.Minute) // the end of a minute
+	if end.Before(now.Add(wait)) {
+		end = end.Add(time.Minute)
+	}
+	return end.Sub(now)
 }
 
 // verify says which wait Verify names, and what it answers to six digits, or to what
