@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 
 	"github.com/go-webauthn/webauthn/protocol"
@@ -16,11 +17,10 @@ import (
 )
 
 const (
-	challengeSize = 32   // bytes; WebAuthn Level 3 section 13.4.3 demands 16
-	handleSize    = 32   // bytes, of at most 64: section 5.4.3
-	maxCredential = 1023 // bytes of a credential id: section 4
+	challengeSize = 32 // bytes; WebAuthn Level 3 section 13.4.3 demands 16
+	handleSize    = 32 // bytes, of at most 64: section 5.4.3
 	maxKey        = 2 << 10
-	timeout       = 10 * 60 * 1000 // milliseconds: as long as a challenge, so that nobody is too slow
+	timeout       = 10 * 60 * 1000 // milliseconds: the longest that a challenge lives
 )
 
 // algorithms of signatures, best first: Ed25519, ES256, RS256.
@@ -33,9 +33,9 @@ var algorithms = []protocol.CredentialParameter{
 // A ceremony is both ceremonies of WebAuthn: a registration confirms a factor, and an
 // authentication answers for it.
 type ceremony struct {
-	rpID, rpName  string
-	origins, apps []string
-	verification  UserVerification
+	rpID, rpName string
+	pages, apps  []string // the origins
+	verification UserVerification
 }
 
 var _ mfa.Ceremony = (*ceremony)(nil)
@@ -127,11 +127,16 @@ func (c *ceremony) creation(
 			return nil, err
 		}
 		o.Exclude = append(o.Exclude, other.descriptor())
-		q.Handle = other.Handle
+		q.Allowed = append(q.Allowed, allowed{other.ID, s.ID})
+		if len(q.Handle) == 0 {
+			q.Handle = other.Handle
+		}
+	}
+	if len(q.Handle) == 0 { // it is the user's first
+		q.Handle = own.Handle
 	}
 	if len(q.Handle) == 0 {
-		q.Handle = make([]byte, handleSize)
-		_, _ = rand.Read(q.Handle) // never fails: crypto/rand
+		return nil, errState
 	}
 	o.RP.ID, o.RP.Name = c.rpID, c.rpName
 	o.User.ID, o.User.Name, o.User.DisplayName = q.Handle, own.Label, own.Label
@@ -215,12 +220,15 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 	if err != nil {
 		return own, err
 	}
+	if !c.expects(parsed.Response.CollectedClientData.Origin) {
+		return own, errOrigin
+	}
 	// None was asked for, so none is looked at: it would refuse people whose authenticator
 	// sends one all the same, and prove nothing that is needed here.
 	parsed.Response.AttestationObject.Format = "none"
 	parsed.Response.AttestationObject.AttStatement = nil
 	if _, err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, c.origins, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, c.pages, c.apps, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
 		nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{},
 	); err != nil {
@@ -231,10 +239,13 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 		return own, err
 	}
 	own.ID, own.Key = data.AttData.CredentialID, data.AttData.CredentialPublicKey
-	if len(own.ID) > maxCredential || len(own.Key) > maxKey {
-		return own, errors.New("passkey: the credential is too large")
+	switch {
+	case len(own.Key) > maxKey: // the engine looks at the length of the id
+		return own, errors.New("passkey: the key is too large")
+	case q.factorOf(own.ID) != "": // section 7.1 step 26, as far as the user goes
+		return own, errors.New("passkey: the passkey is registered already")
 	}
-	if _, err := webauthncose.ParsePublicKey(own.Key); err != nil {
+	if err := checkKey(own.Key); err != nil {
 		return own, err
 	}
 	own.Handle, own.AAGUID = q.Handle, data.AttData.AAGUID
@@ -258,13 +269,15 @@ func (c *ceremony) authenticate(
 	}
 	handle := parsed.Response.UserHandle
 	switch {
+	case !c.expects(parsed.Response.CollectedClientData.Origin):
+		return own, errOrigin
 	case !bytes.Equal(parsed.RawID, own.ID) || q.factorOf(own.ID) != factorID:
 		return own, errors.New("passkey: an answer of another passkey")
 	case len(handle) > 0 && !bytes.Equal(handle, own.Handle):
 		return own, errors.New("passkey: an answer of another user")
 	}
 	if err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, "", c.origins, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, "", c.pages, c.apps, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
 		own.Key, protocol.SignaturePolicy{},
 	); err != nil {
@@ -280,6 +293,31 @@ func (c *ceremony) authenticate(
 	}
 	err = own.observe(data)
 	return own, err
+}
+
+var errOrigin = errors.New("passkey: an answer of another origin")
+
+// expects reports whether answers of the origin are taken. The engine forgives case, a path
+// and a user, which no browser sends.
+func (c *ceremony) expects(origin string) bool {
+	return slices.Contains(c.pages, origin) || slices.Contains(c.apps, origin)
+}
+
+// checkKey refuses a key that could not answer, or is too weak: confirming it may end all
+// other factors of the user.
+func checkKey(cose []byte) error {
+	key, err := webauthncose.ParsePublicKey(cose)
+	if err != nil {
+		return err
+	}
+	if k, ok := key.(webauthncose.RSAPublicKeyData); ok {
+		bits := new(big.Int).SetBytes(k.Modulus).BitLen()
+		if k.Algorithm != int64(webauthncose.AlgRS256) || bits < 2048 || bits > 4096 ||
+			!bytes.Equal(k.Exponent, []byte{1, 0, 1}) {
+			return errors.New("passkey: the RSA key is not taken")
+		}
+	}
+	return nil
 }
 
 // observe takes over what each answer tells anew.

@@ -18,21 +18,25 @@
 // At a login, Challenge any of the person's passkeys. Its options are for
 // PublicKeyCredential.parseRequestOptionsFromJSON and navigator.credentials.get. They allow
 // all confirmed passkeys of the person, so that whichever is at hand can answer, and
-// Verification.Factor is the one that did. Challenge takes two reads and one write, and so
-// does Verify, one read less if the challenged passkey itself answers.
+// Verification.Factor is the one that did. They list credential ids, so give them to the
+// browser after the password was right. Challenge takes two reads and one write, and so does
+// Verify, one read less if the challenged passkey itself answers. A page within one of another
+// origin gets no passkey.
 package passkey
 
 import (
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/typed"
 )
 
 // Type is the type of these factors, in Factor.Type, in stores and in JSON.
@@ -87,7 +91,7 @@ func New(cfg Config) (mfa.Method, error) {
 		if strings.HasPrefix(origin, androidApp) {
 			c.apps = append(c.apps, origin)
 		} else {
-			c.origins = append(c.origins, origin)
+			c.pages = append(c.pages, origin)
 		}
 	}
 	// A signature is not guessed, so wrong answers need no wait.
@@ -95,11 +99,20 @@ func New(cfg Config) (mfa.Method, error) {
 }
 
 // Params are for mfa.EnrollParams.Method. label is what the browser shows of the person's
-// account, such as an e-mail address: up to 64 characters. It is stored, and goes to the
-// authenticator. A label that cannot be shown is refused by Challenge with
-// [mfa.ErrInvalidParameter].
+// account, such as an e-mail address: up to 64 characters, by the rules of EnrollParams.Name.
+// Shorten a longer one. It is stored, and goes to the authenticator. Challenge refuses the
+// factor of a label that cannot be shown with an error that matches [mfa.ErrInvalidParameter].
+//
+// Call navigator.credentials.create once for each Challenge, and send its answer before
+// Challenge is called again: a second passkey of the same enrolment takes the place of the
+// first one on its device.
 func Params(label string) *mfa.MethodParams {
-	return &mfa.MethodParams{Type: Type, State: credential{Label: label}.encode()}
+	if checkText("label", label) != nil {
+		label = "" // JSON would change what is no UTF-8
+	}
+	own := credential{Label: label, Handle: make([]byte, handleSize)}
+	_, _ = rand.Read(own.Handle) // never fails: crypto/rand
+	return &mfa.MethodParams{Type: Type, State: own.encode()}
 }
 
 const (
@@ -132,11 +145,16 @@ func (c Config) validate() error {
 	return nil
 }
 
-// checkRPID refuses what no browser takes as an RP ID (WebAuthn Level 3 section 5.1.3).
+// checkRPID refuses most of what no browser takes as an RP ID (WebAuthn Level 3 section
+// 5.1.3). It does not know that nobody owns "co.uk".
 func checkRPID(id string) error {
 	const cure = "it must be a domain in lower case, without scheme, port and path, " +
 		"such as \"example.com\" of https://login.example.com"
 	labels := strings.Split(id, ".")
+	last := labels[len(labels)-1]
+	// What ends in a number is an address to browsers.
+	address := strings.Trim(last, "0123456789") == "" ||
+		strings.HasPrefix(last, "0x") && strings.Trim(last[2:], "0123456789abcdef") == ""
 	malformed := func(label string) bool {
 		return label == "" || len(label) > 63 ||
 			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
@@ -147,7 +165,7 @@ func checkRPID(id string) error {
 		return nil
 	case len(id) > 253, len(labels) < 2, slices.ContainsFunc(labels, malformed):
 		return fmt.Errorf("passkey.Config.RPID is %q; %s", id, cure)
-	case net.ParseIP(id) != nil:
+	case address:
 		return fmt.Errorf("passkey.Config.RPID is the address %q; browsers take none: %s", id, cure)
 	}
 	return nil
@@ -156,20 +174,26 @@ func checkRPID(id string) error {
 // checkOrigin refuses what can be no origin of a page that uses the RP ID.
 func checkOrigin(origin, rpID string) error {
 	if hash, ok := strings.CutPrefix(origin, androidApp); ok {
-		if hash == "" {
-			return fmt.Errorf("the origin %q of passkey.Config.Origins has no hash of an app", origin)
-		}
-		return nil
+		return checkApp(origin, hash)
 	}
 	u, err := url.Parse(origin)
 	if err != nil {
 		return fmt.Errorf("the origin %q of passkey.Config.Origins is no URL", origin)
 	}
 	host := u.Hostname()
+	want := u.Scheme + "://" + host
+	if text := u.Port(); text != "" {
+		port, err := strconv.ParseUint(text, 10, 16)
+		if err != nil || port == 0 {
+			return fmt.Errorf("the origin %q of passkey.Config.Origins has no such port", origin)
+		}
+		want += ":" + strconv.FormatUint(port, 10)
+	}
 	switch {
-	case u.Scheme+"://"+u.Host != origin || host == "":
-		return fmt.Errorf("the origin %q of passkey.Config.Origins must be a scheme and a host, "+
-			"in lower case and with nothing behind, such as %q", origin, "https://"+rpID)
+	case want != origin, checkRPID(host) != nil:
+		return fmt.Errorf("the origin %q of passkey.Config.Origins must be a scheme and a domain, "+
+			"in lower case, without wildcards and with nothing behind, such as %q",
+			origin, "https://"+rpID)
 	case u.Scheme != "https" && (u.Scheme != "http" || host != "localhost"):
 		return fmt.Errorf("the origin %q of passkey.Config.Origins must begin with https://; "+
 			"http:// is for localhost alone", origin)
@@ -183,15 +207,23 @@ func checkOrigin(origin, rpID string) error {
 	return nil
 }
 
+// checkApp refuses what is no hash of an app's certificate.
+func checkApp(origin, hash string) error {
+	sum, err := base64.RawURLEncoding.Strict().DecodeString(hash)
+	if err != nil || len(sum) != sha256.Size {
+		return fmt.Errorf("the origin %q of passkey.Config.Origins must end with the SHA-256 of "+
+			"the app's certificate in base64url, 43 characters", origin)
+	}
+	return nil
+}
+
 // checkText refuses what cannot be shown.
 func checkText(what, text string) error {
-	switch {
-	case text == "":
+	if text == "" {
 		return errors.New(what + " is required")
-	case !utf8.ValidString(text), strings.ContainsFunc(text, unicode.IsControl):
-		return errors.New(what + " must be UTF-8 without control characters")
-	case utf8.RuneCountInString(text) > maxText:
-		return fmt.Errorf("%s must have at most %d characters", what, maxText)
+	}
+	if err := typed.Name(text, maxText, typed.Optional); err != nil {
+		return fmt.Errorf("%s %w", what, err)
 	}
 	return nil
 }

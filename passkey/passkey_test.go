@@ -3,8 +3,10 @@ package passkey_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +24,9 @@ const (
 	ann    = "user_ann"
 	origin = "https://login.example.com"
 )
+
+// app is the origin of an Android app.
+const app = "android:apk-key-hash:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 
 var config = passkey.Config{
 	RPID:    "example.com",
@@ -194,14 +199,26 @@ func TestWrongAnswers(t *testing.T) {
 		}
 		return edited
 	}
-	phisher := key.Clone()
-	phisher.Origin = "https://login.example.com.evil.example"
-	below := key.Clone()
-	below.Origin = "https://example.com:8443"
+	at := func(origin string) func([]byte) []byte {
+		phisher := key.Clone()
+		phisher.Origin, phisher.Hostile = origin, true
+		return func(o []byte) []byte { return must(t)(phisher.Get(o)) }
+	}
+	bent := func(change func(*passkeytest.Authenticator)) func([]byte) []byte {
+		other := key.Clone()
+		change(other)
+		return func(o []byte) []byte { return must(t)(other.Get(o)) }
+	}
 	for name, answer := range map[string]func(options []byte) []byte{
-		"another challenge": func([]byte) []byte { return old },
-		"another origin":    func(o []byte) []byte { return must(t)(phisher.Get(o)) },
-		"another port":      func(o []byte) []byte { return must(t)(below.Get(o)) },
+		"another challenge":   func([]byte) []byte { return old },
+		"another origin":      at("https://login.example.com.evil.example"),
+		"another case":        at("https://LOGIN.example.com"),
+		"a user in it":        at("https://x:y@login.example.com"),
+		"a path behind it":    at("https://login.example.com:443/evil?a#b"),
+		"an app":              at("android:apk-key-hash:AAAA"),
+		"within another page": bent(func(a *passkeytest.Authenticator) { a.CrossOrigin = true }),
+		"nobody there":        bent(func(a *passkeytest.Authenticator) { a.UserPresent = false }),
+		"another port":        at("https://example.com:8443"),
 		"another user": func([]byte) []byte {
 			return must(t)(bobs.Get(r.challenge(bob).Options()))
 		},
@@ -260,33 +277,34 @@ func TestAnswerOnce(t *testing.T) {
 }
 
 // TestCopiedPasskey: of two authenticators that count and have the same key, the one that is
-// behind is refused.
+// not ahead is refused.
 func TestCopiedPasskey(t *testing.T) {
 	r, key := newRig(t, config), passkeytest.New(origin)
 	key.Counts = true
 	f := r.passkey(ann, key)
-	thief := key.Clone()
-	for range 2 {
+	behind, silent := key.Clone(), key.Clone()
+	silent.Counts = false // 0 each time
+	owner := func() {
+		t.Helper()
 		ch := r.challenge(f)
 		if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
-			t.Fatal(err)
+			t.Errorf("the owner: %v", err)
 		}
 	}
-	ch := r.challenge(f)
-	if _, err := r.verify(
-		ch,
-		ann,
-		must(t)(thief.Get(ch.Options())),
-	); !errors.Is(
-		err,
-		mfa.ErrInvalidCode,
-	) {
-		t.Errorf("the copy: %v", err)
+	owner()
+	owner()
+	for name, thief := range map[string]*passkeytest.Authenticator{
+		"silent": silent, "behind": behind,
+	} {
+		for n := range 2 { // of the one behind 1, and then 2, as the owner had
+			ch := r.challenge(f)
+			answer := must(t)(thief.Get(ch.Options()))
+			if _, err := r.verify(ch, ann, answer); !errors.Is(err, mfa.ErrInvalidCode) {
+				t.Errorf("%s, %d: %v", name, n, err)
+			}
+		}
 	}
-	ch = r.challenge(f)
-	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
-		t.Errorf("the owner: %v", err)
-	}
+	owner()
 }
 
 // TestFlags: whether a passkey can be on several devices stays as it was registered; whether
@@ -396,16 +414,33 @@ func TestWrongAnswersWait(t *testing.T) {
 
 // TestConfig: New refuses what no browser would take, and says what to write instead.
 func TestConfig(t *testing.T) {
+	of := func(id string) func(*passkey.Config) {
+		return func(c *passkey.Config) { c.RPID, c.Origins = id, []string{"https://" + id} }
+	}
 	at := func(origin string) func(*passkey.Config) {
 		return func(c *passkey.Config) { c.Origins = []string{origin} }
 	}
 	for name, change := range map[string]func(*passkey.Config){
-		"no RPID":               func(c *passkey.Config) { c.RPID = "" },
-		"a URL":                 func(c *passkey.Config) { c.RPID = "https://example.com" },
-		"a port":                func(c *passkey.Config) { c.RPID = "example.com:443" },
-		"upper case":            func(c *passkey.Config) { c.RPID = "Example.com" },
-		"a top-level domain":    func(c *passkey.Config) { c.RPID = "com" },
-		"an address":            func(c *passkey.Config) { c.RPID = "127.0.0.1" },
+		"no RPID":               of(""),
+		"a URL":                 of("https://example.com"),
+		"a port":                of("example.com:443"),
+		"upper case":            of("Example.com"),
+		"a top-level domain":    of("com"),
+		"an address":            of("127.0.0.1"),
+		"a short address":       of("127.1"),
+		"a hexadecimal address": of("example.0x7f"),
+		"an empty label":        of("a..b"),
+		"a dot at the end":      of("example.com."),
+		"a blank name":          func(c *passkey.Config) { c.RPName = " " },
+		"a name that turns":     func(c *passkey.Config) { c.RPName = "a\u202eb" },
+		"a wildcard":            at("https://*.example.com"),
+		"an origin in capitals": at("https://LOGIN.example.com"),
+		"a colon alone":         at("https://example.com:"),
+		"a port with a zero":    at("https://example.com:0443"),
+		"a port too high":       at("https://example.com:99999"),
+		"other letters":         at("https://b\u00fccher.example.com"),
+		"a dot in front":        at("https://.example.com"),
+		"an app's hash in hex":  at("android:apk-key-hash:AB:CD"),
 		"no name":               func(c *passkey.Config) { c.RPName = "" },
 		"a long name":           func(c *passkey.Config) { c.RPName = strings.Repeat("a", 65) },
 		"a name of two lines":   func(c *passkey.Config) { c.RPName = "a\nb" },
@@ -421,7 +456,10 @@ func TestConfig(t *testing.T) {
 	} {
 		cfg := config
 		change(&cfg)
-		if _, err := passkey.New(cfg); !errors.Is(err, mfa.ErrConfig) {
+		_, err := passkey.New(cfg)
+		if !errors.Is(err, mfa.ErrConfig) ||
+			cfg.RPID != config.RPID && cfg.RPID != "login.example.com" &&
+				!strings.Contains(err.Error(), "passkey.Config.RPID is") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -429,7 +467,7 @@ func TestConfig(t *testing.T) {
 		config,
 		{RPID: "localhost", RPName: "a", Origins: []string{"http://localhost:8080"}},
 		{RPID: "example.com", RPName: "a", Origins: []string{
-			"https://example.com:8443", "android:apk-key-hash:abc",
+			"https://example.com:8443", app,
 		}},
 	} {
 		if _, err := passkey.New(cfg); err != nil {
@@ -441,7 +479,9 @@ func TestConfig(t *testing.T) {
 // TestLabel: a label that cannot be shown is refused before the browser sees it.
 func TestLabel(t *testing.T) {
 	r := newRig(t, config)
-	for _, label := range []string{"", "a\nb", strings.Repeat("a", 65)} {
+	for _, label := range []string{
+		"", " ", "a\nb", "a\xff", "\u200b", "ann\u202ecod", strings.Repeat("a", 65),
+	} {
 		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Method: passkey.Params(label)})
 		if err != nil {
 			t.Fatal(err)
@@ -468,8 +508,7 @@ func TestOptionsTellNothing(t *testing.T) {
 		}
 		return o.User.ID
 	}
-	f := r.enroll(ann)
-	if one, other := handle(f), handle(f); one == other {
+	if one, other := handle(r.enroll(ann)), handle(r.enroll(ann)); one == other {
 		t.Error("the handle is not random")
 	}
 	r.passkey(ann, passkeytest.New(origin))
@@ -479,5 +518,152 @@ func TestOptionsTellNothing(t *testing.T) {
 	}
 	if handle(g) == handle(r.enroll("user_bob")) {
 		t.Error("two users have one handle")
+	}
+}
+
+// TestWrongRegistrations: what is no answer to this registration, at this site, by somebody
+// who is there, confirms nothing.
+func TestWrongRegistrations(t *testing.T) {
+	r := newRig(t, config)
+	own := passkeytest.New(origin)
+	r.passkey(ann, own)
+	for name, change := range map[string]func(*passkeytest.Authenticator){
+		"another origin": func(a *passkeytest.Authenticator) { a.Origin = "https://evil.example" },
+		"another case": func(a *passkeytest.Authenticator) {
+			a.Origin = "https://LOGIN.example.com"
+		},
+		"within another page": func(a *passkeytest.Authenticator) { a.CrossOrigin = true },
+		"nobody there":        func(a *passkeytest.Authenticator) { a.UserPresent = false },
+		"a backup of what has none": func(a *passkeytest.Authenticator) {
+			a.BackedUp = true
+		},
+	} {
+		key := passkeytest.New(origin)
+		key.Hostile = true
+		change(key)
+		ch := r.challenge(r.enroll(ann))
+		_, err := r.verify(ch, ann, must(t)(key.Create(ch.Options())))
+		if !errors.Is(err, mfa.ErrInvalidCode) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	old := r.challenge(r.enroll(ann)).Options()
+	f := r.enroll(ann)
+	ch := r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(passkeytest.New(origin).Create(old))); !errors.Is(
+		err, mfa.ErrInvalidCode,
+	) {
+		t.Errorf("another challenge: %v", err)
+	}
+	// A browser that does not look at what is excluded, and the same passkey again.
+	options := bytes.Replace(ch.Options(), []byte(`"excludeCredentials":[`), []byte(`"ignored":[`), 1)
+	again := must(t)(own.Create(options))
+	if _, err := r.verify(ch, ann, again); err != nil {
+		t.Fatalf("another passkey of the same authenticator: %v", err)
+	}
+	ch = r.challenge(r.enroll(ann))
+	var asked struct {
+		Challenge string `json:"challenge"`
+	}
+	if err := json.Unmarshal(ch.Options(), &asked); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.verify(ch, ann, another(again, asked.Challenge)); !errors.Is(
+		err, mfa.ErrInvalidCode,
+	) {
+		t.Errorf("the same passkey again: %v", err)
+	}
+}
+
+// another is an answer to a registration again, for another challenge: without an
+// attestation nobody signs it.
+func another(created []byte, challenge string) []byte {
+	var all map[string]any
+	_ = json.Unmarshal(created, &all) // of the virtual authenticator
+	client, _ := json.Marshal(map[string]any{
+		"type": "webauthn.create", "challenge": challenge, "origin": origin, "crossOrigin": false,
+	})
+	all["response"].(map[string]any)["clientDataJSON"] = base64.RawURLEncoding.EncodeToString(client)
+	repeated, _ := json.Marshal(all)
+	return repeated
+}
+
+// TestApp: an Android app answers under the hash of its certificate, if it is one of
+// Config.Origins.
+func TestApp(t *testing.T) {
+	cfg := config
+	cfg.Origins = append([]string{app}, config.Origins...)
+	key := passkeytest.New(app)
+	key.Hostile = true // no origin of a page
+	r := newRig(t, cfg)
+	f := r.passkey(ann, key)
+	ch := r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRegistrationVerifiesThePerson: where it is required, a registration without it is a
+// wrong answer as well.
+func TestRegistrationVerifiesThePerson(t *testing.T) {
+	cfg := config
+	cfg.UserVerification = passkey.Required
+	r, key := newRig(t, cfg), passkeytest.New(origin)
+	key.UserVerified = false
+	ch := r.challenge(r.enroll(ann))
+	hostile := bytes.ReplaceAll(ch.Options(), []byte(`"required"`), []byte(`"preferred"`))
+	if _, err := r.verify(ch, ann, must(t)(key.Create(hostile))); !errors.Is(err, mfa.ErrInvalidCode) {
+		t.Error(err)
+	}
+}
+
+// TestWithoutUserHandle: an authenticator that stores no passkey sends no user handle.
+func TestWithoutUserHandle(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	f := r.passkey(ann, key)
+	key.NoUserHandle = true
+	ch := r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestOptions: the options have the members that browsers require, by the names of WebAuthn.
+func TestOptions(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	mask := func(options []byte, hide ...string) string {
+		t.Helper()
+		text := string(options)
+		for _, name := range hide {
+			i := strings.Index(text, `"`+name+`":"`) + len(name) + 4
+			text = text[:i] + "…" + text[i+strings.Index(text[i:], `"`):]
+		}
+		return text
+	}
+	const created = `{"rp":{"id":"example.com","name":"Example"},` +
+		`"user":{"id":"…","name":"user_ann","displayName":"user_ann"},"challenge":"…",` +
+		`"pubKeyCredParams":[{"type":"public-key","alg":-8},{"type":"public-key","alg":-7},` +
+		`{"type":"public-key","alg":-257}],"timeout":600000,"excludeCredentials":[%s],` +
+		`"authenticatorSelection":{"residentKey":"preferred","requireResidentKey":false,` +
+		`"userVerification":"preferred"},"attestation":"none"}`
+	const described = `{"type":"public-key","id":"…","transports":["internal"]}`
+	first := r.enroll(ann)
+	ch := r.challenge(first)
+	got := strings.Replace(mask(ch.Options(), "challenge"), `"user":{"id":"`, `"user":{"ID":"`, 1)
+	got = strings.Replace(mask([]byte(got), "ID"), `"ID"`, `"id"`, 1)
+	if want := fmt.Sprintf(created, ""); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	if _, err := r.verify(ch, ann, must(t)(key.Create(ch.Options()))); err != nil {
+		t.Fatal(err)
+	}
+	got = mask(r.challenge(first).Options(), "challenge", "id")
+	if want := `{"challenge":"…","timeout":600000,"rpId":"example.com",` +
+		`"allowCredentials":[` + described + `],"userVerification":"preferred"}`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	second := string(r.challenge(r.enroll(ann)).Options())
+	if !strings.Contains(second, `"excludeCredentials":[{"type":"public-key","id":"`) {
+		t.Errorf("%s excludes nothing", second)
 	}
 }

@@ -12,40 +12,58 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
 // ErrExcluded is returned by Create if the authenticator has one of the excluded passkeys,
-// as a browser's InvalidStateError.
+// and the browser says InvalidStateError.
 var ErrExcluded = errors.New("passkeytest: the authenticator has a passkey of this user")
 
 // ErrNotAllowed is returned by Get if the authenticator has none of the allowed passkeys, and
-// by both if they cannot verify the person and must, as a browser's NotAllowedError.
+// by both if the person is to be verified and is not, and the browser says NotAllowedError.
 var ErrNotAllowed = errors.New("passkeytest: no passkey of this authenticator may answer")
+
+// ErrSecurity is returned if the page may not use the RP ID, and the browser says
+// SecurityError.
+var ErrSecurity = errors.New("passkeytest: the origin is not of the RP ID")
 
 // An Authenticator is a browser with an authenticator, at one origin. Change its fields
 // between calls to make it behave as the test needs. It is not safe for concurrent use.
 type Authenticator struct {
 	Origin string // of the page, such as "https://example.com"
 
-	// UserVerified is true if the authenticator verified the person, by a PIN or a finger.
-	// New sets it.
-	UserVerified bool
+	// UserPresent is true if the person touched the authenticator, and UserVerified if it
+	// verified them, by a PIN or a finger. New sets both.
+	UserPresent, UserVerified bool
 
-	// BackupEligible and BackedUp are the flags of a passkey that is on several devices.
-	// Default to false, as of a security key.
+	// CrossOrigin is true if the page is within one of another origin. Defaults to false.
+	CrossOrigin bool
+
+	// Hostile is true if the browser does not compare the origin with the RP ID, as each
+	// browser does. Defaults to false.
+	Hostile bool
+
+	// BackupEligible and BackedUp are the flags of a passkey that may be, and is, on several
+	// devices. Default to false.
 	BackupEligible, BackedUp bool
 
-	// Counts is true if each answer has a sign count that is one higher. Defaults to false:
-	// it is always 0, as that of passkeys that are on several devices.
+	// Counts is true if each answer of Get has a sign count that is one higher, the first 1.
+	// Defaults to false: it stays as it is, 0 for passkeys that are on several devices.
 	Counts bool
+
+	// NoUserHandle is true if Get's answers have none, as those of passkeys that the browser
+	// cannot find without their id. Defaults to false.
+	NoUserHandle bool
 
 	keys []passkey
 }
@@ -59,7 +77,7 @@ type passkey struct {
 
 // New returns an authenticator that has no passkey.
 func New(origin string) *Authenticator {
-	return &Authenticator{Origin: origin, UserVerified: true}
+	return &Authenticator{Origin: origin, UserPresent: true, UserVerified: true}
 }
 
 // Clone returns a copy of the authenticator and of its passkeys, as a thief has who read
@@ -69,6 +87,9 @@ func (a *Authenticator) Clone() *Authenticator {
 	clone.keys = slices.Clone(a.keys)
 	return &clone
 }
+
+// es256 is ECDSA with P-256 and SHA-256 (RFC 9053 section 2.1).
+const es256 = -7
 
 type base64URL []byte
 
@@ -101,11 +122,18 @@ type answer struct {
 func (a *Authenticator) Create(options []byte) ([]byte, error) {
 	var o struct {
 		RP struct {
-			ID string `json:"id"`
+			ID   string `json:"id"`
+			Name string `json:"name"`
 		} `json:"rp"`
 		User struct {
-			ID base64URL `json:"id"`
+			ID          base64URL `json:"id"`
+			Name        string    `json:"name"`
+			DisplayName *string   `json:"displayName"`
 		} `json:"user"`
+		Algorithms []struct {
+			Type      string `json:"type"`
+			Algorithm int    `json:"alg"`
+		} `json:"pubKeyCredParams"`
 		Challenge base64URL    `json:"challenge"`
 		Exclude   []descriptor `json:"excludeCredentials"`
 		Selection struct {
@@ -115,18 +143,35 @@ func (a *Authenticator) Create(options []byte) ([]byte, error) {
 	if err := json.Unmarshal(options, &o); err != nil {
 		return nil, fmt.Errorf("passkeytest: reading the options: %w", err)
 	}
-	if !a.UserVerified && o.Selection.UserVerification == "required" {
-		return nil, ErrNotAllowed
+	offered := false // ES256
+	for _, p := range o.Algorithms {
+		offered = offered || p.Type == "public-key" && p.Algorithm == es256
 	}
-	if a.find(o.RP.ID, o.Exclude) != nil {
+	switch {
+	case o.RP.Name == "", o.User.Name == "", o.User.DisplayName == nil, len(o.Challenge) < 16,
+		len(o.User.ID) < 1, len(o.User.ID) > 64, !offered:
+		return nil, errors.New("passkeytest: the options lack what a browser requires, or ES256")
+	case !a.mayUse(o.RP.ID):
+		return nil, ErrSecurity
+	case !a.UserVerified && o.Selection.UserVerification == "required":
+		return nil, ErrNotAllowed
+	case a.find(o.RP.ID, o.Exclude) != nil:
 		return nil, ErrExcluded
 	}
+	return a.register(o.RP.ID, o.User.ID, o.Challenge)
+}
+
+// register makes a passkey and answers.
+func (a *Authenticator) register(rpID string, handle, challenge []byte) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
 	}
-	p := passkey{id: make([]byte, 32), handle: o.User.ID, rpID: o.RP.ID, key: key}
-	_, _ = rand.Read(p.id) // never fails: crypto/rand
+	p := passkey{id: make([]byte, 32), handle: handle, rpID: rpID, key: key}
+	_, _ = rand.Read(p.id)                                      // never fails: crypto/rand
+	a.keys = slices.DeleteFunc(a.keys, func(old passkey) bool { // one for each user of a site
+		return old.rpID == p.rpID && bytes.Equal(old.handle, p.handle)
+	})
 	a.keys = append(a.keys, p)
 
 	public, err := key.PublicKey.Bytes() // 4, x, y
@@ -135,7 +180,7 @@ func (a *Authenticator) Create(options []byte) ([]byte, error) {
 	}
 	const kty, alg, crv, x, y = 1, 3, -1, -2, -3
 	cose, err := encode(map[int]any{
-		kty: 2, alg: -7, crv: 1, x: public[1:33], y: public[33:],
+		kty: 2, alg: es256, crv: 1, x: public[1:33], y: public[33:],
 	})
 	if err != nil {
 		return nil, err
@@ -148,11 +193,20 @@ func (a *Authenticator) Create(options []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	spki, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
 	return a.answer(p.id, struct {
 		ClientData base64URL `json:"clientDataJSON"`
 		Object     base64URL `json:"attestationObject"`
 		Transports []string  `json:"transports"`
-	}{a.clientData("webauthn.create", o.Challenge), object, []string{"internal"}})
+		Data       base64URL `json:"authenticatorData"`
+		PublicKey  base64URL `json:"publicKey"`
+		Algorithm  int       `json:"publicKeyAlgorithm"`
+	}{
+		a.clientData("webauthn.create", challenge), object, []string{"internal"}, data, spki, es256,
+	})
 }
 
 // Get answers with the first of the authenticator's passkeys that is allowed, as
@@ -168,7 +222,10 @@ func (a *Authenticator) Get(options []byte) ([]byte, error) {
 		return nil, fmt.Errorf("passkeytest: reading the options: %w", err)
 	}
 	p := a.find(o.RPID, o.Allow)
-	if p == nil || !a.UserVerified && o.UserVerification == "required" {
+	switch {
+	case !a.mayUse(o.RPID):
+		return nil, ErrSecurity
+	case p == nil, !a.UserVerified && o.UserVerification == "required":
 		return nil, ErrNotAllowed
 	}
 	if a.Counts {
@@ -181,12 +238,23 @@ func (a *Authenticator) Get(options []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return a.answer(p.id, struct {
-		ClientData base64URL `json:"clientDataJSON"`
-		Data       base64URL `json:"authenticatorData"`
-		Signature  base64URL `json:"signature"`
-		Handle     base64URL `json:"userHandle"`
-	}{client, data, signature, p.handle})
+	response := struct {
+		ClientData base64URL  `json:"clientDataJSON"`
+		Data       base64URL  `json:"authenticatorData"`
+		Signature  base64URL  `json:"signature"`
+		Handle     *base64URL `json:"userHandle,omitempty"`
+	}{client, data, signature, nil}
+	if handle := base64URL(p.handle); !a.NoUserHandle {
+		response.Handle = &handle
+	}
+	return a.answer(p.id, response)
+}
+
+// mayUse reports whether a page of the origin may use the RP ID.
+func (a *Authenticator) mayUse(rpID string) bool {
+	u, err := url.Parse(a.Origin)
+	return a.Hostile || err == nil &&
+		(u.Hostname() == rpID || strings.HasSuffix(u.Hostname(), "."+rpID))
 }
 
 func (a *Authenticator) find(rpID string, of []descriptor) *passkey {
@@ -202,7 +270,9 @@ func (a *Authenticator) find(rpID string, of []descriptor) *passkey {
 
 // data is the authenticator data without what a new passkey adds.
 func (a *Authenticator) data(p *passkey, flags byte) []byte {
-	flags |= 1 // the person was there
+	if a.UserPresent {
+		flags |= 1
+	}
 	if a.UserVerified {
 		flags |= 1 << 2
 	}
@@ -222,7 +292,7 @@ func (a *Authenticator) clientData(kind string, challenge []byte) []byte {
 		Challenge   base64URL `json:"challenge"`
 		Origin      string    `json:"origin"`
 		CrossOrigin bool      `json:"crossOrigin"`
-	}{kind, challenge, a.Origin, false})
+	}{kind, challenge, a.Origin, a.CrossOrigin})
 	return data
 }
 

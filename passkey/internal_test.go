@@ -1,13 +1,17 @@
 package passkey
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/passkey/passkeytest"
 )
 
 // vectors are those of WebAuthn Level 3 section 16: a registration and an authentication of
@@ -117,5 +121,98 @@ func TestVectors(t *testing.T) {
 	}
 	if registered < 10 {
 		t.Errorf("%d were registered", registered)
+	}
+}
+
+// TestKeys: a key that could not answer, or is weak, is not taken.
+func TestKeys(t *testing.T) {
+	rsa := func(alg, bits int, exponent ...byte) map[int]any {
+		modulus := bytes.Repeat([]byte{0xff}, bits/8)
+		return map[int]any{1: 3, 3: alg, -1: modulus, -2: exponent}
+	}
+	curve := func(y ...byte) map[int]any {
+		x, _ := hex.DecodeString("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+		return map[int]any{1: 2, 3: -7, -1: 1, -2: x, -3: y}
+	}
+	y, _ := hex.DecodeString("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+	for name, tt := range map[string]struct {
+		key  map[int]any
+		want bool
+	}{
+		"RSA of 2048 bits":      {rsa(-257, 2048, 1, 0, 1), true},
+		"RSA of 4096 bits":      {rsa(-257, 4096, 1, 0, 1), true},
+		"RSA of 1024 bits":      {rsa(-257, 1024, 1, 0, 1), false},
+		"RSA of 8192 bits":      {rsa(-257, 8192, 1, 0, 1), false},
+		"RSA with exponent 3":   {rsa(-257, 2048, 0, 0, 3), false},
+		"RSA with exponent 1":   {rsa(-257, 2048, 0, 0, 1), false},
+		"RSA that says ES256":   {rsa(-7, 2048, 1, 0, 1), false},
+		"P-256":                 {curve(y...), true},
+		"P-256, not on it":      {curve(make([]byte, 32)...), false},
+		"P-256, one coordinate": {curve(), false},
+		"nothing":               {map[int]any{}, false},
+	} {
+		cose, err := cbor.Marshal(tt.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := checkKey(cose); (err == nil) != tt.want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestFinishIsExact: whatever the library asks, a registration does not change a confirmed
+// passkey, an authentication is not for one that is not, and a passkey answers only for its
+// own factor and where it is allowed.
+func TestFinishIsExact(t *testing.T) {
+	method, err := New(Config{
+		RPID: "example.org", RPName: "Example", Origins: []string{"https://example.org"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, key := method.Ceremony, passkeytest.New("https://example.org")
+	fresh := mfa.MethodFactor{ID: "f", State: Params("ann").State}
+	options, registers, err := c.Begin(fresh, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := key.Create(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state, err := c.Finish(fresh, registers, created)
+	if err != nil {
+		t.Fatal(err)
+	}
+	confirmed := mfa.MethodFactor{ID: "f", Verified: true, State: state}
+	options, login, err := c.Begin(confirmed, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := key.Get(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Finish(confirmed, login, got); err != nil {
+		t.Fatal(err)
+	}
+	again := confirmed
+	again.ID = "g"
+	unconfirmed := confirmed
+	unconfirmed.Verified = false
+	for name, tt := range map[string]struct {
+		f            mfa.MethodFactor
+		kept, answer []byte
+	}{
+		"a registration of a confirmed passkey": {confirmed, registers, created},
+		"a login with an unconfirmed one":       {unconfirmed, login, got},
+		"a login for another factor":            {again, login, got},
+		"no question":                           {confirmed, nil, got},
+		"no state":                              {mfa.MethodFactor{ID: "f", Verified: true}, login, got},
+	} {
+		if _, err := c.Finish(tt.f, tt.kept, tt.answer); err == nil {
+			t.Errorf("%s is taken", name)
+		}
 	}
 }
