@@ -201,10 +201,15 @@ func TestFinishIsExact(t *testing.T) {
 	again.ID = "g"
 	unconfirmed := confirmed
 	unconfirmed.Verified = false
+	weak, err := cbor.Marshal(map[int]any{1: 3, 3: -257, -1: make([]byte, 128), -2: []byte{1, 0, 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct {
 		f            mfa.MethodFactor
 		kept, answer []byte
 	}{
+		"a registration with a weak key": {fresh, registers, withKey(t, created, weak)},
 		"a registration of a confirmed passkey": {confirmed, registers, created},
 		"a login with an unconfirmed one":       {unconfirmed, login, got},
 		"a login for another factor":            {again, login, got},
@@ -215,4 +220,35 @@ func TestFinishIsExact(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+}
+
+// withKey is an answer to a registration with another public key, which nobody signs without
+// an attestation.
+func withKey(t *testing.T, created, cose []byte) []byte {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal(created, &all); err != nil {
+		t.Fatal(err)
+	}
+	response := all["response"].(map[string]any)
+	object, err := base64.RawURLEncoding.DecodeString(response["attestationObject"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attestation map[string]any
+	if err := cbor.Unmarshal(object, &attestation); err != nil {
+		t.Fatal(err)
+	}
+	data := attestation["authData"].([]byte)
+	const beforeID = 32 + 1 + 4 + 16 + 2
+	attestation["authData"] = append(data[:beforeID+int(data[beforeID-1])], cose...)
+	if object, err = cbor.Marshal(attestation); err != nil {
+		t.Fatal(err)
+	}
+	response["attestationObject"] = base64.RawURLEncoding.EncodeToString(object)
+	answer, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
 }
