@@ -209,7 +209,7 @@ func TestFinishIsExact(t *testing.T) {
 		f            mfa.MethodFactor
 		kept, answer []byte
 	}{
-		"a registration with a weak key": {fresh, registers, withKey(t, created, weak)},
+		"a registration with a weak key":        {fresh, registers, withKey(t, created, weak)},
 		"a registration of a confirmed passkey": {confirmed, registers, created},
 		"a login with an unconfirmed one":       {unconfirmed, login, got},
 		"a login for another factor":            {again, login, got},
