@@ -201,7 +201,7 @@ type shared struct {
 // number, nil unless they were read.
 func newShared(now time.Time, f *factor, u *user, p *numberLimits, policy Policy) *shared {
 	c := &shared{guesses: &f.guesses, factor: f, most: policy.MaxFailures}
-	if f.traits.unguessable || f.traits.unlimited {
+	if f.traits.unguessable {
 		c.most = 0
 	}
 	c.open = f.traits.unlimited
