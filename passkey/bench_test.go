@@ -1,9 +1,9 @@
 package passkey_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/go-webauthn/webauthn/protocol"
 
@@ -46,9 +46,6 @@ func BenchmarkEngine(b *testing.B) {
 		b.Fatal(err)
 	}
 	if err := json.Unmarshal(f.State, &stored); err != nil {
-		b.Fatal(err)
-	}
-	if _, err := base64.RawURLEncoding.DecodeString(asked.Challenge); err != nil {
 		b.Fatal(err)
 	}
 	if answer, err = key.Get(options); err != nil {
@@ -108,11 +105,14 @@ func BenchmarkVerify(b *testing.B) {
 	answer, err := key.Create(ch.Options())
 	verify(ch, answer, err)
 	b.ReportAllocs()
+	var took time.Duration
 	for b.Loop() {
-		b.StopTimer()
 		ch := ask()
 		answer, err := key.Get(ch.Options())
-		b.StartTimer()
+		begin := time.Now()
 		verify(ch, answer, err)
+		took += time.Since(begin)
 	}
+	// Stopping the timer would take longer.
+	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N), "ns/op")
 }
