@@ -53,6 +53,7 @@ type EnrollParams struct {
 	// enrolment that comes back with a backup can still be confirmed for 24 hours:
 	// show no page for a code while StartLogin returns ErrIntegrity.) With
 	// ByOperator it changes nothing; without a UserID it is ErrInvalidParameter.
+	// Defaults to false, which trusts the store.
 	HasFactor bool
 
 	// ByOperator is true if the user does not make this call: an operator enrolls

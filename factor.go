@@ -189,7 +189,9 @@ type RenameParams struct {
 	Name     string // as in EnrollParams.Name; "" for none
 }
 
-// Rename changes a factor's name, and returns the changed factor. A factor that
+// Rename changes a factor's name, and returns the changed factor. Limit how often
+// a person renames: each change writes the factor, and logins at that moment try
+// again. The name that it has already is not written. A factor that
 // does not exist, is somebody else's, or was not confirmed in time is
 // [ErrNotFound]; a name that cannot be shown is [ErrInvalidParameter].
 func (s *Service) Rename(ctx context.Context, p RenameParams) (Factor, error) {
