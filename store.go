@@ -229,6 +229,9 @@ func (ch *challenge) optionFields(c *codec.Codec) {
 	}
 	if c.Bytes(&stored); c.Reading() {
 		ch.options = stored
+		if len(ch.asked) == 0 && len(stored) > 0 { // nobody wrote that
+			c.Refuse()
+		}
 	}
 }
 
