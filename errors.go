@@ -99,6 +99,10 @@ var (
 // What goes wrong inside. These are not *Error: they are wrapped in plain errors
 // that name the record.
 var (
+	// ErrCopied is what a [Ceremony] returns from Finish for an answer that is right and
+	// shows that the key was copied. It is a wrong answer all the same.
+	ErrCopied = errors.New("mfa: copied")
+
 	// ErrConflict is what a [Store] returns from Save when it wrote nothing because
 	// a record is not, or no longer, what the change was based on.
 	ErrConflict = errors.New("mfa: conflict")

@@ -100,6 +100,10 @@ const (
 	// used up: that was accepted before, or is older than one that was.
 	EventReplayed EventKind = "replayed"
 
+	// EventCopied follows EventFailed if the answer was right and shows that its key
+	// was copied: a passkey's sign count did not grow, or it became another kind.
+	EventCopied EventKind = "copied"
+
 	// EventDisabled follows EventFailed if the wrong code disabled the factor.
 	EventDisabled EventKind = "disabled"
 )
@@ -156,7 +160,7 @@ type Event struct {
 //   - EventFailed with the wrong code that makes the leaky bucket of 50 a third full, and
 //     the one that makes it two thirds full, each at most once until the bucket is empty
 //     (logins do not empty it);
-//   - EventDeviceStolen.
+//   - EventCopied and EventDeviceStolen.
 //
 // It is false for EventReplaced: the new factor raises an event of its own.
 //
@@ -164,7 +168,7 @@ type Event struct {
 func (e Event) Notify() bool {
 	switch e.Kind {
 	case EventFirstUse, EventTurnedOff, EventUnlocked, EventRecovered, EventDisabled,
-		EventSuccessAfterFailures, EventDeviceStolen:
+		EventSuccessAfterFailures, EventCopied, EventDeviceStolen:
 		return true
 	case EventEnrolled, EventUnenrolled:
 		return e.FactorStatus != StatusUnverified
@@ -235,8 +239,9 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
-		case EventFailed, EventReplayed, EventDisabled, EventThrottled, EventMessageFailed,
-			EventMessageUnknown, EventMessageRefused, EventSuccessAfterFailures, EventDeviceStolen:
+		case EventFailed, EventReplayed, EventCopied, EventDisabled, EventThrottled,
+			EventMessageFailed, EventMessageUnknown, EventMessageRefused,
+			EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		default:
 		}

@@ -51,7 +51,13 @@ type Factor struct {
 
 	RecoveryCodesLeft int // unused codes of a set of recovery codes; 0 for other types
 
-	phone *string
+	// Details is a JSON object of what a type of Config.Methods tells of its factor, such
+	// as passkey.DetailsOf reads it; "" for other types, and if the type tells nothing.
+	Details string
+
+	phone      *string
+	amr        string // what its answer proves, with spaces between: see Verification.AMR
+	noPhishing bool
 }
 
 // Restricted reports whether NIST SP 800-63B-4 section 3.2.9 restricts this type of
@@ -60,6 +66,11 @@ func (f Factor) Restricted() bool {
 	m := builtIn.of(f.Type)
 	return m != nil && m.traits().restricted
 }
+
+// PhishingResistant reports whether the factor answers on this site alone, whatever its owner
+// is led to believe: see [Method.PhishingResistant]. Codes that a person types never do. To
+// require such a factor, ask Verification.Factor once Verify's error is nil.
+func (f Factor) PhishingResistant() bool { return f.noPhishing }
 
 // PhoneNumber is the number of an SMS factor in E.164, such as "+15005550006";
 // "" for other types.
@@ -95,8 +106,8 @@ func (f Factor) line() string {
 // LogValue logs the factor as it prints.
 func (f Factor) LogValue() slog.Value { return slog.StringValue(f.line()) }
 
-// MarshalJSON gives the JSON of the WorkOS MFA API, with "name" and "status"
-// added and the phone number masked as in [Factor.MaskedPhoneNumber]. Package
+// MarshalJSON gives the JSON of the WorkOS MFA API, with "name", "status" and
+// "details" added and the phone number masked as in [Factor.MaskedPhoneNumber]. Package
 // mfahttp, which serves that API, shows the whole number.
 func (f Factor) MarshalJSON() ([]byte, error) {
 	type totp struct {
@@ -118,10 +129,13 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 		TOTP      *totp        `json:"totp,omitempty"`
 		SMS       *sms         `json:"sms,omitempty"`
 		Left      *int         `json:"recovery_codes_left,omitempty"`
+
+		Details json.RawMessage `json:"details,omitempty"`
 	}{
 		Object: "authentication_factor", ID: f.ID,
 		CreatedAt: jsonTime(f.CreatedAt), UpdatedAt: jsonTime(f.UpdatedAt),
 		UserID: f.UserID, Name: f.Name, Status: f.Status, Type: f.Type,
+		Details: json.RawMessage(f.Details),
 	}
 	if f.TOTPIssuer != "" {
 		out.TOTP = &totp{f.TOTPIssuer, f.TOTPUser}
@@ -303,6 +317,7 @@ func (f *factor) public() Factor {
 		ID: f.ID, UserID: f.UserID, Name: f.name,
 		Type: FactorType(f.Type), Status: FactorStatus(f.Status),
 		CreatedAt: f.CreatedAt, UpdatedAt: f.UpdatedAt,
+		amr: f.traits.amr, noPhishing: f.traits.noPhishing,
 	}
 	f.own.describe(&out)
 	return out
@@ -347,13 +362,6 @@ func (f *factor) setStatus(now time.Time) {
 	if f.Status != string(status) {
 		f.Status, f.UpdatedAt = string(status), now
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return b
-	}
-	return a
 }
 
 // checkText refuses what an app, a page or a log would show wrongly.

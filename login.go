@@ -35,9 +35,10 @@ type Login struct {
 	// the browser is a trusted device.
 	SkipCode bool `json:"skip_code"`
 
-	// Factors are the confirmed factors, best first: those that NIST SP 800-63B-4
-	// does not restrict, those that it does, recovery codes, and within each those
-	// used last; then the locked ones, which cannot be challenged. Challenge the
+	// Factors are the confirmed factors, best first: those that cannot be phished
+	// ([Factor.PhishingResistant]), others that NIST SP 800-63B-4 does not restrict,
+	// those that it does, recovery codes, and within each those used last; then the
+	// locked ones, which cannot be challenged. Challenge the
 	// one that the person chooses. With a nil error it is empty exactly if
 	// SkipCode is true, and the first one is never locked.
 	Factors []LoginFactor `json:"factors"`
@@ -238,11 +239,13 @@ func (d *startingLogin) ranked() []*factor {
 	rank := func(f *factor) int {
 		switch {
 		case f.traits.backup:
-			return 2
+			return 3
 		case f.traits.restricted:
-			return 1
+			return 2
+		case f.traits.noPhishing:
+			return 0
 		}
-		return 0
+		return 1
 	}
 	slices.SortStableFunc(factors, func(a, b *factor) int {
 		if ra, rb := rank(a), rank(b); ra != rb {

@@ -2,6 +2,8 @@ package mfa
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,6 +76,7 @@ const (
 	wrong    verdict = iota
 	noCode           // it cannot be one: answered as a wrong code, and not counted
 	replayed         // right, but used up: accepted before, or older than one that was
+	copied           // right, but by a copy of the key: see ErrCopied
 	right
 )
 
@@ -86,6 +89,7 @@ type traits struct {
 
 	needsOwner  bool // a person without a UserID cannot have one
 	restricted  bool // by NIST SP 800-63B-4 section 3.2.9
+	noPhishing  bool // its answers are bound to the site: section 3.2.5
 	messages    bool // its codes go out as text messages, which are limited
 	handsOut    bool // the application delivers its codes: see Challenge.Code
 	backup      bool // for a person who has nothing else at hand: it is no first factor
@@ -146,19 +150,6 @@ func (all methods) asked(p EnrollParams) (method, error) {
 	return found, nil
 }
 
-// ownFields reads or writes the factor's own part, which has a length of its own, so that
-// what a newer version appends to it is kept.
-func (f *factor) ownFields(c *codec.Codec) {
-	if c.Reading() {
-		m := f.methods.of(FactorType(f.Type)) // one that is known, or decode had refused it
-		f.traits, f.own = m.traits(), m.empty()
-	}
-	c.Part(func(c *codec.Codec) {
-		f.own.fields(c)
-		c.Rest(&f.ownRest)
-	})
-}
-
 // A Method is a type of factor that is not built in, such as a passkey. The
 // library gives it what the built-in types have: single use, expiry, attempts,
 // limits on wrong answers, events, receipts, encryption at rest.
@@ -170,6 +161,11 @@ type Method struct {
 	// Ceremony makes its challenges and checks the answers. Required.
 	Ceremony Ceremony
 
+	// PhishingResistant is true for a type whose answers are good on this site alone,
+	// whatever its owner is led to believe (NIST SP 800-63B-4 section 3.2.5). Such
+	// factors are the first that [Service.StartLogin] lists. Defaults to false.
+	PhishingResistant bool
+
 	// InsecureUnlimited is true for a type whose answers nobody can guess, such as
 	// signatures: wrong ones never lock or disable the factor, and more than 50 in
 	// a row are not counted. A challenge still takes [Policy.MaxAttempts] of them.
@@ -178,10 +174,15 @@ type Method struct {
 	InsecureUnlimited bool
 }
 
-// A Ceremony is what a [Method] adds to Challenge and Verify. Its methods are called by many
-// goroutines at once, and again after a lost race: they must not keep anything, nor change
-// what they are given. If one panics, the call fails and nothing is stored or counted.
+// A Ceremony is what a [Method] adds to Enroll, Challenge and Verify. Its methods are called
+// by many goroutines at once, and again after a lost race: they must not keep anything, nor
+// change what they are given. If one panics, the call fails and nothing is stored or counted.
 type Ceremony interface {
+	// Enroll makes the State of a new factor, at most 16 KiB, from MethodParams.Params.
+	// Its error refuses them: the caller gets an [ErrInvalidParameter] whose message ends
+	// with the text of this error, which must have no secrets.
+	Enroll(params []byte) (state []byte, err error)
+
 	// Begin makes the question of a challenge: the options that
 	// [Challenge.Options] returns, at most 32 KiB, and what the challenge keeps to
 	// check the answer by, at most 16 KiB. f is the factor that is challenged; if
@@ -199,57 +200,40 @@ type Ceremony interface {
 	// and returns the factor's next State, at most 16 KiB. Any error means a wrong
 	// answer, which is counted; the error itself is dropped. Accept each answer
 	// once: bind it to kept, or record it in the new State. Whether it confirms the
-	// factor is told by f.Verified.
+	// factor is told by f.Verified. An error that matches [ErrCopied] also raises
+	// [EventCopied].
 	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
+
+	// Describe tells what may be shown of a factor. amr is what its answer proves, in the
+	// values of RFC 8176, for [Verification.AMR]. details is a JSON object for
+	// [Factor.Details], nil for none. If Describe panics, the factor is told without both.
+	Describe(state []byte) (amr []string, details []byte)
 }
 
 // A MethodFactor is a factor as its [Ceremony] sees it.
 type MethodFactor struct {
 	ID       string // as Enroll gave it
 	Verified bool   // it was confirmed
-	State    []byte // as MethodParams had it, and later as Finish returned it
+	State    []byte // as Enroll made it, and later as Finish returned it
 }
 
 // MethodParams enrolls a factor of a type of [Config.Methods].
 type MethodParams struct {
 	Type FactorType // of one of Config.Methods
 
-	// State is what the first challenge needs to know, such as what a browser
-	// returned, as the type defines it: at most 16 KiB (ErrInvalidParameter). It
-	// is encrypted at rest. Optional.
-	State []byte
-}
-
-// withMethods returns the types that are built in and those of a Config.
-func withMethods(outside []Method) (methods, error) {
-	if len(outside) > maxMethods {
-		return nil, fmt.Errorf("%w: Config.Methods has %d types; at most %d are taken",
-			ErrConfig, len(outside), maxMethods)
-	}
-	all := slices.Clone(builtIn)
-	for _, m := range outside {
-		malformed := len(m.Type) == 0 || len(m.Type) > 32 ||
-			strings.Trim(string(m.Type), "abcdefghijklmnopqrstuvwxyz0123456789_") != ""
-		switch {
-		case malformed:
-			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have "+
-				"1 to 32 characters of a to z, 0 to 9 and '_'", ErrConfig, m.Type)
-		case all.of(m.Type) != nil:
-			return nil, fmt.Errorf("%w: the type %q of Config.Methods is there already", ErrConfig, m.Type)
-		case m.Ceremony == nil:
-			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have a Ceremony",
-				ErrConfig, m.Type)
-		}
-		all = append(all, outsideMethod{m})
-	}
-	return all, nil
+	// Params are what [Ceremony.Enroll] makes the factor of, as the type defines it: at
+	// most 16 KiB (ErrInvalidParameter). Defaults to none.
+	Params []byte
 }
 
 // An outsideMethod is one of Config.Methods.
 type outsideMethod struct{ Method }
 
 func (m outsideMethod) traits() traits {
-	t := traits{kind: m.Type, ceremony: true, unlimited: m.InsecureUnlimited}
+	t := traits{
+		kind: m.Type, ceremony: true,
+		noPhishing: m.PhishingResistant, unlimited: m.InsecureUnlimited,
+	}
 	if !t.unlimited { // otherwise wrong answers would write the user's record for ever
 		t.unconfirmed = onUser
 	}
@@ -264,10 +248,24 @@ func (m outsideMethod) asked(p EnrollParams) bool {
 }
 
 func (m outsideMethod) enroll(_ *Service, p EnrollParams, _ *Enrollment) (possession, error) {
-	if len(p.Method.State) > maxMethodState {
-		return nil, errParameter("The State of Method must have at most %d bytes.", maxMethodState)
+	if len(p.Method.Params) > maxMethodState {
+		return nil, errParameter("The Params of Method must have at most %d bytes.", maxMethodState)
 	}
-	return &outsider{m, slices.Clone(p.Method.State)}, nil
+	var state []byte
+	var refused error
+	err := m.guard("Enroll", func() error {
+		state, refused = m.Ceremony.Enroll(slices.Clone(p.Method.Params))
+		return nil
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case refused != nil:
+		return nil, errParameter("The Params of Method were refused: %s.", refused)
+	case len(state) > maxMethodState:
+		return nil, fmt.Errorf("mfa: Enroll of the type %q gave too many bytes", m.Type)
+	}
+	return &outsider{m, slices.Clone(state)}, nil
 }
 
 func (m outsideMethod) empty() possession { return &outsider{method: m} }
@@ -279,9 +277,20 @@ type outsider struct {
 }
 
 func (o *outsider) fields(c *codec.Codec) { c.Bytes(&o.state) }
-func (*outsider) describe(*Factor)        {}
 func (*outsider) proves() bool            { return true }
 func (*outsider) usedUp() bool            { return false }
+
+func (o *outsider) describe(f *Factor) {
+	// If it panics, nothing is told: this is after the commit.
+	_ = o.method.guard("Describe", func() error {
+		amr, details := o.method.Ceremony.Describe(slices.Clone(o.state))
+		f.amr = strings.Join(amr, " ")
+		if json.Valid(details) && details[0] == '{' {
+			f.Details = string(details)
+		}
+		return nil
+	})
+}
 
 func (o *outsider) ask(f *factor, ch *challenge, siblings []*factor) error {
 	var others []MethodFactor
@@ -317,17 +326,23 @@ func (o *outsider) check(
 		return noCode, nil
 	}
 	var state []byte
-	refused := false
+	is := right
 	err := o.method.guard("Finish", func() error {
-		next, err := o.method.Ceremony.Finish(o.seen(f), slices.Clone(ch.kept), []byte(answer))
-		state, refused = next, err != nil
+		next, refused := o.method.Ceremony.Finish(o.seen(f), slices.Clone(ch.kept), []byte(answer))
+		switch {
+		case errors.Is(refused, ErrCopied):
+			is = copied
+		case refused != nil:
+			is = wrong
+		}
+		state = next
 		return nil
 	})
 	switch {
 	case err != nil:
 		return wrong, err
-	case refused:
-		return wrong, nil
+	case is != right:
+		return is, nil
 	case len(state) > maxMethodState:
 		return wrong, fmt.Errorf("mfa: Finish of the type %q gave too many bytes", o.method.Type)
 	}
@@ -357,7 +372,10 @@ func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 	if !f.traits.ceremony || !f.verified || u == nil || len(d.in.Answer) == 0 {
 		return nil
 	}
-	if d.refusedAnyhow() {
+	several := slices.ContainsFunc(u.factors, func(m membership) bool {
+		return m.id != f.ID && m.verified
+	})
+	if !several || d.refusedAnyhow() {
 		return nil
 	}
 	id, err := f.own.(*outsider).claims(d.challenge, d.in.Answer)
@@ -374,12 +392,4 @@ func (s *Service) loadClaimed(ctx context.Context, d *verifying) error {
 	}
 	d.factor = claimed[0]
 	return u.checkListed(d.factor)
-}
-
-// refusedAnyhow reports whether no answer to the challenge is checked, whatever it is, so that
-// it need not be parsed.
-func (d *verifying) refusedAnyhow() bool {
-	reusedKey := d.repeated && !d.request.sameAsked(d.challenge.request)
-	return reusedKey || d.otherAction() != nil || d.previouslyVerified() != nil ||
-		d.expired() != nil || d.usedUp() != nil
 }

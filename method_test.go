@@ -36,6 +36,17 @@ type toyAnswer struct {
 
 type toyCeremony struct{}
 
+func (toyCeremony) Enroll(params []byte) ([]byte, error) {
+	if string(params) == "broken" {
+		return nil, errors.New("the toy is broken")
+	}
+	return nil, nil
+}
+
+func (toyCeremony) Describe(state []byte) (amr []string, details []byte) {
+	return []string{"hwk"}, fmt.Appendf(nil, `{"bytes":%d}`, len(state))
+}
+
 func (toyCeremony) Begin(
 	f mfa.MethodFactor,
 	siblings []mfa.MethodFactor,
@@ -479,8 +490,11 @@ func TestMethodsAreChecked(t *testing.T) {
 		"unknown beside a known one": {
 			UserID: ann, GenericOTP: true, Method: &mfa.MethodParams{Type: "passkey"},
 		},
-		"large state": {
-			UserID: ann, Method: &mfa.MethodParams{Type: typeToy, State: make([]byte, 16<<10+1)},
+		"large params": {
+			UserID: ann, Method: &mfa.MethodParams{Type: typeToy, Params: make([]byte, 16<<10+1)},
+		},
+		"params that its type refuses": {
+			UserID: ann, Method: &mfa.MethodParams{Type: typeToy, Params: []byte("broken")},
 		},
 	} {
 		_, err := r.Enroll(t.Context(), p)
@@ -517,10 +531,138 @@ func TestMethodsAreChecked(t *testing.T) {
 	mustBe(t, err, mfa.ErrIntegrity)
 }
 
+// A talkative ceremony tells what it is told to.
+type talkative struct {
+	toyCeremony
+	amr     []string
+	details string
+	finish  error
+	fails   bool
+}
+
+func (c *talkative) Describe([]byte) (amr []string, details []byte) {
+	if c.fails {
+		panic("a secret of the ceremony")
+	}
+	return c.amr, []byte(c.details)
+}
+
+func (c *talkative) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
+	if c.finish != nil {
+		return nil, c.finish
+	}
+	return c.toyCeremony.Finish(f, kept, answer)
+}
+
+// TestMethodsDescribe: what a type tells of its factor is in the Factor, in its JSON and in
+// AMR. What is no JSON object is not told.
+func TestMethodsDescribe(t *testing.T) {
+	c := &talkative{amr: []string{"hwk", "user"}, details: `{"model":"toy"}`}
+	r := newRig(t, withToys(c))
+	f := r.toy(ann)
+	v, err := r.answerToy(r.challengeToy(f), f)
+	if err != nil || !slices.Equal(v.AMR(), c.amr) || v.Factor.Details != c.details {
+		t.Errorf("%q, %q, %v", v.AMR(), v.Factor.Details, err)
+	}
+	told := func() mfa.Factor {
+		t.Helper()
+		got, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	text, err := json.Marshal(told())
+	if err != nil || !strings.HasSuffix(string(text), `"type":"toy_key","details":{"model":"toy"}}`) {
+		t.Errorf("%s, %v", text, err)
+	}
+	for _, details := range []string{"", "null", "[]", `"text"`, "{", "{}}", " {}"} {
+		c.details = details
+		if got := told(); got.Details != "" {
+			t.Errorf("details %q are told as %q", details, got.Details)
+		}
+	}
+	c.fails = true
+	if got := told(); got.Details != "" || got.ID != f.ID {
+		t.Errorf("after a panic: %+v", got)
+	}
+	v, err = r.answerToy(r.challengeToy(f), f)
+	if err != nil || !v.Valid || len(v.AMR()) > 0 {
+		t.Errorf("after a panic: %+v, %q, %v", v, v.AMR(), err)
+	}
+}
+
+// TestCopiedKey: an answer by a copy is a wrong one, and the owner is told.
+func TestCopiedKey(t *testing.T) {
+	c := new(talkative)
+	r := newRig(t, withToys(c))
+	f := r.toy(ann)
+	ch := r.challengeToy(f)
+	r.Took()
+	for want, err := range map[mfa.EventKind]error{
+		mfa.EventCopied: fmt.Errorf("the count: %w", mfa.ErrCopied), mfa.EventFailed: errors.New("wrong"),
+	} {
+		c.finish = err
+		_, err := r.answerToy(ch, f)
+		mustBe(t, err, mfa.ErrInvalidCode)
+		events := r.Took()
+		last := events[len(events)-1]
+		if events[0].Kind != mfa.EventFailed || last.Kind != want || last.ChallengeID != ch.ID ||
+			last.Notify() != (want == mfa.EventCopied) {
+			t.Errorf("%s: %+v", want, events)
+		}
+	}
+	c.finish = nil
+	if _, err := r.answerToy(ch, f); err != nil {
+		t.Errorf("the key itself: %v", err)
+	}
+}
+
+// TestPhishingResistant: a type says whether its factors are, and they are the first at a
+// login.
+func TestPhishingResistant(t *testing.T) {
+	for _, resistant := range []bool{false, true} {
+		r := newRig(t, func(c *mfa.Config) {
+			c.Methods = []mfa.Method{
+				{Type: typeToy, Ceremony: toyCeremony{}, PhishingResistant: resistant},
+			}
+		})
+		f := r.toy(ann)
+		r.Clock.Advance(time.Hour)
+		sms := r.Phone(ann, phone)
+		app := r.TOTP(ann)
+		login, err := r.StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, f := range login.Factors {
+			got = append(got, f.ID)
+			if f.PhishingResistant() != (resistant && f.Type == typeToy) {
+				t.Errorf("%s: %t", f.Type, f.PhishingResistant())
+			}
+		}
+		want := []string{app.ID, f.ID, sms.ID} // used last
+		if resistant {
+			want = []string{f.ID, app.ID, sms.ID}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("resistant %t: %q, want %q", resistant, got, want)
+		}
+	}
+}
+
 // An unruly ceremony does in one of its methods what it must not.
 type unruly struct {
 	toyCeremony
-	begin, claims, finish func() ([]byte, error)
+	enroll, begin, claims, finish func() ([]byte, error)
+}
+
+func (u unruly) Enroll(params []byte) ([]byte, error) {
+	if u.enroll != nil {
+		return u.enroll()
+	}
+	return u.toyCeremony.Enroll(params)
 }
 
 func (u unruly) Begin(
@@ -572,6 +714,7 @@ func TestUnrulyMethods(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			r := newRig(t, withToys(toyCeremony{}))
 			f := r.toy(ann)
+			r.toy(ann) // of one alone nobody asks which it is
 			withToys(tt.unruly)(&r.Config)
 			svc := r.Another()
 			r.Took()
@@ -601,6 +744,19 @@ func TestUnrulyMethods(t *testing.T) {
 				t.Errorf("the factor afterwards: %v", err)
 			}
 		})
+	}
+
+	for name, u := range map[string]unruly{
+		"panics": {enroll: panics}, "gives a megabyte": {enroll: megabyte},
+	} {
+		r := newRig(t, withToys(u))
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, Method: &mfa.MethodParams{Type: typeToy},
+		})
+		if err == nil || errors.Is(err, mfa.ErrInvalidParameter) ||
+			strings.Contains(err.Error(), "secret") || len(r.Records()) > 0 {
+			t.Errorf("Enroll %s: %v, and %d records", name, err, len(r.Records()))
+		}
 	}
 
 	// One that ruins what it is given, and refuses.

@@ -28,6 +28,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/authfactor/mfa/internal/phone"
@@ -286,6 +288,31 @@ func (s *Service) inMemory() error {
 	ring, err := ParseKeyring(NewKey())
 	s.keys = ring
 	return err
+}
+
+// withMethods returns the types that are built in and those of a Config.
+func withMethods(outside []Method) (methods, error) {
+	if len(outside) > maxMethods {
+		return nil, fmt.Errorf("%w: Config.Methods has %d types; at most %d are taken",
+			ErrConfig, len(outside), maxMethods)
+	}
+	all := slices.Clone(builtIn)
+	for _, m := range outside {
+		malformed := len(m.Type) == 0 || len(m.Type) > 32 ||
+			strings.Trim(string(m.Type), "abcdefghijklmnopqrstuvwxyz0123456789_") != ""
+		switch {
+		case malformed:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have "+
+				"1 to 32 characters of a to z, 0 to 9 and '_'", ErrConfig, m.Type)
+		case all.of(m.Type) != nil:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods is there already", ErrConfig, m.Type)
+		case m.Ceremony == nil:
+			return nil, fmt.Errorf("%w: the type %q of Config.Methods must have a Ceremony",
+				ErrConfig, m.Type)
+		}
+		all = append(all, outsideMethod{m})
+	}
+	return all, nil
 }
 
 // setRegions sets which phone numbers are taken. An Outbox sends nothing, and so takes

@@ -318,3 +318,10 @@ func chooseCounter(now time.Time, c *shared, d *device, u *user, ch *challenge) 
 	}
 	return &lane{shared: c, device: d, user: u, challenge: ch}
 }
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}

@@ -132,6 +132,18 @@ func (out *outcome) redeem(ch *challenge) {
 	}
 }
 
+// Receipt is the step-up token of the challenge's Action: good for 5 minutes
+// from when the code was accepted, checked by package proof or redeemed by
+// [Service.Redeem]. "" if the challenge has no Action, or the code was not
+// accepted. Printing the Verification does not show it. Whoever has it can act
+// in the person's place.
+func (v Verification) Receipt() string {
+	if v.receipt == nil {
+		return ""
+	}
+	return (*v.receipt)()
+}
+
 // receipt is that of a challenge that was verified, nil if it was made for no action. It
 // is signed when it is asked for.
 func (s *Service) receipt(ch *challenge, f *factor) *hidden[string] {

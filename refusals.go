@@ -204,6 +204,14 @@ func (d *verifying) usedUp() *outcome {
 	return nil
 }
 
+// refusedAnyhow reports whether no answer to the challenge is checked, whatever it is, so that
+// it need not be parsed.
+func (d *verifying) refusedAnyhow() bool {
+	reusedKey := d.repeated && !d.request.sameAsked(d.challenge.request)
+	return reusedKey || d.otherAction() != nil || d.previouslyVerified() != nil ||
+		d.expired() != nil || d.usedUp() != nil
+}
+
 // unconfirmed: a factor that is not confirmed approves no action beside one that is, and
 // is not confirmed itself if it was enrolled without the receipt that is required now.
 func (d *verifying) unconfirmed() *outcome {

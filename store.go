@@ -181,6 +181,19 @@ func (f *factor) fields(c *codec.Codec) {
 	c.Rest(&f.rest)
 }
 
+// ownFields reads or writes the factor's own part, which has a length of its own, so that
+// what a newer version appends to it is kept.
+func (f *factor) ownFields(c *codec.Codec) {
+	if c.Reading() {
+		m := f.methods.of(FactorType(f.Type)) // one that is known, or decode had refused it
+		f.traits, f.own = m.traits(), m.empty()
+	}
+	c.Part(func(c *codec.Codec) {
+		f.own.fields(c)
+		c.Rest(&f.ownRest)
+	})
+}
+
 // A challenge is the record of one challenge.
 type challenge struct {
 	Record

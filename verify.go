@@ -99,18 +99,6 @@ type Verification struct {
 	receipt *hidden[string]
 }
 
-// Receipt is the step-up token of the challenge's Action: good for 5 minutes
-// from when the code was accepted, checked by package proof or redeemed by
-// [Service.Redeem]. "" if the challenge has no Action, or the code was not
-// accepted. Printing the Verification does not show it. Whoever has it can act
-// in the person's place.
-func (v Verification) Receipt() string {
-	if v.receipt == nil {
-		return ""
-	}
-	return (*v.receipt)()
-}
-
 // AMR is what the code proved, in the values of RFC 8176, for the claim "amr" of
 // a token:
 //
@@ -119,17 +107,18 @@ func (v Verification) Receipt() string {
 //   - "otp" for TypeGenericOTP: add "tel" if you deliver the code by a call;
 //   - "otp" for TypeRecoveryCodes, because each code is accepted once. RFC 8176
 //     has no value for a list on paper, and "kba" is for questions about the
-//     person. To tell them from an app, look at Factor.Type.
+//     person. To tell them from an app, look at Factor.Type;
+//   - what its [Ceremony] says for a type of [Config.Methods]: "hwk" or "swk", and
+//     "user", for a passkey.
 //
 // It is about this code alone. If the application checked a password as well,
-// add "pwd", and "mfa" for more than one factor. nil if Valid is false, and for
-// a type of [Config.Methods].
+// add "pwd", and "mfa" for more than one factor. nil if Valid is false, or
+// Verify did not return the Verification.
 func (v Verification) AMR() []string {
-	m := builtIn.of(v.Factor.Type)
-	if !v.Valid || m == nil {
+	if !v.Valid {
 		return nil
 	}
-	return strings.Fields(m.traits().amr)
+	return strings.Fields(v.Factor.amr)
 }
 
 // Verify answers a challenge with the code that the person typed. Its error is
@@ -327,6 +316,9 @@ func (d *verifying) failed(is verdict) (Verification, outcome) {
 	kinds := []EventKind{EventFailed}
 	if is == replayed {
 		kinds = append(kinds, EventReplayed)
+	}
+	if is == copied {
+		kinds = append(kinds, EventCopied)
 	}
 	if count.disables {
 		kinds = append(kinds, EventDisabled)

@@ -340,6 +340,8 @@ func TestListOfOtherTypes(t *testing.T) {
 // agreeing is a ceremony to which every answer is right.
 type agreeing struct{}
 
+func (agreeing) Enroll(params []byte) ([]byte, error)           { return params, nil }
+func (agreeing) Describe([]byte) (amr []string, details []byte) { return nil, nil }
 func (agreeing) Begin(mfa.MethodFactor, []mfa.MethodFactor) (options, kept []byte, err error) {
 	return []byte("{}"), nil, nil
 }

@@ -20,7 +20,10 @@ func BenchmarkEngine(b *testing.B) {
 		b.Fatal(err)
 	}
 	key := passkeytest.New(origin)
-	f := mfa.MethodFactor{ID: "auth_factor_1", State: passkey.Params(ann).State}
+	f := mfa.MethodFactor{ID: "auth_factor_1"}
+	if f.State, err = method.Ceremony.Enroll(passkey.Params(ann).Params); err != nil {
+		b.Fatal(err)
+	}
 	options, kept, err := method.Ceremony.Begin(f, nil)
 	if err != nil {
 		b.Fatal(err)
@@ -29,6 +32,11 @@ func BenchmarkEngine(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	created, err := protocol.ParseCredentialCreationResponseBytes(answer)
+	if err != nil {
+		b.Fatal(err)
+	}
+	public := created.Response.AttestationObject.AuthData.AttData.CredentialPublicKey
 	if f.State, err = method.Ceremony.Finish(f, kept, answer); err != nil {
 		b.Fatal(err)
 	}
@@ -39,13 +47,7 @@ func BenchmarkEngine(b *testing.B) {
 	var asked struct {
 		Challenge string `json:"challenge"`
 	}
-	var stored struct {
-		Key []byte `json:"key"`
-	}
 	if err := json.Unmarshal(options, &asked); err != nil {
-		b.Fatal(err)
-	}
-	if err := json.Unmarshal(f.State, &stored); err != nil {
 		b.Fatal(err)
 	}
 	if answer, err = key.Get(options); err != nil {
@@ -60,31 +62,37 @@ func BenchmarkEngine(b *testing.B) {
 		if err := parsed.Verify(
 			asked.Challenge, config.RPID, "", config.Origins, nil, nil,
 			protocol.TopOriginExplicitVerificationMode, false, false, true,
-			stored.Key, protocol.SignaturePolicy{},
+			public, protocol.SignaturePolicy{},
 		); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
-// BenchmarkVerify is a whole Verify of such an answer.
+// BenchmarkVerify is a whole Verify of such an answer, by the passkey that was challenged and
+// by another one of the same user.
 func BenchmarkVerify(b *testing.B) {
+	b.Run("challenged", func(b *testing.B) { benchmarkVerify(b, 0, 1) })
+	b.Run("another of 2", func(b *testing.B) { benchmarkVerify(b, 1, 2) })
+	b.Run("another of 10", func(b *testing.B) { benchmarkVerify(b, 9, 10) })
+}
+
+// benchmarkVerify challenges the first of a user's passkeys, and one of them answers.
+func benchmarkVerify(b *testing.B, answers, passkeys int) {
+	b.Helper()
 	method, err := passkey.New(config)
 	if err != nil {
 		b.Fatal(err)
 	}
-	svc, err := mfa.New(mfa.Config{Methods: []mfa.Method{method}})
+	svc, err := mfa.New(mfa.Config{
+		Store: new(mfa.MemoryStore), Methods: []mfa.Method{method}, InsecureSkipProof: true,
+	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	key := passkeytest.New(origin)
-	enr, err := svc.Enroll(b.Context(), mfa.EnrollParams{UserID: ann, Method: passkey.Params(ann)})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ask := func() mfa.Challenge {
+	ask := func(f mfa.Factor) mfa.Challenge {
 		ch, err := svc.Challenge(b.Context(), mfa.ChallengeParams{
-			FactorID: enr.Factor.ID, UserID: ann, Confirm: true,
+			FactorID: f.ID, UserID: ann, Confirm: true,
 		})
 		if err != nil {
 			b.Fatal(err)
@@ -101,14 +109,23 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	ch := ask()
-	answer, err := key.Create(ch.Options())
-	verify(ch, answer, err)
+	var factors []mfa.Factor
+	var keys []*passkeytest.Authenticator
+	for i := range passkeys {
+		enr, err := svc.Enroll(b.Context(), mfa.EnrollParams{UserID: ann, Method: passkey.Params(ann)})
+		if err != nil {
+			b.Fatal(err)
+		}
+		factors, keys = append(factors, enr.Factor), append(keys, passkeytest.New(origin))
+		ch := ask(factors[i])
+		answer, err := keys[i].Create(ch.Options())
+		verify(ch, answer, err)
+	}
 	b.ReportAllocs()
 	var took time.Duration
 	for b.Loop() {
-		ch := ask()
-		answer, err := key.Get(ch.Options())
+		ch := ask(factors[0])
+		answer, err := keys[answers].Get(ch.Options())
 		begin := time.Now()
 		verify(ch, answer, err)
 		took += time.Since(begin)

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/go-webauthn/webauthn/protocol"
 	"github.com/go-webauthn/webauthn/protocol/webauthncose"
@@ -40,6 +42,20 @@ type ceremony struct {
 
 var _ mfa.Ceremony = (*ceremony)(nil)
 
+// Enroll makes what the first challenge needs.
+func (c *ceremony) Enroll(text []byte) (state []byte, err error) {
+	var p params
+	if !utf8.Valid(text) || json.Unmarshal(text, &p) != nil {
+		return nil, errors.New(`they must be {"label": "..."}`)
+	}
+	if err := checkText("label", p.Label); err != nil {
+		return nil, err
+	}
+	own := credential{label: p.Label, handle: make([]byte, handleSize)}
+	_, _ = rand.Read(own.handle) // never fails: crypto/rand
+	return own.encode(), nil
+}
+
 // Begin makes the options for the browser.
 func (c *ceremony) Begin(
 	f mfa.MethodFactor, siblings []mfa.MethodFactor,
@@ -48,8 +64,8 @@ func (c *ceremony) Begin(
 	if err != nil {
 		return nil, nil, err
 	}
-	q := question{Challenge: make([]byte, challengeSize)}
-	_, _ = rand.Read(q.Challenge) // never fails: crypto/rand
+	q := question{challenge: make([]byte, challengeSize)}
+	_, _ = rand.Read(q.challenge) // never fails: crypto/rand
 	if f.Verified {
 		options, err = c.request(own, f.ID, siblings, &q)
 	} else {
@@ -58,8 +74,7 @@ func (c *ceremony) Begin(
 	if err != nil {
 		return nil, nil, err
 	}
-	kept, err = json.Marshal(q)
-	return options, kept, err
+	return options, q.encode(), nil
 }
 
 // The options as JSON, after PublicKeyCredentialCreationOptionsJSON and
@@ -116,9 +131,6 @@ func (b base64URL) MarshalText() ([]byte, error) {
 func (c *ceremony) creation(
 	own credential, siblings []mfa.MethodFactor, q *question,
 ) ([]byte, error) {
-	if err := checkText("The label of a passkey", own.Label); err != nil {
-		return nil, fmt.Errorf("passkey: %w: %w", mfa.ErrInvalidParameter, err)
-	}
 	var o creationOptions
 	o.Exclude = []descriptor{}
 	for _, s := range siblings {
@@ -127,20 +139,17 @@ func (c *ceremony) creation(
 			return nil, err
 		}
 		o.Exclude = append(o.Exclude, other.descriptor())
-		q.Allowed = append(q.Allowed, allowed{other.ID, s.ID})
-		if len(q.Handle) == 0 {
-			q.Handle = other.Handle
+		q.allowed = append(q.allowed, allowed{other.id, s.ID})
+		if len(q.handle) == 0 {
+			q.handle = other.handle
 		}
 	}
-	if len(q.Handle) == 0 { // it is the user's first
-		q.Handle = own.Handle
-	}
-	if len(q.Handle) == 0 {
-		return nil, errState
+	if len(q.handle) == 0 { // it is the user's first
+		q.handle = own.handle
 	}
 	o.RP.ID, o.RP.Name = c.rpID, c.rpName
-	o.User.ID, o.User.Name, o.User.DisplayName = q.Handle, own.Label, own.Label
-	o.Challenge, o.Algorithms, o.Timeout = q.Challenge, algorithms, timeout
+	o.User.ID, o.User.Name, o.User.DisplayName = q.handle, own.label, own.label
+	o.Challenge, o.Algorithms, o.Timeout = q.challenge, algorithms, timeout
 	// Phones and password managers keep such a passkey on all of the person's devices; a
 	// security key whose few places are taken makes one of the other kind.
 	o.Selection = selection{ResidentKey: "preferred", UserVerification: c.verification}
@@ -153,11 +162,11 @@ func (c *ceremony) request(
 	own credential, id string, siblings []mfa.MethodFactor, q *question,
 ) ([]byte, error) {
 	o := requestOptions{
-		Challenge: q.Challenge, Timeout: timeout, RPID: c.rpID, UserVerification: c.verification,
+		Challenge: q.challenge, Timeout: timeout, RPID: c.rpID, UserVerification: c.verification,
 	}
 	add := func(cred credential, factorID string) {
 		o.Allow = append(o.Allow, cred.descriptor())
-		q.Allowed = append(q.Allowed, allowed{cred.ID, factorID})
+		q.allowed = append(q.allowed, allowed{cred.id, factorID})
 	}
 	add(own, id)
 	for _, s := range siblings {
@@ -171,16 +180,19 @@ func (c *ceremony) request(
 }
 
 func (c credential) descriptor() descriptor {
-	return descriptor{Type: "public-key", ID: c.ID, Transports: c.Transports}
+	return descriptor{Type: "public-key", ID: c.id, Transports: c.transports}
 }
 
 // Claims returns the factor of the passkey that an answer says it is of.
 func (c *ceremony) Claims(kept, answer []byte) string {
-	var q question
+	q, err := decodeQuestion(kept)
+	if err != nil {
+		return ""
+	}
 	var claimed struct {
 		ID string `json:"id"`
 	}
-	if json.Unmarshal(kept, &q) != nil || json.Unmarshal(answer, &claimed) != nil {
+	if json.Unmarshal(answer, &claimed) != nil {
 		return ""
 	}
 	id, err := base64.RawURLEncoding.DecodeString(claimed.ID)
@@ -192,15 +204,15 @@ func (c *ceremony) Claims(kept, answer []byte) string {
 
 // Finish checks an answer.
 func (c *ceremony) Finish(f mfa.MethodFactor, kept, answer []byte) (state []byte, err error) {
-	var q question
-	if err := json.Unmarshal(kept, &q); err != nil {
+	q, err := decodeQuestion(kept)
+	if err != nil {
 		return nil, err
 	}
 	own, err := decodeCredential(f.State)
 	if err != nil {
 		return nil, err
 	}
-	if q.registers() == f.Verified {
+	if q.registers() == f.Verified || own.registered() != f.Verified {
 		return nil, errors.New("passkey: an answer of the other ceremony")
 	}
 	if q.registers() {
@@ -212,6 +224,29 @@ func (c *ceremony) Finish(f mfa.MethodFactor, kept, answer []byte) (state []byte
 		return nil, err
 	}
 	return own.encode(), nil
+}
+
+// Describe tells what an answer of the passkey proves: that a key was used which is in one
+// device, as far as it says itself, or in several, and that somebody was present. By which
+// means the authenticator checked the person, nobody is told, so that "pin" is not claimed.
+func (c *ceremony) Describe(state []byte) (amr []string, details []byte) {
+	own, err := decodeCredential(state)
+	if err != nil || !own.registered() {
+		return nil, nil
+	}
+	amr = []string{"hwk", "user"}
+	if own.backupEligible {
+		amr[0] = "swk"
+	}
+	model := hex.EncodeToString(own.aaguid)
+	if len(model) == 32 {
+		model = model[:8] + "-" + model[8:12] + "-" + model[12:16] + "-" + model[16:20] + "-" + model[20:]
+	}
+	details, _ = json.Marshal(Details{ // of strings, numbers and booleans
+		UserVerified: own.userVerified, BackupEligible: own.backupEligible, BackedUp: own.backedUp,
+		SignCount: own.signCount, AAGUID: model, Transports: own.transports,
+	})
+	return amr, details
 }
 
 // register checks the answer to creation (WebAuthn Level 3 section 7.1).
@@ -228,7 +263,7 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 	parsed.Response.AttestationObject.Format = "none"
 	parsed.Response.AttestationObject.AttStatement = nil
 	if _, err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, c.pages, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, c.pages, c.apps, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
 		nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{},
 	); err != nil {
@@ -238,22 +273,23 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 	if err := own.observe(data); err != nil {
 		return own, err
 	}
-	own.ID, own.Key = data.AttData.CredentialID, data.AttData.CredentialPublicKey
+	own.id, own.key = data.AttData.CredentialID, data.AttData.CredentialPublicKey
 	switch {
-	case len(own.Key) > maxKey: // the engine looks at the length of the id
+	case len(own.key) > maxKey: // the engine looks at the length of the id
 		return own, errors.New("passkey: the key is too large")
-	case q.factorOf(own.ID) != "": // section 7.1 step 26, as far as the user goes
+	case q.factorOf(own.id) != "": // section 7.1 step 26, as far as the user goes
 		return own, errors.New("passkey: the passkey is registered already")
 	}
-	if err := checkKey(own.Key); err != nil {
+	if err := checkKey(own.key); err != nil {
 		return own, err
 	}
-	own.Handle, own.AAGUID = q.Handle, data.AttData.AAGUID
-	own.BackupEligible = data.Flags.HasBackupEligible()
-	own.Transports = nil
+	own.handle, own.aaguid = q.handle, data.AttData.AAGUID
+	own.backupEligible = data.Flags.HasBackupEligible()
+	own.transports = nil
 	for _, t := range parsed.Response.Transports {
-		if len(own.Transports) < 8 && len(t) <= 32 && !slices.Contains(own.Transports, string(t)) {
-			own.Transports = append(own.Transports, string(t))
+		known := slices.Contains(own.transports, string(t))
+		if !known && len(t) <= 32 && len(own.transports) < maxTransports {
+			own.transports = append(own.transports, string(t))
 		}
 	}
 	return own, nil
@@ -271,25 +307,26 @@ func (c *ceremony) authenticate(
 	switch {
 	case !c.expects(parsed.Response.CollectedClientData.Origin):
 		return own, errOrigin
-	case !bytes.Equal(parsed.RawID, own.ID) || q.factorOf(own.ID) != factorID:
+	case !bytes.Equal(parsed.RawID, own.id) || q.factorOf(own.id) != factorID:
 		return own, errors.New("passkey: an answer of another passkey")
-	case len(handle) > 0 && !bytes.Equal(handle, own.Handle):
+	case len(handle) > 0 && !bytes.Equal(handle, own.handle):
 		return own, errors.New("passkey: an answer of another user")
 	}
 	if err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.Challenge), c.rpID, "", c.pages, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, "", c.pages, c.apps, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
-		own.Key, protocol.SignaturePolicy{},
+		own.key, protocol.SignaturePolicy{},
 	); err != nil {
 		return own, err
 	}
 	data := parsed.Response.AuthenticatorData
-	if data.Flags.HasBackupEligible() != own.BackupEligible {
-		return own, errors.New("passkey: the passkey became another kind")
+	if data.Flags.HasBackupEligible() != own.backupEligible {
+		// Which it never does: another authenticator has its key.
+		return own, fmt.Errorf("passkey: the passkey became another kind: %w", mfa.ErrCopied)
 	}
 	// Both zero is an authenticator that does not count (step 22).
-	if (data.Counter > 0 || own.SignCount > 0) && data.Counter <= own.SignCount {
-		return own, errors.New("passkey: the passkey was copied")
+	if (data.Counter > 0 || own.signCount > 0) && data.Counter <= own.signCount {
+		return own, fmt.Errorf("passkey: the sign count did not grow: %w", mfa.ErrCopied)
 	}
 	err = own.observe(data)
 	return own, err
@@ -325,7 +362,7 @@ func (c *credential) observe(data protocol.AuthenticatorData) error {
 	if data.Flags.HasBackupState() && !data.Flags.HasBackupEligible() {
 		return errors.New("passkey: a backup of what cannot be backed up")
 	}
-	c.SignCount = data.Counter
-	c.UserVerified, c.BackedUp = data.Flags.HasUserVerified(), data.Flags.HasBackupState()
+	c.signCount = data.Counter
+	c.userVerified, c.backedUp = data.Flags.HasUserVerified(), data.Flags.HasBackupState()
 	return nil
 }

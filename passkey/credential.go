@@ -2,66 +2,124 @@ package passkey
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
+	"math"
+
+	"github.com/authfactor/mfa/internal/codec"
 )
 
-// A credential is what is kept of a passkey, as JSON. Nothing in it is of the engine that
-// checks signatures, so that another one can read it. Before the passkey is confirmed there
-// is the label alone.
+// A credential is what is kept of a passkey. Nothing in it is of the engine that checks
+// signatures, so that another one can take over. Before the passkey is confirmed there are the
+// label and a handle alone.
 type credential struct {
-	Label string `json:"label"`
+	label string
 
-	ID     []byte `json:"id,omitempty"`     // the credential id
-	Key    []byte `json:"key,omitempty"`    // the public key, as a COSE_Key
-	Handle []byte `json:"handle,omitempty"` // the user handle, random, the same for all of a user
-	AAGUID []byte `json:"aaguid,omitempty"` // the model, as it says itself: nothing proves it
+	id     []byte // the credential id
+	key    []byte // the public key, as a COSE_Key
+	handle []byte // the user handle, random, the same for all of a user
+	aaguid []byte // the model, as it says itself: nothing proves it
 
-	Transports []string `json:"transports,omitempty"` // by which the browser reaches it
+	transports []string // by which the browser reaches it
 
-	SignCount      uint32 `json:"sign_count,omitempty"`
-	UserVerified   bool   `json:"user_verified,omitempty"`   // with the last answer
-	BackupEligible bool   `json:"backup_eligible,omitempty"` // it may be on several devices: for good
-	BackedUp       bool   `json:"backed_up,omitempty"`       // it was, with the last answer
+	signCount      uint32
+	userVerified   bool // with the last answer
+	backupEligible bool // it may be on several devices: for good
+	backedUp       bool // it was, with the last answer
+
+	rest []byte // what a newer version appended
 }
 
-func (c credential) encode() []byte {
-	data, _ := json.Marshal(c) // of strings, bytes and numbers
-	return data
+const maxTransports = 8
+
+func (own *credential) fields(c *codec.Codec) {
+	c.String(&own.label)
+	c.Bytes(&own.id)
+	c.Bytes(&own.key)
+	c.Bytes(&own.handle)
+	c.Bytes(&own.aaguid)
+	codec.List(c, &own.transports, maxTransports, c.String)
+	count := int64(own.signCount)
+	c.Int(&count)
+	if count < 0 || count > math.MaxUint32 {
+		c.Refuse()
+		return
+	}
+	own.signCount = uint32(count)
+	c.Bool(&own.userVerified)
+	c.Bool(&own.backupEligible)
+	c.Bool(&own.backedUp)
+	c.Rest(&own.rest)
+}
+
+func (own *credential) encode() []byte {
+	c := codec.NewWriter(nil)
+	own.fields(c)
+	return c.Written()
 }
 
 var errState = errors.New("passkey: the stored state is malformed")
 
-func decodeCredential(state []byte) (c credential, err error) {
-	if json.Unmarshal(state, &c) != nil {
-		return c, errState
+func decodeCredential(state []byte) (own credential, err error) {
+	c := codec.NewReader(state)
+	own.fields(c)
+	if c.Bad() || len(own.handle) == 0 {
+		return credential{}, errState
 	}
-	return c, nil
+	return own, nil
 }
+
+// registered reports whether it is of a passkey that was confirmed.
+func (own *credential) registered() bool { return len(own.id) > 0 }
 
 // A question is what a challenge keeps.
 type question struct {
-	Challenge []byte `json:"challenge"`
+	challenge []byte
 
-	// Handle is the user handle of a registration; without one it is a login.
-	Handle []byte `json:"handle,omitempty"`
+	// handle is the user handle of a registration; without one it is a login.
+	handle []byte
 
-	Allowed []allowed `json:"allowed,omitempty"` // the passkeys that may answer a login
+	allowed []allowed // the passkeys that may answer a login, or must not register again
 }
 
 // An allowed credential is one that may answer, and its factor.
 type allowed struct {
-	ID       []byte `json:"id"`
-	FactorID string `json:"factor_id"`
+	id       []byte
+	factorID string
 }
 
-func (q question) registers() bool { return len(q.Handle) > 0 }
+const maxAllowed = 100 // a user has ten factors
+
+func (q *question) fields(c *codec.Codec) {
+	c.Bytes(&q.challenge)
+	c.Bytes(&q.handle)
+	codec.List(c, &q.allowed, maxAllowed, func(a *allowed) {
+		c.Bytes(&a.id)
+		c.String(&a.factorID)
+	})
+}
+
+func (q *question) encode() []byte {
+	c := codec.NewWriter(nil)
+	q.fields(c)
+	return c.Written()
+}
+
+func decodeQuestion(kept []byte) (q question, err error) {
+	c := codec.NewReader(kept)
+	q.fields(c)
+	if c.Bad() || len(q.challenge) != challengeSize {
+		return question{}, errState
+	}
+	return q, nil
+}
+
+func (q *question) registers() bool { return len(q.handle) > 0 }
 
 // factorOf is the factor of a credential, "" for none that may answer.
-func (q question) factorOf(id []byte) string {
-	for _, a := range q.Allowed {
-		if bytes.Equal(a.ID, id) {
-			return a.FactorID
+func (q *question) factorOf(id []byte) string {
+	for _, a := range q.allowed {
+		if bytes.Equal(a.id, id) {
+			return a.factorID
 		}
 	}
 	return ""

@@ -27,12 +27,16 @@ func FuzzAnswer(f *testing.F) {
 		}
 		return factor, options, kept
 	}
-	fresh, options, registers := begin(passkey.Params("ann").State, false)
+	state, err := method.Ceremony.Enroll(passkey.Params("ann").Params)
+	if err != nil {
+		f.Fatal(err)
+	}
+	fresh, options, registers := begin(state, false)
 	created, err := key.Create(options)
 	if err != nil {
 		f.Fatal(err)
 	}
-	state, err := method.Ceremony.Finish(fresh, registers, created)
+	state, err = method.Ceremony.Finish(fresh, registers, created)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -71,16 +71,10 @@ func TestVectors(t *testing.T) {
 			}
 			return text
 		}
-		kept := func(q question) []byte {
-			text, err := json.Marshal(q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return text
-		}
+		kept := func(q question) []byte { return q.encode() }
 		state, err := method.Ceremony.Finish(
-			mfa.MethodFactor{ID: "auth_factor_1", State: Params("ann").State},
-			kept(question{Challenge: v.Challenge, Handle: []byte("handle")}),
+			mfa.MethodFactor{ID: "auth_factor_1", State: begun(t, method)},
+			kept(question{challenge: v.Challenge, handle: []byte("handle")}),
 			answer(map[string]any{
 				"clientDataJSON":    v.ClientData.base64URL(),
 				"attestationObject": v.AttestationObject.base64URL(),
@@ -100,7 +94,7 @@ func TestVectors(t *testing.T) {
 		registered++
 		f := mfa.MethodFactor{ID: "auth_factor_1", Verified: true, State: state}
 		login := kept(question{
-			Challenge: v.AuthChallenge, Allowed: []allowed{{ID: v.ID, FactorID: f.ID}},
+			challenge: v.AuthChallenge, allowed: []allowed{{id: v.ID, factorID: f.ID}},
 		})
 		response := map[string]any{
 			"clientDataJSON":    v.AuthClientData.base64URL(),
@@ -172,7 +166,7 @@ func TestFinishIsExact(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, key := method.Ceremony, passkeytest.New("https://example.org")
-	fresh := mfa.MethodFactor{ID: "f", State: Params("ann").State}
+	fresh := mfa.MethodFactor{ID: "f", State: begun(t, method)}
 	options, registers, err := c.Begin(fresh, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -220,6 +214,16 @@ func TestFinishIsExact(t *testing.T) {
 			t.Errorf("%s is taken", name)
 		}
 	}
+}
+
+// begun is the state of a factor that was just enrolled.
+func begun(t *testing.T, method mfa.Method) []byte {
+	t.Helper()
+	state, err := method.Ceremony.Enroll(Params("ann").Params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
 }
 
 // withKey is an answer to a registration with another public key, which nobody signs without

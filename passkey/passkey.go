@@ -25,15 +25,16 @@
 package passkey
 
 import (
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/typed"
@@ -94,25 +95,68 @@ func New(cfg Config) (mfa.Method, error) {
 			c.pages = append(c.pages, origin)
 		}
 	}
-	// A signature is not guessed, so wrong answers need no wait.
-	return mfa.Method{Type: Type, Ceremony: c, InsecureUnlimited: true}, nil
+	return mfa.Method{
+		Type: Type, Ceremony: c, PhishingResistant: true,
+		InsecureUnlimited: true, // a signature is not guessed, so wrong answers need no wait
+	}, nil
 }
 
 // Params are for mfa.EnrollParams.Method. label is what the browser shows of the person's
-// account, such as an e-mail address: up to 64 characters, by the rules of EnrollParams.Name.
-// Shorten a longer one. It is stored, and goes to the authenticator. Challenge refuses the
-// factor of a label that cannot be shown with an error that matches [mfa.ErrInvalidParameter].
+// account, such as an e-mail address: 1 to 64 characters, by the rules of EnrollParams.Name.
+// Shorten a longer one. It is stored, and goes to the authenticator. For one that cannot be
+// shown Enroll returns [mfa.ErrInvalidParameter]. As JSON the parameters are {"label": "..."}.
 //
 // Call navigator.credentials.create once for each Challenge, and send its answer before
 // Challenge is called again: a second passkey of the same enrolment takes the place of the
 // first one on its device.
 func Params(label string) *mfa.MethodParams {
-	if checkText("label", label) != nil {
-		label = "" // JSON would change what is no UTF-8
+	if !utf8.ValidString(label) {
+		label = "" // JSON would change it, and Enroll not refuse it
 	}
-	own := credential{Label: label, Handle: make([]byte, handleSize)}
-	_, _ = rand.Read(own.Handle) // never fails: crypto/rand
-	return &mfa.MethodParams{Type: Type, State: own.encode()}
+	text, _ := json.Marshal(params{label}) // of a string
+	return &mfa.MethodParams{Type: Type, Params: text}
+}
+
+// params are what Params makes, as JSON.
+type params struct {
+	Label string `json:"label"`
+}
+
+// Details are what is known of a passkey, as of its latest accepted answer. In
+// Verification.Factor that is the answer to Verify.
+type Details struct {
+	// UserVerified is true if the authenticator checked the person, by a PIN or a finger,
+	// and not their presence alone.
+	UserVerified bool `json:"user_verified"`
+
+	// BackupEligible is true for a passkey that may be on several devices, as phones and
+	// password managers make them. It never changes.
+	BackupEligible bool `json:"backup_eligible"`
+
+	// BackedUp is true if it was on several devices, or kept by a provider. It may change
+	// with each answer. A passkey that is not is lost with its device.
+	BackedUp bool `json:"backed_up"`
+
+	// SignCount is how many signatures the authenticator counted, 0 if it does not count.
+	SignCount uint32 `json:"sign_count"`
+
+	// AAGUID is the authenticator's model as a UUID, by which lists on the web have names,
+	// or all zero. Nothing proves it: no attestation is asked for.
+	AAGUID string `json:"aaguid"`
+
+	// Transports are how browsers reach the authenticator, such as "internal" or "usb", as
+	// the browser said at the registration.
+	Transports []string `json:"transports"`
+}
+
+// DetailsOf returns what is known of a passkey. It reports false for a factor of another type,
+// and for one that is not confirmed.
+func DetailsOf(f mfa.Factor) (Details, bool) {
+	var d Details
+	if f.Type != Type || json.Unmarshal([]byte(f.Details), &d) != nil {
+		return Details{}, false
+	}
+	return d, true
 }
 
 const (

@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -40,6 +42,9 @@ type rig struct {
 	t     *testing.T
 	store *mfatest.FaultyStore
 	clock *mfatest.Clock
+
+	mu    sync.Mutex
+	kinds []mfa.EventKind // of the events since took was called
 }
 
 func newRig(t *testing.T, cfg passkey.Config) *rig {
@@ -56,11 +61,25 @@ func newRig(t *testing.T, cfg passkey.Config) *rig {
 	r.Service, err = mfa.New(mfa.Config{
 		Store: r.store, Keys: mfatest.Keys(), Now: r.clock.Now, Methods: []mfa.Method{method},
 		InsecureSkipProof: true,
+		OnEvent: func(_ context.Context, e mfa.Event) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.kinds = append(r.kinds, e.Kind)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// took returns the kinds of the events since it was called before.
+func (r *rig) took() []mfa.EventKind {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kinds := r.kinds
+	r.kinds = nil
+	return kinds
 }
 
 func (r *rig) challenge(f mfa.Factor) mfa.Challenge {
@@ -299,8 +318,12 @@ func TestCopiedPasskey(t *testing.T) {
 		for n := range 2 { // of the one behind 1, and then 2, as the owner had
 			ch := r.challenge(f)
 			answer := must(t)(thief.Get(ch.Options()))
+			r.took()
 			if _, err := r.verify(ch, ann, answer); !errors.Is(err, mfa.ErrInvalidCode) {
 				t.Errorf("%s, %d: %v", name, n, err)
+			}
+			if got := r.took(); !slices.Equal(got, []mfa.EventKind{mfa.EventFailed, mfa.EventCopied}) {
+				t.Errorf("%s, %d: events %q", name, n, got)
 			}
 		}
 	}
@@ -316,14 +339,69 @@ func TestFlags(t *testing.T) {
 	for _, tt := range []struct {
 		eligible, backedUp bool
 		want               error
+		event              mfa.EventKind // the last one
 	}{
-		{true, true, nil}, {true, false, nil},
-		{false, false, mfa.ErrInvalidCode}, {false, true, mfa.ErrInvalidCode},
+		{true, true, nil, mfa.EventVerified}, {true, false, nil, mfa.EventVerified},
+		{false, false, mfa.ErrInvalidCode, mfa.EventCopied},
+		{false, true, mfa.ErrInvalidCode, mfa.EventCopied},
 	} {
 		key.BackupEligible, key.BackedUp = tt.eligible, tt.backedUp
 		ch := r.challenge(f)
-		if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); !errors.Is(err, tt.want) {
+		r.took()
+		v, err := r.verify(ch, ann, must(t)(key.Get(ch.Options())))
+		if !errors.Is(err, tt.want) {
 			t.Errorf("%+v: %v", tt, err)
+		}
+		if kinds := r.took(); kinds[len(kinds)-1] != tt.event {
+			t.Errorf("%+v: events %q", tt, kinds)
+		}
+		d, ok := passkey.DetailsOf(v.Factor)
+		if ok != (tt.want == nil) || ok && d.BackedUp != tt.backedUp {
+			t.Errorf("%+v: told %+v", tt, d)
+		}
+	}
+}
+
+// TestDetails: what the latest answer told is in the factor, and what it proves in AMR, after
+// RFC 8176.
+func TestDetails(t *testing.T) {
+	for _, eligible := range []bool{false, true} {
+		r, key := newRig(t, config), passkeytest.New(origin)
+		key.BackupEligible, key.Counts = eligible, true
+		f := r.enroll(ann)
+		if d, ok := passkey.DetailsOf(f); ok {
+			t.Errorf("before it is confirmed: %+v", d)
+		}
+		ch := r.challenge(f)
+		if _, err := r.verify(ch, ann, must(t)(key.Create(ch.Options()))); err != nil {
+			t.Fatal(err)
+		}
+		for n := range 2 {
+			key.UserVerified = n == 0
+			ch := r.challenge(f)
+			v, err := r.verify(ch, ann, must(t)(key.Get(ch.Options())))
+			want := passkey.Details{
+				UserVerified: n == 0, BackupEligible: eligible, SignCount: uint32(n + 1),
+				AAGUID: "00000000-0000-0000-0000-000000000000", Transports: []string{"internal"},
+			}
+			if d, ok := passkey.DetailsOf(v.Factor); err != nil || !ok || !reflect.DeepEqual(d, want) {
+				t.Errorf("%+v, %v; want %+v", d, err, want)
+			}
+			amr := []string{"hwk", "user"}
+			if eligible { // it can leave its hardware
+				amr[0] = "swk"
+			}
+			if !slices.Equal(v.AMR(), amr) || !v.Factor.PhishingResistant() {
+				t.Errorf("%q, want %q; resistant %t", v.AMR(), amr, v.Factor.PhishingResistant())
+			}
+		}
+		stored, err := r.Factor(t.Context(), mfa.FactorParams{FactorID: f.ID, UserID: ann})
+		if d, _ := passkey.DetailsOf(stored); err != nil || d.SignCount != 2 || d.UserVerified {
+			t.Errorf("later: %+v, %v", d, err)
+		}
+		stored.Type = mfa.TypeTOTP
+		if d, ok := passkey.DetailsOf(stored); ok || !reflect.DeepEqual(d, passkey.Details{}) {
+			t.Errorf("of an app: %+v", d)
 		}
 	}
 }
@@ -476,20 +554,28 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestLabel: a label that cannot be shown is refused before the browser sees it.
+// TestLabel: a label that cannot be shown is refused, and nothing is stored.
 func TestLabel(t *testing.T) {
 	r := newRig(t, config)
 	for _, label := range []string{
 		"", " ", "a\nb", "a\xff", "\u200b", "ann\u202ecod", strings.Repeat("a", 65),
 	} {
-		enr, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Method: passkey.Params(label)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: enr.Factor.ID, UserID: ann})
-		if !errors.Is(err, mfa.ErrInvalidParameter) {
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, Method: passkey.Params(label)})
+		e, ok := errors.AsType[*mfa.Error](err)
+		if !ok || !errors.Is(err, mfa.ErrInvalidParameter) || !strings.Contains(e.Message, "label") {
 			t.Errorf("%q: %v", label, err)
 		}
+	}
+	for _, params := range []string{"", "null", "[]", `{"label":1}`, "{\"label\":\"a\xff\"}"} {
+		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+			UserID: ann, Method: &mfa.MethodParams{Type: passkey.Type, Params: []byte(params)},
+		})
+		if !errors.Is(err, mfa.ErrInvalidParameter) {
+			t.Errorf("%q: %v", params, err)
+		}
+	}
+	if factors, err := r.Factors(t.Context(), ann); err != nil || len(factors) > 0 {
+		t.Errorf("%v, %v", factors, err)
 	}
 }
 
