@@ -38,6 +38,34 @@ func (a *app) showAccount(w http.ResponseWriter, r *http.Request, u user) error 
 	return a.render(w, r, http.StatusOK, "account.html", view{Title: "Your account", Data: data})
 }
 
+// showRename asks for another name.
+func (a *app) showRename(w http.ResponseWriter, r *http.Request, u user) error {
+	f, err := a.mfa.Factor(r.Context(), mfa.FactorParams{FactorID: r.FormValue("factor"), UserID: u.ID})
+	if errors.Is(err, mfa.ErrNotFound) {
+		return a.redirect(w, r, "/account", "")
+	}
+	if err != nil {
+		return err
+	}
+	return a.render(w, r, http.StatusOK, "rename.html", view{Title: "Rename " + factorName(f), Data: f})
+}
+
+// rename gives a factor another name. It needs no code: nobody gets in by a name.
+func (a *app) rename(w http.ResponseWriter, r *http.Request, u user) error {
+	if d := a.tries.wait(address(r), "rename "+u.ID, perAddress); d > 0 {
+		return a.redirect(w, r, "/account", "That is possible again in "+wait(d)+".")
+	}
+	_, err := a.mfa.Rename(r.Context(), mfa.RenameParams{FactorID: r.PostFormValue("factor"), UserID: u.ID, Name: r.PostFormValue("name")})
+	problem, err := plain(err)
+	switch {
+	case err != nil:
+		return err
+	case problem != "":
+		a.sessions.Put(r.Context(), problemKey, problem)
+	}
+	return a.redirect(w, r, "/account", "")
+}
+
 // removeFactor takes away one of several. With the last, beside recovery codes, the second
 // factor is turned off: nobody wants to type one of ten codes at each login.
 func (a *app) removeFactor(w http.ResponseWriter, r *http.Request, u user) error {

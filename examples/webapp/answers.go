@@ -31,6 +31,7 @@ func (a *app) answerID(r *http.Request, questionID string) []byte {
 // answer keeps a question that was answered, and reports whether this is the first time.
 func (db database) answer(ctx context.Context, id []byte, q question, expires time.Time) (first bool, err error) {
 	q.Answered, q.Path, q.Form, q.Picture = true, "", "", nil
+	q.Open = map[string]open{q.FactorID: {ChallengeID: q.Open[q.FactorID].ChallengeID, Until: q.Open[q.FactorID].Until}}
 	text, err := json.Marshal(q)
 	if err != nil || id == nil {
 		return true, err

@@ -218,7 +218,7 @@ func TestCodeIsBoundToSite(t *testing.T) {
 	v := s.visitor(t)
 	v.login("ann@example.com")
 	page := v.post("/account/phone", url.Values{"phone": {phone}})
-	if want := "\n\n@127.0.0.1 #" + s.code(t, phone); !strings.Contains(s.stderr.String(), want) {
+	if want := "\n\n@localhost #" + s.code(t, phone); !strings.Contains(s.stderr.String(), want) {
 		t.Errorf("no line %q in\n%s\n%s", want, s.stderr, page.body)
 	}
 }

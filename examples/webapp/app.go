@@ -54,10 +54,14 @@ func newApp(ctx context.Context, o options) (*app, error) {
 	if err != nil {
 		return nil, errors.Join(err, a.db.Close())
 	}
+	method, err := passkeys(o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("-url: %w", err), a.db.Close())
+	}
 	regions := strings.Split(strings.ToUpper(o.regions), ",")
 	a.mfa, err = mfa.New(mfa.Config{
 		Store: store, SMS: a.post, Keys: keys, Regions: regions, DefaultRegion: regions[0],
-		Now: o.now, Logger: a.log, OnEvent: a.onEvent,
+		Methods: []mfa.Method{method}, Now: o.now, Logger: a.log, OnEvent: a.onEvent,
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("-regions: %w", err), a.db.Close())
@@ -88,11 +92,15 @@ func (a *app) newRoutes() *http.ServeMux {
 	mux.Handle("POST /code/other", a.answering(a.otherFactor))
 
 	mux.Handle("GET /account", a.member(a.showAccount))
+	mux.Handle("GET /account/passkey", a.member(a.showEnroll))
+	mux.Handle("POST /account/passkey", a.member(a.unlessLost(a.enrollPasskey)))
 	mux.Handle("GET /account/app", a.member(a.showEnroll))
 	mux.Handle("POST /account/app", a.member(a.unlessLost(a.enrollApp)))
 	mux.Handle("GET /account/phone", a.member(a.showEnroll))
 	mux.Handle("POST /account/phone", a.member(a.unlessLost(a.enrollPhone)))
 	mux.Handle("POST /account/recovery", a.member(a.unlessLost(a.enrollRecovery)))
+	mux.Handle("GET /account/rename", a.member(a.showRename))
+	mux.Handle("POST /account/rename", a.member(a.rename))
 	mux.Handle("POST /account/remove", a.member(a.removeFactor))
 	mux.Handle("POST /account/off", a.member(a.turnOff))
 	mux.Handle("POST /account/devices", a.member(a.revokeDevice))
@@ -108,7 +116,8 @@ func (a *app) newRoutes() *http.ServeMux {
 // handler is the routes behind what holds for all of them.
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", serveStyle)
+	mux.HandleFunc("GET /style.css", serveFile("pages/style.css"))
+	mux.HandleFunc("GET /passkey.js", serveFile("pages/passkey.js"))
 	// Forms carry no token against forgery: browsers say themselves where a request comes
 	// from, and those from elsewhere are refused here.
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(loads(a.sessions.LoadAndSave(a.routes))))
@@ -118,8 +127,9 @@ func (a *app) handler() http.Handler {
 func (a *app) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		// No script at all, and pictures from the page itself alone: the QR code is a data URI.
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
+		// One script, which passkeys need, and none within a page; and pictures from the page
+		// itself alone: the QR code is a data URI.
+		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin") // the links in mails hold a secret
 		// Neither a cache nor the back button shows a page again: not its secrets, and nothing
@@ -214,9 +224,12 @@ func (a *app) redirect(w http.ResponseWriter, r *http.Request, to, notice string
 	return nil
 }
 
-func serveStyle(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "max-age=3600")
-	http.ServeFileFS(w, r, files, "pages/style.css")
+// serveFile has what is the same for everybody.
+func serveFile(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=3600")
+		http.ServeFileFS(w, r, files, name)
+	}
 }
 
 func (a *app) cleanHourly(ctx context.Context) {

@@ -209,7 +209,7 @@ func (p *person) lookAt() {
 		_ = json.Indent(&pretty, []byte(found), "", " ")
 		p.Errorf("axe finds:\n%s", &pretty)
 	}
-	for what, script := range map[string]string{"pixels too wide": "document.documentElement.scrollWidth - window.innerWidth", "scripts": "document.scripts.length"} {
+	for what, script := range map[string]string{"pixels too wide": "document.documentElement.scrollWidth - window.innerWidth", "scripts within the page": "[...document.scripts].filter(s => s.src !== location.origin + \"/passkey.js\").length"} {
 		if n := get(p, chromedp.Evaluate[int](script)); n > 0 {
 			p.Errorf("%d %s:\n%s", n, what, p.text())
 		}

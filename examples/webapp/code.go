@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/passkey"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -89,16 +90,22 @@ func (a *app) showCode(w http.ResponseWriter, r *http.Request, u user, q questio
 	data := struct {
 		question
 		picture
-		Factor mfa.Factor
-		Others []mfa.Factor
-		Sent   bool // a message whose code is good
-	}{question: q, Sent: q.challengeID(a.now()) != ""}
+		Factor  mfa.Factor
+		Others  []mfa.Factor
+		Sent    bool   // a message whose code is good
+		Options string // for a passkey
+	}{question: q, Others: others(factors, q), Sent: q.challengeID(a.now()) != "", Options: q.options(a)}
 	for _, f := range factors {
 		if f.ID == q.FactorID {
 			data.Factor = f
-		} else {
-			data.Others = append(data.Others, f)
 		}
+	}
+	if q.FactorType == passkey.Type {
+		title := "Use a passkey"
+		if q.For == forConfirm {
+			title = "Make a passkey"
+		}
+		return a.render(w, r, http.StatusOK, "passkey.html", view{Title: title, Data: data})
 	}
 	var shown bool
 	if data.picture, shown = a.picture(r, q); shown {
@@ -107,13 +114,13 @@ func (a *app) showCode(w http.ResponseWriter, r *http.Request, u user, q questio
 	return a.render(w, r, http.StatusOK, "code.html", view{Title: "Type your code", Data: data})
 }
 
-// sendCode sends another message.
+// sendCode sends another message, or asks for a passkey anew.
 func (a *app) sendCode(w http.ResponseWriter, r *http.Request, _ user, q question) error {
-	if q.FactorType != mfa.TypeSMS {
+	if q.FactorType != mfa.TypeSMS && q.FactorType != passkey.Type {
 		return a.redirect(w, r, "/code", "")
 	}
 	err := a.challenge(r, &q)
-	if err == nil {
+	if err == nil && q.FactorType == mfa.TypeSMS {
 		a.sessions.Put(r.Context(), noticeKey, "A new message is on its way. Codes of earlier ones are not good any more.")
 	}
 	return a.goOn(w, r, &q, err)

@@ -30,8 +30,14 @@ func (a *app) enrollForm(w http.ResponseWriter, r *http.Request, err error) erro
 		status = http.StatusUnprocessableEntity
 	}
 	data := enrollment{r.URL.Path, r.FormValue("name"), r.FormValue("phone"), r.FormValue("replaces")}
-	title := map[string]string{"/account/app": "Add an authenticator app", "/account/phone": "Add a phone number"}[data.Path]
-	return a.render(w, r, status, "enroll.html", view{Title: title, Problem: problem, Data: data})
+	v := view{Title: "Add a passkey", Problem: problem, Data: data}
+	switch data.Path {
+	case "/account/app":
+		v.Title = "Add an authenticator app"
+	case "/account/phone":
+		v.Title = "Add a phone number"
+	}
+	return a.render(w, r, status, "enroll.html", v)
 }
 
 // unlessLost is for a member whose factors are still there. Without them nobody asks for a
@@ -78,7 +84,7 @@ func (a *app) sent(r *http.Request) bool {
 		return false
 	}
 	_, shown := a.picture(r, q)
-	return shown || q.FactorType == mfa.TypeSMS && q.challengeID(a.now()) != ""
+	return shown || q.FactorType != mfa.TypeTOTP && q.challengeID(a.now()) != ""
 }
 
 // enrollApp shows a secret, for a while.

@@ -114,7 +114,11 @@ func (s *site) service(t *testing.T) (*mfa.Service, database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys, Now: s.clock.Now})
+	method, err := passkeys(options{url: s.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	svc, err := mfa.New(mfa.Config{Store: store, Keys: keys, Methods: []mfa.Method{method}, Now: s.clock.Now})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -108,7 +108,7 @@ func TestMailbox(t *testing.T) {
 
 // TestHeaders: what all pages say, and what is only there over TLS.
 func TestHeaders(t *testing.T) {
-	for _, url := range []string{"http://127.0.0.1:8081", "https://app.example.com"} {
+	for _, url := range []string{"http://localhost:8081", "https://app.example.com"} {
 		a, err := newApp(t.Context(), options{
 			url: url, clientIP: "X-Real-IP", db: filepath.Join(t.TempDir(), "webapp.db"), regions: "US",
 			getenv: func(string) string { return "" }, stderr: io.Discard, now: new(mfatest.Clock).Now,
@@ -134,7 +134,7 @@ func TestHeaders(t *testing.T) {
 		if (h.Get("Strict-Transport-Security") != "") != secure {
 			t.Errorf("%s: %v", url, h)
 		}
-		if !slices.Contains(h.Values("Cache-Control"), "no-store") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; style-src 'self'; img-src data:;") {
+		if !slices.Contains(h.Values("Cache-Control"), "no-store") || !strings.HasPrefix(h.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action") {
 			t.Errorf("%s: %v", url, h)
 		}
 		w = httptest.NewRecorder()

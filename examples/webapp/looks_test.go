@@ -8,7 +8,9 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 )
 
 var update = flag.Bool("update", false, "take the pictures of docs/images anew")
@@ -71,7 +73,7 @@ func (p *person) tour() {
 	p.site.clock.Advance(pictureAge)
 	p.load(chromedp.Reload())
 	p.sees("The picture is not shown any more")
-	p.logout()
+	p.tourPasskeys(codes[1])
 	p.open("/link/none")
 	p.fill("email", p.email)
 	p.press("Send me a link")
@@ -82,6 +84,30 @@ func (p *person) tour() {
 	p.sees("At least 15 characters")
 	p.open("/dev/inbox")
 	p.sees("Choose your password here")
+}
+
+// tourPasskeys comes to the pages for a passkey, the last one by the keyboard alone.
+func (p *person) tourPasskeys(recoveryCode string) {
+	p.open("/account")
+	key := p.key()
+	p.press("Add a passkey")
+	p.fill("name", "A computer with the longest name that anybody ever gave to one")
+	p.press("Continue")
+	p.press("Recovery code")
+	p.answer(recoveryCode)
+	p.sees("Your browser asks where to keep the passkey")
+	p.press("Make the passkey")
+	p.sees("A computer with the longest name")
+	p.press("Rename A computer with the longest name that anybody ever gave to one")
+	p.press("Rename")
+	p.logout()
+	p.login()
+	call(p, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: key.id})
+	p.clicks("Use a passkey", "Nothing was sent")
+	call(p, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: key.id, IsUserVerified: true})
+	p.load(chromedp.KeyEvent(kb.Enter)) // the button has the focus
+	p.sees("Your account")
+	p.logout()
 }
 
 // TestPictures takes those of README.md with -update, and says otherwise whether they are
@@ -104,8 +130,19 @@ func TestPictures(t *testing.T) {
 		ann.logout()
 		ann.login()
 		ann.take(filepath.Join(dir, "login.png"))
+		ann.answer(ann.code())
+		ann.key()
+		ann.press("Add a passkey")
+		ann.fill("name", "My laptop")
+		ann.press("Continue")
+		ann.answer(ann.code())
+		ann.take(filepath.Join(dir, "passkey-enroll.png"))
+		ann.press("Make the passkey")
+		ann.logout()
+		ann.login()
+		ann.take(filepath.Join(dir, "passkey-login.png"))
 	}
-	for _, name := range []string{"enroll.png", "login.png"} {
+	for _, name := range []string{"enroll.png", "login.png", "passkey-enroll.png", "passkey-login.png"} {
 		picture, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
 			t.Fatal(err)

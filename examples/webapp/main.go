@@ -1,9 +1,10 @@
 // Webapp is an application to start from: people sign up, log in with a password and a
-// second factor, and look after their factors, in a browser, without JavaScript.
+// second factor, and look after their factors, in a browser. Passkeys need one small script;
+// everything else works without JavaScript.
 //
 //	go run ./examples/webapp -dev
 //
-// It serves http://127.0.0.1:8081, and keeps everything in webapp.db under the key in
+// It serves http://localhost:8081, and keeps everything in webapp.db under the key in
 // webapp.key, both made in the current folder. It sends no mails and text messages but
 // writes them to standard error; with -dev also to the page /dev/inbox. For production,
 // put your providers into post.go, and something that speaks TLS in front, whose address
@@ -64,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	}
 	defer func() { _ = ln.Close() }() // a second time, mostly
 	if o.url == "" {
-		o.url = "http://" + ln.Addr().String()
+		o.url = urlOf(ln.Addr())
 	}
 	if err := o.check(); err != nil {
 		return err
@@ -91,6 +92,14 @@ func run(ctx context.Context, o options) error {
 	_, _ = fmt.Fprintf(o.stderr, "Listening on %s\n", o.url)
 	o.ready(o.url, ln.Addr())
 	return serve(ctx, ln, srv)
+}
+
+// urlOf has the name of this machine, and not its number: passkeys belong to names.
+func urlOf(addr net.Addr) string {
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		return fmt.Sprintf("http://localhost:%d", tcp.Port)
+	}
+	return "http://" + addr.String()
 }
 
 func serve(ctx context.Context, ln net.Listener, srv *http.Server) error {

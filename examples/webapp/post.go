@@ -96,6 +96,8 @@ func notice(e mfa.Event) string {
 		return fmt.Sprintf("After your password, %d wrong codes were typed in a row. Somebody may know your password.", e.Failures)
 	case mfa.EventSuccessAfterFailures:
 		return fmt.Sprintf("Your code was accepted after %d wrong ones.", e.Failures)
+	case mfa.EventCopied:
+		return "Somebody used a copy of your passkey, and was not let in. Remove that passkey and make a new one."
 	case mfa.EventDeviceStolen:
 		return "A browser that you trusted is not trusted any more: somebody may have copied its cookie."
 	default:

@@ -25,6 +25,8 @@ func (o options) check() error {
 		return errors.New("-url is no address such as https://app.example.com")
 	case u.Scheme == "http" && !loopback(u.Hostname()):
 		return errors.New("-url must be https://…, unless it is of this machine alone: put something that speaks TLS in front")
+	case net.ParseIP(u.Hostname()) != nil:
+		return errors.New("-url must have a name, such as http://localhost:8081: no browser makes a passkey for an address")
 	case o.dev && !loopback(u.Hostname()):
 		return errors.New("-dev shows everybody's codes, and is for this machine alone")
 	case !hostName.MatchString(u.Host) || u.Port() == map[string]string{"http": "80", "https": "443"}[u.Scheme]:

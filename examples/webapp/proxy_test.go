@@ -68,9 +68,10 @@ func TestHostOfProxy(t *testing.T) {
 		}),
 	})
 	t.Cleanup(proxy.Close)
-	s := start(t, func(o *options) { o.url, o.clientIP, o.dev = proxy.URL, "X-Forwarded-For", false })
+	const site = "https://example.com" // which the client of the proxy takes there
+	s := start(t, func(o *options) { o.url, o.clientIP, o.dev = site, "X-Forwarded-For", false })
 	a, err := newApp(t.Context(), options{
-		url: proxy.URL, clientIP: "X-Forwarded-For", db: s.db, regions: "US", getenv: func(string) string { return "" }, stderr: s.stderr, now: s.clock.Now,
+		url: site, clientIP: "X-Forwarded-For", db: s.db, regions: "US", getenv: func(string) string { return "" }, stderr: s.stderr, now: s.clock.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestHostOfProxy(t *testing.T) {
 	t.Cleanup(a.close)
 	app = a.handler()
 	for _, keeps = range []bool{false, true} {
-		w, err := proxy.Client().Get(proxy.URL + "/login") // which gives up after ten redirects
+		w, err := proxy.Client().Get(site + "/login") // which gives up after ten redirects
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/passkey"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -56,6 +57,7 @@ type question struct {
 type open struct {
 	ChallengeID string
 	Until       time.Time
+	Options     []byte // for the browser: of a passkey
 }
 
 // challengeID is the open challenge of the factor that is asked, "" if there is none.
@@ -92,7 +94,7 @@ func (a *app) key(r *http.Request, q *question) string {
 	if c, err := r.Cookie(cookieName("session", a.secure())); err == nil {
 		cookie = c.Value
 	}
-	sum := sha256.Sum256([]byte("key " + cookie + " " + q.ID + " " + r.PostFormValue("code")))
+	sum := sha256.Sum256([]byte("key " + cookie + " " + q.ID + " " + r.PostFormValue("code") + " " + r.PostFormValue("answer")))
 	return hex.EncodeToString(sum[:])
 }
 
@@ -120,7 +122,7 @@ func (a *app) ask(w http.ResponseWriter, r *http.Request, q question, f mfa.Fact
 
 // goOn keeps the question and shows its page, with what err says.
 func (a *app) goOn(w http.ResponseWriter, r *http.Request, q *question, err error) error {
-	problem, err := plain(err)
+	problem, err := q.problem(err)
 	if err != nil {
 		return err
 	}
@@ -150,19 +152,19 @@ func (a *app) challenge(r *http.Request, q *question) error {
 	if q.Open == nil {
 		q.Open = make(map[string]open)
 	}
-	q.Open[q.FactorID] = open{ch.ID, ch.ExpiresAt}
+	q.Open[q.FactorID] = open{ch.ID, ch.ExpiresAt, ch.Options()}
 	return nil
 }
 
 // verify makes a new challenge when an app's or a list's was used up or is too old, since
-// their codes do not hang on it. A message's does.
+// their codes do not hang on it. A message's does, and so does a passkey's answer.
 func (a *app) verify(r *http.Request, q *question) (mfa.Verification, error) {
 	var v mfa.Verification
 	err := mfa.ErrChallengeExpired
-	code := r.PostFormValue("code")
+	code, answer := r.PostFormValue("code"), []byte(r.PostFormValue("answer"))
 	for range 2 {
 		if id := q.challengeID(a.now()); id != "" {
-			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Action: q.action(), DeviceToken: a.device(r), IdempotencyKey: a.key(r, q)}
+			p := mfa.VerifyParams{ChallengeID: id, UserID: q.UserID, Code: code, Answer: answer, Action: q.action(), DeviceToken: a.device(r), IdempotencyKey: a.key(r, q)}
 			p.NewRecoveryCodes = q.For == forConfirm && q.Recovery
 			if q.For == forLogin && r.PostFormValue("trust") != "" {
 				p.TrustDevice, p.DeviceName = true, browser(r.UserAgent())
@@ -173,7 +175,7 @@ func (a *app) verify(r *http.Request, q *question) (mfa.Verification, error) {
 			break
 		}
 		delete(q.Open, q.FactorID)
-		if q.FactorType == mfa.TypeSMS || q.Answered {
+		if q.FactorType == mfa.TypeSMS || q.FactorType == passkey.Type || q.Answered {
 			break
 		}
 		if err := a.challenge(r, q); err != nil {

@@ -145,7 +145,7 @@ func slow(t *testing.T, path, cookie string) *site {
 	t.Cleanup(proxy.Close)
 	return start(t, func(o *options) {
 		listens := o.ready
-		o.url = proxy.URL
+		o.url = strings.Replace(proxy.URL, "127.0.0.1", "localhost", 1)
 		o.ready = func(url string, at net.Addr) {
 			addr = at.String()
 			listens(url, at)

@@ -9,15 +9,22 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/passkey"
 )
 
 var typeNames = map[mfa.FactorType]string{
-	mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages", mfa.TypeRecoveryCodes: "recovery codes",
+	passkey.Type: "passkey", mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages", mfa.TypeRecoveryCodes: "recovery codes",
 }
 
 // words are for templates.
 var words = template.FuncMap{
 	"factor": factorName,
+	"way":    way,
+	"kept":   kept,
+	// enrolledAt is where another one of its type is enrolled.
+	"enrolledAt": func(f mfa.Factor) string {
+		return map[mfa.FactorType]string{passkey.Type: "/account/passkey", mfa.TypeTOTP: "/account/app", mfa.TypeSMS: "/account/phone"}[f.Type]
+	},
 	"groups": groups,
 	"day":    func(t time.Time) string { return t.Format("2 January 2006") },
 	"clock":  func(t time.Time) string { return t.Format("15:04:05") },
@@ -34,8 +41,18 @@ func factorName(f mfa.Factor) string {
 		return "Recovery code"
 	case f.Name != "":
 		return f.Name
+	case f.Type == passkey.Type:
+		return "Passkey"
 	}
 	return "Authenticator app"
+}
+
+// way is what a factor is called as one of several ways.
+func way(f mfa.Factor) string {
+	if f.Type == passkey.Type {
+		return "Passkey" // any of them
+	}
+	return factorName(f)
 }
 
 // groups is a secret as it is easily typed.
