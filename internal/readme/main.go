@@ -1,5 +1,6 @@
-// Readme follows README.md as a newcomer would: it runs every fenced sh, go and js
-// block in a fresh clone of the repository, and compares what the README prints.
+// Readme follows README.md and the pages of docs/guide as a newcomer would: it runs every
+// fenced sh, go and js block in a fresh clone of the repository, and compares what the page
+// says that it prints.
 //
 //	go run ./internal/readme
 //
@@ -12,7 +13,9 @@
 // go.work that applications can import. A js block is a module of Node that talks to
 // examples/server, and is told the code that the server prints. A text block right after
 // one of them is what it prints;
-// in it, "…" stands for any text, and a line with nothing else for any lines.
+// in it, "…" stands for any text, and a line with nothing else for any lines. A block whose
+// fence names a file after the language is not run: it must be a part of that file, whose own
+// tests run it.
 package main
 
 import (
@@ -39,7 +42,7 @@ func main() {
 	}
 }
 
-// check runs every block of the repository's README.
+// check runs every block of the repository's pages.
 func check(ctx context.Context, repo string) error {
 	tmp, err := os.MkdirTemp("", "readme")
 	if err != nil {
@@ -50,35 +53,59 @@ func check(ctx context.Context, repo string) error {
 	if out, err := exec.CommandContext(ctx, "git", "clone", "--quiet", repo, clone).CombinedOutput(); err != nil {
 		return fmt.Errorf("git clone: %w\n%s", err, out)
 	}
-	text, err := os.ReadFile(filepath.Join(clone, "README.md"))
+	guide, err := filepath.Glob(filepath.Join(clone, "docs", "guide", "*.md")) // in order of name
 	if err != nil {
 		return err
 	}
-	blocks, err := parse(string(text))
-	if err != nil {
-		return err
+	var app block
+	for _, page := range append([]string{filepath.Join(clone, "README.md")}, guide...) {
+		blocks, err := parse(clone, page)
+		if err != nil {
+			return err
+		}
+		if app.text == "" { // that of README is for all pages
+			app = importer(blocks)
+		}
+		if err := runAll(ctx, blocks, app, tmp); err != nil {
+			return err
+		}
 	}
-	app := importer(blocks)
+	return importAll(ctx, app, tmp)
+}
+
+// runAll runs the blocks of a page.
+func runAll(ctx context.Context, blocks []block, app block, tmp string) error {
 	ran := 0
 	for i, b := range blocks {
-		if b.language != "sh" && b.language != "go" && b.language != "js" {
+		begin, did := time.Now(), "runs"
+		switch {
+		case b.of != "":
+			did = "is in " + b.of
+			file, err := os.ReadFile(filepath.Join(tmp, "mfa", filepath.FromSlash(b.of)))
+			if err != nil {
+				return fmt.Errorf("%s: %w", b.at, err)
+			}
+			if !strings.Contains(string(file), b.text) {
+				return fmt.Errorf("%s: the block is not in %s", b.at, b.of)
+			}
+		case b.language == "sh", b.language == "go", b.language == "js":
+			printed, err := run(ctx, b, app, tmp)
+			if err != nil {
+				return fmt.Errorf("%s: %w", b.at, err)
+			}
+			if i+1 < len(blocks) && blocks[i+1].language == "text" && !matches(blocks[i+1].text, printed) {
+				return fmt.Errorf("%s: the block prints\n%s\nand the page says\n%s", b.at, printed, blocks[i+1].text)
+			}
+		default:
 			continue
 		}
-		begin := time.Now()
-		printed, err := run(ctx, b, app, tmp)
-		if err != nil {
-			return fmt.Errorf("README.md:%d: %w", b.line, err)
-		}
-		if i+1 < len(blocks) && blocks[i+1].language == "text" && !matches(blocks[i+1].text, printed) {
-			return fmt.Errorf("README.md:%d: the block prints\n%s\nand the README says\n%s", b.line, printed, blocks[i+1].text)
-		}
-		fmt.Printf("README.md:%d: %s block, %.1f s\n", b.line, b.language, time.Since(begin).Seconds())
+		fmt.Printf("%s: %s block %s, %.1f s\n", b.at, b.language, did, time.Since(begin).Seconds())
 		ran++
 	}
 	if ran == 0 {
-		return errors.New("README.md has no sh or go block")
+		return errors.New("a page has no sh or go block")
 	}
-	return importAll(ctx, app, tmp)
+	return nil
 }
 
 // importer returns the block that makes a module which imports the clone, if there is one.
@@ -111,34 +138,45 @@ func importAll(ctx context.Context, app block, tmp string) error {
 	file.WriteString(")\n\nfunc main() {}\n")
 	begin := time.Now()
 	if _, err := runGo(ctx, "main.go", file.String(), app, tmp, "run"); err != nil {
-		return fmt.Errorf("README.md:%d: after it, the import of every module: %w", app.line, err)
+		return fmt.Errorf("%s: after it, the import of every module: %w", app.at, err)
 	}
-	fmt.Printf("README.md:%d: the import of every module, %.1f s\n", app.line, time.Since(begin).Seconds())
+	fmt.Printf("%s: the import of every module, %.1f s\n", app.at, time.Since(begin).Seconds())
 	return nil
 }
 
 // A block is what stands between two fences.
 type block struct {
 	language, text string
-	line           int // of the opening fence
+	of             string // the file that it is a part of, "" for none
+	at             string // where the opening fence is
 }
 
-// parse returns the blocks of a README. A fence that names no language, is indented
+// parse returns the blocks of a page. A fence that names no language, is indented
 // or never closed is an error: such a block would be skipped without a word.
-func parse(readme string) ([]block, error) {
+func parse(clone, page string) ([]block, error) {
+	text, err := os.ReadFile(page)
+	if err != nil {
+		return nil, err
+	}
+	name, err := filepath.Rel(clone, page)
+	if err != nil {
+		return nil, err
+	}
 	var blocks []block
 	var open *block
 	n := 0
-	for line := range strings.Lines(readme) {
+	for line := range strings.Lines(string(text)) {
 		n++
+		at := fmt.Sprintf("%s:%d", filepath.ToSlash(name), n)
 		fence := strings.HasPrefix(strings.TrimSpace(line), "```")
 		switch {
 		case fence && !strings.HasPrefix(line, "```"):
-			return nil, fmt.Errorf("README.md:%d: an indented fence", n)
+			return nil, fmt.Errorf("%s: an indented fence", at)
 		case fence && open == nil:
-			open = &block{language: strings.TrimSpace(line[3:]), line: n}
+			language, of, _ := strings.Cut(strings.TrimSpace(line[3:]), " ")
+			open = &block{language: language, of: of, at: at}
 			if open.language == "" {
-				return nil, fmt.Errorf("README.md:%d: a block without a language", n)
+				return nil, fmt.Errorf("%s: a block without a language", at)
 			}
 		case fence:
 			blocks, open = append(blocks, *open), nil
@@ -147,7 +185,7 @@ func parse(readme string) ([]block, error) {
 		}
 	}
 	if open != nil {
-		return nil, fmt.Errorf("README.md:%d: a block that is never closed", open.line)
+		return nil, fmt.Errorf("%s: a block that is never closed", open.at)
 	}
 	return blocks, nil
 }

@@ -8,12 +8,20 @@ import (
 	"testing"
 )
 
-// repository is a git repository with this README.
-func repository(t *testing.T, readme string) string {
+// repository is a git repository with this README, and a page of the guide if guide is not "".
+func repository(t *testing.T, readme, guide string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "README.md"), []byte(strings.ReplaceAll(readme, "'''", "```")), 0o600); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "docs", "guide"), 0o700); err != nil {
 		t.Fatal(err)
+	}
+	for name, text := range map[string]string{"README.md": readme, "docs/guide/page.md": guide} {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(strings.ReplaceAll(text, "'''", "```")), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, args := range [][]string{
 		{"init", "--quiet"},
@@ -51,7 +59,29 @@ func TestCheck(t *testing.T) {
 		"go after bad steps":  {"'''go\npackage main\n\nfunc main() {}\n'''\n" + "'''sh\nmkdir ../app && cd ../app\ngo mod init example.com/app\nfalse\n'''\n", "README.md:1: bash"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := check(t.Context(), repository(t, tt.readme))
+			err := check(t.Context(), repository(t, tt.readme, ""))
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("error %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// TestCheckGuide: the pages of docs/guide are run as README is, by README's steps; and what is
+// said to be of a file is.
+func TestCheckGuide(t *testing.T) {
+	const readme = "'''sh\necho a\n'''\n" + steps
+	for name, tt := range map[string]struct{ guide, want string }{
+		"runs":           {"'''go\npackage main\n\nfunc main() { print() }\n'''\n", ""},
+		"fails":          {"one\n\n'''sh\nfalse\n'''\n", "docs/guide/page.md:3: bash"},
+		"prints another": {"'''sh\necho a\n'''\n'''text\nb\n'''\n", "docs/guide/page.md:1: the block prints"},
+		"of a file":      {"'''sh README.md\necho a\n'''\n", ""},
+		"of another":     {"'''sh README.md\necho b\n'''\n", "docs/guide/page.md:1: the block is not in README.md"},
+		"of no file":     {"'''sh NONE.md\necho a\n'''\n", "docs/guide/page.md:1: open "},
+		"no block":       {"text\n", "no sh or go block"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := check(t.Context(), repository(t, readme, tt.guide))
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("error %v, want %q", err, tt.want)
 			}
