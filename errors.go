@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -274,6 +275,17 @@ func errTooManyFactors() *Error {
 
 func errParameter(format string, args ...any) *Error {
 	return refuse(ErrInvalidParameter, "invalid_request_parameters", "", fmt.Sprintf(format, args...))
+}
+
+// errUnknownType refuses a type that is not one of Config.Methods.
+func errUnknownType(outside methods) *Error {
+	known := new(operator.UnknownTypeError)
+	for _, m := range outside {
+		known.Types = append(known.Types, string(m.traits().kind))
+	}
+	e := errParameter("Method must have a Type of Config.Methods.")
+	e.is = fmt.Errorf("%w: %w", ErrInvalidParameter, known)
+	return e
 }
 
 func errTOTPSecret(message string) *Error {

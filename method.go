@@ -142,10 +142,12 @@ func (all methods) asked(p EnrollParams) (method, error) {
 			found, n = m, n+1
 		}
 	}
-	// A Method of an unknown type is asked for by nobody.
-	if n != 1 || p.Method != nil && !found.traits().ceremony {
+	switch {
+	case n == 0 && p.Method != nil:
+		return nil, errUnknownType(all[len(builtIn):])
+	case n != 1, p.Method != nil && !found.traits().ceremony:
 		return nil, errParameter("Exactly one of TOTP, SMS, GenericOTP, RecoveryCodes " +
-			"and Method must be given, and Method must have a Type of Config.Methods.")
+			"and Method must be given.")
 	}
 	return found, nil
 }

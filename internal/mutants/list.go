@@ -162,8 +162,8 @@ var mutants = []mutant{
 	{"Unlock makes used codes valid", "operator.go", "f.guesses = limit.Failures{} // of", "if a, ok := f.own.(*app); ok {\n\t\t\ta.nextStep = 0\n\t\t}\n\t\tf.guesses = limit.Failures{} // of"},
 	{"two steps of delay", "totp.go", "around := int64(p.steps() / 2)", "around := int64(p.steps()/2) + 1"},
 	{"eleven factors", "enroll.go", "if len(u.factors)-d.going(out) >= maxFactors ||", "if len(u.factors)-d.going(out) > maxFactors ||"},
-	{"two factors at once", "method.go", "if n != 1 ||", "if n == 0 ||"},
-	{"a method of an unknown type beside an app", "method.go", " || p.Method != nil && !found.traits().ceremony", ""},
+	{"two factors at once", "method.go", "case n != 1,", "case n == 0,"},
+	{"a method of an unknown type beside an app", "method.go", ", p.Method != nil && !found.traits().ceremony", ""},
 	{"a ceremony parses the answer to an expired challenge", "method.go", "if d.refusedAnyhow() {", "if false {"},
 	{"register twice", "refusals.go", "registered := ch.registers && d.factor.verified", "registered := false"},
 

@@ -1,6 +1,7 @@
-// Package operator is what mfahttp, whose callers have the operator's key, tells the
-// root package beside the parameters of a call. It is not exported, because in an
-// application's own handlers it would open a way in: see mfa.ChallengeParams.Confirm.
+// Package operator is what mfahttp, whose callers have the operator's key, and the root
+// package tell each other beside the parameters and the errors of a call. It is not
+// exported, because in an application's own handlers it would open a way in: see
+// mfa.ChallengeParams.Confirm.
 package operator
 
 import (
@@ -22,3 +23,12 @@ func ConfirmWithin(ctx context.Context) time.Duration {
 	age, _ := ctx.Value(confirmWithin{}).(time.Duration)
 	return age
 }
+
+// An UnknownTypeError is in the chain of the error of Service.Enroll for a type that the
+// service does not have.
+type UnknownTypeError struct {
+	Types []string // those of its Config.Methods
+}
+
+// Error tells no type: the caller has a message of its own.
+func (*UnknownTypeError) Error() string { return "unknown type" }
