@@ -13,8 +13,9 @@ import (
 )
 
 // Whatever is asked, the answer is the API's own, a refusal does nothing, and nobody is
-// told what another factor's secrets are. In path and body, APP, PHONE and OTHER stand for
-// factors that are there, each with a challenge, APP*, PHONE* and OTHER*.
+// told what another factor's secrets are. In path and body, APP, PHONE, OTHER and TOY stand
+// for factors that are there, each with a challenge, APP*, PHONE*, OTHER* and TOY*. WORD is
+// the right answer to TOY*.
 func FuzzHandler(f *testing.F) {
 	const (
 		bearer = "Bearer " + apiKey
@@ -43,6 +44,16 @@ func FuzzHandler(f *testing.F) {
 		{"GET", "/user_management/users/%00any%20user/auth_factors", "limit=101&userId=1", `null`},
 		{"PUT", "/auth/factors/..%2fAPP%00", "", `{"type":[[[[{}]]]]}`},
 		{"OPTIONS", "*", "", "\xff"},
+		{"POST", "/auth/factors/enroll", "", `{"type":"toy","user_id":"user_1","params":{"a":[1e9]}}`},
+		{"POST", "/auth/factors/enroll", "", `{"type":"toy","params":"refused"}`},
+		{"POST", "/auth/factors/enroll", "", `{"type":"toys","params":null}`},
+		{"POST", "/auth/factors/TOY/challenge", "", `{}`},
+		{"POST", "/auth/challenges/TOY*/verify", "", `{"answer":{"word":"WORD"}}`},
+		{"POST", "/auth/challenges/TOY*/verify", "", `{"answer": [ "\ud800", {"of":"APP"} ] }`},
+		{"POST", "/auth/challenges/TOY*/verify", "", `{"answer":{},"code":"123456"}`},
+		{"POST", "/auth/challenges/APP*/verify", "", `{"answer":"123456","code":null}`},
+		{"POST", "/auth/factors/verify", "",
+			`{"authentication_challenge_id":"TOY*","answer":{"word":"x","of":"PHONE"}}`},
 	} {
 		f.Add(s[0], s[1], s[2], s[3], bearer, isJSON, "")
 		f.Add(s[0], s[1], s[2], s[3], bearer, isJSON, "key")
@@ -59,13 +70,14 @@ func FuzzHandler(f *testing.F) {
 	)
 
 	// Made once, because drawing QR codes takes longer than all the rest.
-	made := newRig(f)
+	made := newRig(f, withToys)
 	var ids, codes []string
 	secret := ""
 	for _, p := range []mfa.EnrollParams{
 		{Name: "APP", UserID: "user_1", TOTP: &mfa.TOTPParams{Issuer: "Foo Corp", User: "alan"}},
 		{Name: "PHONE", UserID: "user_1", SMS: &mfa.SMSParams{PhoneNumber: "+12125551234"}},
 		{Name: "OTHER", GenericOTP: true},
+		{Name: "TOY", UserID: "user_1", Method: &mfa.MethodParams{Type: "toy", Params: []byte(`{}`)}},
 	} {
 		p.NoOwner = p.UserID == ""
 		enr, err := made.svc.Enroll(f.Context(), p)
@@ -90,6 +102,9 @@ func FuzzHandler(f *testing.F) {
 		if code := ch.Code(); code != "" {
 			codes = append(codes, code)
 		}
+		if ch.Options() != nil {
+			ids = append(ids, "WORD", "a word of "+enr.Factor.ID)
+		}
 	}
 	codes = append(codes, made.sms.Code("+12125551234"))
 	if secret == "" || len(codes) < 2 || codes[len(codes)-1] == "" {
@@ -98,7 +113,7 @@ func FuzzHandler(f *testing.F) {
 	fill := strings.NewReplacer(ids...).Replace
 
 	f.Fuzz(func(t *testing.T, method, path, query, body, authorization, contentType, key string) {
-		r := newRig(t)
+		r := newRig(t, withToys)
 		made.copyTo(r)
 		r.clock.Advance(time.Minute) // the phone may be sent a message again
 		before := r.did()
@@ -143,6 +158,16 @@ func FuzzHandler(f *testing.F) {
 			(a.get("object") != "authentication_challenge" ||
 				a.get("authentication_factor_id") != fill("OTHER") || a.get("id") == fill("OTHER*")) {
 			t.Fatalf("a code: %s", a.text)
+		}
+		// So are options, of a factor of the type that has them.
+		if _, there := a.json["options"]; there &&
+			(a.get("authentication_factor_id") != fill("TOY") || a.get("id") == fill("TOY*")) {
+			t.Fatalf("options: %s", a.text)
+		}
+		// Whatever a type is sent, none but the right answer is right: it has the factor's id.
+		if a.valid() && a.get("challenge.authentication_factor_id") == fill("TOY") &&
+			!strings.Contains(fill(body), fill("TOY")) {
+			t.Fatalf("a right answer: %s", a.text)
 		}
 		if r.log.Len() > 0 {
 			t.Fatalf("it was logged: %s", &r.log)

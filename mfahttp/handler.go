@@ -42,7 +42,7 @@
 // Every error has a "code", that of an unknown route too, and no error quotes a
 // phone number. With the code invalid_request_parameters there is also
 // "errors": see [Error.MarshalJSON]. An empty code is such an error. The answer
-// of verify leaves out the code of a generic_otp challenge. The header
+// of verify leaves out the code of a generic_otp challenge, and options. The header
 // x-request-id is written in lower case, because version 4 of the SDK for PHP
 // looks for it in that form: a handler around this one finds it as
 // w.Header()["x-request-id"].
@@ -71,6 +71,33 @@
 // Enrolling with "replaces", the id of a factor of the same user, replaces that
 // factor when the new one is confirmed. A challenge that the application made
 // for an action cannot be verified over this API.
+//
+// # Passkeys, and types of your own
+//
+// The types of [mfa.Config].Methods have the same routes, as an extension. The
+// bodies for a passkey, by module passkey, with the answers in short:
+//
+//	POST /auth/factors/enroll
+//	{"type": "webauthn", "user_id": "user_42", "params": {"label": "alan@example.com"}}
+//	→ {"id": "auth_factor_…", "type": "webauthn", "status": "unverified", …}
+//
+//	POST /auth/factors/auth_factor_…/challenge
+//	→ {"id": "auth_challenge_…", "options": {"challenge": "…", …}, …}
+//
+//	POST /auth/challenges/auth_challenge_…/verify
+//	{"answer": {"id": "…", "type": "public-key", "response": {…}, …}}
+//	→ {"challenge": {…}, "valid": true}
+//
+// "params" and "answer" are any JSON value but null, which is none. The type
+// gets their text as it was sent. "options" are what [mfa.Challenge.Options]
+// returns, and are absent in an answer that an Idempotency-Key repeats after
+// they were answered. Options that are no JSON are answered with 500, so such a
+// type cannot be used over this API. A factor has "details" if its type tells
+// any.
+//
+// Verify takes either "code" or "answer". A wrong answer is told as a wrong
+// code is, by "valid": false. So is the one where the other belongs, which is
+// not counted.
 package mfahttp
 
 import (
@@ -78,6 +105,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -212,6 +240,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Del("X-Request-Id")
 	w.Header()["x-request-id"] = []string{id}
 	status, answer, err := h.serve(w, r)
+	var text []byte
+	if err == nil && answer != nil {
+		text, err = encode(answer)
+	}
 	if err != nil {
 		e := ErrorOf(err)
 		if e.Status >= http.StatusInternalServerError {
@@ -219,9 +251,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.log.ErrorContext(r.Context(), "mfahttp: a request failed", "request_id", id,
 				"method", r.Method, "status", e.Status, "error", err)
 		}
-		status, answer = e.Status, e
+		status = e.Status
+		text, _ = encode(e) // of strings and numbers
 	}
-	write(w, status, answer)
+	write(w, status, text)
 }
 
 func (h *handler) serve(w http.ResponseWriter, r *http.Request) (int, any, error) {
@@ -307,9 +340,11 @@ func (h *handler) enroll(q *request) (int, any, error) {
 	var kind string
 	var totp mfa.TOTPParams
 	var sms mfa.SMSParams
+	var params json.RawMessage
 	if err := q.body.read(fields{
 		"type": &kind, "user_id": &p.UserID, "name": &p.Name, "replaces": &p.Replaces,
 		"totp_issuer": &totp.Issuer, "totp_user": &totp.User, "phone_number": &sms.PhoneNumber,
+		"params": &params,
 	}); err != nil {
 		return 0, nil, err
 	}
@@ -324,9 +359,14 @@ func (h *handler) enroll(q *request) (int, any, error) {
 	case mfa.TypeRecoveryCodes:
 		p.RecoveryCodes = true
 	default:
-		return 0, nil, invalid("type must be totp, sms, generic_otp or recovery_codes.")
+		p.Method = &mfa.MethodParams{Type: mfa.FactorType(kind), Params: params}
 	}
 	enr, err := h.svc.Enroll(q.ctx, p)
+	if unknown, ok := errors.AsType[*operator.UnknownTypeError](err); ok {
+		types := append([]string{"totp", "sms", "generic_otp", "recovery_codes"}, unknown.Types...)
+		last := len(types) - 1
+		err = invalid("type must be " + strings.Join(types[:last], ", ") + " or " + types[last] + ".")
+	}
 	return http.StatusCreated, Enrollment{enr}, err
 }
 
@@ -372,12 +412,17 @@ func (h *handler) challengeLegacy(q *request) (int, any, error) {
 
 func (h *handler) verify(q *request) (int, any, error) {
 	p := mfa.VerifyParams{ChallengeID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
-	if err := q.body.read(fields{"code": &p.Code}); err != nil {
+	var answer json.RawMessage
+	if err := q.body.read(fields{"code": &p.Code, "answer": &answer}); err != nil {
 		return 0, nil, err
 	}
-	if p.Code == "" {
-		return 0, nil, invalid("code must not be empty.")
+	switch {
+	case p.Code == "" && answer == nil:
+		return 0, nil, invalid("code or answer must be given.")
+	case p.Code != "" && answer != nil:
+		return 0, nil, invalid("code and answer must not be given together.")
 	}
+	p.Answer = answer
 	v, err := h.svc.Verify(q.ctx, p)
 	if errors.Is(err, mfa.ErrInvalidCode) {
 		err = nil // v says that it is not valid

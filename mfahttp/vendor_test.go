@@ -491,8 +491,9 @@ func TestErrors(t *testing.T) {
 				`"errors":[{"code":"totp_issuer_must_not_be_empty",` +
 				`"message":"The TOTP issuer must not be empty."}]}`},
 		{r.post("/auth/challenges/auth_challenge_"+ulid+"/verify", `{}`),
-			`{"code":"invalid_request_parameters","message":"code must not be empty.",` +
-				`"errors":[{"code":"code_must_not_be_empty","message":"code must not be empty."}]}`},
+			`{"code":"invalid_request_parameters","message":"code or answer must be given.",` +
+				`"errors":[{"code":"code_or_answer_must_be_given",` +
+				`"message":"code or answer must be given."}]}`},
 		{r.call("GET", users+"?limit=0", ""), `{"code":"invalid_request_parameters",` +
 			`"message":"limit must be from 1 to 100, and order normal, asc or desc.",` +
 			`"errors":[{"code":"limit_must_be_from_1_to_100_and_order_normal_asc_or_desc",` +

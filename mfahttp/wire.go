@@ -38,7 +38,8 @@ func (f Factor) MarshalJSON() ([]byte, error) {
 	if err != nil || f.PhoneNumber() == "" {
 		return text, err
 	}
-	// "sms" is the last member, and the number the last of its.
+	// "sms" is the last member, as "details" are of other types, and the number the last
+	// of its.
 	end := len(text) - len(`"}}`)
 	begin := end - len(f.MaskedPhoneNumber())
 	return slices.Concat(text[:begin], []byte(f.PhoneNumber()), text[end:]), nil
@@ -65,7 +66,7 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 	case e.TOTP == nil:
 		return json.Marshal(Factor{e.Factor})
 	}
-	return extended(e.Factor, 2, struct { // "totp" is the last member
+	return extended(e.Factor, 2, struct { // "totp" is the last member of such a factor
 		Secret string `json:"secret"`
 		QRCode string `json:"qr_code"`
 		URI    string `json:"uri"`
@@ -73,22 +74,32 @@ func (e Enrollment) MarshalJSON() ([]byte, error) {
 }
 
 // A Challenge is the JSON of a challenge, with the code if the application has
-// to deliver it. It prints and logs as the [mfa.Challenge] does, without the
-// code; nested in another value, a logger that writes JSON would show it.
+// to deliver it, or with the options of a type of [mfa.Config].Methods. It prints
+// and logs as the [mfa.Challenge] does, without both; nested in another value, a
+// logger that writes JSON would show them.
 type Challenge struct{ mfa.Challenge }
 
-// LogValue logs the challenge without the code.
+// LogValue logs the challenge without the code and the options.
 func (c Challenge) LogValue() slog.Value { return slog.AnyValue(c.Challenge) }
 
 // MarshalJSON returns the JSON of the challenge, with the code if its factor is
-// a generic_otp.
+// a generic_otp, or with [mfa.Challenge.Options], if there are any. Options that
+// are no JSON in UTF-8 are an error.
 func (c Challenge) MarshalJSON() ([]byte, error) {
-	if c.Code() == "" {
-		return json.Marshal(c.Challenge)
+	options := c.Options()
+	switch {
+	case len(options) > 0 && (!json.Valid(options) || !utf8.Valid(options)):
+		return nil, errors.New("mfahttp: the options of the challenge " + c.ID + " are no JSON")
+	case len(options) > 0:
+		return extended(c.Challenge, 1, struct {
+			Options json.RawMessage `json:"options"`
+		}{options})
+	case c.Code() != "":
+		return extended(c.Challenge, 1, struct {
+			Code string `json:"code"`
+		}{c.Code()})
 	}
-	return extended(c.Challenge, 1, struct {
-		Code string `json:"code"`
-	}{c.Code()})
+	return json.Marshal(c.Challenge)
 }
 
 // extended returns the JSON of an object with further members, which it puts
@@ -232,16 +243,11 @@ func invalid(message string) Error {
 }
 
 // write writes an answer. Some have secrets, so nobody may store them.
-func write(w http.ResponseWriter, status int, answer any) {
+func write(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Cache-Control", "no-store")
-	if answer == nil {
+	if len(text) == 0 {
 		w.WriteHeader(status)
 		return
-	}
-	text, err := encode(answer)
-	if err != nil {
-		status = http.StatusInternalServerError
-		text = []byte(`{"code":"internal_server_error","message":"Internal Server Error"}`)
 	}
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -310,8 +316,9 @@ func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
 	return members, nil
 }
 
-// fields are where members are stored: a *string, or a **bool, which stays nil
-// if the member is absent.
+// fields are where members are stored: a *string; a **bool, which stays nil if the
+// member is absent; or a *json.RawMessage, which does too, and takes any value as it
+// was sent.
 type fields map[string]any
 
 // read stores the members that are present. It ignores null and members that

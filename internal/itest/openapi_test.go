@@ -718,10 +718,12 @@ func (d *description) rejects(t *testing.T) {
 	a := d.serve(t)
 	for name, c := range map[string]struct{ method, path, body, query string }{
 		"no type":              {"POST", "/auth/factors/enroll", `{}`, ""},
-		"another type":         {"POST", "/auth/factors/enroll", `{"type":"webauthn"}`, ""},
+		"another type":         {"POST", "/auth/factors/enroll", `{"type":"WebAuthn"}`, ""},
 		"a number's type":      {"POST", "/auth/factors/enroll", `{"type":"sms","phone_number":15005550006}`, ""},
 		"no code":              {"POST", "/auth/factors/verify", `{"authentication_challenge_id":"x"}`, ""},
 		"an empty code":        {"POST", "/auth/challenges/x/verify", `{"code":""}`, ""},
+		"no answer":            {"POST", "/auth/challenges/x/verify", `{"answer":null}`, ""},
+		"a code and an answer": {"POST", "/auth/challenges/x/verify", `{"code":"123456","answer":{}}`, ""},
 		"a list with a member": {"POST", "/auth/factors/x/challenge", `[1]`, ""},
 		"confirm is a string":  {"POST", "/auth/factors/x/challenge", `{"confirm":"yes"}`, ""},
 		"a list":               {"POST", "/auth/factors/challenge", `[]`, ""},
