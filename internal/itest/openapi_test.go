@@ -47,6 +47,7 @@ func TestOpenAPI(t *testing.T) {
 	t.Run("factors", d.factors)
 	t.Run("users", d.users)
 	for _, legacy := range []bool{false, true} {
+		t.Run(fmt.Sprintf("passkeys, legacy %t", legacy), paths{d, legacy}.passkeys)
 		t.Run(fmt.Sprintf("challenges, legacy %t", legacy), paths{d, legacy}.challenges)
 		t.Run(fmt.Sprintf("verifications, legacy %t", legacy), paths{d, legacy}.verifications)
 	}
@@ -656,6 +657,7 @@ func (d *description) rejects(t *testing.T) {
 		{"verifyChallenge 201", "valid is a string", is("valid", "true")},
 		{"verifyChallenge 201", "no challenge", without("challenge")},
 		{"verifyChallenge 201", "the challenge's code", is("challenge.code", "123456")},
+		{"verifyChallenge 201", "the challenge's options", is("challenge.options", map[string]any{})},
 		{"challengeFactor 201", "no id", without("id")},
 		{"challengeFactor 201", "the id of a factor", is("id", "auth_factor_"+noULID)},
 		{"challengeFactor 201", "no expires_at", without("expires_at")},
@@ -669,6 +671,12 @@ func (d *description) rejects(t *testing.T) {
 		{"getFactor 200", "a totp factor with a number", is("sms", map[string]any{"phone_number": number})},
 		{"getFactor 200", "a secret", is("totp.secret", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")},
 		{"getFactor 200", "sms null", is("sms", json.RawMessage("null"))},
+		{"getFactor 200", "details of an app", is("details", map[string]any{})},
+		{"a passkey", "details are a list", is("details", []any{})},
+		{"a passkey", "the type of an app", is("type", "totp")},
+		{"a passkey", "a type in capital letters", is("type", "WebAuthn")},
+		{"a passkey", "totp beside", is("totp", map[string]any{"issuer": "a", "user": "b"})},
+		{"a passkey", "a number beside", is("sms", map[string]any{"phone_number": number})},
 		{"enrollUserFactor 201", "no secret", without("authentication_factor.totp.secret")},
 		{"enrollUserFactor 201", "no qr_code", without("authentication_factor.totp.qr_code")},
 		{"enrollUserFactor 201", "a member named factor", is("factor", map[string]any{})},
