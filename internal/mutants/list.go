@@ -115,6 +115,23 @@ var mutants = []mutant{
 	{"confirm without being asked", "challenge.go", "recent := within > 0 && (", "recent := within >= 0 && ("},
 	{"forget what the hour allowed", "challenge.go", " || d.earlier != nil)", ")"},
 
+	// Over mfahttp: types of Config.Methods, whose params and answers reach them.
+	{"http: forget the params", "mfahttp/handler.go", "Params: params}", "Params: nil}"},
+	{"http: an unknown type has no message of its own", "mfahttp/handler.go", "errors.AsType[*operator.UnknownTypeError](err); ok {", "errors.AsType[*operator.UnknownTypeError](err); ok && false {"},
+	{"http: leave out the server's own types", "mfahttp/handler.go", "unknown.Types...)", "unknown.Types[:0]...)"},
+	{"http: list the built-in types twice", "method.go", "errUnknownType(all[len(builtIn):])", "errUnknownType(all)"},
+	{"http: an unknown type is no special case", "method.go", "case n == 0 && p.Method != nil:", "case false:"},
+	{"http: compare with neither a code nor an answer", "mfahttp/handler.go", "case p.Code == \"\" && answer == nil:", "case false:"},
+	{"http: an answer needs a code", "mfahttp/handler.go", "case p.Code == \"\" && answer == nil:", "case p.Code == \"\":"},
+	{"http: ignore the code beside an answer", "mfahttp/handler.go", "case p.Code != \"\" && answer != nil:", "case false:"},
+	{"http: forget the answer", "mfahttp/handler.go", "p.Answer = answer", "p.Answer = nil"},
+	{"http: null is a value", "mfahttp/wire.go", "if !ok || string(value) == \"null\" {", "if !ok {"},
+	{"http: leave out the options", "mfahttp/wire.go", "case len(options) > 0:", "case false:"},
+	{"http: options that are no JSON", "mfahttp/wire.go", "!json.Valid(options) || !utf8.Valid(options)", "!utf8.Valid(options)"},
+	{"http: options that are no UTF-8", "mfahttp/wire.go", "!json.Valid(options) || !utf8.Valid(options)", "!json.Valid(options)"},
+	{"http: what cannot be shown is an empty answer", "mfahttp/handler.go", "text, err = encode(answer)", "text, _ = encode(answer)"},
+	{"http: tell SDKs of every type", "mfahttp/handler.go", "descending: true, types: vendorTypes}", "descending: true, types: nil}"},
+
 	// What a guesser's chance is said to be.
 	{"say fewer guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize - 1 + window/bucketDrain"},
 	{"say more guesses", "policy.go", "guesses := bucketSize + window/bucketDrain", "guesses := bucketSize + 1 + window/bucketDrain"},

@@ -29,7 +29,7 @@ import (
 // they run.
 var packages = []string{
 	"./internal/codec", "./internal/gsm7", "./internal/limit", "./internal/otpauth", "./internal/phone",
-	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfatest", "./proof/...",
+	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfatest", "./proof/...",
 }
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
