@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/authfactor/mfa/internal/codec"
 )
@@ -287,7 +288,7 @@ func (o *outsider) describe(f *Factor) {
 	_ = o.method.guard("Describe", func() error {
 		amr, details := o.method.Ceremony.Describe(slices.Clone(o.state))
 		f.amr = strings.Join(amr, " ")
-		if json.Valid(details) && details[0] == '{' {
+		if utf8.Valid(details) && json.Valid(details) && details[0] == '{' {
 			f.Details = string(details)
 		}
 		return nil
