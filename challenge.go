@@ -77,7 +77,7 @@ type Challenge struct {
 	// ResendAt is when the message quotas of the number and the user allow the
 	// next message, for a button "send again": now, if they allow one at once.
 	// Until then Challenge returns ErrThrottled. For an unconfirmed number it is
-	// rounded up to a whole minute, as the end of [Error.RetryAfter] is. A right
+	// rounded up to a whole minute, and so is the end of [Error.RetryAfter]. A right
 	// code or a trusted device ([ChallengeParams.DeviceToken]) can make it
 	// earlier. It leaves out locks after wrong codes and, in a repeated answer for
 	// an unconfirmed number, the messages that others had sent there: Challenge may

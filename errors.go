@@ -97,13 +97,14 @@ var (
 	ErrMessageNotSent = errors.New("mfa: message not sent")
 )
 
+// ErrCopied is what a [Ceremony] returns from Finish for an answer that is right, but may be by
+// a copy of the key. It is a wrong answer all the same, and raises [EventCopied]. No caller of
+// a [Service] gets it.
+var ErrCopied = errors.New("mfa: copied")
+
 // What goes wrong inside. These are not *Error: they are wrapped in plain errors
 // that name the record.
 var (
-	// ErrCopied is what a [Ceremony] returns from Finish for an answer that is right and
-	// shows that the key was copied. It is a wrong answer all the same.
-	ErrCopied = errors.New("mfa: copied")
-
 	// ErrConflict is what a [Store] returns from Save when it wrote nothing because
 	// a record is not, or no longer, what the change was based on.
 	ErrConflict = errors.New("mfa: conflict")
@@ -113,9 +114,10 @@ var (
 
 	// ErrIntegrity says that a stored record was not written by this library with
 	// one of these keys, was changed since, or contradicts another record about
-	// what must exist. It lasts until somebody mends it: restore the record, or
-	// delete what is left of the user with Service.TurnOff, ByOperator, or
-	// Service.Forget.
+	// what must exist; or that this Service lacks the key or the type of
+	// Config.Methods that the record needs. It lasts until somebody mends it:
+	// correct the Config, restore the record, or else delete what is left of the
+	// user with Service.TurnOff, ByOperator, or Service.Forget.
 	ErrIntegrity = errors.New("mfa: integrity")
 
 	// ErrClock says that Config.Now gave a time before 1970 or after 9999.

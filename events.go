@@ -100,8 +100,9 @@ const (
 	// used up: that was accepted before, or is older than one that was.
 	EventReplayed EventKind = "replayed"
 
-	// EventCopied follows EventFailed if the answer was right and shows that its key
-	// was copied: a passkey's sign count did not grow, or it became another kind.
+	// EventCopied follows EventFailed if the answer was right, but may be by a copy of
+	// the key: the sign count of a passkey did not grow. It is no proof: of two
+	// answers of one key that arrive in the other order, the second is like that.
 	EventCopied EventKind = "copied"
 
 	// EventDisabled follows EventFailed if the wrong code disabled the factor.

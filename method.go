@@ -1,6 +1,7 @@
 package mfa
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -208,8 +209,9 @@ type Ceremony interface {
 	Finish(f MethodFactor, kept, answer []byte) (state []byte, err error)
 
 	// Describe tells what may be shown of a factor. amr is what its answer proves, in the
-	// values of RFC 8176, for [Verification.AMR]. details is a JSON object for
-	// [Factor.Details], nil for none. If Describe panics, the factor is told without both.
+	// values of RFC 8176, for [Verification.AMR]. details is a JSON object of at most
+	// 4 KiB for [Factor.Details], nil for none. Anything else is left out, and both are
+	// if Describe panics: that must shut nobody out.
 	Describe(state []byte) (amr []string, details []byte)
 }
 
@@ -284,11 +286,11 @@ func (*outsider) proves() bool            { return true }
 func (*outsider) usedUp() bool            { return false }
 
 func (o *outsider) describe(f *Factor) {
-	// If it panics, nothing is told: this is after the commit.
 	_ = o.method.guard("Describe", func() error {
 		amr, details := o.method.Ceremony.Describe(slices.Clone(o.state))
 		f.amr = strings.Join(amr, " ")
-		if utf8.Valid(details) && json.Valid(details) && details[0] == '{' {
+		object := len(details) <= maxDetails && bytes.HasPrefix(details, []byte("{"))
+		if object && utf8.Valid(details) && json.Valid(details) {
 			f.Details = string(details)
 		}
 		return nil

@@ -529,6 +529,9 @@ func TestMethodsAreChecked(t *testing.T) {
 	mustBe(t, err, mfa.ErrIntegrity)
 	_, err = without.StartLogin(t.Context(), mfa.LoginParams{UserID: ann})
 	mustBe(t, err, mfa.ErrIntegrity)
+	if !strings.Contains(err.Error(), "Config.Methods") {
+		t.Errorf("%v does not say what is missing", err)
+	}
 }
 
 // A talkative ceremony tells what it is told to.
@@ -581,6 +584,10 @@ func TestMethodsDescribe(t *testing.T) {
 		if got := told(); got.Details != "" {
 			t.Errorf("details %q are told as %q", details, got.Details)
 		}
+	}
+	c.details = `{"a":"` + strings.Repeat("a", 4<<10) + `"}`
+	if got := told(); got.Details != "" {
+		t.Errorf("%d bytes of details are told", len(got.Details))
 	}
 	c.fails = true
 	if got := told(); got.Details != "" || got.ID != f.ID {

@@ -58,6 +58,7 @@ const (
 	maxMethods        = 4   // of Config.Methods: the first confirmation ends one of each type
 	maxAnswer         = 64 << 10
 	maxMethodState    = 16 << 10 // bytes that a Method keeps of a factor, or of a challenge
+	maxDetails        = 4 << 10  // bytes of what Describe gives
 	maxMethodOptions  = 32 << 10
 	maxSource         = 255 // bytes
 	maxRequests       = 4   // with a key, that a factor remembers

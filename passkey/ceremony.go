@@ -46,7 +46,7 @@ var _ mfa.Ceremony = (*ceremony)(nil)
 func (c *ceremony) Enroll(text []byte) (state []byte, err error) {
 	var p params
 	if !utf8.Valid(text) || json.Unmarshal(text, &p) != nil {
-		return nil, errors.New(`they must be {"label": "..."}`)
+		return nil, errors.New(`they must be {"label": "..."} in UTF-8`)
 	}
 	if err := checkText("label", p.Label); err != nil {
 		return nil, err
@@ -262,6 +262,7 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 	// sends one all the same, and prove nothing that is needed here.
 	parsed.Response.AttestationObject.Format = "none"
 	parsed.Response.AttestationObject.AttStatement = nil
+	parsed.Response.AttestationObject.SubStatements = nil
 	if _, err := parsed.Verify(
 		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, c.pages, c.apps, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
@@ -284,7 +285,6 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 		return own, err
 	}
 	own.handle, own.aaguid = q.handle, data.AttData.AAGUID
-	own.backupEligible = data.Flags.HasBackupEligible()
 	own.transports = nil
 	for _, t := range parsed.Response.Transports {
 		known := slices.Contains(own.transports, string(t))
@@ -320,10 +320,6 @@ func (c *ceremony) authenticate(
 		return own, err
 	}
 	data := parsed.Response.AuthenticatorData
-	if data.Flags.HasBackupEligible() != own.backupEligible {
-		// Which it never does: another authenticator has its key.
-		return own, fmt.Errorf("passkey: the passkey became another kind: %w", mfa.ErrCopied)
-	}
 	// Both zero is an authenticator that does not count (step 22).
 	if (data.Counter > 0 || own.signCount > 0) && data.Counter <= own.signCount {
 		return own, fmt.Errorf("passkey: the sign count did not grow: %w", mfa.ErrCopied)
@@ -340,8 +336,8 @@ func (c *ceremony) expects(origin string) bool {
 	return slices.Contains(c.pages, origin) || slices.Contains(c.apps, origin)
 }
 
-// checkKey refuses a key that could not answer, or is too weak: confirming it may end all
-// other factors of the user.
+// checkKey refuses a key that could not answer, and RSA keys of unusual sizes: confirming it may
+// end all other factors of the user. Whoever registers a key can give it away in any case.
 func checkKey(cose []byte) error {
 	key, err := webauthncose.ParsePublicKey(cose)
 	if err != nil {
@@ -364,5 +360,8 @@ func (c *credential) observe(data protocol.AuthenticatorData) error {
 	}
 	c.signCount = data.Counter
 	c.userVerified, c.backedUp = data.Flags.HasUserVerified(), data.Flags.HasBackupState()
+	// It is meant to stay as it is (section 6.1.3), but some providers began to synchronize
+	// passkeys that they had. What was on several devices once may be there still.
+	c.backupEligible = c.backupEligible || data.Flags.HasBackupEligible()
 	return nil
 }

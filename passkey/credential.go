@@ -23,7 +23,7 @@ type credential struct {
 
 	signCount      uint32
 	userVerified   bool // with the last answer
-	backupEligible bool // it may be on several devices: for good
+	backupEligible bool // it may be on several devices, or might have been once
 	backedUp       bool // it was, with the last answer
 
 	rest []byte // what a newer version appended

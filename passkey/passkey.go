@@ -19,9 +19,8 @@
 // PublicKeyCredential.parseRequestOptionsFromJSON and navigator.credentials.get. They allow
 // all confirmed passkeys of the person, so that whichever is at hand can answer, and
 // Verification.Factor is the one that did. They list credential ids, so give them to the
-// browser after the password was right. Challenge takes two reads and one write, and so does
-// Verify, one read less if the challenged passkey itself answers. A page within one of another
-// origin gets no passkey.
+// browser after the password was right. Challenge and Verify take at most two reads, and one
+// write each. A page within one of another origin gets no passkey.
 package passkey
 
 import (
@@ -68,14 +67,14 @@ type Config struct {
 	UserVerification UserVerification
 }
 
-// A UserVerification says whether the authenticator checks the person.
+// A UserVerification is a value of Config.UserVerification.
 type UserVerification string
 
 // The values of WebAuthn. As a second factor, beside a password, presence is enough.
 const (
 	Preferred   UserVerification = "preferred"   // where it can
 	Required    UserVerification = "required"    // an answer without it is a wrong one
-	Discouraged UserVerification = "discouraged" // not, where that is quicker
+	Discouraged UserVerification = "discouraged" // only where the authenticator insists
 )
 
 // New returns the method for mfa.Config.Methods. Its errors match [mfa.ErrConfig] and say
@@ -110,8 +109,8 @@ func New(cfg Config) (mfa.Method, error) {
 // Challenge is called again: a second passkey of the same enrolment takes the place of the
 // first one on its device.
 func Params(label string) *mfa.MethodParams {
-	if !utf8.ValidString(label) {
-		label = "" // JSON would change it, and Enroll not refuse it
+	if !utf8.ValidString(label) { // which JSON would change, and Enroll is to refuse
+		return &mfa.MethodParams{Type: Type, Params: []byte(label)}
 	}
 	text, _ := json.Marshal(params{label}) // of a string
 	return &mfa.MethodParams{Type: Type, Params: text}
@@ -123,14 +122,14 @@ type params struct {
 }
 
 // Details are what is known of a passkey, as of its latest accepted answer. In
-// Verification.Factor that is the answer to Verify.
+// Verification.Factor that is the answer which this Verify accepted.
 type Details struct {
 	// UserVerified is true if the authenticator checked the person, by a PIN or a finger,
 	// and not their presence alone.
 	UserVerified bool `json:"user_verified"`
 
 	// BackupEligible is true for a passkey that may be on several devices, as phones and
-	// password managers make them. It never changes.
+	// password managers make them. Once true, it stays so.
 	BackupEligible bool `json:"backup_eligible"`
 
 	// BackedUp is true if it was on several devices, or kept by a provider. It may change
@@ -189,11 +188,11 @@ func (c Config) validate() error {
 	return nil
 }
 
-// checkRPID refuses most of what no browser takes as an RP ID (WebAuthn Level 3 section
-// 5.1.3). It does not know that nobody owns "co.uk".
+// checkRPID refuses what is no domain name and what is an address, which browsers take for no RP
+// ID (WebAuthn Level 3 section 5.1.3). It does not know that nobody owns "co.uk".
 func checkRPID(id string) error {
-	const cure = "it must be a domain in lower case, without scheme, port and path, " +
-		"such as \"example.com\" of https://login.example.com"
+	const cure = "it must be a domain in lower case, with xn-- for other letters, and without " +
+		"scheme, port and path, such as \"example.com\" of https://login.example.com"
 	labels := strings.Split(id, ".")
 	last := labels[len(labels)-1]
 	// What ends in a number is an address to browsers.
@@ -201,13 +200,11 @@ func checkRPID(id string) error {
 		strings.HasPrefix(last, "0x") && strings.Trim(last[2:], "0123456789abcdef") == ""
 	malformed := func(label string) bool {
 		return label == "" || len(label) > 63 ||
-			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
+			strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" ||
 			label[0] == '-' || label[len(label)-1] == '-'
 	}
 	switch {
-	case id == "localhost":
-		return nil
-	case len(id) > 253, len(labels) < 2, slices.ContainsFunc(labels, malformed):
+	case len(id) > 253, slices.ContainsFunc(labels, malformed):
 		return fmt.Errorf("passkey.Config.RPID is %q; %s", id, cure)
 	case address:
 		return fmt.Errorf("passkey.Config.RPID is the address %q; browsers take none: %s", id, cure)
@@ -222,14 +219,16 @@ func checkOrigin(origin, rpID string) error {
 	}
 	u, err := url.Parse(origin)
 	if err != nil {
-		return fmt.Errorf("the origin %q of passkey.Config.Origins is no URL", origin)
+		return fmt.Errorf("the origin %q of passkey.Config.Origins is no URL; one is such as %q",
+			origin, "https://"+rpID)
 	}
 	host := u.Hostname()
 	want := u.Scheme + "://" + host
 	if text := u.Port(); text != "" {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
-			return fmt.Errorf("the origin %q of passkey.Config.Origins has no such port", origin)
+			return fmt.Errorf("the origin %q of passkey.Config.Origins must have a port from 1 to 65535, "+
+				"or none", origin)
 		}
 		want += ":" + strconv.FormatUint(port, 10)
 	}
@@ -244,6 +243,9 @@ func checkOrigin(origin, rpID string) error {
 	case u.Port() == "443" && u.Scheme == "https", u.Port() == "80" && u.Scheme == "http":
 		return fmt.Errorf("the origin %q of passkey.Config.Origins must leave out the port: "+
 			"browsers do", origin)
+	case host != rpID && !strings.Contains(rpID, "."):
+		return fmt.Errorf("passkey.Config.RPID is %q, which is no domain of the origin %q: a name "+
+			"without a dot is for its own pages alone", rpID, origin)
 	case host != rpID && !strings.HasSuffix(host, "."+rpID):
 		return fmt.Errorf("the origin %q of passkey.Config.Origins is not of passkey.Config.RPID, "+
 			"which is %q: use the domain that all origins have in common", origin, rpID)

@@ -3,6 +3,7 @@ package passkey_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
@@ -330,20 +333,19 @@ func TestCopiedPasskey(t *testing.T) {
 	owner()
 }
 
-// TestFlags: whether a passkey can be on several devices stays as it was registered; whether
-// it is may change.
+// TestFlags: that a passkey may be on several devices is remembered; whether it is may change. A
+// provider that begins to synchronize shuts nobody out.
 func TestFlags(t *testing.T) {
 	r, key := newRig(t, config), passkeytest.New(origin)
-	key.BackupEligible = true
 	f := r.passkey(ann, key)
 	for _, tt := range []struct {
 		eligible, backedUp bool
 		want               error
-		event              mfa.EventKind // the last one
+		kept               bool // that it is eligible
 	}{
-		{true, true, nil, mfa.EventVerified}, {true, false, nil, mfa.EventVerified},
-		{false, false, mfa.ErrInvalidCode, mfa.EventCopied},
-		{false, true, mfa.ErrInvalidCode, mfa.EventCopied},
+		{false, false, nil, false}, {true, true, nil, true}, {true, false, nil, true},
+		{false, false, nil, true},
+		{false, true, mfa.ErrInvalidCode, true}, // which no authenticator says
 	} {
 		key.BackupEligible, key.BackedUp = tt.eligible, tt.backedUp
 		ch := r.challenge(f)
@@ -352,11 +354,11 @@ func TestFlags(t *testing.T) {
 		if !errors.Is(err, tt.want) {
 			t.Errorf("%+v: %v", tt, err)
 		}
-		if kinds := r.took(); kinds[len(kinds)-1] != tt.event {
-			t.Errorf("%+v: events %q", tt, kinds)
+		if slices.Contains(r.took(), mfa.EventCopied) {
+			t.Errorf("%+v: nobody copied anything", tt)
 		}
 		d, ok := passkey.DetailsOf(v.Factor)
-		if ok != (tt.want == nil) || ok && d.BackedUp != tt.backedUp {
+		if ok != (tt.want == nil) || ok && (d.BackedUp != tt.backedUp || d.BackupEligible != tt.kept) {
 			t.Errorf("%+v: told %+v", tt, d)
 		}
 	}
@@ -503,7 +505,7 @@ func TestConfig(t *testing.T) {
 		"a URL":                 of("https://example.com"),
 		"a port":                of("example.com:443"),
 		"upper case":            of("Example.com"),
-		"a top-level domain":    of("com"),
+		"a top-level domain":    func(c *passkey.Config) { c.RPID = "com" },
 		"an address":            of("127.0.0.1"),
 		"a short address":       of("127.1"),
 		"a hexadecimal address": of("example.0x7f"),
@@ -544,6 +546,8 @@ func TestConfig(t *testing.T) {
 	for _, cfg := range []passkey.Config{
 		config,
 		{RPID: "localhost", RPName: "a", Origins: []string{"http://localhost:8080"}},
+		{RPID: "intranet", RPName: "a", Origins: []string{"https://intranet"}},
+		{RPID: "app_1.example.com", RPName: "a", Origins: []string{"https://app_1.example.com"}},
 		{RPID: "example.com", RPName: "a", Origins: []string{
 			"https://example.com:8443", app,
 		}},
@@ -752,4 +756,99 @@ func TestOptions(t *testing.T) {
 	if !strings.Contains(second, `"excludeCredentials":[{"type":"public-key","id":"`) {
 		t.Errorf("%s excludes nothing", second)
 	}
+}
+
+// TestHostileAnswers: what no browser sends is a wrong answer, whatever it is.
+func TestHostileAnswers(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	f := r.passkey(ann, key)
+	deep := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{0x81}, 10_000)) // CBOR lists
+	fresh := func() (mfa.Challenge, []byte) {
+		ch := r.challenge(r.enroll(ann))
+		return ch, must(t)(passkeytest.New(origin).Create(ch.Options()))
+	}
+	login := func() (mfa.Challenge, []byte) {
+		ch := r.challenge(f)
+		return ch, must(t)(key.Get(ch.Options()))
+	}
+	for name, tt := range map[string]struct {
+		ask    func() (mfa.Challenge, []byte)
+		change func(response map[string]any)
+	}{
+		"deep CBOR":             {fresh, func(m map[string]any) { m["attestationObject"] = deep }},
+		"deep CBOR in a login":  {login, func(m map[string]any) { m["authenticatorData"] = deep }},
+		"an empty user handle":  {login, func(m map[string]any) { m["userHandle"] = "" }},
+		"another's user handle": {login, func(m map[string]any) { m["userHandle"] = "Ym9i" }},
+		"no signature":          {login, func(m map[string]any) { m["signature"] = "" }},
+		"another RP ID":         {login, func(m map[string]any) { m["authenticatorData"] = otherRPID(t, m) }},
+	} {
+		ch, answer := tt.ask()
+		var all map[string]any
+		if err := json.Unmarshal(answer, &all); err != nil {
+			t.Fatal(err)
+		}
+		tt.change(all["response"].(map[string]any))
+		text, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = r.verify(ch, ann, text)
+		// An empty handle is none, as of keys that keep nothing.
+		if want := name != "an empty user handle"; errors.Is(err, mfa.ErrInvalidCode) != want {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// Attestations of every kind are not looked at, and do not have to be known.
+	for _, format := range []string{
+		"none", "packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", "compound", "x",
+	} {
+		ch, answer := fresh()
+		if _, err := r.verify(ch, ann, withFormat(t, answer, format)); err != nil {
+			t.Errorf("attestation %q: %v", format, err)
+		}
+	}
+}
+
+// otherRPID is the authenticator data of a response with the hash of another RP ID.
+func otherRPID(t *testing.T, response map[string]any) string {
+	t.Helper()
+	data, err := base64.RawURLEncoding.DecodeString(response["authenticatorData"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("login.example.com"))
+	return base64.RawURLEncoding.EncodeToString(append(sum[:], data[32:]...))
+}
+
+// withFormat is the answer to a registration with an attestation of a format.
+func withFormat(t *testing.T, answer []byte, format string) []byte {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal(answer, &all); err != nil {
+		t.Fatal(err)
+	}
+	response := all["response"].(map[string]any)
+	object, err := base64.RawURLEncoding.DecodeString(response["attestationObject"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var attestation map[string]any
+	if err := cbor.Unmarshal(object, &attestation); err != nil {
+		t.Fatal(err)
+	}
+	attestation["fmt"] = format
+	statement := map[string]any{"sig": []byte("of nothing"), "x5c": []any{}}
+	attestation["attStmt"] = statement
+	if format == "compound" {
+		attestation["attStmt"] = []any{map[string]any{"fmt": "packed", "attStmt": statement}}
+	}
+	if object, err = cbor.Marshal(attestation); err != nil {
+		t.Fatal(err)
+	}
+	response["attestationObject"] = base64.RawURLEncoding.EncodeToString(object)
+	text, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

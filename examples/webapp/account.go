@@ -52,7 +52,8 @@ func (a *app) showRename(w http.ResponseWriter, r *http.Request, u user) error {
 
 // rename gives a factor another name. It needs no code: nobody gets in by a name.
 func (a *app) rename(w http.ResponseWriter, r *http.Request, u user) error {
-	if d := a.tries.wait(address(r), "rename "+u.ID, perAddress); d > 0 {
+	what := "rename " + u.ID
+	if d := a.tries.wait(what, what, perAddress); d > 0 { // not of the address, from where others log in
 		return a.redirect(w, r, "/account", "That is possible again in "+wait(d)+".")
 	}
 	_, err := a.mfa.Rename(r.Context(), mfa.RenameParams{FactorID: r.PostFormValue("factor"), UserID: u.ID, Name: r.PostFormValue("name")})
@@ -61,7 +62,8 @@ func (a *app) rename(w http.ResponseWriter, r *http.Request, u user) error {
 	case err != nil:
 		return err
 	case problem != "":
-		a.sessions.Put(r.Context(), problemKey, problem)
+		f := mfa.Factor{ID: r.PostFormValue("factor"), Name: r.PostFormValue("name")}
+		return a.render(w, r, http.StatusUnprocessableEntity, "rename.html", view{Title: "Rename", Problem: problem, Data: f})
 	}
 	return a.redirect(w, r, "/account", "")
 }

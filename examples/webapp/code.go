@@ -119,6 +119,9 @@ func (a *app) sendCode(w http.ResponseWriter, r *http.Request, _ user, q questio
 	if q.FactorType != mfa.TypeSMS && q.FactorType != passkey.Type {
 		return a.redirect(w, r, "/code", "")
 	}
+	if q.options(a) != "" { // or who has the password alone makes records without end
+		return a.redirect(w, r, "/code", "")
+	}
 	err := a.challenge(r, &q)
 	if err == nil && q.FactorType == mfa.TypeSMS {
 		a.sessions.Put(r.Context(), noticeKey, "A new message is on its way. Codes of earlier ones are not good any more.")

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/passkey"
 )
 
 // A password of its own is to be this long (NIST SP 800-63B-4 section 3.1.1.2); and nobody
@@ -178,12 +177,18 @@ func (a *app) secondFactors(r *http.Request, u user) (factors []mfa.Factor, need
 	// A disabled factor counts, or thirty wrong codes would be a way in.
 	needed = len(factors) > 0 || len(u.Factors) > 0
 	factors = slices.DeleteFunc(factors, func(f mfa.Factor) bool { return f.Type == mfa.TypeRecoveryCodes && f.RecoveryCodesLeft == 0 })
-	types := map[mfa.FactorType]int{passkey.Type: 0, mfa.TypeTOTP: 1, mfa.TypeSMS: 2, mfa.TypeRecoveryCodes: 3}
 	rank := func(f mfa.Factor) int {
-		if f.Status == mfa.StatusDisabled {
+		switch {
+		case f.Status == mfa.StatusDisabled:
 			return 4
+		case f.Type == mfa.TypeRecoveryCodes:
+			return 3
+		case f.Restricted():
+			return 2
+		case f.PhishingResistant():
+			return 0
 		}
-		return types[f.Type]
+		return 1
 	}
 	slices.SortStableFunc(factors, func(f, g mfa.Factor) int { return rank(f) - rank(g) })
 	return factors, needed, err

@@ -9,8 +9,8 @@ import (
 	"github.com/authfactor/mfa/passkey"
 )
 
-// passkeys are those of the host in -url. They work on no other one, so choose the domain
-// before people have any: those of example.com also work on login.example.com, and not the
+// passkeys is their type, for the host in -url. Passkeys work on no other one, so choose the
+// domain before people have any: those of example.com also work on login.example.com, and not the
 // other way round.
 func passkeys(o options) (mfa.Method, error) {
 	u, err := url.Parse(o.url)
@@ -47,7 +47,7 @@ func (a *app) enrollPasskey(w http.ResponseWriter, r *http.Request, u user) erro
 // options are those of the open challenge, for the browser. Without one they are "": then the
 // person asks for another.
 func (q *question) options(a *app) string {
-	if q.challengeID(a.now()) == "" {
+	if q.FactorType != passkey.Type || q.challengeID(a.now()) == "" {
 		return ""
 	}
 	return string(q.Open[q.FactorID].Options)
@@ -90,5 +90,5 @@ func kept(f mfa.Factor) string {
 	case d.BackedUp:
 		return "kept on several devices"
 	}
-	return "lost with its device, so have another way in too"
+	return "kept on one device only, so have another way in too"
 }

@@ -95,3 +95,65 @@ func TestPasskeyForms(t *testing.T) {
 		t.Errorf("the account has a factor:\n%s", page.body)
 	}
 }
+
+// TestPasskeyChallenges: whoever has the password alone makes no challenges without end.
+func TestPasskeyChallenges(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	v, key := s.visitor(t), passkeytest.New(s.url)
+	_, db := s.service(t)
+	if _, err := db.setPassword(t.Context(), "ann@example.com", hashed()); err != nil {
+		t.Fatal(err)
+	}
+	v.login("ann@example.com")
+	v.post("/account/passkey", nil)
+	v.post("/code", v.answerForm(key.Create))
+	thief := s.visitor(t)
+	thief.login("ann@example.com")
+	form := thief.form("")
+	for range 20 {
+		thief.post("/code/send", form)
+		thief.login("ann@example.com")
+		form = thief.form("")
+	}
+	var n int
+	if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM mfa_records WHERE kind = 'challenge'").Scan(&n); err != nil || n > 3 {
+		t.Errorf("%d challenges, %v", n, err)
+	}
+}
+
+// TestRename: a name that cannot be shown comes back with its form, and renaming is limited for
+// who renames alone.
+func TestRename(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	uri, _ := s.member(t, "ann@example.com")
+	v := s.visitor(t)
+	v.enter("ann@example.com", uri)
+	id := s.row(t, "ann@example.com").Factors[0]
+	if a := v.post("/account/rename", url.Values{"factor": {id}, "name": {"a\u202eb"}}); a.status != http.StatusUnprocessableEntity || !strings.Contains(a.body, "cannot be shown") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for range perAddress {
+		v.post("/account/rename", url.Values{"factor": {id}, "name": {"Phone"}})
+	}
+	page := v.get("/account")
+	if !strings.Contains(page.body, "Phone") {
+		t.Errorf("it is not called Phone:\n%s", page.body)
+	}
+	if !strings.Contains(page.body, "possible again") {
+		t.Errorf("renaming has no end:\n%s", page.body)
+	}
+	if _, err := func() (string, error) {
+		_, db := s.service(t)
+		return db.setPassword(t.Context(), "bob@example.com", hashed())
+	}(); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.visitor(t).login("bob@example.com"); a.status != http.StatusSeeOther {
+		t.Errorf("another person's login from there: %d", a.status)
+	}
+	if a := s.visitor(t).post("/start", url.Values{"email": {"a\u200bb@example.com"}}); a.status != http.StatusUnprocessableEntity {
+		t.Errorf("an address with an invisible character: %d", a.status)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/passkey"
 )
 
 // post sends mails and text messages: put your providers in here. This one sends none, and
@@ -93,11 +94,14 @@ func notice(e mfa.Event) string {
 	case mfa.EventDisabled:
 		return "Your second factor was locked after too many wrong codes. Somebody may know your password."
 	case mfa.EventFailed:
+		if e.FactorType == passkey.Type {
+			return "After your password, a passkey did not answer right several times in a row. Somebody may know your password."
+		}
 		return fmt.Sprintf("After your password, %d wrong codes were typed in a row. Somebody may know your password.", e.Failures)
 	case mfa.EventSuccessAfterFailures:
-		return fmt.Sprintf("Your code was accepted after %d wrong ones.", e.Failures)
+		return fmt.Sprintf("Your second factor was accepted after %d wrong answers.", e.Failures)
 	case mfa.EventCopied:
-		return "Somebody used a copy of your passkey, and was not let in. Remove that passkey and make a new one."
+		return "A passkey of yours answered as a copy of it would, and was not let in. If you did not use it in two windows at once, add another second factor, and then remove that passkey."
 	case mfa.EventDeviceStolen:
 		return "A browser that you trusted is not trusted any more: somebody may have copied its cookie."
 	default:

@@ -7,6 +7,7 @@ import (
 	"net/mail"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/passkey"
@@ -143,11 +144,13 @@ func browser(userAgent string) string {
 func cleanEmail(typed string) string {
 	email := strings.ToLower(strings.TrimSpace(typed))
 	a, err := mail.ParseAddress(email)
-	if err != nil || a.Address != email || len(email) > 254 || strings.ContainsAny(email, `":`) {
+	if err != nil || a.Address != email || len(email) > 254 || strings.ContainsAny(email, `":`) || strings.ContainsFunc(email, unprintable) {
 		return ""
 	}
 	return email
 }
+
+func unprintable(r rune) bool { return !unicode.IsPrint(r) }
 
 // label is what an app shows of an address: 64 characters at most.
 func label(email string) string {

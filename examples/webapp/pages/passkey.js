@@ -8,7 +8,9 @@
 	const registers = form.hasAttribute("data-registers");
 	const say = (text) => { problem.textContent = text; problem.hidden = !text; };
 	const words = {
-		NotAllowedError: "Nothing was sent: it was cancelled, took too long, or no passkey of yours was found. Try again, or use another way.",
+		NotAllowedError: registers
+			? "No passkey was made: it was cancelled, or took too long. Try again, or cancel."
+			: "Nothing was sent: it was cancelled, took too long, or no passkey of yours was found. Try again, or use another way.",
 		InvalidStateError: "This device has a passkey of your account already. Use it to log in, or choose another device.",
 		SecurityError: "Passkeys do not work at this address. Use another way.",
 		NotSupportedError: "This device cannot make a passkey. Choose another device.",
