@@ -152,7 +152,7 @@ func (r *Keyring) decode(rec Record, kind string, s stored) error {
 		return integrityError(&rec, "column ExpiresAt differs from its state")
 	}
 	if f, ok := s.(*factor); ok && f.methods.of(FactorType(sealed.Type)) == nil {
-		return integrityError(&rec, "its type is none of this Service, which may lack one of Config.Methods")
+		return integrityError(&rec, "its type is none of this Service: see Config.Methods")
 	}
 	sealed.State = nil
 	*s.columns() = sealed

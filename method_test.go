@@ -579,7 +579,9 @@ func TestMethodsDescribe(t *testing.T) {
 	if err != nil || !strings.HasSuffix(string(text), `"type":"toy_key","details":{"model":"toy"}}`) {
 		t.Errorf("%s, %v", text, err)
 	}
-	for _, details := range []string{"", "null", "[]", `"text"`, "{", "{}}", " {}", "{\"a\":\"\xff\"}"} {
+	for _, details := range []string{
+		"", "null", "[]", `"text"`, "{", "{}}", " {}", "{\"a\":\"\xff\"}",
+	} {
 		c.details = details
 		if got := told(); got.Details != "" {
 			t.Errorf("details %q are told as %q", details, got.Details)

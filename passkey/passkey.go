@@ -243,10 +243,19 @@ func checkOrigin(origin, rpID string) error {
 	case u.Port() == "443" && u.Scheme == "https", u.Port() == "80" && u.Scheme == "http":
 		return fmt.Errorf("the origin %q of passkey.Config.Origins must leave out the port: "+
 			"browsers do", origin)
-	case host != rpID && !strings.Contains(rpID, "."):
+	}
+	return checkSite(origin, host, rpID)
+}
+
+// checkSite refuses a page of another site.
+func checkSite(origin, host, rpID string) error {
+	switch {
+	case host == rpID:
+		return nil
+	case !strings.Contains(rpID, "."):
 		return fmt.Errorf("passkey.Config.RPID is %q, which is no domain of the origin %q: a name "+
 			"without a dot is for its own pages alone", rpID, origin)
-	case host != rpID && !strings.HasSuffix(host, "."+rpID):
+	case !strings.HasSuffix(host, "."+rpID):
 		return fmt.Errorf("the origin %q of passkey.Config.Origins is not of passkey.Config.RPID, "+
 			"which is %q: use the domain that all origins have in common", origin, rpID)
 	}

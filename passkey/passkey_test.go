@@ -780,7 +780,9 @@ func TestHostileAnswers(t *testing.T) {
 		"an empty user handle":  {login, func(m map[string]any) { m["userHandle"] = "" }},
 		"another's user handle": {login, func(m map[string]any) { m["userHandle"] = "Ym9i" }},
 		"no signature":          {login, func(m map[string]any) { m["signature"] = "" }},
-		"another RP ID":         {login, func(m map[string]any) { m["authenticatorData"] = otherRPID(t, m) }},
+		"another RP ID": {login, func(m map[string]any) {
+			m["authenticatorData"] = otherRPID(t, m)
+		}},
 	} {
 		ch, answer := tt.ask()
 		var all map[string]any
