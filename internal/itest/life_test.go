@@ -12,26 +12,16 @@ import (
 	"github.com/authfactor/mfa/proof"
 )
 
-// TestWholeLife: on every store, and over two connections as two processes have them, an
-// application's whole second factor: what is accepted once is accepted once.
 // errAsked stands for a login that requires a code.
 var errAsked = errors.New("a code is required")
 
+// TestWholeLife: on every store, an application's whole second factor: what is accepted once
+// is accepted once.
 func TestWholeLife(t *testing.T) {
-	for _, server := range append(servers, server{name: "memory"}) {
-		t.Run(server.name, func(t *testing.T) {
-			t.Parallel()
-			var stores [2]mfa.Store
-			if server.name == "memory" {
-				stores[0] = new(mfa.MemoryStore)
-				stores[1] = stores[0]
-			} else {
-				place, _ := server.place(t)
-				stores[0], stores[1] = place.mustOpen(t), place.mustOpen(t)
-			}
-			newLife(t, stores).live()
-		})
-	}
+	onEveryStore(t, func(t *testing.T, stores [2]mfa.Store) {
+		t.Helper()
+		newLife(t, stores).live()
+	})
 }
 
 type life struct {

@@ -62,6 +62,23 @@ func (p place) mustOpen(t *testing.T) mfa.Store {
 	return store
 }
 
+// onEveryStore runs a test on each store, over two connections as two processes have them.
+func onEveryStore(t *testing.T, test func(t *testing.T, stores [2]mfa.Store)) {
+	t.Helper()
+	for _, server := range append(servers, server{name: "memory"}) {
+		t.Run(server.name, func(t *testing.T) {
+			t.Parallel()
+			if server.name == "memory" {
+				store := new(mfa.MemoryStore)
+				test(t, [2]mfa.Store{store, store})
+				return
+			}
+			place, _ := server.place(t)
+			test(t, [2]mfa.Store{place.mustOpen(t), place.mustOpen(t)})
+		})
+	}
+}
+
 // migrate makes the tables.
 func (p place) migrate(tb testing.TB) {
 	tb.Helper()
