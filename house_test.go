@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -278,6 +279,30 @@ func onUnexported(d *ast.FuncDecl) bool {
 	}
 	name, ok := typ.(*ast.Ident)
 	return ok && !name.IsExported()
+}
+
+// TestRequirements: the root module requires four modules and nothing else (docs/design.md says
+// what for). What wants another one is a module of its own.
+func TestRequirements(t *testing.T) {
+	text, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var direct []string
+	for _, line := range regexp.MustCompile(
+		`(?m)^(?:require )?[ \t]*(\S+) v\S+(.*)$`,
+	).FindAllStringSubmatch(string(text), -1) {
+		if !strings.Contains(line[2], "// indirect") {
+			direct = append(direct, line[1])
+		}
+	}
+	slices.Sort(direct)
+	if want := []string{
+		"github.com/boombuler/barcode", "github.com/nyaruka/phonenumbers",
+		"github.com/oklog/ulid/v2", "github.com/pquerna/otp",
+	}; !slices.Equal(direct, want) {
+		t.Errorf("go.mod requires %q, want %q", direct, want)
+	}
 }
 
 // TestOneOfEach: one function compares codes, one commits outcomes, and the clock is
