@@ -229,6 +229,28 @@ func TestLogEvents(t *testing.T) {
 	}
 }
 
+// TestLogLevels: what somebody may have to look at is a warning.
+func TestLogLevels(t *testing.T) {
+	var log bytes.Buffer
+	tell := mfa.LogEvents(slog.New(slog.NewTextHandler(&log, nil)))
+	for level, kinds := range map[string][]mfa.EventKind{
+		"WARN": {
+			mfa.EventFailed, mfa.EventReplayed, mfa.EventCopied, mfa.EventDisabled,
+			mfa.EventThrottled, mfa.EventMessageFailed, mfa.EventMessageUnknown,
+			mfa.EventMessageRefused, mfa.EventSuccessAfterFailures, mfa.EventDeviceStolen,
+		},
+		"INFO": {mfa.EventEnrolled, mfa.EventVerified, mfa.EventMessageSent, mfa.EventDeviceUsed},
+	} {
+		for _, kind := range kinds {
+			log.Reset()
+			tell(t.Context(), mfa.Event{Kind: kind})
+			if !strings.Contains(log.String(), " level="+level+" ") {
+				t.Errorf("%s is logged as %q, want %s", kind, log.String(), level)
+			}
+		}
+	}
+}
+
 // TestOnEventBlocks: while a handler blocks, the outcome stands and every other
 // process sees it; a handler whose caller hung up changes nothing either.
 func TestOnEventBlocks(t *testing.T) {

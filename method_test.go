@@ -104,7 +104,7 @@ func withToys(ceremony mfa.Ceremony) func(*mfa.Config) {
 func (r *rig) enrollToy(userID string) toy {
 	r.T.Helper()
 	enr, err := r.Enroll(r.T.Context(), mfa.EnrollParams{
-		UserID: userID, Method: &mfa.MethodParams{Type: typeToy},
+		UserID: userID, NoOwner: userID == "", Method: &mfa.MethodParams{Type: typeToy},
 	})
 	if err != nil {
 		r.T.Fatal(err)
@@ -531,6 +531,145 @@ func TestMethodsAreChecked(t *testing.T) {
 	mustBe(t, err, mfa.ErrIntegrity)
 	if !strings.Contains(err.Error(), "Config.Methods") {
 		t.Errorf("%v does not say what is missing", err)
+	}
+}
+
+// A curious ceremony counts how often it is asked whose an answer is.
+type curious struct {
+	toyCeremony
+	claimed *int
+}
+
+func (c curious) Claims(kept, answer []byte) string {
+	*c.claimed++
+	return c.toyCeremony.Claims(kept, answer)
+}
+
+// TestClaimsIsAskedOfSeveral: whose an answer is, is asked where another confirmed factor can
+// have answered, and of an answer alone.
+func TestClaimsIsAskedOfSeveral(t *testing.T) {
+	for name, tt := range map[string]struct {
+		beside func(*rig)
+		empty  bool
+		want   int
+	}{
+		"alone":                            {func(*rig) {}, false, 0},
+		"beside one that is unconfirmed":   {func(r *rig) { r.enrollToy(ann) }, false, 0},
+		"beside a confirmed one":           {func(r *rig) { r.toy(ann) }, false, 1},
+		"with nothing to tell whose it is": {func(r *rig) { r.toy(ann) }, true, 0},
+	} {
+		c := curious{claimed: new(int)}
+		r := newRig(t, withToys(c))
+		f := r.toy(ann)
+		tt.beside(r)
+		ch := r.challengeToy(f)
+		*c.claimed = 0
+		p := mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Answer: f.sign(ch)}
+		if tt.empty {
+			p.Answer = nil
+		}
+		_, err := r.Verify(t.Context(), p)
+		if tt.empty != errors.Is(err, mfa.ErrInvalidCode) || *c.claimed != tt.want {
+			t.Errorf("%s: asked %d times, want %d; %v", name, *c.claimed, tt.want, err)
+		}
+	}
+}
+
+// TestRegistrationIsNobodyElses: the answer to a challenge that confirms a factor is of that
+// factor, whichever it names.
+func TestRegistrationIsNobodyElses(t *testing.T) {
+	r := newRig(t, withToys(credulous{}))
+	one := r.toy(ann)
+	fresh := r.enrollToy(ann)
+	ch := r.challengeToy(fresh)
+	v, err := r.answerToy(ch, toy{mfa.Factor{ID: one.ID, UserID: ann}, fresh.key})
+	if err != nil || v.Factor.ID != fresh.ID || !v.FirstUse {
+		t.Errorf("%+v, %v; want %s confirmed", v.Factor, err, fresh.ID)
+	}
+}
+
+// TestMethodWithoutOwner: a factor of nobody has no siblings, and is answered all the same.
+func TestMethodWithoutOwner(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	f := r.enrollToy("")
+	for _, first := range []bool{true, false} {
+		v, err := r.answerToy(r.challengeToy(f), f)
+		if err != nil || v.Factor.ID != f.ID || v.FirstUse != first {
+			t.Errorf("%+v, %v", v, err)
+		}
+	}
+}
+
+// A ruinous ceremony does its work, and then clears what it was given.
+type ruinous struct{ toyCeremony }
+
+func (c ruinous) Enroll(params []byte) ([]byte, error) {
+	defer clear(params)
+	return c.toyCeremony.Enroll(params)
+}
+
+func (c ruinous) Begin(
+	f mfa.MethodFactor, siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
+	defer clear(f.State)
+	for _, s := range siblings {
+		defer clear(s.State)
+	}
+	return c.toyCeremony.Begin(f, siblings)
+}
+
+func (c ruinous) Claims(kept, answer []byte) string {
+	defer clear(kept)
+	defer clear(answer)
+	return c.toyCeremony.Claims(kept, answer)
+}
+
+func (c ruinous) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
+	defer clear(f.State)
+	defer clear(kept)
+	defer clear(answer)
+	state, err := c.toyCeremony.Finish(f, kept, answer)
+	return bytes.Clone(state), err
+}
+
+func (c ruinous) Describe(state []byte) (amr []string, details []byte) {
+	defer clear(state)
+	return c.toyCeremony.Describe(state)
+}
+
+// TestCeremoniesHaveCopies: what a ceremony does to what it is given changes nothing of the
+// caller's, and nothing that is stored.
+func TestCeremoniesHaveCopies(t *testing.T) {
+	r := newRig(t, withToys(ruinous{}))
+	params := []byte("params")
+	if _, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: "user_bob", Method: &mfa.MethodParams{Type: typeToy, Params: params},
+	}); err != nil || string(params) != "params" {
+		t.Errorf("the params are %q, %v", params, err)
+	}
+	one, two := r.toy(ann), r.toy(ann)
+	for range 2 {
+		ch := r.challengeToy(one)
+		_, err := r.answerToy(ch, toy{two.Factor, one.key}) // wrong: the challenge is kept
+		mustBe(t, err, mfa.ErrInvalidCode)
+		answer := two.sign(ch)
+		before := bytes.Clone(answer)
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: ann, Answer: answer,
+		}); err != nil || !bytes.Equal(answer, before) {
+			t.Errorf("the right answer, now %q: %v", answer, err)
+		}
+	}
+}
+
+// TestRefusedParams: whoever enrolls is told why the type refuses the parameters.
+func TestRefusedParams(t *testing.T) {
+	r := newRig(t, withToys(toyCeremony{}))
+	_, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, Method: &mfa.MethodParams{Type: typeToy, Params: []byte("broken")},
+	})
+	if e := refusal(t, err); !strings.HasSuffix(e.Message, " the toy is broken.") {
+		t.Errorf("message %q", e.Message)
 	}
 }
 

@@ -347,6 +347,19 @@ func TestRowsPutBack(t *testing.T) {
 		}
 	})
 
+	t.Run("a factor that answers for another, before it was confirmed", func(t *testing.T) {
+		r := newRig(t, withToys(toyCeremony{}))
+		one, two := r.toy(ann), r.enrollToy(ann)
+		row := find(r, two.ID)
+		if _, err := r.answerToy(r.challengeToy(two), two); err != nil {
+			t.Fatal(err)
+		}
+		ch := r.challengeToy(one)
+		putBack(r, row)
+		_, err := r.answerToy(ch, two)
+		mustBe(t, err, mfa.ErrIntegrity)
+	})
+
 	t.Run("the user as they were without factors", func(t *testing.T) {
 		r := strict(t)
 		f := r.TOTP(ann)
