@@ -36,7 +36,7 @@ var algorithms = []protocol.CredentialParameter{
 // authentication answers for it.
 type ceremony struct {
 	rpID, rpName string
-	pages, apps  []string // the origins
+	origins      []string
 	verification UserVerification
 }
 
@@ -264,7 +264,7 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 	parsed.Response.AttestationObject.AttStatement = nil
 	parsed.Response.AttestationObject.SubStatements = nil
 	if _, err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, c.pages, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, c.origins, nil, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
 		nil, algorithms, protocol.AttestationPolicy{}, protocol.SignaturePolicy{},
 	); err != nil {
@@ -285,7 +285,6 @@ func (c *ceremony) register(own credential, q question, answer []byte) (credenti
 		return own, err
 	}
 	own.handle, own.aaguid = q.handle, data.AttData.AAGUID
-	own.transports = nil
 	for _, t := range parsed.Response.Transports {
 		known := slices.Contains(own.transports, string(t))
 		if !known && len(t) <= 32 && len(own.transports) < maxTransports {
@@ -313,7 +312,7 @@ func (c *ceremony) authenticate(
 		return own, errors.New("passkey: an answer of another user")
 	}
 	if err := parsed.Verify(
-		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, "", c.pages, c.apps, nil,
+		base64.RawURLEncoding.EncodeToString(q.challenge), c.rpID, "", c.origins, nil, nil,
 		protocol.TopOriginExplicitVerificationMode, false, c.verification == Required, true,
 		own.key, protocol.SignaturePolicy{},
 	); err != nil {
@@ -332,9 +331,7 @@ var errOrigin = errors.New("passkey: an answer of another origin")
 
 // expects reports whether answers of the origin are taken. The engine forgives case, a path
 // and a user, which no browser sends.
-func (c *ceremony) expects(origin string) bool {
-	return slices.Contains(c.pages, origin) || slices.Contains(c.apps, origin)
-}
+func (c *ceremony) expects(origin string) bool { return slices.Contains(c.origins, origin) }
 
 // checkKey refuses a key that could not answer, and RSA keys of unusual sizes: confirming it may
 // end all other factors of the user. Whoever registers a key can give it away in any case.

@@ -6,11 +6,13 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/passkey/passkeytest"
 )
 
@@ -155,46 +157,60 @@ func TestKeys(t *testing.T) {
 	}
 }
 
-// TestFinishIsExact: whatever the library asks, a registration does not change a confirmed
-// passkey, an authentication is not for one that is not, and a passkey answers only for its
-// own factor and where it is allowed.
-func TestFinishIsExact(t *testing.T) {
+// A passkeyOf is a passkey that was registered at a site, with what was asked and answered.
+type passkeyOf struct {
+	site             mfa.Ceremony
+	key              *passkeytest.Authenticator
+	fresh, confirmed mfa.MethodFactor // before its registration, and after
+
+	registers, created []byte // the registration
+	login, got         []byte // an answer that was not given yet
+}
+
+func newPasskey(t *testing.T) passkeyOf {
+	t.Helper()
 	method, err := New(Config{
 		RPID: "example.org", RPName: "Example", Origins: []string{"https://example.org"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, key := method.Ceremony, passkeytest.New("https://example.org")
-	fresh := mfa.MethodFactor{ID: "f", State: begun(t, method)}
-	options, registers, err := c.Begin(fresh, nil)
+	p := passkeyOf{site: method.Ceremony, key: passkeytest.New("https://example.org")}
+	p.fresh = mfa.MethodFactor{ID: "f", State: begun(t, method)}
+	options, kept, err := p.site.Begin(p.fresh, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	created, err := key.Create(options)
+	p.registers = kept
+	if p.created, err = p.key.Create(options); err != nil {
+		t.Fatal(err)
+	}
+	state, err := p.site.Finish(p.fresh, p.registers, p.created)
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, err := c.Finish(fresh, registers, created)
-	if err != nil {
+	p.confirmed = mfa.MethodFactor{ID: "f", Verified: true, State: state}
+	if options, p.login, err = p.site.Begin(p.confirmed, nil); err != nil {
 		t.Fatal(err)
 	}
-	confirmed := mfa.MethodFactor{ID: "f", Verified: true, State: state}
-	options, login, err := c.Begin(confirmed, nil)
-	if err != nil {
+	if p.got, err = p.key.Get(options); err != nil {
 		t.Fatal(err)
 	}
-	got, err := key.Get(options)
-	if err != nil {
+	return p
+}
+
+// TestFinishIsExact: whatever the library asks, a registration does not change a confirmed
+// passkey, an authentication is not for one that is not, and a passkey answers only for its
+// own factor and where it is allowed.
+func TestFinishIsExact(t *testing.T) {
+	p := newPasskey(t)
+	if _, err := p.site.Finish(p.confirmed, p.login, p.got); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Finish(confirmed, login, got); err != nil {
-		t.Fatal(err)
-	}
-	again := confirmed
+	again := p.confirmed
 	again.ID = "g"
-	unconfirmed := confirmed
-	unconfirmed.Verified = false
+	unconfirmed, stateless := p.confirmed, p.confirmed
+	unconfirmed.Verified, stateless.State = false, nil
 	weak, err := cbor.Marshal(map[int]any{1: 3, 3: -257, -1: make([]byte, 128), -2: []byte{1, 0, 1}})
 	if err != nil {
 		t.Fatal(err)
@@ -203,15 +219,131 @@ func TestFinishIsExact(t *testing.T) {
 		f            mfa.MethodFactor
 		kept, answer []byte
 	}{
-		"a registration with a weak key":        {fresh, registers, withKey(t, created, weak)},
-		"a registration of a confirmed passkey": {confirmed, registers, created},
-		"a login with an unconfirmed one":       {unconfirmed, login, got},
-		"a login for another factor":            {again, login, got},
-		"no question":                           {confirmed, nil, got},
-		"no state":                              {mfa.MethodFactor{ID: "f", Verified: true}, login, got},
+		"a registration with a weak key":        {p.fresh, p.registers, withKey(t, p.created, weak)},
+		"a registration of a confirmed passkey": {p.confirmed, p.registers, p.created},
+		"a registration of one that has a key":  {unconfirmed, p.registers, p.created},
+		"a login with an unconfirmed one":       {unconfirmed, p.login, p.got},
+		"a login for another factor":            {again, p.login, p.got},
+		"no question":                           {p.confirmed, nil, p.got},
+		"no state":                              {stateless, p.login, p.got},
 	} {
-		if _, err := c.Finish(tt.f, tt.kept, tt.answer); err == nil {
+		if _, err := p.site.Finish(tt.f, tt.kept, tt.answer); err == nil {
 			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
+// TestMalformed: what is stored and malformed is an error, and nothing is made up for it.
+func TestMalformed(t *testing.T) {
+	p := newPasskey(t)
+	begin := func(f mfa.MethodFactor, siblings ...mfa.MethodFactor) error {
+		_, _, err := p.site.Begin(f, siblings)
+		return err
+	}
+	finish := func(f mfa.MethodFactor, kept, answer []byte) error {
+		_, err := p.site.Finish(f, kept, answer)
+		return err
+	}
+	own, err := decodeCredential(p.confirmed.State)
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := p.confirmed
+	large.State = withCount(own, 1<<32)
+
+	sibling, broken := p.confirmed, mfa.MethodFactor{ID: "h", Verified: true, State: []byte("broken")}
+	sibling.ID = "g"
+	options, kept, err := p.site.Begin(p.fresh, []mfa.MethodFactor{sibling})
+	if err != nil {
+		t.Fatal(err)
+	}
+	created, err := passkeytest.New("https://example.org").Create(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	short := question{challenge: make([]byte, 16), allowed: []allowed{{own.id, "f"}}}
+	asked, err := json.Marshal(requestOptions{
+		Challenge: short.challenge, RPID: "example.org", Allow: []descriptor{own.descriptor()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := p.key.Get(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"a sign count of 33 bits":       finish(large, p.login, p.got),
+		"no state of an enrolment":      begin(mfa.MethodFactor{ID: "f"}),
+		"a sibling at a login":          begin(p.confirmed, broken),
+		"a sibling at a registration":   begin(p.fresh, broken),
+		"a question that was cut off":   finish(p.fresh, kept[:len(kept)-1], created),
+		"a question of 16 random bytes": finish(p.confirmed, short.encode(), got),
+	} {
+		if !errors.Is(err, errState) {
+			t.Errorf("%s: %v, want %v", name, err, errState)
+		}
+	}
+	if err := finish(p.fresh, kept, created); err != nil {
+		t.Errorf("what was not cut off: %v", err)
+	}
+}
+
+// withCount is the state of a passkey with any sign count.
+func withCount(own credential, count int64) []byte {
+	c := codec.NewWriter(nil)
+	c.String(&own.label)
+	for _, b := range []*[]byte{&own.id, &own.key, &own.handle, &own.aaguid} {
+		c.Bytes(b)
+	}
+	codec.List(c, &own.transports, maxTransports, c.String)
+	c.Int(&count)
+	return c.Written()
+}
+
+// TestNewerState: a login keeps what a newer version appended to the state.
+func TestNewerState(t *testing.T) {
+	p := newPasskey(t)
+	p.confirmed.State = append(p.confirmed.State, "newer"...)
+	state, err := p.site.Finish(p.confirmed, p.login, p.got)
+	if err != nil || !bytes.HasSuffix(state, []byte("newer")) {
+		t.Errorf("%q, %v", state, err)
+	}
+}
+
+// TestModel: the model is told as a UUID.
+func TestModel(t *testing.T) {
+	own := credential{id: []byte("id"), handle: []byte("handle")}
+	model, _ := hex.DecodeString("000102030405060708090a0b0c0d0e0f")
+	for want, aaguid := range map[string][]byte{
+		"00010203-0405-0607-0809-0a0b0c0d0e0f": model, "": nil,
+	} {
+		own.aaguid = aaguid
+		_, details := new(ceremony).Describe(own.encode())
+		var d Details
+		if err := json.Unmarshal(details, &d); err != nil || d.AAGUID != want {
+			t.Errorf("%q, %v; want %q", d.AAGUID, err, want)
+		}
+	}
+}
+
+// TestLargeKey: a public key may have members that nobody reads, and is stored whole, so that
+// it has an end.
+func TestLargeKey(t *testing.T) {
+	p := newPasskey(t)
+	x, _ := hex.DecodeString("6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296")
+	y, _ := hex.DecodeString("4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5")
+	for size, want := range map[int]bool{1000: true, maxKey: false} {
+		cose, err := cbor.Marshal(map[int]any{
+			1: 2, 3: -7, -1: 1, -2: x, -3: y, -70000: make([]byte, size),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = p.site.Finish(p.fresh, p.registers, withKey(t, p.created, cose))
+		if (err == nil) != want {
+			t.Errorf("a key with %d bytes more: %v", size, err)
 		}
 	}
 }

@@ -24,6 +24,7 @@
 package passkey
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -83,16 +84,9 @@ func New(cfg Config) (mfa.Method, error) {
 	if err := cfg.validate(); err != nil {
 		return mfa.Method{}, fmt.Errorf("%w: %w", mfa.ErrConfig, err)
 	}
-	c := &ceremony{rpID: cfg.RPID, rpName: cfg.RPName, verification: cfg.UserVerification}
-	if c.verification == "" {
-		c.verification = Preferred
-	}
-	for _, origin := range cfg.Origins {
-		if strings.HasPrefix(origin, androidApp) {
-			c.apps = append(c.apps, origin)
-		} else {
-			c.pages = append(c.pages, origin)
-		}
+	c := &ceremony{
+		rpID: cfg.RPID, rpName: cfg.RPName, origins: slices.Clone(cfg.Origins),
+		verification: cmp.Or(cfg.UserVerification, Preferred),
 	}
 	return mfa.Method{
 		Type: Type, Ceremony: c, PhishingResistant: true,

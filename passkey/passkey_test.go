@@ -254,6 +254,9 @@ func TestWrongAnswers(t *testing.T) {
 			return edit(must(t)(key.Get(o)), "type", "password")
 		},
 		"another id": func(o []byte) []byte { return edit(must(t)(key.Get(o)), "id", "AAAA") },
+		"another id, twice": func(o []byte) []byte {
+			return edit(edit(must(t)(key.Get(o)), "id", "AAAA"), "rawId", "AAAA")
+		},
 		"another signature": func(o []byte) []byte {
 			return edit(must(t)(key.Get(o)), "response.signature", "MEQCIAAA")
 		},
@@ -360,6 +363,63 @@ func TestFlags(t *testing.T) {
 		d, ok := passkey.DetailsOf(v.Factor)
 		if ok != (tt.want == nil) || ok && (d.BackedUp != tt.backedUp || d.BackupEligible != tt.kept) {
 			t.Errorf("%+v: told %+v", tt, d)
+		}
+	}
+}
+
+// TestBackupOfWhatHasNone: a passkey that cannot be on several devices, and says that it is, is
+// a wrong answer, and no copy.
+func TestBackupOfWhatHasNone(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	f := r.passkey(ann, key)
+	key.BackedUp = true
+	ch := r.challenge(f)
+	r.took()
+	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); !errors.Is(
+		err, mfa.ErrInvalidCode,
+	) {
+		t.Error(err)
+	}
+	if kinds := r.took(); !slices.Equal(kinds, []mfa.EventKind{mfa.EventFailed}) {
+		t.Errorf("events %q", kinds)
+	}
+}
+
+// TestTransports: of what the browser says, eight transports are kept, each once and none that
+// is long.
+func TestTransports(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	f := r.enroll(ann)
+	ch := r.challenge(f)
+	said := `["usb","usb","` + strings.Repeat("a", 33) + `","b","c","d","e","f","g","h","i","j"]`
+	answer := bytes.Replace(
+		must(t)(key.Create(ch.Options())), []byte(`["internal"]`), []byte(said), 1,
+	)
+	v, err := r.verify(ch, ann, answer)
+	d, _ := passkey.DetailsOf(v.Factor)
+	if want := "usb b c d e f g h"; err != nil || strings.Join(d.Transports, " ") != want {
+		t.Errorf("%q, %v; want %s", d.Transports, err, want)
+	}
+	ch = r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
+		t.Errorf("a login: %v", err)
+	}
+}
+
+// TestTenPasskeys: each of the ten passkeys that a person can have answers.
+func TestTenPasskeys(t *testing.T) {
+	r := newRig(t, config)
+	var factors []mfa.Factor
+	var keys []*passkeytest.Authenticator
+	for range 10 {
+		keys = append(keys, passkeytest.New(origin))
+		factors = append(factors, r.passkey(ann, keys[len(keys)-1]))
+	}
+	for i, key := range keys {
+		ch := r.challenge(factors[0])
+		v, err := r.verify(ch, ann, must(t)(key.Get(ch.Options())))
+		if err != nil || v.Factor.ID != factors[i].ID {
+			t.Errorf("passkey %d: %s, %v", i, v.Factor.ID, err)
 		}
 	}
 }
@@ -510,6 +570,10 @@ func TestConfig(t *testing.T) {
 		"a short address":       of("127.1"),
 		"a hexadecimal address": of("example.0x7f"),
 		"an empty label":        of("a..b"),
+		"a long label":          of(strings.Repeat("a", 64) + ".com"),
+		"long labels":           of(strings.Repeat(strings.Repeat("a", 63)+".", 4) + "com"),
+		"a hyphen in front":     of("-example.com"),
+		"a hyphen at the end":   of("example-.com"),
 		"a dot at the end":      of("example.com."),
 		"a blank name":          func(c *passkey.Config) { c.RPName = " " },
 		"a name that turns":     func(c *passkey.Config) { c.RPName = "a\u202eb" },
@@ -525,26 +589,39 @@ func TestConfig(t *testing.T) {
 		"a long name":           func(c *passkey.Config) { c.RPName = strings.Repeat("a", 65) },
 		"a name of two lines":   func(c *passkey.Config) { c.RPName = "a\nb" },
 		"no origin":             func(c *passkey.Config) { c.Origins = nil },
-		"an origin with a path": at("https://example.com/"),
-		"http":                  at("http://example.com"),
-		"port 443":              at("https://example.com:443"),
-		"another domain":        at("https://notexample.com"),
-		"above it":              func(c *passkey.Config) { c.RPID = "login.example.com" },
-		"a user in the origin":  at("https://a@example.com"),
-		"an app without a hash": at("android:apk-key-hash:"),
-		"verification":          func(c *passkey.Config) { c.UserVerification = "always" },
+		"many origins": func(c *passkey.Config) {
+			c.Origins = slices.Repeat(config.Origins[:1], 33)
+		},
+		"no URL": at("https://exa mple.com"),
+		"port 0": at("https://example.com:0"),
+		"port 80": func(c *passkey.Config) {
+			c.RPID, c.Origins = "localhost", []string{"http://localhost:80"}
+		},
+		"another scheme": func(c *passkey.Config) {
+			c.RPID, c.Origins = "localhost", []string{"ftp://localhost"}
+		},
+		"a hash that no browser writes": at(app[:len(app)-1] + "B"),
+		"an origin with a path":         at("https://example.com/"),
+		"http":                          at("http://example.com"),
+		"port 443":                      at("https://example.com:443"),
+		"another domain":                at("https://notexample.com"),
+		"above it":                      func(c *passkey.Config) { c.RPID = "login.example.com" },
+		"a user in the origin":          at("https://a@example.com"),
+		"an app without a hash":         at("android:apk-key-hash:"),
+		"verification":                  func(c *passkey.Config) { c.UserVerification = "always" },
 	} {
 		cfg := config
 		change(&cfg)
 		_, err := passkey.New(cfg)
-		if !errors.Is(err, mfa.ErrConfig) ||
-			cfg.RPID != config.RPID && cfg.RPID != "login.example.com" &&
-				!strings.Contains(err.Error(), "passkey.Config.RPID is") {
+		known := []string{config.RPID, "login.example.com", "localhost"}
+		if !errors.Is(err, mfa.ErrConfig) || !slices.Contains(known, cfg.RPID) &&
+			!strings.Contains(err.Error(), "passkey.Config.RPID is") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, cfg := range []passkey.Config{
 		config,
+		{RPID: "example.com", RPName: strings.Repeat("a", 64), Origins: config.Origins},
 		{RPID: "localhost", RPName: "a", Origins: []string{"http://localhost:8080"}},
 		{RPID: "intranet", RPName: "a", Origins: []string{"https://intranet"}},
 		{RPID: "app_1.example.com", RPName: "a", Origins: []string{"https://app_1.example.com"}},
@@ -556,6 +633,36 @@ func TestConfig(t *testing.T) {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
+}
+
+// TestConfigSays: what is wrong with an origin is said in words of its own.
+func TestConfigSays(t *testing.T) {
+	for origin, want := range map[string]string{
+		"https://exa mple.com":         "is no URL",
+		"https://example.com:99999":    "has no such port",
+		"https://example.com/":         "nothing behind",
+		"http://example.com":           "must begin with https://",
+		"https://example.com:443":      "must leave out the port",
+		"https://notexample.com":       "is not of passkey.Config.RPID",
+		"android:apk-key-hash:AB:CD":   "must end with the SHA-256",
+		"https://login.example.com:00": "has no such port",
+	} {
+		cfg := config
+		cfg.Origins = []string{origin}
+		_, err := passkey.New(cfg)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", origin, err, want)
+		}
+	}
+}
+
+// TestConfigIsCopied: what becomes of a Config after New changes no service.
+func TestConfigIsCopied(t *testing.T) {
+	cfg := config
+	cfg.Origins = []string{origin}
+	r, key := newRig(t, cfg), passkeytest.New(origin)
+	cfg.Origins[0] = "https://example.com"
+	r.passkey(ann, key)
 }
 
 // TestLabel: a label that cannot be shown is refused, and nothing is stored.
@@ -570,7 +677,9 @@ func TestLabel(t *testing.T) {
 			t.Errorf("%q: %v", label, err)
 		}
 	}
-	for _, params := range []string{"", "null", "[]", `{"label":1}`, "{\"label\":\"a\xff\"}"} {
+	for _, params := range []string{
+		"", "null", "[]", `{"label":1}`, `{"label":"a","label":1}`, "{\"label\":\"a\xff\"}",
+	} {
 		_, err := r.Enroll(t.Context(), mfa.EnrollParams{
 			UserID: ann, Method: &mfa.MethodParams{Type: passkey.Type, Params: []byte(params)},
 		})
@@ -601,9 +710,14 @@ func TestOptionsTellNothing(t *testing.T) {
 	if one, other := handle(r.enroll(ann)), handle(r.enroll(ann)); one == other {
 		t.Error("the handle is not random")
 	}
-	r.passkey(ann, passkeytest.New(origin))
+	f, key := r.enroll(ann), passkeytest.New(origin)
+	first := handle(f)
+	ch := r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(key.Create(ch.Options()))); err != nil {
+		t.Fatal(err)
+	}
 	g := r.enroll(ann)
-	if one, other := handle(g), handle(g); one != other {
+	if handle(g) != first {
 		t.Error("a user has two handles")
 	}
 	if handle(g) == handle(r.enroll("user_bob")) {
