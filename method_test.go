@@ -231,7 +231,9 @@ func TestMethodIsLimited(t *testing.T) {
 			ch, challengeErr := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
 			for range 6 {
 				if err = challengeErr; err == nil {
-					_, err = r.answerToy(ch, thief)
+					if _, err = r.answerToy(ch, thief); err == nil {
+						t.Fatal("the thief's answer is right")
+					}
 				}
 				if errors.Is(err, mfa.ErrThrottled) {
 					waits++
@@ -379,23 +381,8 @@ func TestMethodKeyedChallenge(t *testing.T) {
 	}
 }
 
-// A naive ceremony tells a registration by what its challenge kept, and counts its calls.
-type naive struct {
-	toyCeremony
-	begun, claimed *int
-}
-
-func (c naive) Begin(
-	f mfa.MethodFactor, siblings []mfa.MethodFactor,
-) (options, kept []byte, err error) {
-	*c.begun++
-	return c.toyCeremony.Begin(f, siblings)
-}
-
-func (c naive) Claims(kept, answer []byte) string {
-	*c.claimed++
-	return c.toyCeremony.Claims(kept, answer)
-}
+// A naive ceremony tells a registration by what its challenge kept.
+type naive struct{ toyCeremony }
 
 func (c naive) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
 	var asked toyKept
@@ -406,12 +393,10 @@ func (c naive) Finish(f mfa.MethodFactor, kept, answer []byte) ([]byte, error) {
 	return c.toyCeremony.Finish(f, kept, answer)
 }
 
-func newNaive() naive { return naive{begun: new(int), claimed: new(int)} }
-
 // TestMethodRegistersOnce: the answer to a second registration that was begun before the
 // first was answered does not put another key in the place of the confirmed one.
 func TestMethodRegistersOnce(t *testing.T) {
-	r := newRig(t, withToys(newNaive()))
+	r := newRig(t, withToys(naive{}))
 	f := r.enrollToy(ann)
 	thief := toy{f.Factor, ed25519.NewKeyFromSeed(make([]byte, 32))}
 	first, second := r.challengeToy(f), r.challengeToy(f)
@@ -425,11 +410,32 @@ func TestMethodRegistersOnce(t *testing.T) {
 	}
 }
 
+// A counting ceremony counts its calls.
+type counting struct {
+	toyCeremony
+	begun, claimed *int
+}
+
+func newCounting() counting { return counting{begun: new(int), claimed: new(int)} }
+
+func (c counting) Begin(
+	f mfa.MethodFactor, siblings []mfa.MethodFactor,
+) (options, kept []byte, err error) {
+	*c.begun++
+	return c.toyCeremony.Begin(f, siblings)
+}
+
+func (c counting) Claims(kept, answer []byte) string {
+	*c.claimed++
+	return c.toyCeremony.Claims(kept, answer)
+}
+
 // TestCeremonyIsAskedLast: what is refused or repeated reaches no ceremony.
 func TestCeremonyIsAskedLast(t *testing.T) {
-	c := newNaive()
+	c := newCounting()
 	r := newRig(t, withToys(c))
 	f := r.toy(ann)
+	r.toy(ann) // of one alone nobody asks which it is
 	pending := r.enrollToy(ann)
 	*c.begun = 0
 	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: pending.ID, UserID: ann})
@@ -534,17 +540,6 @@ func TestMethodsAreChecked(t *testing.T) {
 	}
 }
 
-// A curious ceremony counts how often it is asked whose an answer is.
-type curious struct {
-	toyCeremony
-	claimed *int
-}
-
-func (c curious) Claims(kept, answer []byte) string {
-	*c.claimed++
-	return c.toyCeremony.Claims(kept, answer)
-}
-
 // TestClaimsIsAskedOfSeveral: whose an answer is, is asked where another confirmed factor can
 // have answered, and of an answer alone.
 func TestClaimsIsAskedOfSeveral(t *testing.T) {
@@ -558,7 +553,7 @@ func TestClaimsIsAskedOfSeveral(t *testing.T) {
 		"beside a confirmed one":           {func(r *rig) { r.toy(ann) }, false, 1},
 		"with nothing to tell whose it is": {func(r *rig) { r.toy(ann) }, true, 0},
 	} {
-		c := curious{claimed: new(int)}
+		c := newCounting()
 		r := newRig(t, withToys(c))
 		f := r.toy(ann)
 		tt.beside(r)

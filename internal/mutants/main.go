@@ -1,6 +1,7 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
-// tree and runs the tests of the packages below. Each must make them fail. Names on the
-// command line choose mutants by a part of what they do.
+// tree and runs the tests of the packages below, or those of module passkey for a change of
+// it. Each must make them fail. Names on the command line choose mutants by a part of what
+// they do.
 //
 // killers.txt has the test that killed each mutant last time. It is run first, and all the
 // others only if it passes; with -remember the file is written anew.
@@ -25,11 +26,23 @@ import (
 	"time"
 )
 
-// packages are those that mutants change, and whose tests count, in the order in which
-// they run.
+// root is the path of the root module.
+const root = "github.com/authfactor/mfa"
+
+// packages are those of the root module that mutants change, and whose tests count, in the
+// order in which they run.
 var packages = []string{
 	"./internal/codec", "./internal/gsm7", "./internal/limit", "./internal/otpauth", "./internal/phone",
 	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfatest", "./proof/...",
+}
+
+// module is the folder of the module that the mutant changes, and the packages whose tests
+// count there. Module passkey finds the root module beside it.
+func (m mutant) module() (dir string, tested []string) {
+	if strings.HasPrefix(m.file, "passkey/") {
+		return "passkey", []string{"."}
+	}
+	return ".", packages
 }
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
@@ -84,8 +97,13 @@ func run(ctx context.Context, names []string, remember bool) (survived int, err 
 	// The tests pass without a change, or whatever fails below would say nothing; and they
 	// say how long they take on this machine, today.
 	began := time.Now()
-	if by, err := try(ctx, mutant{what: "no change", file: "mfa.go", old: "package mfa\n", new: "package mfa\n"}, "", 10*time.Minute); !errors.Is(err, errSurvived) {
-		return 0, fmt.Errorf("the tests fail without a change: %s %w", by, err)
+	for _, same := range []mutant{
+		{"no change", "mfa.go", "package mfa\n", "package mfa\n"},
+		{"no change of passkey", "passkey/passkey.go", "package passkey\n", "package passkey\n"},
+	} {
+		if by, err := try(ctx, same, "", 10*time.Minute); !errors.Is(err, errSurvived) {
+			return 0, fmt.Errorf("the tests fail with %s: %s %w", same.what, by, err)
+		}
 	}
 	limit := time.Minute + 5*time.Since(began)
 	results := make([]error, len(chosen))
@@ -129,7 +147,7 @@ func run(ctx context.Context, names []string, remember bool) (survived int, err 
 var (
 	errSurvived = errors.New("SURVIVED")
 	failed      = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
-	failedIn    = regexp.MustCompile(`(?m)^FAIL\tgithub\.com/authfactor/mfa(\S*)`)
+	failedIn    = regexp.MustCompile(`(?m)^FAIL\t` + regexp.QuoteMeta(root) + `(\S*)`)
 )
 
 func writeKillers(killer map[string]string) error {
@@ -161,19 +179,21 @@ func try(ctx context.Context, m mutant, killer string, limit time.Duration) (by 
 	if err := os.WriteFile(filepath.Join(dir, m.file), source, 0o600); err != nil {
 		return "", err
 	}
-	if out, err := command(ctx, dir, append([]string{"go", "build", "-trimpath"}, packages...)...); err != nil {
+	module, tested := m.module()
+	module = filepath.Join(dir, module)
+	if out, err := command(ctx, module, append([]string{"go", "build", "-trimpath"}, tested...)...); err != nil {
 		return "", fmt.Errorf("%s does not compile: %s", m.what, out)
 	}
 	test := func(args ...string) (string, error) {
-		return command(ctx, dir, append([]string{"go", "test", "-trimpath", "-failfast", "-vet=off", "-timeout", limit.String()}, args...)...)
+		return command(ctx, module, append([]string{"go", "test", "-trimpath", "-failfast", "-vet=off", "-timeout", limit.String()}, args...)...)
 	}
 	if in, name, ok := strings.Cut(killer, " "); ok {
-		if out, err := test("-run", "^"+name+"$", in); err != nil && failed.MatchString(out) {
+		if out, err := test("-run", "^"+name+"$", root+strings.TrimPrefix(in, ".")); err != nil && failed.MatchString(out) {
 			return killer, nil
 		}
 	}
 	// The tests left out read docs/threats.md and other modules, which are not copied.
-	out, err := test(append([]string{"-skip", "^(TestThreatsAreTested|TestGuessTable)$"}, packages...)...)
+	out, err := test(append([]string{"-skip", "^(TestThreatsAreTested|TestGuessTable)$"}, tested...)...)
 	if err == nil {
 		return "", errSurvived
 	}
@@ -202,9 +222,11 @@ func (m mutant) apply(dir string) ([]byte, error) {
 	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// copyTree copies what git tracks of the root module, and what its tests read.
+// copyTree copies what git tracks of the root module and of module passkey, and what their
+// tests read.
 func copyTree(ctx context.Context, dir string) error {
-	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "internal/attacks/testdata", "docs/design.md").Output()
+	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "internal/attacks/testdata", "docs/design.md",
+		"passkey/go.mod", "passkey/go.sum", "passkey/testdata").Output()
 	if err != nil {
 		return err
 	}
