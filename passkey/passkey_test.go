@@ -42,9 +42,10 @@ var config = passkey.Config{
 // A rig is a service with passkeys, whose store remembers its calls.
 type rig struct {
 	*mfa.Service
-	t     *testing.T
-	store *mfatest.FaultyStore
-	clock *mfatest.Clock
+	config mfa.Config // of the Service
+	t      *testing.T
+	store  *mfatest.FaultyStore
+	clock  *mfatest.Clock
 
 	mu    sync.Mutex
 	kinds []mfa.EventKind // of the events since took was called
@@ -61,7 +62,7 @@ func newRig(t *testing.T, cfg passkey.Config) *rig {
 		store: &mfatest.FaultyStore{Store: new(mfa.MemoryStore)},
 		clock: new(mfatest.Clock),
 	}
-	r.Service, err = mfa.New(mfa.Config{
+	r.config = mfa.Config{
 		Store: r.store, Keys: mfatest.Keys(), Now: r.clock.Now, Methods: []mfa.Method{method},
 		InsecureSkipProof: true,
 		OnEvent: func(_ context.Context, e mfa.Event) {
@@ -69,11 +70,46 @@ func newRig(t *testing.T, cfg passkey.Config) *rig {
 			defer r.mu.Unlock()
 			r.kinds = append(r.kinds, e.Kind)
 		},
+	}
+	r.serve()
+	return r
+}
+
+// serve makes the Service by its Config.
+func (r *rig) serve() {
+	r.t.Helper()
+	var err error
+	if r.Service, err = mfa.New(r.config); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// requireProof is called once the factors are there that a test begins with.
+func (r *rig) requireProof() {
+	r.t.Helper()
+	r.config.InsecureSkipProof = false
+	r.serve()
+}
+
+// approve is the receipt of an action that a passkey approves, whichever is challenged.
+func (r *rig) approve(
+	asked mfa.Factor, key *passkeytest.Authenticator, action proof.Action,
+) string {
+	r.t.Helper()
+	ch, err := r.Challenge(r.t.Context(), mfa.ChallengeParams{
+		FactorID: asked.ID, UserID: asked.UserID, Action: action,
 	})
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	return r
+	v, err := r.Verify(r.t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: asked.UserID, Action: action,
+		Answer: must(r.t)(key.Get(ch.Options())),
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return v.Receipt()
 }
 
 // took returns the kinds of the events since it was called before.
@@ -205,22 +241,6 @@ func TestWrongAnswers(t *testing.T) {
 	bobs := passkeytest.New(origin)
 	bob := r.passkey("user_bob", bobs)
 	old := must(t)(key.Get(r.challenge(f).Options()))
-	edit := func(answer []byte, member string, value any) []byte {
-		var all map[string]any
-		if err := json.Unmarshal(answer, &all); err != nil {
-			t.Fatal(err)
-		}
-		if name, ok := strings.CutPrefix(member, "response."); ok {
-			all["response"].(map[string]any)[name] = value
-		} else {
-			all[member] = value
-		}
-		edited, err := json.Marshal(all)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return edited
-	}
 	at := func(origin string) func([]byte) []byte {
 		phisher := key.Clone()
 		phisher.Origin, phisher.Hostile = origin, true
@@ -248,20 +268,20 @@ func TestWrongAnswers(t *testing.T) {
 			return must(t)(passkeytest.New(origin).Create(r.challenge(r.enroll(ann)).Options()))
 		},
 		"another user handle": func(o []byte) []byte {
-			return edit(must(t)(key.Get(o)), "response.userHandle", "AAAA")
+			return edited(t, must(t)(key.Get(o)), "response.userHandle", "AAAA")
 		},
 		"another type": func(o []byte) []byte {
-			return edit(must(t)(key.Get(o)), "type", "password")
+			return edited(t, must(t)(key.Get(o)), "type", "password")
 		},
-		"another id": func(o []byte) []byte { return edit(must(t)(key.Get(o)), "id", "AAAA") },
+		"another id": func(o []byte) []byte { return edited(t, must(t)(key.Get(o)), "id", "AAAA") },
 		"another id, twice": func(o []byte) []byte {
-			return edit(edit(must(t)(key.Get(o)), "id", "AAAA"), "rawId", "AAAA")
+			return edited(t, edited(t, must(t)(key.Get(o)), "id", "AAAA"), "rawId", "AAAA")
 		},
 		"another signature": func(o []byte) []byte {
-			return edit(must(t)(key.Get(o)), "response.signature", "MEQCIAAA")
+			return edited(t, must(t)(key.Get(o)), "response.signature", "MEQCIAAA")
 		},
 		"other data": func(o []byte) []byte {
-			return edit(must(t)(key.Get(o)), "response.authenticatorData", strings.Repeat("A", 50))
+			return edited(t, must(t)(key.Get(o)), "response.authenticatorData", strings.Repeat("A", 50))
 		},
 		"half of it": func(o []byte) []byte { a := must(t)(key.Get(o)); return a[:len(a)/2] },
 		"no JSON":    func([]byte) []byte { return []byte("{") },
@@ -276,6 +296,78 @@ func TestWrongAnswers(t *testing.T) {
 	if _, err := r.verify(ch, ann, must(t)(key.Get(ch.Options()))); err != nil {
 		t.Errorf("the owner, after all of them: %v", err)
 	}
+}
+
+// TestPhishingProxy: a page of another domain that relays everything, both ways, gets no answer
+// from a browser, and none that the site takes from what is no browser.
+func TestPhishingProxy(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	f := r.passkey(ann, key)
+	proxied := key.Clone()
+	proxied.Origin = "https://login.example.com.evil.example"
+	hostile := proxied.Clone()
+	hostile.Hostile = true
+
+	options := r.challenge(f).Options()
+	if _, err := proxied.Get(options); !errors.Is(err, passkeytest.ErrSecurity) {
+		t.Errorf("as it was asked: %v", err)
+	}
+	own := bytes.Replace(options, []byte(`"example.com"`), []byte(`"evil.example"`), 1)
+	if _, err := proxied.Get(own); !errors.Is(err, passkeytest.ErrNotAllowed) {
+		t.Errorf("asked for a passkey of its own domain: %v", err)
+	}
+	for name, relayed := range map[string]func(answer []byte) []byte{
+		"as it was signed": func(answer []byte) []byte { return answer },
+		"with the site's origin": func(answer []byte) []byte {
+			return withOrigin(t, answer, proxied.Origin, origin)
+		},
+	} {
+		ch := r.challenge(f)
+		answer := relayed(must(t)(hostile.Get(ch.Options())))
+		if _, err := r.verify(ch, ann, answer); !errors.Is(err, mfa.ErrInvalidCode) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// withOrigin is an answer whose client data had another origin when they were signed.
+func withOrigin(t *testing.T, answer []byte, signed, origin string) []byte {
+	t.Helper()
+	var all struct {
+		Response struct {
+			ClientData string `json:"clientDataJSON"`
+		} `json:"response"`
+	}
+	if err := json.Unmarshal(answer, &all); err != nil {
+		t.Fatal(err)
+	}
+	client, err := base64.RawURLEncoding.DecodeString(all.Response.ClientData)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client = bytes.Replace(client, []byte(signed), []byte(origin), 1)
+	return edited(
+		t, answer, "response.clientDataJSON", base64.RawURLEncoding.EncodeToString(client),
+	)
+}
+
+// edited is an answer with another member, of itself or of its response.
+func edited(t *testing.T, answer []byte, member string, value any) []byte {
+	t.Helper()
+	var all map[string]any
+	if err := json.Unmarshal(answer, &all); err != nil {
+		t.Fatal(err)
+	}
+	if name, ok := strings.CutPrefix(member, "response."); ok {
+		all["response"].(map[string]any)[name] = value
+	} else {
+		all[member] = value
+	}
+	changed, err := json.Marshal(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changed
 }
 
 // TestAnswerOnce: an answer is good once, however many ask at once.
@@ -334,6 +426,104 @@ func TestCopiedPasskey(t *testing.T) {
 		}
 	}
 	owner()
+}
+
+// TestCopyThatIsAhead: a copy that answers first is taken for the passkey, and the owner's next
+// answer tells of it.
+func TestCopyThatIsAhead(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	key.Counts = true
+	f := r.passkey(ann, key)
+	thief := key.Clone()
+	ch := r.challenge(f)
+	if _, err := r.verify(ch, ann, must(t)(thief.Get(ch.Options()))); err != nil {
+		t.Fatal(err)
+	}
+	ch = r.challenge(f)
+	answer := must(t)(key.Get(ch.Options()))
+	r.took()
+	_, err := r.verify(ch, ann, answer)
+	if kinds := r.took(); !errors.Is(err, mfa.ErrInvalidCode) ||
+		!slices.Equal(kinds, []mfa.EventKind{mfa.EventFailed, mfa.EventCopied}) {
+		t.Errorf("the owner: %v, events %q", err, kinds)
+	}
+}
+
+// TestCopyOfOneThatDoesNotCount: of a passkey that is on several devices, as phones make them,
+// a copy looks like one more of them.
+func TestCopyOfOneThatDoesNotCount(t *testing.T) {
+	r, key := newRig(t, config), passkeytest.New(origin)
+	key.BackupEligible, key.BackedUp = true, true
+	f := r.passkey(ann, key)
+	for _, device := range []*passkeytest.Authenticator{key.Clone(), key, key.Clone()} {
+		ch := r.challenge(f)
+		answer := must(t)(device.Get(ch.Options()))
+		r.took()
+		_, err := r.verify(ch, ann, answer)
+		if kinds := r.took(); err != nil || !slices.Equal(kinds, []mfa.EventKind{mfa.EventVerified}) {
+			t.Errorf("%v, events %q", err, kinds)
+		}
+	}
+}
+
+// TestLostDevice: whoever lost the device of a passkey answers with another one, whose receipt
+// removes the lost one. Without a receipt nothing does, and afterwards it answers nothing.
+func TestLostDevice(t *testing.T) {
+	r := newRig(t, config)
+	phone, spare := passkeytest.New(origin), passkeytest.New(origin)
+	lost, left := r.passkey(ann, phone), r.passkey(ann, spare)
+	r.requireProof()
+	remove := mfa.UnenrollParams{FactorID: lost.ID, UserID: ann}
+	if err := r.Unenroll(t.Context(), remove); !errors.Is(err, mfa.ErrProofRequired) {
+		t.Errorf("without a receipt: %v", err)
+	}
+	remove.Receipt = r.approve(lost, spare, proof.ActionOf(mfa.PurposeUnenroll, lost.ID))
+	if err := r.Unenroll(t.Context(), remove); err != nil {
+		t.Fatal(err)
+	}
+	ch := r.challenge(left)
+	if _, err := phone.Get(ch.Options()); !errors.Is(err, passkeytest.ErrNotAllowed) {
+		t.Errorf("the lost one is asked for: %v", err)
+	}
+	if _, err := r.verify(ch, ann, must(t)(spare.Get(ch.Options()))); err != nil {
+		t.Errorf("the other one: %v", err)
+	}
+}
+
+// TestLastDeviceLost: whoever lost the only passkey enrolls another one with the receipt of a
+// recovery code.
+func TestLastDeviceLost(t *testing.T) {
+	r := newRig(t, config)
+	r.passkey(ann, passkeytest.New(origin))
+	codes, err := r.Enroll(t.Context(), mfa.EnrollParams{UserID: ann, RecoveryCodes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.requireProof()
+	enroll := proof.ActionOf(mfa.PurposeEnroll)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{
+		FactorID: codes.Factor.ID, UserID: ann, Action: enroll,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Action: enroll, Code: codes.RecoveryCodes.Codes()[0],
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	enr, err := r.Enroll(t.Context(), mfa.EnrollParams{
+		UserID: ann, Method: passkey.Params(ann), Receipt: v.Receipt(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch = r.challenge(enr.Factor)
+	answer := must(t)(passkeytest.New(origin).Create(ch.Options()))
+	if v, err := r.verify(ch, ann, answer); err != nil || !v.FirstUse {
+		t.Errorf("%+v, %v", v, err)
+	}
 }
 
 // TestFlags: that a passkey may be on several devices is remembered; whether it is may change. A
@@ -496,17 +686,9 @@ func TestApprovesAnAction(t *testing.T) {
 	r, key := newRig(t, config), passkeytest.New(origin)
 	f := r.passkey(ann, key)
 	pay := proof.ActionOf("pay", "42")
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann, Action: pay})
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := r.Verify(t.Context(), mfa.VerifyParams{
-		ChallengeID: ch.ID, UserID: ann, Action: pay, Answer: must(t)(key.Get(ch.Options())),
+	receipt, err := r.Redeem(t.Context(), proof.Claim{
+		Receipt: r.approve(f, key, pay), UserID: ann, Action: pay,
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	receipt, err := r.Redeem(t.Context(), proof.Claim{Receipt: v.Receipt(), UserID: ann, Action: pay})
 	if err != nil || receipt.FactorType != string(passkey.Type) {
 		t.Errorf("%+v, %v", receipt, err)
 	}
