@@ -821,13 +821,13 @@ func TestConfig(t *testing.T) {
 func TestConfigSays(t *testing.T) {
 	for origin, want := range map[string]string{
 		"https://exa mple.com":         "is no URL",
-		"https://example.com:99999":    "has no such port",
+		"https://example.com:99999":    "must have a port from 1 to 65535",
 		"https://example.com/":         "nothing behind",
 		"http://example.com":           "must begin with https://",
 		"https://example.com:443":      "must leave out the port",
 		"https://notexample.com":       "is not of passkey.Config.RPID",
 		"android:apk-key-hash:AB:CD":   "must end with the SHA-256",
-		"https://login.example.com:00": "has no such port",
+		"https://login.example.com:00": "must have a port from 1 to 65535",
 	} {
 		cfg := config
 		cfg.Origins = []string{origin}
