@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/xaes"
@@ -237,10 +238,61 @@ func (r *Keyring) numberUsers(e164, userID string) []string {
 	return users
 }
 
+// SealToken returns text as a token for a browser's cookie or a link: nobody but a [Service]
+// with the same keys can read or change it, or make one. [Service.OpenToken] opens it with the
+// same purpose, until its lifetime is over by Config.Now. It can be opened any number of times:
+// what may happen once is for the store to know. It has about 1.4 bytes for each byte of text,
+// and 90 more. The error is [ErrClock], or [ErrInvalidParameter] for a lifetime that is not from
+// 1 second to 90 days.
+func (s *Service) SealToken(purpose string, text []byte, lifetime time.Duration) (string, error) {
+	now, err := s.now()
+	if err != nil {
+		return "", err
+	}
+	if lifetime < time.Second || lifetime > maxTokenAge {
+		return "", errParameter("The lifetime of a token must be from 1 second to 90 days.")
+	}
+	k := s.keys.keys()[0]
+	token := append(make([]byte, sealHeader, sealHeader+8+len(text)+xaes.Overhead), 0, 0, 0, 0, 0, 0, 0, 0)
+	copy(token, k.id[:])
+	if err := k.tokens.Nonce(token[keyIDSize:sealHeader]); err != nil {
+		return "", err
+	}
+	binary.BigEndian.PutUint64(token[sealHeader:], uint64(now.Add(lifetime).UnixMilli()))
+	plain := append(token[sealHeader:], text...)
+	token = k.tokens.Seal(token[:sealHeader], token[keyIDSize:sealHeader], plain, []byte(purpose))
+	return base64.RawURLEncoding.EncodeToString(token), nil
+}
+
+// OpenToken returns the text of a token that [Service.SealToken] made for the same purpose. It
+// reports false for anything else, and for a token whose lifetime is over.
+func (s *Service) OpenToken(purpose, token string) (text []byte, ok bool) {
+	now, err := s.now()
+	sealed, malformed := base64.RawURLEncoding.Strict().DecodeString(token)
+	if err != nil || malformed != nil || len(sealed) < sealHeader ||
+		strings.ContainsAny(token, "\r\n") { // which base64 skips
+		return nil, false
+	}
+	k := find(s.keys.keys(), sealed[:keyIDSize])
+	if k == nil {
+		return nil, false
+	}
+	nonce := sealed[keyIDSize:sealHeader]
+	plain, err := k.tokens.Open(nil, nonce, sealed[sealHeader:], []byte(purpose))
+	if err != nil || len(plain) < 8 {
+		return nil, false
+	}
+	if expires := binary.BigEndian.Uint64(plain); uint64(now.UnixMilli()) >= expires {
+		return nil, false
+	}
+	return plain[8:], true
+}
+
 // A key is one AES-256 key and what is made of it.
 type key struct {
 	id       [keyIDSize]byte
 	aead     *xaes.AEAD
+	tokens   *xaes.AEAD         // seals them
 	number   []byte             // the HMAC key of numberIDs
 	receipts ed25519.PrivateKey // signs them; its public half is nobody's secret
 }
@@ -258,9 +310,18 @@ func newKey(raw []byte) (*key, error) {
 	if err != nil {
 		return nil, err
 	}
+	ofTokens, err := hkdf.Key(sha256.New, raw, nil, "github.com/authfactor/mfa token", keySize)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := xaes.New(ofTokens)
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.Sum256(raw)
 	return &key{
-		id: [keyIDSize]byte(sum[:]), aead: aead, number: number, receipts: ed25519.NewKeyFromSeed(seed),
+		id: [keyIDSize]byte(sum[:]), aead: aead, tokens: tokens, number: number,
+		receipts: ed25519.NewKeyFromSeed(seed),
 	}, nil
 }
 

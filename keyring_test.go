@@ -2,6 +2,7 @@ package mfa_test
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -530,5 +531,72 @@ func TestResealBesideTraffic(t *testing.T) {
 	}
 	if accepted.Load() != int64(len(factors)) {
 		t.Errorf("%d codes were accepted, want each of %d once", accepted.Load(), len(factors))
+	}
+}
+
+// TestTokens: a token opens for its purpose, in every service with one of its keys, until its
+// time is over; and no other text opens.
+func TestTokens(t *testing.T) {
+	r := newRig(t)
+	first, second := mfa.NewKey(), mfa.NewKey()
+	svc, rolled, other := r.with(first), r.with(second, first), r.with(second)
+	token, err := svc.SealToken("cookie", []byte("the text"), 10*time.Minute)
+	if err != nil || strings.Contains(token, "text") {
+		t.Fatal(token, err)
+	}
+	again, err := svc.SealToken("cookie", []byte("the text"), 10*time.Minute)
+	if err != nil || again == token {
+		t.Errorf("two tokens are the same: %v", err)
+	}
+	opens := func(svc *mfa.Service, purpose, token string) bool {
+		t.Helper()
+		text, ok := svc.OpenToken(purpose, token)
+		if ok != (string(text) == "the text") {
+			t.Errorf("ok is %t of %q", ok, text)
+		}
+		return ok
+	}
+	if !opens(svc, "cookie", token) || !opens(rolled, "cookie", token) {
+		t.Error("it does not open")
+	}
+	if opens(other, "cookie", token) || opens(svc, "link", token) || opens(svc, "", token) {
+		t.Error("it opens without its key, or for another purpose")
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range raw {
+		raw[i] ^= 1
+		if opens(svc, "cookie", base64.RawURLEncoding.EncodeToString(raw)) {
+			t.Errorf("with byte %d changed it opens", i)
+		}
+		raw[i] ^= 1
+		if opens(svc, "cookie", base64.RawURLEncoding.EncodeToString(raw[:i])) {
+			t.Errorf("cut to %d bytes it opens", i)
+		}
+	}
+	for _, text := range []string{"", "=", token + "=", token + "\n", " " + token, token + "A"} {
+		if opens(svc, "cookie", text) {
+			t.Errorf("%q opens", text)
+		}
+	}
+	r.Clock.Advance(10*time.Minute - time.Millisecond)
+	if !opens(svc, "cookie", token) {
+		t.Error("it does not open to the end")
+	}
+	r.Clock.Advance(time.Millisecond)
+	if opens(svc, "cookie", token) {
+		t.Error("it opens after the end")
+	}
+	for _, lifetime := range []time.Duration{-1, 0, time.Second - 1, 90*24*time.Hour + 1} {
+		if _, err := svc.SealToken("cookie", nil, lifetime); !errors.Is(err, mfa.ErrInvalidParameter) {
+			t.Errorf("%s: %v", lifetime, err)
+		}
+	}
+	if token, err := svc.SealToken("cookie", nil, time.Second); err != nil {
+		t.Error(err)
+	} else if text, ok := svc.OpenToken("cookie", token); !ok || len(text) > 0 {
+		t.Errorf("of nothing: %q, %t", text, ok)
 	}
 }

@@ -49,6 +49,7 @@ const (
 	voidTimeout       = 2 * time.Second
 	defaultSend       = 15 * time.Second // that the sender has for a message
 	maxSendTimeout    = 5 * time.Minute
+	maxTokenAge       = 90 * 24 * time.Hour // of SealToken
 	maxSenderText     = 512 // bytes of a sender's error that are logged
 	maxText           = 64  // characters of an issuer, user or name
 	maxUserID         = 255 // bytes
