@@ -253,7 +253,8 @@ func (s *Service) SealToken(purpose string, text []byte, lifetime time.Duration)
 		return "", errParameter("The lifetime of a token must be from 1 second to 90 days.")
 	}
 	k := s.keys.keys()[0]
-	token := append(make([]byte, sealHeader, sealHeader+8+len(text)+xaes.Overhead), 0, 0, 0, 0, 0, 0, 0, 0)
+	const expires = 8 // bytes of the time when it ends
+	token := make([]byte, sealHeader+expires, sealHeader+expires+len(text)+xaes.Overhead)
 	copy(token, k.id[:])
 	if err := k.tokens.Nonce(token[keyIDSize:sealHeader]); err != nil {
 		return "", err

@@ -351,6 +351,9 @@ func (s *Service) now() (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%w: Config.Now says %s", ErrClock, t)
 }
 
+// Now is the time by Config.Now, in UTC and whole milliseconds. The error is [ErrClock].
+func (s *Service) Now() (time.Time, error) { return s.now() }
+
 // wait reports whether it waited to the end.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it

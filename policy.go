@@ -50,9 +50,9 @@ const (
 	defaultSend       = 15 * time.Second // that the sender has for a message
 	maxSendTimeout    = 5 * time.Minute
 	maxTokenAge       = 90 * 24 * time.Hour // of SealToken
-	maxSenderText     = 512 // bytes of a sender's error that are logged
-	maxText           = 64  // characters of an issuer, user or name
-	maxUserID         = 255 // bytes
+	maxSenderText     = 512                 // bytes of a sender's error that are logged
+	maxText           = 64                  // characters of an issuer, user or name
+	maxUserID         = 255                 // bytes
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes

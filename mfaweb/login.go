@@ -1,0 +1,189 @@
+package mfaweb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// Begin is the step after the password: call it where the session was made before. It answers
+// with {"status": "logged_in"} if nothing more is needed, after Config.LogIn; with "question" and
+// the factors to choose from, best first; or with "enroll" if the person must have a factor and
+// has none. Give it the row that the password was compared with. An error is answered as well, and
+// logged: Begin leaves nothing to do.
+func (h *Handler) Begin(w http.ResponseWriter, r *http.Request, u User) {
+	r, err := h.arrived(r)
+	var answer any
+	if err == nil {
+		answer, err = h.begin(&call{w: w, r: r, ctx: r.Context()}, u)
+	}
+	if err != nil {
+		h.refuse(w, r, err)
+		return
+	}
+	write(w, http.StatusOK, answer)
+}
+
+func (h *Handler) begin(c *call, u User) (any, error) {
+	login, err := h.svc.StartLogin(c.ctx, mfa.LoginParams{
+		UserID: u.ID, DeviceToken: h.cookie(c.r, deviceCookie), HasFactor: u.HasFactor,
+	})
+	if err != nil {
+		return nil, err
+	}
+	h.setCookie(c.w, deviceCookie, login.DeviceToken(), deviceAge)
+	h.setCookie(c.w, receiptCookie, "", 0)
+	if !login.SkipCode {
+		q := newQuestion(forLogin, u)
+		if before, ok := h.question(c.r); ok {
+			q.goesOn(before)
+		}
+		q.Login = true
+		return map[string]any{
+				"status":   "question",
+				"question": q.shown(login.Factors),
+			}, h.keep(
+				c.w,
+				q,
+			)
+	}
+	must, err := h.mustEnroll(c.ctx, u)
+	if err != nil {
+		return nil, err
+	}
+	if must {
+		q := newQuestion(forEnroll, u)
+		q.Login = true
+		return map[string]any{"status": "enroll", "question": q.shown(nil)}, h.keep(c.w, q)
+	}
+	h.setCookie(c.w, questionCookie, "", 0)
+	return loggedIn, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
+}
+
+var loggedIn = map[string]any{"status": "logged_in"}
+
+// mustEnroll reports whether the person must have a factor, and has none: a trusted browser of
+// one who has is let in.
+func (h *Handler) mustEnroll(ctx context.Context, u User) (bool, error) {
+	if h.cfg.RequireFrom == nil || u.HasFactor {
+		return false, nil
+	}
+	from := h.cfg.RequireFrom(u)
+	if from.IsZero() {
+		return false, nil
+	}
+	factors, err := h.svc.Factors(ctx, u.ID)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range factors {
+		if f.Status != mfa.StatusUnverified {
+			return false, nil
+		}
+	}
+	now, err := h.svc.Now()
+	return !now.Before(from), err
+}
+
+// verify answers the question.
+func (h *Handler) verify(c *call) (any, error) {
+	var id, code, device string
+	var answer json.RawMessage
+	var trust bool
+	if err := c.body.Store(fields{
+		"question": &id, "code": &code, "answer": &answer, "trust": &trust, "device_name": &device,
+	}); err != nil {
+		return nil, errBody(err)
+	}
+	q, u, err := h.asked(c, id)
+	if err != nil {
+		return nil, err
+	}
+	ch, ok := q.Open[q.FactorID]
+	if !ok {
+		return nil, errNotAsked
+	}
+	v, err := h.svc.Verify(c.ctx, mfa.VerifyParams{
+		ChallengeID: ch.ChallengeID, UserID: u.ID, Code: code, Answer: answer, Action: q.action(),
+		TrustDevice: trust && q.For == forLogin, DeviceName: device,
+		DeviceToken:      h.cookie(c.r, deviceCookie),
+		NewRecoveryCodes: q.For == forConfirm,
+		IdempotencyKey:   q.key(code, answer),
+	})
+	if err != nil {
+		return nil, err
+	}
+	// Before anything is told: the row says by then that there is a factor.
+	if !u.HasFactor {
+		if err := h.cfg.SetHasFactor(c.ctx, u.ID, true); err != nil {
+			return nil, err
+		}
+		u.HasFactor = true
+	}
+	if token := v.Device.Token(); token != "" {
+		h.setCookie(c.w, deviceCookie, token, deviceAge)
+	}
+	return h.answered(c, q, u, v)
+}
+
+// answered tells what a right answer led to.
+func (h *Handler) answered(c *call, q question, u User, v mfa.Verification) (any, error) {
+	told := map[string]any{"status": "confirmed", "factor": v.Factor}
+	if v.RecoveryCodes != nil {
+		told["recovery_codes"] = v.RecoveryCodes.Codes()
+	}
+	if q.For == forApprove {
+		told = map[string]any{"status": "approved", "receipt": v.Receipt()}
+	}
+	if q.Login {
+		told["status"] = "logged_in"
+		if receipt := v.Receipt(); receipt != "" {
+			if err := h.keepReceipt(c.w, u, receipt); err != nil {
+				return nil, err
+			}
+			told["lost"] = true
+		}
+		if err := h.cfg.LogIn(c.w, c.r, u, v); err != nil {
+			return nil, err
+		}
+	}
+	h.setCookie(c.w, questionCookie, "", 0)
+	return told, nil
+}
+
+const receiptPurpose = "mfaweb receipt"
+
+// keepReceipt keeps the receipt of a login by recovery code for the one factor that it adds.
+func (h *Handler) keepReceipt(w http.ResponseWriter, u User, receipt string) error {
+	token, err := h.svc.SealToken(receiptPurpose+" "+u.ID, []byte(receipt), 5*time.Minute)
+	if err == nil {
+		h.setCookie(w, receiptCookie, token, 5*time.Minute)
+	}
+	return err
+}
+
+// receipt is what a request brings to change the person's factors: the one that was earned for
+// it, or that of a login by recovery code, which adds a factor and takes none away.
+func (h *Handler) receipt(c *call, u User, adds bool) string {
+	if text := c.r.Header.Get(ReceiptHeader); text != "" || !adds {
+		return text
+	}
+	text, _ := h.svc.OpenToken(receiptPurpose+" "+u.ID, h.cookie(c.r, receiptCookie))
+	return string(text)
+}
+
+// label is what apps show of a person.
+func label(u User) string {
+	text := []rune(strings.ReplaceAll(u.Label, ":", "-"))
+	return string(text[:min(len(text), maxLabel)])
+}
+
+const maxLabel = 64 // characters
+
+// errors of the application's own functions are not the person's.
+var errNoLabel = errors.New("mfaweb: User.Label is required to enroll")

@@ -1,0 +1,331 @@
+package mfaweb
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/proof"
+)
+
+// What is asked for.
+const (
+	forLogin   = "login"
+	forApprove = "approve" // an action: the answer earns its receipt
+	forConfirm = "confirm" // a factor that was enrolled
+	forEnroll  = "enroll"  // a person who must have a factor before they are logged in
+)
+
+// A question is what a browser is asked. It is sealed in a cookie: a browser that could choose
+// the user, the challenge or the action could answer somebody else's.
+type question struct {
+	ID         string        `json:"id"`
+	For        string        `json:"for"`
+	UserID     string        `json:"user"`
+	Generation string        `json:"generation"`
+	Session    string        `json:"session"` // a hash of its ID; "" before there is one
+	Login      bool          `json:"login"`   // the answer logs in
+	Action     *proof.Action `json:"action,omitempty"`
+	Replaces   string        `json:"replaces,omitempty"`
+
+	FactorID string          `json:"factor"` // that is asked
+	Type     mfa.FactorType  `json:"type"`
+	Open     map[string]open `json:"open,omitempty"` // challenges by their factors
+	Secret   string          `json:"secret"`         // nobody guesses the keys that are made of it
+}
+
+// An open challenge is one that was not answered.
+type open struct {
+	ChallengeID string    `json:"id"`
+	Until       time.Time `json:"until"`
+	ResendAt    time.Time `json:"resend_at,omitzero"`
+}
+
+const (
+	questionAge     = 10 * time.Minute // as long as a challenge can be answered
+	questionPurpose = "mfaweb question"
+	maxOpen         = 4 // cookies have 4096 bytes
+)
+
+func newQuestion(what string, u User) question {
+	return question{
+		ID: rand.Text(), For: what, UserID: u.ID, Generation: u.Generation, Secret: rand.Text(),
+	}
+}
+
+// action is what a challenge of the question is for. A login by recovery code also approves one
+// new factor, since the one that is lost cannot.
+func (q *question) action() proof.Action {
+	switch {
+	case q.Action != nil:
+		return *q.Action
+	case q.For == forLogin && q.Type == mfa.TypeRecoveryCodes:
+		return proof.ActionOf(mfa.PurposeEnroll)
+	}
+	return proof.Action{}
+}
+
+// goesOn takes over the open challenges of the question of before, of the same browser, if the
+// same is asked of the same person: a code that was sent is still good.
+func (q *question) goesOn(before question) {
+	if q.For == before.For && q.For != forConfirm && q.UserID == before.UserID &&
+		q.Generation == before.Generation && q.Session == before.Session &&
+		q.action() == before.action() {
+		q.Open = maps.Clone(before.Open)
+	}
+}
+
+// key makes Verify succeed again for the same answer to the same question from the same browser:
+// a second click, or a password manager that submits once more.
+func (q *question) key(code string, answer []byte) string {
+	sum := sha256.Sum256([]byte(q.Secret + " " + q.FactorID + " " + code + " " + string(answer)))
+	return hex.EncodeToString(sum[:])
+}
+
+// sessionHash is what a question keeps of a session.
+func sessionHash(s Session) string {
+	if s.ID == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(s.ID))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (h *Handler) cookieName(name string) string {
+	if h.cfg.InsecureHTTP {
+		return name
+	}
+	return "__Host-" + name
+}
+
+// setCookie sets one for the whole site, which no script reads and no other site sends. With ""
+// it is deleted.
+func (h *Handler) setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
+	seconds := int(age / time.Second)
+	if value == "" {
+		seconds = -1
+	}
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is false with InsecureHTTP alone
+		Name: h.cookieName(name), Value: value, Path: "/", MaxAge: seconds,
+		HttpOnly: true, Secure: !h.cfg.InsecureHTTP, SameSite: http.SameSiteStrictMode,
+	})
+}
+
+// cookie is the value of a cookie. Of two with one name, somebody else may have set one.
+func (h *Handler) cookie(r *http.Request, name string) string {
+	all := r.CookiesNamed(h.cookieName(name))
+	if len(all) != 1 {
+		return ""
+	}
+	return all[0].Value
+}
+
+const (
+	questionCookie = "mfa_question"
+	deviceCookie   = "mfa_device"
+	receiptCookie  = "mfa_receipt"
+	deviceAge      = 90 * 24 * time.Hour // how long package mfa knows a device
+)
+
+// question is what the browser was asked.
+func (h *Handler) question(r *http.Request) (q question, ok bool) {
+	text, ok := h.svc.OpenToken(questionPurpose, h.cookie(r, questionCookie))
+	return q, ok && json.Unmarshal(text, &q) == nil
+}
+
+// keep sets the cookie of a question.
+func (h *Handler) keep(w http.ResponseWriter, q question) error {
+	text, err := json.Marshal(q) //nolint:gosec // it is sealed below
+	if err != nil {
+		return err
+	}
+	token, err := h.svc.SealToken(questionPurpose, text, questionAge)
+	if err == nil {
+		h.setCookie(w, questionCookie, token, questionAge)
+	}
+	return err
+}
+
+// asked is the question that a request answers, and the person. It is refused where the browser
+// has another question by now, where the password was changed meanwhile, and where the session
+// is not the one that was asked.
+func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
+	q, ok := h.question(c.r)
+	if !ok {
+		return q, u, errNoQuestion
+	}
+	if u, err = h.person(c, q); err != nil {
+		return q, u, err
+	}
+	if q.ID != id {
+		return q, u, errReplaced
+	}
+	return q, u, nil
+}
+
+// person is who is asked.
+func (h *Handler) person(c *call, q question) (User, error) {
+	if q.Session == "" {
+		u, err := h.cfg.User(c.ctx, q.UserID)
+		switch {
+		case err != nil:
+			return User{}, err
+		case u.ID != q.UserID || u.Generation != q.Generation:
+			return User{}, errNoQuestion
+		}
+		return u, nil
+	}
+	s, ok, err := h.cfg.Session(c.r)
+	switch {
+	case err != nil:
+		return User{}, err
+	case !ok || s.User.ID != q.UserID || s.Generation != q.Generation || sessionHash(s) != q.Session:
+		return User{}, errNoQuestion
+	}
+	return s.User, nil
+}
+
+// A shown question is what the front end is told of one.
+type shownQuestion struct {
+	ID       string            `json:"id"`
+	For      string            `json:"for"`
+	Purpose  string            `json:"purpose,omitempty"` // of the action to be approved
+	FactorID string            `json:"factor_id,omitempty"`
+	Factors  []mfa.LoginFactor `json:"factors"` // that can answer, best first
+}
+
+func (q *question) shown(factors []mfa.LoginFactor) shownQuestion {
+	s := shownQuestion{ID: q.ID, For: q.For, FactorID: q.FactorID, Factors: factors}
+	if q.Action != nil {
+		s.Purpose = q.Action.Purpose
+	}
+	if s.Factors == nil {
+		s.Factors = []mfa.LoginFactor{}
+	}
+	return s
+}
+
+// factorsFor are those that can answer a question.
+func (h *Handler) factorsFor(ctx context.Context, q question, u User) ([]mfa.LoginFactor, error) {
+	if q.For == forEnroll {
+		return nil, nil
+	}
+	if q.For == forConfirm {
+		f, err := h.svc.Factor(ctx, mfa.FactorParams{FactorID: q.FactorID, UserID: u.ID})
+		if errors.Is(err, mfa.ErrNotFound) {
+			err = errNoQuestion
+		}
+		return []mfa.LoginFactor{{Factor: f}}, err
+	}
+	// Without the token of the device, which is good for one login.
+	login, err := h.svc.StartLogin(ctx, mfa.LoginParams{UserID: u.ID, HasFactor: u.HasFactor})
+	return login.Factors, err
+}
+
+func (h *Handler) showQuestion(c *call) (any, error) {
+	q, ok := h.question(c.r)
+	if !ok {
+		return nil, errNoQuestion
+	}
+	u, err := h.person(c, q)
+	if err != nil {
+		return nil, err
+	}
+	factors, err := h.factorsFor(c.ctx, q, u)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"question": q.shown(factors)}, nil
+}
+
+// challenge asks one of the factors. A message is sent once, and again where the front end says
+// so.
+func (h *Handler) challenge(c *call) (any, error) {
+	var id, factorID string
+	var again bool
+	if err := c.body.Store(
+		fields{"question": &id, "factor_id": &factorID, "send_again": &again},
+	); err != nil {
+		return nil, errBody(err)
+	}
+	q, u, err := h.asked(c, id)
+	if err != nil {
+		return nil, err
+	}
+	f, err := h.chosen(c.ctx, q, u, factorID)
+	if err != nil {
+		return nil, err
+	}
+	q.FactorID, q.Type = f.ID, f.Type
+	told := map[string]any{"question": q.ID, "factor_id": f.ID, "type": f.Type}
+	now, err := h.svc.Now()
+	if err != nil {
+		return nil, err
+	}
+	if was := q.Open[f.ID]; f.Type == mfa.TypeSMS && !again && now.Before(was.Until) {
+		told["resend_at"], told["expires_at"] = was.ResendAt, was.Until
+		return told, h.keep(c.w, q)
+	}
+	ch, err := h.svc.Challenge(c.ctx, mfa.ChallengeParams{
+		FactorID: f.ID, UserID: u.ID, Confirm: q.For == forConfirm, Action: q.action(),
+		SMSTemplate: h.cfg.SMSTemplate, DeviceToken: h.cookie(c.r, deviceCookie),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if code := ch.Code(); code != "" {
+		if h.cfg.Deliver == nil {
+			return nil, errors.New("mfaweb: Config.Deliver is required for generic_otp factors")
+		}
+		if err := h.cfg.Deliver(c.ctx, u, f, code); err != nil {
+			return nil, err
+		}
+	}
+	q.opened(f.ID, open{ch.ID, ch.ExpiresAt, ch.ResendAt})
+	told["expires_at"] = ch.ExpiresAt
+	if !ch.ResendAt.IsZero() {
+		told["resend_at"] = ch.ResendAt
+	}
+	if options := ch.Options(); json.Valid(options) {
+		told["options"] = json.RawMessage(options)
+	}
+	return told, h.keep(c.w, q)
+}
+
+// opened keeps a challenge, and forgets the oldest of too many.
+func (q *question) opened(factorID string, o open) {
+	if q.Open == nil {
+		q.Open = make(map[string]open)
+	}
+	q.Open[factorID] = o
+	for len(q.Open) > maxOpen {
+		oldest := factorID
+		for id, other := range q.Open {
+			if other.Until.Before(q.Open[oldest].Until) || oldest == factorID {
+				oldest = id
+			}
+		}
+		delete(q.Open, oldest)
+	}
+}
+
+// chosen is the factor that the person wants to answer with.
+func (h *Handler) chosen(ctx context.Context, q question, u User, id string) (mfa.Factor, error) {
+	factors, err := h.factorsFor(ctx, q, u)
+	if err != nil {
+		return mfa.Factor{}, err
+	}
+	for _, f := range factors {
+		if f.ID == id {
+			return f.Factor, nil
+		}
+	}
+	return mfa.Factor{}, errNoFactor
+}

@@ -1,0 +1,126 @@
+package mfaweb
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/proof"
+	"github.com/authfactor/mfa/proof/proofhttp"
+)
+
+// ReceiptHeader brings the receipt of an answered question to the request that it was for.
+const ReceiptHeader = "Mfa-Receipt"
+
+// StepUp is a fresh second factor for the application's own actions.
+type StepUp struct {
+	// Action returns what the request is about to do, such as proof.ActionOf("pay", amount,
+	// account), from what the wrapped handler will do. It may read the body, up to 1 MiB.
+	// Required.
+	Action func(*http.Request) (proof.Action, error)
+
+	// AllowWithoutFactor lets people through who have no second factor. Defaults to false:
+	// they are answered with "second_factor_missing", and have to enroll one first.
+	AllowWithoutFactor bool
+}
+
+// StepUp returns a handler that calls next for whoever is logged in and brings a receipt of a
+// fresh second factor for the action. The receipt is accepted once. Everybody else is asked: the
+// answer is 403 with the code "second_factor_required" and a question.
+func (h *Handler) StepUp(s StepUp, next http.Handler) http.Handler {
+	guard := proofhttp.Guard{
+		Check: h.svc.Redeem,
+		Claim: func(r *http.Request) (proof.Claim, error) {
+			session, err := h.member(&call{r: r})
+			if err != nil {
+				return proof.Claim{}, err
+			}
+			if s.Action == nil {
+				return proof.Claim{}, errors.New("mfaweb: StepUp.Action is required")
+			}
+			action, err := s.Action(r)
+			if err == nil && !action.Valid() {
+				err = errors.New("mfaweb: StepUp.Action gave an action without a valid purpose")
+			}
+			claim := proof.Claim{
+				Receipt: r.Header.Get(ReceiptHeader), UserID: session.User.ID, Action: action,
+			}
+			if wanted, ok := r.Context().Value(stepUpKey{}).(*wanted); ok {
+				*wanted = stepUpWanted{session, action}
+			}
+			return claim, err
+		},
+	}
+	if s.AllowWithoutFactor {
+		guard.AllowWithoutFactor = h.hasNone
+	}
+	guard.Refused = func(w http.ResponseWriter, r *http.Request, err error) {
+		asked, _ := r.Context().Value(stepUpKey{}).(*wanted)
+		if proof.Refused(err) && asked != nil {
+			err = h.askFor(w, r, *asked, err)
+		}
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+			err = errTooLarge
+		}
+		h.refuse(w, r, err)
+	}
+	wrapped := guard.Wrap(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r, err := h.arrived(r)
+		if err != nil {
+			h.refuse(w, r, err)
+			return
+		}
+		wrapped.ServeHTTP(
+			w,
+			r.WithContext(context.WithValue(r.Context(), stepUpKey{}, new(wanted))),
+		)
+	})
+}
+
+type (
+	stepUpKey struct{}
+
+	// stepUpWanted is what Claim found, for who is refused.
+	stepUpWanted struct {
+		session Session
+		action  proof.Action
+	}
+	wanted = stepUpWanted
+)
+
+// askFor asks for the receipt, or says that there is nothing to be asked.
+func (h *Handler) askFor(
+	w http.ResponseWriter,
+	r *http.Request,
+	s stepUpWanted,
+	cause error,
+) error {
+	none, err := h.hasNone(r.Context(), s.session.User.ID)
+	switch {
+	case err != nil:
+		return err
+	case none && !s.session.HasFactor:
+		return errMissing
+	}
+	return h.ask(&call{w: w, r: r, ctx: r.Context()}, s.session, s.action, cause)
+}
+
+// hasNone reports whether a person has no second factor, by the store and by the row.
+func (h *Handler) hasNone(ctx context.Context, userID string) (bool, error) {
+	u, err := h.cfg.User(ctx, userID)
+	if err != nil || u.HasFactor {
+		return false, err
+	}
+	factors, err := h.svc.Factors(ctx, userID)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range factors {
+		if f.Status != mfa.StatusUnverified {
+			return false, nil
+		}
+	}
+	return true, nil
+}
