@@ -100,7 +100,7 @@ func ErrorOf(err error) Error {
 	e, ok := errors.AsType[*mfa.Error](err)
 	if !ok || errors.Is(err, mfa.ErrMessageNotSent) {
 		if errors.Is(err, mfa.ErrMessageNotSent) {
-			return problem(
+			return newError(
 				http.StatusBadGateway,
 				"message_not_sent",
 				"The message could not be sent.",
@@ -210,7 +210,7 @@ func (c *call) readBody() (err error) {
 
 // errBody is the problem of a member of the wrong kind.
 func errBody(err error) error {
-	return problem(
+	return newError(
 		http.StatusUnprocessableEntity,
 		"invalid_request_parameters",
 		err.Error()+".",

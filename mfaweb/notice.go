@@ -10,7 +10,7 @@ import (
 // A Notice is what to tell a person of an event, by another way than the one that was used, such
 // as by mail.
 type Notice struct {
-	Subject string
+	Subject string // of one line
 	Text    string // of one or two sentences
 }
 
