@@ -8,6 +8,8 @@
 //   - [Clock] is the time. No test waits for a challenge to expire.
 //   - [Code] is the person's authenticator app.
 //   - [Sender] is their phone: it keeps the messages, and fails by script.
+//   - [Enrolled], [EnrolledPhone] and [EnrolledRecoveryCodes] give a user a confirmed factor.
+//   - [AnswerLogin] is the front end of an application that uses package mfaweb.
 //   - [FaultyStore] is a database that fails by script, around any other store.
 //   - [Keys] is the keyring that any store but a MemoryStore requires.
 //   - [TestStore] checks a store of your own against the contract of [mfa.Store].
