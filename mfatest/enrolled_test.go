@@ -50,8 +50,10 @@ func newWeb(t *testing.T, svc *mfa.Service, u mfaweb.User) (web *mfaweb.Handler,
 		Service:      svc,
 		Issuer:       "Example",
 		InsecureHTTP: true,
-		Session:      func(*http.Request) (mfaweb.Session, bool, error) { return mfaweb.Session{}, false, nil },
-		User:         func(context.Context, string) (mfaweb.User, error) { return u, nil },
+		Session: func(*http.Request) (s mfaweb.Session, ok bool, err error) {
+			return s, false, nil
+		},
+		User: func(context.Context, string) (mfaweb.User, error) { return u, nil },
 		LogIn: func(http.ResponseWriter, *http.Request, mfaweb.User, mfa.Verification) error {
 			*logins++
 			return nil
