@@ -98,73 +98,74 @@ func ErrorOf(err error) Error {
 		return p
 	}
 	e, ok := errors.AsType[*mfa.Error](err)
-	if !ok || errors.Is(err, mfa.ErrMessageNotSent) {
-		if errors.Is(err, mfa.ErrMessageNotSent) {
-			return newError(
-				http.StatusBadGateway,
-				"message_not_sent",
-				"The message could not be sent.",
-				"The message could not be sent. Try another way, or again in a minute.",
-			)
-		}
+	switch {
+	case errors.Is(err, mfa.ErrMessageNotSent):
+		return newError(http.StatusBadGateway, "message_not_sent", "The message could not be sent.",
+			"The message could not be sent. Try another way, or again in a minute.")
+	case !ok:
 		return newError(http.StatusInternalServerError, "internal_server_error",
 			"Internal Server Error", ourFault)
 	}
-	p := Error{Status: http.StatusUnprocessableEntity, Code: e.Code, Message: e.Message}
+	out := newError(http.StatusUnprocessableEntity, e.Code, e.Message, ourFault)
 	for _, row := range table {
 		if errors.Is(err, row.err) {
-			p.Status, p.Show = row.status, row.show
+			out.Status, out.Show = row.status, row.show
 			break
 		}
 	}
 	if e.RetryAfter > 0 {
-		p.RetryAfter = int((e.RetryAfter + time.Second - 1) / time.Second)
-		p.Show += " The next try is possible in " + wait(e.RetryAfter) + "."
+		out.RetryAfter = int((e.RetryAfter + time.Second - 1) / time.Second)
 	}
 	if e.AttemptsLeft >= 0 {
-		p.TriesLeft = &e.AttemptsLeft
+		out.TriesLeft = &e.AttemptsLeft
 	}
-	if p.Show == "" {
-		p.Show = ourFault
-	}
-	return p
+	out.Show += goesOn(e)
+	return out
 }
 
-// table has the errors of a Service that a person can do something about.
+// goesOn says when or how often the person can try again.
+func goesOn(e *mfa.Error) string {
+	switch {
+	case errors.Is(e, mfa.ErrThrottled):
+		return "That is possible again in " + wait(e.RetryAfter) + "."
+	case e.RetryAfter > 0:
+		return " The next try is possible in " + wait(e.RetryAfter) + "."
+	case !errors.Is(e, mfa.ErrInvalidCode):
+		return ""
+	case e.AttemptsLeft == 0:
+		return " That was the last try."
+	case e.AttemptsLeft == 1:
+		return " You have 1 try left."
+	}
+	return fmt.Sprintf(" You have %d tries left.", e.AttemptsLeft)
+}
+
+const stale = "That code is not good any more. Ask for a new one."
+
+// table has the errors of a Service that a person can do something about, the first that an
+// error matches.
 var table = []struct {
 	err    error
 	status int
 	show   string
 }{
-	{mfa.ErrInvalidCode, http.StatusUnprocessableEntity, "That is not right, or was used before."},
-	{mfa.ErrThrottled, http.StatusTooManyRequests, "Too many tries."},
-	{mfa.ErrFactorDisabled, http.StatusForbidden,
-		"This way was locked after too many wrong codes. Use another one, or write to us."},
-	{
-		mfa.ErrChallengeExpired,
-		http.StatusConflict,
-		"That code is not good any more. Ask for a new one.",
-	},
-	{
-		mfa.ErrTooManyAttempts,
-		http.StatusConflict,
-		"That code is not good any more. Ask for a new one.",
-	},
-	{mfa.ErrChallengePreviouslyVerified, http.StatusConflict,
-		"That code was used before. Ask for a new one."},
-	{mfa.ErrNotFound, http.StatusNotFound, "This second factor is not there any more."},
-	{mfa.ErrFactorUnverified, http.StatusConflict, "This second factor is not confirmed yet."},
-	{mfa.ErrNoUsableFactor, http.StatusForbidden,
-		"None of your second factors can be used. Please write to us."},
-	{mfa.ErrTooManyFactors, http.StatusConflict, "You have ten second factors. Remove one first."},
-	{mfa.ErrInvalidPhoneNumber, http.StatusUnprocessableEntity, "There is no such phone number."},
-	{mfa.ErrPhoneNumberNotAllowed, http.StatusUnprocessableEntity,
-		"We cannot send messages to this number."},
-	{mfa.ErrInvalidParameter, http.StatusUnprocessableEntity,
-		"That is too long, or has characters that cannot be shown."},
-	{mfa.ErrProofRequired, http.StatusForbidden, "Please confirm that it is you."},
-	{mfa.ErrIdempotencyKey, http.StatusConflict, beginAgain},
-	{proof.ErrMismatch, http.StatusConflict, beginAgain},
+	{mfa.ErrInvalidCode, 422, "That code is not right, or was used before."},
+	{mfa.ErrThrottled, 429, ""}, // see goesOn
+	{mfa.ErrFactorDisabled, 403, "This way was locked after too many wrong codes. " +
+		"Use another one, or write to us to unlock it."},
+	{mfa.ErrChallengeExpired, 409, stale},
+	{mfa.ErrTooManyAttempts, 409, stale},
+	{mfa.ErrChallengePreviouslyVerified, 409, stale},
+	{mfa.ErrNotFound, 404, "This second factor is not there any more."},
+	{mfa.ErrFactorUnverified, 409, "This second factor is not there any more."},
+	{mfa.ErrNoUsableFactor, 403, "None of your second factors can be used. Please write to us."},
+	{mfa.ErrTooManyFactors, 409, "You have ten second factors. Remove one first."},
+	{mfa.ErrInvalidPhoneNumber, 422, "There is no such phone number."},
+	{mfa.ErrPhoneNumberNotAllowed, 422, "We cannot send messages to this number."},
+	{mfa.ErrInvalidParameter, 422, "The name is too long, or has characters that cannot be shown."},
+	{mfa.ErrProofRequired, 403, "Please confirm that it is you."},
+	{mfa.ErrIdempotencyKey, 409, beginAgain},
+	{proof.ErrMismatch, 409, beginAgain},
 }
 
 // wait rounds up: whoever comes back then is not told to wait again.

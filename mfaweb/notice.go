@@ -28,7 +28,7 @@ func NoticeOf(e mfa.Event) (Notice, bool) {
 	}
 	what, ok := typeNames[e.FactorType]
 	if !ok {
-		what = "a second factor"
+		what = string(e.FactorType)
 	}
 	n.Text = strings.NewReplacer("{what}", what, "{n}", strconv.Itoa(e.Failures)).Replace(n.Text)
 	return n, true
@@ -37,7 +37,7 @@ func NoticeOf(e mfa.Event) (Notice, bool) {
 var notices = map[mfa.EventKind]Notice{
 	mfa.EventFirstUse: {
 		"A second factor was added",
-		"Your account also asks for a second factor now: {what}.",
+		"A second factor was added to your account: {what}.",
 	},
 	mfa.EventEnrolled: {
 		"New recovery codes",
@@ -45,11 +45,11 @@ var notices = map[mfa.EventKind]Notice{
 	},
 	mfa.EventUnenrolled: {
 		"A second factor was removed",
-		"Your account has one second factor less: {what}.",
+		"A second factor was removed from your account: {what}.",
 	},
 	mfa.EventTurnedOff: {
 		"Your second factor is off",
-		"From now on your password alone lets you in.",
+		"The second factor of your account was turned off. Your password alone lets you in.",
 	},
 	mfa.EventUnlocked: {
 		"Your second factor was unlocked",
@@ -61,32 +61,32 @@ var notices = map[mfa.EventKind]Notice{
 	},
 	mfa.EventDisabled: {
 		"Your second factor is locked",
-		"A second factor of yours was locked after too many wrong codes. " +
+		"Your second factor was locked after too many wrong codes. " +
 			"Somebody may know your password.",
 	},
 	mfa.EventFailed: {
-		"Wrong codes",
-		"After your password was right, a wrong code was sent {n} times in a row. " +
+		"Wrong answers",
+		"After your password, {n} wrong answers came in a row for this: {what}. " +
 			"Somebody may know your password.",
 	},
 	mfa.EventSuccessAfterFailures: {
-		"A code was right after wrong ones",
-		"Your code was accepted after {n} wrong ones.",
+		"Right after wrong answers",
+		"Your second factor was accepted after {n} wrong answers.",
 	},
 	mfa.EventCopied: {
 		"Your passkey may have been copied",
-		"Somebody used a copy of your passkey, and was not let in. " +
-			"Remove that passkey and make a new one.",
+		"A passkey of yours answered as a copy of it would, and was not let in. If you did not " +
+			"use it in two windows at once, add another second factor, and then remove that passkey.",
 	},
 	mfa.EventDeviceStolen: {
 		"A browser is not trusted any more",
-		"Somebody may have copied the cookie of a browser that you trusted. " +
-			"It is asked for a code again.",
+		"A browser that you trusted is not trusted any more: " +
+			"somebody may have copied its cookie.",
 	},
 }
 
 var typeNames = map[mfa.FactorType]string{
-	mfa.TypeTOTP: "an authenticator app", mfa.TypeSMS: "text messages",
+	mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages",
 	mfa.TypeGenericOTP: "codes that we send", mfa.TypeRecoveryCodes: "recovery codes",
-	"webauthn": "a passkey", // of package passkey, which this one does not import
+	"webauthn": "passkey", // of package passkey, which this one does not import
 }

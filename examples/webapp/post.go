@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/passkey"
+	"github.com/authfactor/mfa/mfaweb"
 )
 
 // post sends mails and text messages: put your providers in here. This one sends none, and
@@ -64,48 +64,16 @@ func (p *post) send(l letter) error {
 // mails that take their time into a queue here.
 func (a *app) onEvent(ctx context.Context, e mfa.Event) {
 	mfa.LogEvents(a.log)(ctx, e)
-	if !e.Notify() {
+	notice, worth := mfaweb.NoticeOf(e)
+	if !worth {
 		return
 	}
 	u, ok, err := a.db.userBy(ctx, "id", e.UserID)
 	if err == nil && ok {
-		err = a.post.mail(u.Email, notice(e)+" If this was not you, set a new password and write to us.", "")
+		err = a.post.mail(u.Email, notice.Text+" If this was not you, set a new password and write to us.", "")
 	}
 	if err != nil {
 		a.log.ErrorContext(ctx, "the owner could not be told", "event", e.Kind, "user", e.UserID, "error", err)
-	}
-}
-
-// notice is the event in words. It says nothing that helps who may read the mail.
-func notice(e mfa.Event) string {
-	switch e.Kind {
-	case mfa.EventFirstUse:
-		return "A second factor was added to your account: " + typeNames[e.FactorType] + "."
-	case mfa.EventEnrolled:
-		return "New recovery codes were made for your account."
-	case mfa.EventUnenrolled:
-		return "A second factor was removed from your account: " + typeNames[e.FactorType] + "."
-	case mfa.EventTurnedOff:
-		return "The second factor of your account was turned off. Your password alone lets you in."
-	case mfa.EventUnlocked:
-		return "Support unlocked your second factor."
-	case mfa.EventRecovered:
-		return "One of your recovery codes was used."
-	case mfa.EventDisabled:
-		return "Your second factor was locked after too many wrong codes. Somebody may know your password."
-	case mfa.EventFailed:
-		if e.FactorType == passkey.Type {
-			return "After your password, a passkey did not answer right several times in a row. Somebody may know your password."
-		}
-		return fmt.Sprintf("After your password, %d wrong codes were typed in a row. Somebody may know your password.", e.Failures)
-	case mfa.EventSuccessAfterFailures:
-		return fmt.Sprintf("Your second factor was accepted after %d wrong answers.", e.Failures)
-	case mfa.EventCopied:
-		return "A passkey of yours answered as a copy of it would, and was not let in. If you did not use it in two windows at once, add another second factor, and then remove that passkey."
-	case mfa.EventDeviceStolen:
-		return "A browser that you trusted is not trusted any more: somebody may have copied its cookie."
-	default:
-		return "Something about your second factor changed."
 	}
 }
 

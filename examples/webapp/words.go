@@ -4,18 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"net/http"
 	"net/mail"
 	"strings"
 	"time"
 	"unicode"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfaweb"
 	"github.com/authfactor/mfa/passkey"
 )
-
-var typeNames = map[mfa.FactorType]string{
-	passkey.Type: "passkey", mfa.TypeTOTP: "authenticator app", mfa.TypeSMS: "text messages", mfa.TypeRecoveryCodes: "recovery codes",
-}
 
 // words are for templates.
 var words = template.FuncMap{
@@ -67,45 +65,14 @@ func groups(secret string) string {
 
 // plain is what a person is told of a refusal. Any other error is ours and comes back.
 func plain(err error) (problem string, ours error) {
-	e, _ := errors.AsType[*mfa.Error](err)
-	switch {
-	case err == nil:
+	if err == nil {
 		return "", nil
-	case errors.Is(err, mfa.ErrInvalidCode):
-		return "That code is not right, or was used before." + left(e), nil
-	case errors.Is(err, mfa.ErrThrottled):
-		return "That is possible again in " + wait(e.RetryAfter) + ".", nil
-	case errors.Is(err, mfa.ErrFactorDisabled):
-		return "This way was locked after too many wrong codes. Use another one, or write to us to unlock it.", nil
-	case errors.Is(err, mfa.ErrChallengeExpired), errors.Is(err, mfa.ErrTooManyAttempts), errors.Is(err, mfa.ErrChallengePreviouslyVerified):
-		return "That code is not good any more. Ask for a new one.", nil
-	case errors.Is(err, mfa.ErrMessageNotSent):
-		return "The message could not be sent. Try another way, or again in a minute.", nil
-	case errors.Is(err, mfa.ErrFactorUnverified), errors.Is(err, mfa.ErrNotFound):
-		return "This second factor is not there any more.", nil
-	case errors.Is(err, mfa.ErrTooManyFactors):
-		return "You have ten second factors. Remove one first.", nil
-	case errors.Is(err, mfa.ErrInvalidPhoneNumber):
-		return "There is no such phone number.", nil
-	case errors.Is(err, mfa.ErrPhoneNumberNotAllowed):
-		return "We cannot send messages to this number.", nil
-	case errors.Is(err, mfa.ErrInvalidParameter):
-		return "The name is too long, or has characters that cannot be shown.", nil
 	}
-	return "", err
-}
-
-// left says how it goes on after a wrong code.
-func left(e *mfa.Error) string {
-	switch {
-	case e.RetryAfter > 0:
-		return " The next try is possible in " + wait(e.RetryAfter) + "."
-	case e.AttemptsLeft == 1:
-		return " You have 1 try left."
-	case e.AttemptsLeft > 1:
-		return fmt.Sprintf(" You have %d tries left.", e.AttemptsLeft)
+	e := mfaweb.ErrorOf(err)
+	if e.Status >= http.StatusInternalServerError && !errors.Is(err, mfa.ErrMessageNotSent) {
+		return "", err
 	}
-	return " That was the last try."
+	return e.Show, nil
 }
 
 // wait rounds up: whoever comes back then is not told to wait again.
