@@ -228,7 +228,7 @@ func TestWrongCodes(t *testing.T) {
 	}
 	ann.answer("000000") // not even looked at
 	ann.sees("That is possible again in 30 seconds")
-	if told := strings.Join(s.letters(ann.email), "\n"); !strings.Contains(told, "5 wrong codes were typed in a row") {
+	if told := strings.Join(s.letters(ann.email), "\n"); !strings.Contains(told, "5 wrong answers came in a row") {
 		t.Errorf("she was told: %s", told)
 	}
 	s.clock.Advance(30 * time.Second)
