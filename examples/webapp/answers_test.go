@@ -150,7 +150,7 @@ func TestTwoTabs(t *testing.T) {
 	thief.cookies["session"] = ann.session()
 	app := url.Values{"factor": s.row(t, ann.email).Factors}
 	for _, button := range []string{"Continue", "Recovery code"} {
-		ann.load(chromedp.Navigate(s.url + "/account")) // the other tab's page is not looked at
+		ann.Load(chromedp.Navigate(s.url + "/account")) // the other tab's page is not looked at
 		ann.press("Change")
 		ann.fill("email", "ann@example.org")
 		ann.press("Continue")

@@ -142,7 +142,7 @@ func TestBack(t *testing.T) {
 	ann := withApp(t, s, "ann@example.com")
 	ann.enter()
 	ann.logout()
-	ann.load(chromedp.NavigateBack())
+	ann.Load(chromedp.NavigateBack())
 	ann.sees("Forgot your password?")
 	if strings.Contains(ann.text(), ann.email) {
 		t.Errorf("it shows:\n%s", ann.text())
@@ -163,7 +163,7 @@ func TestCrossOrigin(t *testing.T) {
 	}))
 	t.Cleanup(evil.Close)
 	for _, to := range []string{"email", "app", "phone", "devices", "remove"} {
-		ann.load(chromedp.Navigate(evil.URL + "/?to=" + to))
+		ann.Load(chromedp.Navigate(evil.URL + "/?to=" + to))
 		if status := ann.press("Win a prize"); status != http.StatusForbidden {
 			t.Errorf("/account/%s: status %d\n%s", to, status, ann.text())
 		}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,26 +11,24 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/examples/internal/browsertest"
 	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/proof"
 	"github.com/authfactor/mfa/sqlstore"
 )
 
-// patience is for what is to happen at once, on a machine that is busy.
-const patience = 60 * time.Second
-
 // A site is the application, run in this process with a clock that stands still.
 type site struct {
 	url, db string
 	clock   *mfatest.Clock
-	stderr  *output
+	stderr  *browsertest.Output
 	stop    func()
 }
 
 // start runs the application in a folder of its own.
 func start(t *testing.T, change ...func(*options)) *site {
 	t.Helper()
-	s := &site{db: filepath.Join(t.TempDir(), "webapp.db"), clock: new(mfatest.Clock), stderr: new(output)}
+	s := &site{db: filepath.Join(t.TempDir(), "webapp.db"), clock: new(mfatest.Clock), stderr: new(browsertest.Output)}
 	s.run(t, change...)
 	return s
 }
@@ -186,67 +181,3 @@ func (s *site) disable(t *testing.T, email string) {
 		s.clock.Advance(time.Hour)
 	}
 }
-
-// output is what a program writes, while it writes it.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// unless skips a test that wants something that is not there; where all of it has to be
-// there, the test fails.
-func unless(t *testing.T, err error, what string) {
-	t.Helper()
-	switch {
-	case err == nil:
-	case os.Getenv("MFA_TEST_SERVERS") == "required":
-		t.Fatalf("%s: %v", what, err)
-	default:
-		t.Skipf("%s: %v", what, err)
-	}
-}
-
-// axe is the source of axe-core, which npm brings once.
-var axe = sync.OnceValues(func() (string, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(cache, "mfa-test-axe-core-"+axeVersion, "package", "axe.min.js")
-	if source, err := os.ReadFile(file); err == nil {
-		return string(source), nil
-	}
-	dir, err := os.MkdirTemp("", "axe")
-	if err != nil {
-		return "", err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for _, args := range [][]string{
-		{"npm", "pack", "--silent", "axe-core@" + axeVersion}, {"tar", "-xzf", "axe-core-" + axeVersion + ".tgz", "package/axe.min.js"},
-	} {
-		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return string(out), err
-		}
-	}
-	source, err := os.ReadFile(filepath.Join(dir, "package", "axe.min.js"))
-	if err == nil && os.MkdirAll(filepath.Dir(file), 0o700) == nil { // two at once write the same
-		_ = os.WriteFile(file, source, 0o600)
-	}
-	return string(source), err
-})
-
-const axeVersion = "4.14.1"

@@ -1,67 +1,20 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
+
+	"github.com/authfactor/mfa/examples/internal/browsertest"
 )
 
-// A key is an authenticator at the browser of a person: a part of the computer, or plugged in.
-type key struct {
-	p  *person
-	id webauthn.AuthenticatorID
-}
-
 // key gives the browser an authenticator, by default one that is built in and checks a finger.
-func (p *person) key(change ...func(*webauthn.VirtualAuthenticatorOptions)) key {
+func (p *person) key(change ...func(*webauthn.VirtualAuthenticatorOptions)) browsertest.Key {
 	p.Helper()
-	o := &webauthn.VirtualAuthenticatorOptions{
-		Protocol: webauthn.AuthenticatorProtocolCtap2, Transport: webauthn.AuthenticatorTransportInternal,
-		HasResidentKey: true, HasUserVerification: true, IsUserVerified: true, AutomaticPresenceSimulation: true,
-	}
-	for _, c := range change {
-		c(o)
-	}
-	call(p, webauthn.Enable, webauthn.EnableParams{})
-	return key{p, call(p, webauthn.AddVirtualAuthenticator, webauthn.AddVirtualAuthenticatorParams{Options: o}).AuthenticatorID}
-}
-
-// usb is a key that is plugged in, has no PIN and keeps nothing.
-func usb(o *webauthn.VirtualAuthenticatorOptions) {
-	o.Transport = webauthn.AuthenticatorTransportUsb
-	o.HasResidentKey, o.HasUserVerification, o.IsUserVerified = false, false, false
-}
-
-// u2f is one of the older kind.
-func u2f(o *webauthn.VirtualAuthenticatorOptions) {
-	usb(o)
-	o.Protocol = webauthn.AuthenticatorProtocolU2f
-}
-
-// call gives a command to the browser.
-func call[P, R any](p *person, command cdp.Command[P, R], params P) (result R) {
-	p.Helper()
-	p.do(chromedp.Func(func(ctx context.Context, t *chromedp.Target) (err error) {
-		result, err = cdp.Call(ctx, t, command, params)
-		return err
-	}))
-	return result
-}
-
-// unplug takes the authenticator away.
-func (k key) unplug() {
-	k.p.Helper()
-	call(k.p, webauthn.RemoveVirtualAuthenticator, webauthn.RemoveVirtualAuthenticatorParams{AuthenticatorID: k.id})
-}
-
-func (k key) credentials() []*webauthn.Credential {
-	k.p.Helper()
-	return call(k.p, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: k.id}).Credentials
+	return p.Key(change...)
 }
 
 // clicks presses a button that leads to no other page, and waits for what the page says then.
@@ -69,7 +22,7 @@ func (p *person) clicks(button, says string) {
 	p.Helper()
 	p.do(chromedp.Click(fmt.Sprintf(`//main//button[normalize-space()=%q]`, button), chromedp.NodeVisible))
 	p.do(chromedp.WaitVisible(fmt.Sprintf(`//main//*[@role="alert" and contains(., %q)]`, says)))
-	p.lookAt()
+	p.Look()
 }
 
 // addPasskey makes one, where no other factor is asked for.
@@ -86,7 +39,7 @@ func (p *person) addPasskey(name string) {
 }
 
 // withPasskey is somebody who is logged in, and has a passkey and recovery codes.
-func withPasskey(t *testing.T, s *site) (*person, key) {
+func withPasskey(t *testing.T, s *site) (*person, browsertest.Key) {
 	t.Helper()
 	ann := s.person(t, "ann@example.com")
 	ann.signUp()

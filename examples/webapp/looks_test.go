@@ -1,16 +1,13 @@
 package main
 
 import (
-	"bytes"
 	"flag"
-	"image/png"
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/chromedp/cdproto/webauthn"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"github.com/authfactor/mfa/examples/internal/browsertest"
 )
 
 var update = flag.Bool("update", false, "take the pictures of docs/images anew")
@@ -24,11 +21,8 @@ func TestLooks(t *testing.T) {
 			t.Parallel()
 			s := start(t)
 			ann := s.person(t, "ann@example.com")
-			ann.careful = true
-			ann.looks(map[string]int64{"phone": 360, "desktop": 1280}[name], scheme)
-			if scheme == "dark" != get(ann, chromedp.Evaluate[bool](`matchMedia("(prefers-color-scheme: dark)").matches`)) {
-				t.Errorf("it is not %s", scheme)
-			}
+			ann.Careful = true
+			ann.Size(map[string]int64{"phone": 360, "desktop": 1280}[name], scheme)
 			ann.tour()
 		})
 	}
@@ -71,7 +65,7 @@ func (p *person) tour() {
 	p.press("Confirm")
 	p.sees("That code is not right", "scan this code")
 	p.site.clock.Advance(pictureAge)
-	p.load(chromedp.Reload())
+	p.Load(chromedp.Reload())
 	p.sees("The picture is not shown any more")
 	p.tourPasskeys(codes[1])
 	p.open("/link/none")
@@ -102,10 +96,10 @@ func (p *person) tourPasskeys(recoveryCode string) {
 	p.press("Rename")
 	p.logout()
 	p.login()
-	call(p, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: key.id})
+	key.Verifies(false)
 	p.clicks("Use a passkey", "Nothing was sent")
-	call(p, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: key.id, IsUserVerified: true})
-	p.load(chromedp.KeyEvent(kb.Enter)) // the button has the focus
+	key.Verifies(true)
+	p.Load(chromedp.KeyEvent(kb.Enter)) // the button has the focus
 	p.sees("Your account")
 	p.logout()
 }
@@ -113,49 +107,33 @@ func (p *person) tourPasskeys(recoveryCode string) {
 // TestPictures takes those of README.md with -update, and says otherwise whether they are
 // there.
 func TestPictures(t *testing.T) {
-	dir := filepath.Join("..", "..", "docs", "images")
 	if *update {
 		s := start(t, func(o *options) { o.dev = false })
 		ann := s.person(t, "ann@example.com")
-		ann.looks(520, "light")
+		ann.Size(520, "light")
 		ann.signUp()
 		ann.press("Add an app")
 		ann.fill("name", "My phone")
 		ann.press("Continue")
-		ann.take(filepath.Join(dir, "enroll.png"))
+		ann.Take("enroll.png")
 		ann.scan()
 		ann.fill("code", ann.code())
 		ann.press("Confirm")
 		ann.press("I have kept them")
 		ann.logout()
 		ann.login()
-		ann.take(filepath.Join(dir, "login.png"))
+		ann.Take("login.png")
 		ann.answer(ann.code())
 		ann.key()
 		ann.press("Add a passkey")
 		ann.fill("name", "My laptop")
 		ann.press("Continue")
 		ann.answer(ann.code())
-		ann.take(filepath.Join(dir, "passkey-enroll.png"))
+		ann.Take("passkey-enroll.png")
 		ann.press("Make the passkey")
 		ann.logout()
 		ann.login()
-		ann.take(filepath.Join(dir, "passkey-login.png"))
+		ann.Take("passkey-login.png")
 	}
-	for _, name := range []string{"enroll.png", "login.png", "passkey-enroll.png", "passkey-login.png"} {
-		picture, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		img, err := png.Decode(bytes.NewReader(picture))
-		if err != nil || len(picture) > 64<<10 || img.Bounds().Dx() < 300 {
-			t.Errorf("%s: %d bytes, %v, %v", name, len(picture), img.Bounds(), err)
-		}
-	}
-}
-
-func (p *person) take(file string) {
-	p.Helper()
-	p.must(os.MkdirAll(filepath.Dir(file), 0o750))
-	p.must(os.WriteFile(file, get(p, chromedp.Screenshot(chromedp.CSS("body"))), 0o600))
+	browsertest.Pictures(t, "enroll.png", "login.png", "passkey-enroll.png", "passkey-login.png")
 }

@@ -19,16 +19,16 @@ func lastCode(t *testing.T, s *site) *person {
 	svc, _ := s.service(t)
 	u := s.row(t, ann.email)
 	factors, err := svc.Factors(t.Context(), u.ID)
-	ann.must(err)
+	ann.Must(err)
 	for _, f := range factors {
 		for _, code := range ann.codes[1:] {
 			if f.Type != mfa.TypeRecoveryCodes {
 				break
 			}
 			ch, err := svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: u.ID})
-			ann.must(err)
+			ann.Must(err)
 			_, err = svc.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: u.ID, Code: code})
-			ann.must(err)
+			ann.Must(err)
 		}
 	}
 	ann.login()
@@ -53,7 +53,7 @@ func TestLastRecoveryCode(t *testing.T) {
 	ann.press("Continue")
 	ann.scan()
 	scanned := ann.uri
-	ann.load(chromedp.NavigateBack()) // or a second click
+	ann.Load(chromedp.NavigateBack()) // or a second click
 	ann.fill("name", "New phone")
 	ann.press("Continue")
 	ann.scan()
@@ -103,20 +103,20 @@ func TestPictureAgain(t *testing.T) {
 	ann.press("Continue")
 	ann.scan()
 	first := ann.uri
-	ann.load(chromedp.Reload())
+	ann.Load(chromedp.Reload())
 	ann.scan()
 	if ann.uri != first {
 		t.Errorf("it was %s, and is %s", first, ann.uri)
 	}
 	_, db := s.service(t)
 	var rows string
-	ann.must(db.QueryRowContext(t.Context(), "SELECT group_concat(CAST(data AS TEXT)) FROM sessions").Scan(&rows))
+	ann.Must(db.QueryRowContext(t.Context(), "SELECT group_concat(CAST(data AS TEXT)) FROM sessions").Scan(&rows))
 	_, secret, _ := strings.Cut(first, "secret=")
 	if secret, _, _ = strings.Cut(secret, "&"); secret == "" || strings.Contains(rows, secret) || !strings.Contains(rows, "Picture") {
 		t.Errorf("%q is in the database", secret)
 	}
 	s.clock.Advance(10 * time.Minute)
-	ann.load(chromedp.Reload())
+	ann.Load(chromedp.Reload())
 	ann.sees("The picture is not shown any more")
 	ann.press("begin again")
 	ann.press("Continue")

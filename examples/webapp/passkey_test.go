@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/examples/internal/browsertest"
 	"github.com/authfactor/mfa/passkey"
 )
 
@@ -42,8 +43,8 @@ func TestPasskeyLife(t *testing.T) {
 	ann.sees("To add a second factor, use a passkey")
 	ann.press("Use a passkey")
 	ann.clicks("Make the passkey", "has a passkey of your account already")
-	builtIn.unplug()
-	ann.key(usb)
+	builtIn.Unplug()
+	ann.key(browsertest.USB)
 	ann.press("Make the passkey")
 	ann.sees("Added: Blue key")
 	ann.logout()
@@ -79,7 +80,7 @@ func TestPasskeyLife(t *testing.T) {
 func TestPasskeyNotAtHand(t *testing.T) {
 	t.Parallel()
 	ann, own := withPasskey(t, start(t))
-	own.unplug()
+	own.Unplug()
 	ann.key() // which has none
 	ann.login()
 	// The browser tells whoever gives up the same as whoever waits too long, and that is sooner here.
@@ -124,7 +125,7 @@ func TestRemovedPasskey(t *testing.T) {
 	ann.press("Authenticator app")
 	ann.answer(ann.code())
 	ann.sees("Your account")
-	if len(key.credentials()) != 1 {
+	if len(key.Credentials()) != 1 {
 		t.Error("the browser has it still")
 	}
 }
@@ -135,13 +136,13 @@ func TestCopiedPasskey(t *testing.T) {
 	t.Parallel()
 	s := start(t)
 	ann, own := withPasskey(t, s)
-	copied := own.credentials()[0]
+	copied := own.Credentials()[0]
 	ann.login()
 	ann.press("Use a passkey")
 	ann.logout()
-	own.unplug()
+	own.Unplug()
 	thief := ann.key(func(o *webauthn.VirtualAuthenticatorOptions) { o.HasCmtgKey = true }) // or it refuses what the parameters always have
-	call(ann, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: thief.id, Credential: &webauthn.Credential{
+	call(ann, webauthn.AddCredential, webauthn.AddCredentialParams{AuthenticatorID: thief.ID, Credential: &webauthn.Credential{
 		CredentialID: copied.CredentialID, RpID: copied.RpID, PrivateKey: copied.PrivateKey, UserHandle: copied.UserHandle, IsResidentCredential: true, SignCount: copied.SignCount,
 	}})
 	ann.login()
@@ -184,12 +185,12 @@ func TestPasskeyRefused(t *testing.T) {
 	s := start(t)
 	ann, own := withPasskey(t, s)
 	ann.login()
-	call(ann, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own.id})
+	call(ann, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own.ID})
 	ann.clicks("Use a passkey", "Nothing was sent")
-	call(ann, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own.id, IsUserVerified: true})
+	call(ann, webauthn.SetUserVerified, webauthn.SetUserVerifiedParams{AuthenticatorID: own.ID, IsUserVerified: true})
 	bogus := func(is bool) {
 		t.Helper()
-		call(ann, webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: own.id, IsBogusSignature: &is})
+		call(ann, webauthn.SetResponseOverrideBits, webauthn.SetResponseOverrideBitsParams{AuthenticatorID: own.ID, IsBogusSignature: &is})
 	}
 	bogus(true)
 	for range 4 {
@@ -236,7 +237,7 @@ func TestOlderKey(t *testing.T) {
 	s := start(t)
 	ann := s.person(t, "ann@example.com")
 	ann.signUp()
-	ann.key(u2f)
+	ann.key(browsertest.U2F)
 	ann.addPasskey("Old key")
 	ann.recovery()
 	ann.logout()

@@ -1,37 +1,14 @@
 package main
 
 import (
-	"bytes"
-	"image/png"
 	"regexp"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/chromedp/chromedp"
-	"github.com/makiuchi-d/gozxing/qrcode/decoder"
-
-	"github.com/authfactor/mfa/internal/qrtest"
 )
 
 // scan reads the QR code off the screen, as an app does.
-func (p *person) scan() {
-	p.Helper()
-	img, err := png.Decode(bytes.NewReader(get(p, chromedp.Screenshot(chromedp.CSS("img.qr")))))
-	if err != nil {
-		p.Fatal(err)
-	}
-	p.uri, err = qrtest.Read(p.Context(), img, func(modules [][]bool) (string, error) {
-		result, err := decoder.NewDecoder().DecodeBoolMapWithoutHint(modules)
-		if err != nil {
-			return "", err
-		}
-		return result.GetText(), nil
-	})
-	if err != nil {
-		p.Fatal(err)
-	}
-}
+func (p *person) scan() { p.Helper(); p.uri = p.Scan() }
 
 // code is what the person's app shows.
 func (p *person) code() string { return p.site.next(p.uri) }

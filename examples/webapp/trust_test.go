@@ -142,10 +142,10 @@ func TestKeyboard(t *testing.T) {
 	ann := withApp(t, s, "ann@example.com")
 	ann.open("/login") // which has the focus where one begins
 	ann.do(chromedp.WaitReady(chromedp.CSS("#email:focus")))
-	ann.load(chromedp.KeyEvent(ann.email), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(password), chromedp.KeyEvent(kb.Enter))
+	ann.Load(chromedp.KeyEvent(ann.email), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(password), chromedp.KeyEvent(kb.Enter))
 	ann.sees("Type your code")
 	ann.do(chromedp.WaitReady(chromedp.CSS("#code:focus")))
-	ann.load(chromedp.KeyEvent(ann.code()), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(" "), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
+	ann.Load(chromedp.KeyEvent(ann.code()), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(" "), chromedp.KeyEvent(kb.Tab), chromedp.KeyEvent(kb.Enter))
 	ann.sees("Your account", "Trusted browsers")
 }
 
