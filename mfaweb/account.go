@@ -53,14 +53,15 @@ func (h *Handler) account(c *call) (any, error) {
 }
 
 // enroller is who enrolls a factor: somebody who is logged in or, where the request names a
-// question, who must have a factor before they are.
+// question, who must have a factor before they are. They may take another one than the one that
+// they began with: its number may be wrong, or the browser makes no passkey.
 func (h *Handler) enroller(c *call, id string) (s Session, q question, err error) {
 	if id == "" {
 		s, err = h.member(c)
 		return s, q, err
 	}
 	q, u, err := h.asked(c, id)
-	if err == nil && q.For != forEnroll {
+	if err == nil && q.For != forEnroll && (q.For != forConfirm || !q.Login) {
 		err = errReplaced
 	}
 	return Session{User: u}, q, err
