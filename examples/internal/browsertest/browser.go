@@ -112,6 +112,31 @@ func window(t *testing.T, in context.Context, options ...chromedp.ContextOption)
 	return p
 }
 
+// Strict fails the test where a script of the page throws or complains, and where the policy of
+// the page refuses something. That a request was refused is no complaint.
+func (p *Page) Strict() {
+	ctx, cancel := context.WithCancel(p.ctx)
+	messages, complaints := chromedp.Console(ctx), make(chan []string)
+	go func() {
+		var all []string
+		for m, err := range messages {
+			if err != nil {
+				break
+			}
+			if (m.IsException() || m.Type == chromedp.ConsoleError) && m.Source != "network" {
+				all = append(all, m.String())
+			}
+		}
+		complaints <- all
+	}()
+	p.Cleanup(func() {
+		cancel()
+		for _, text := range <-complaints {
+			p.Error("the page complains: " + text)
+		}
+	})
+}
+
 // Must ends the test with an error, and shows the page.
 func (p *Page) Must(err error) {
 	p.Helper()
@@ -161,7 +186,7 @@ func (p *Page) Load(actions ...chromedp.Action[chromedp.Void]) int {
 
 // Named is the XPath of the button or the link of a part of the page that is called so.
 func Named(part, name string) string {
-	return fmt.Sprintf(`//%s//*[self::button or self::a][normalize-space()="%[2]s" or @aria-label="%[2]s"]`, part, name)
+	return fmt.Sprintf(`//%s//*[self::button or self::a][@aria-label="%[2]s" or not(@aria-label) and normalize-space()="%[2]s"]`, part, name)
 }
 
 // Fill types into the field that a CSS selector finds, in the place of what is there.
@@ -194,6 +219,35 @@ func (p *Page) Sees(texts ...string) {
 		if !p.Says(text) {
 			p.Fatalf("the page lacks %q:\n%s", text, p.Text())
 		}
+	}
+}
+
+// Awaits is Sees for what a script of the page will show.
+func (p *Page) Awaits(texts ...string) {
+	p.Helper()
+	for _, text := range texts {
+		for begin := time.Now(); !p.Says(text) && time.Since(begin) < Patience; {
+			time.Sleep(20 * time.Millisecond)
+		}
+		p.Sees(text)
+	}
+	p.Look()
+}
+
+// Until waits until an expression of JavaScript is true, on this page or on one that it leads to.
+func (p *Page) Until(expression string) {
+	p.Helper()
+	ctx, cancel := context.WithTimeout(p.ctx, Patience)
+	defer cancel()
+	for {
+		is, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`Boolean(`+expression+`)`))
+		switch {
+		case is:
+			return
+		case ctx.Err() != nil:
+			p.Must(fmt.Errorf("%s: %w", expression, errors.Join(ctx.Err(), err)))
+		}
+		time.Sleep(20 * time.Millisecond)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"image"
 	"image/png"
 	"os"
 	"os/exec"
@@ -64,8 +65,21 @@ func (p *Page) Size(width int64, scheme string) {
 // Scan reads the QR code off the screen, as an app does.
 func (p *Page) Scan() string {
 	p.Helper()
-	img, err := png.Decode(bytes.NewReader(Get(p, chromedp.Screenshot(chromedp.CSS("img.qr")))))
+	// A screenshot of the image alone is wrong where a dialog lies above a page that is scrolled.
+	at := Get(p, chromedp.Evaluate[[]float64](`(i => {
+		i.scrollIntoView({block: "nearest"});
+		const r = i.getBoundingClientRect();
+		return [r.left, r.top, r.right, r.bottom].map(Math.round);
+	})(document.querySelector("img.qr"))`))
+	screen, err := png.Decode(bytes.NewReader(Get(p, chromedp.CaptureScreenshot())))
 	p.Must(err)
+	part, ok := screen.(interface {
+		SubImage(image.Rectangle) image.Image
+	})
+	if !ok {
+		p.Fatalf("the screen is a %T", screen)
+	}
+	img := part.SubImage(image.Rect(int(at[0]), int(at[1]), int(at[2]), int(at[3])))
 	text, err := qrtest.Read(p.Context(), img, func(modules [][]bool) (string, error) {
 		result, err := decoder.NewDecoder().DecodeBoolMapWithoutHint(modules)
 		if err != nil {
