@@ -35,6 +35,28 @@ func TestMust(t *testing.T) {
 	chief.answer(chief.code(), "Your account")
 }
 
+// TestMustPasskey: the first factor may be a passkey.
+func TestMustPasskey(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	chief := s.person(chief)
+	key := chief.Key()
+	chief.login("Your account needs a second factor")
+	chief.press("Add a passkey")
+	chief.name("", "Your browser asks where to keep the passkey")
+	key.Verifies(false)
+	chief.press("Make the passkey")
+	chief.Awaits("Nothing was sent")
+	key.Verifies(true)
+	chief.press("Make the passkey")
+	chief.keep()
+	chief.Awaits("Your account", "Chrome on Linux", "10 left")
+	chief.logout()
+	chief.login("To log in, use a passkey")
+	chief.press("Use a passkey")
+	chief.Awaits("Your account")
+}
+
 // TestReload: a phone throws the page away while the person looks into their app; the question is
 // there when they come back.
 func TestReload(t *testing.T) {
