@@ -109,6 +109,30 @@ func TestPay(t *testing.T) {
 	ann.answer(ann.code(), "Done: send 25 EUR to <b>Mallory</b>.")
 }
 
+// TestReceipt: whoever confirms a payment confirms no other one, and this one once.
+func TestReceipt(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ann := s.member(ann)
+	script := `import("/mfa.js").then(async ({ send }) => {
+		const pay = (to, amount, receipt) => send("/pay", { to, amount }, receipt).catch((problem) => problem);
+		const { question } = await pay("Bob", 100);
+		await send("/mfa/challenge", { question: question.id, factor_id: question.factors[0].id });
+		const { receipt } = await send("/mfa/verify", { question: question.id, code: "` + ann.code() + `" });
+		const answers = [];
+		for (const [to, amount] of [["Bob", 101], ["Mallory", 100], ["Bob", 100], ["Bob", 100]]) {
+			const { status, code } = await pay(to, amount, receipt);
+			answers.push(code ?? status);
+		}
+		return answers.join(" ");
+	})`
+	const asked = "second_factor_required"
+	got := browsertest.Get(ann.Page, chromedp.Evaluate[string](script, chromedp.EvalAwaitPromise))
+	if want := strings.Join([]string{asked, asked, "paid", asked}, " "); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
+
 // TestTwoTabs: what is typed in one tab does not answer what another one is asked, and the person
 // is told so.
 func TestTwoTabs(t *testing.T) {
