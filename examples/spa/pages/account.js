@@ -29,6 +29,12 @@ function during(action) {
 			e.preventDefault();
 			stage.cancel();
 		};
+		dialog.onclose = () => { // at a second Escape, which browsers obey
+			if (!stage.over && stage.view && !dialog.open) {
+				dialog.showModal();
+				stage.focus();
+			}
+		};
 		at("problem").textContent = at("notice").textContent = "";
 		let problem = "";
 		let notice = "";

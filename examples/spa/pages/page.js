@@ -80,13 +80,13 @@ export class Stage {
 				reject(cancelled());
 				return;
 			}
-			let busy = false; // or a second click does it twice
+			const view = { title, reject, stays };
 			const act = (action) => async (event) => {
 				event.preventDefault();
-				if (busy) {
+				if (view.busy) { // or a second click does it twice
 					return;
 				}
-				busy = true;
+				view.busy = true;
 				this.say("");
 				this.tell("");
 				try {
@@ -101,10 +101,10 @@ export class Stage {
 					}
 					this.refused(view, error, event);
 				} finally {
-					busy = false;
+					view.busy = false;
 				}
 			};
-			const view = { title, nodes: build(act), reject, stays };
+			view.nodes = build(act);
 			this.show(view);
 			this.say(problem);
 			this.tell(notice);
@@ -147,9 +147,10 @@ export class Stage {
 		next.select?.();
 	}
 
-	// cancel ends what is presented, and presents nothing any more.
+	// cancel ends what is presented, and presents nothing any more. It waits for no answer, whose
+	// recovery codes nobody would see: then nothing is cancelled.
 	cancel() {
-		if (!this.view?.stays) {
+		if (!this.view?.stays && !this.view?.busy) {
 			this.over = true;
 			this.view?.reject(cancelled());
 		}
