@@ -118,6 +118,7 @@ import (
 	"unicode"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/jsonbody"
 	"github.com/authfactor/mfa/internal/operator"
 )
 
@@ -227,7 +228,7 @@ var routes = []struct {
 type request struct {
 	ctx   context.Context
 	id    string // in the path
-	body  body
+	body  jsonbody.Body
 	query url.Values
 	key   string // Idempotency-Key
 }
@@ -341,7 +342,7 @@ func (h *handler) enroll(q *request) (int, any, error) {
 	var totp mfa.TOTPParams
 	var sms mfa.SMSParams
 	var params json.RawMessage
-	if err := q.body.read(fields{
+	if err := q.read(fields{
 		"type": &kind, "user_id": &p.UserID, "name": &p.Name, "replaces": &p.Replaces,
 		"totp_issuer": &totp.Issuer, "totp_user": &totp.User, "phone_number": &sms.PhoneNumber,
 		"params": &params,
@@ -383,7 +384,7 @@ func (h *handler) unenroll(q *request) (int, any, error) {
 func (h *handler) challenge(q *request) (int, any, error) {
 	p := mfa.ChallengeParams{FactorID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
 	var confirm *bool
-	if err := q.body.read(fields{"sms_template": &p.SMSTemplate, "confirm": &confirm}); err != nil {
+	if err := q.read(fields{"sms_template": &p.SMSTemplate, "confirm": &confirm}); err != nil {
 		return 0, nil, err
 	}
 	ctx := q.ctx
@@ -404,7 +405,7 @@ func (h *handler) challenge(q *request) (int, any, error) {
 }
 
 func (h *handler) challengeLegacy(q *request) (int, any, error) {
-	if err := q.body.read(fields{"authentication_factor_id": &q.id}); err != nil {
+	if err := q.read(fields{"authentication_factor_id": &q.id}); err != nil {
 		return 0, nil, err
 	}
 	return h.challenge(q)
@@ -413,7 +414,7 @@ func (h *handler) challengeLegacy(q *request) (int, any, error) {
 func (h *handler) verify(q *request) (int, any, error) {
 	p := mfa.VerifyParams{ChallengeID: q.id, UserID: mfa.AnyUser, IdempotencyKey: q.key}
 	var answer json.RawMessage
-	if err := q.body.read(fields{"code": &p.Code, "answer": &answer}); err != nil {
+	if err := q.read(fields{"code": &p.Code, "answer": &answer}); err != nil {
 		return 0, nil, err
 	}
 	switch {
@@ -431,7 +432,7 @@ func (h *handler) verify(q *request) (int, any, error) {
 }
 
 func (h *handler) verifyLegacy(q *request) (int, any, error) {
-	if err := q.body.read(fields{"authentication_challenge_id": &q.id}); err != nil {
+	if err := q.read(fields{"authentication_challenge_id": &q.id}); err != nil {
 		return 0, nil, err
 	}
 	return h.verify(q)
@@ -441,7 +442,7 @@ func (h *handler) verifyLegacy(q *request) (int, any, error) {
 func (h *handler) enrollUser(q *request) (int, any, error) {
 	p := mfa.EnrollParams{UserID: q.id, TOTP: &mfa.TOTPParams{}, ByOperator: true}
 	var kind string
-	if err := q.body.read(fields{
+	if err := q.read(fields{
 		"type": &kind, "name": &p.Name, "replaces": &p.Replaces,
 		"totp_issuer": &p.TOTP.Issuer, "totp_user": &p.TOTP.User, "totp_secret": &p.TOTP.Secret,
 	}); err != nil {

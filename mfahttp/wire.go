@@ -5,11 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"maps"
 	"math"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -17,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/jsonbody"
 )
 
 // [mfa.Verification] has its own JSON. Only this file makes JSON with a secret
@@ -258,85 +256,35 @@ func write(w http.ResponseWriter, status int, text []byte) {
 
 const maxBody = 64 << 10 // bytes
 
-// A body holds the members of the object that was sent.
-type body map[string]json.RawMessage
-
-// readBody reads an object. No body, null and an empty list count as an object
-// without members, because SDKs send these for calls without parameters.
-func readBody(w http.ResponseWriter, r *http.Request) (body, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+// readBody reads an object: see [jsonbody.Read].
+func readBody(w http.ResponseWriter, r *http.Request) (jsonbody.Body, error) {
+	members, err := jsonbody.Read(w, r, maxBody)
+	switch {
+	case errors.Is(err, jsonbody.ErrTooLarge):
 		return nil, Error{
 			Status: http.StatusRequestEntityTooLarge, Code: "payload_too_large",
 			Message: fmt.Sprintf("The body must have at most %d bytes.", maxBody),
 		}
-	}
-	malformed := Error{
-		Status: http.StatusBadRequest, Code: "invalid_json",
-		Message: "The body must be one JSON object in UTF-8 without duplicate members.",
-	}
-	if err != nil || !utf8.Valid(text) {
-		return nil, malformed
-	}
-	if text = bytes.TrimSpace(text); len(text) == 0 {
-		return nil, nil
-	}
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || media != "application/json" {
+	case errors.Is(err, jsonbody.ErrMediaType):
 		return nil, Error{
 			Status: http.StatusUnsupportedMediaType, Code: "unsupported_media_type",
 			Message: "The Content-Type must be application/json.",
 		}
-	}
-	if !json.Valid(text) {
-		return nil, malformed
-	}
-	switch {
-	case string(text) == "null", text[0] == '[' && len(bytes.TrimSpace(text[1:])) == 1:
-		return nil, nil
-	case text[0] != '{':
-		return nil, malformed
-	}
-	// Member by member, as encoding/json takes the last of several with one name.
-	members := body{}
-	in := json.NewDecoder(bytes.NewReader(text))
-	_, _ = in.Token() // the brace: the text is valid
-	for in.More() {
-		name, _ := in.Token()
-		var value json.RawMessage
-		if err := in.Decode(&value); err != nil {
-			return nil, malformed
+	case err != nil:
+		return nil, Error{
+			Status: http.StatusBadRequest, Code: "invalid_json",
+			Message: "The body must be one JSON object in UTF-8 without duplicate members.",
 		}
-		text, _ := name.(string)
-		if _, twice := members[text]; twice {
-			return nil, malformed
-		}
-		members[text] = value
 	}
 	return members, nil
 }
 
-// fields are where members are stored: a *string; a **bool, which stays nil if the
-// member is absent; or a *json.RawMessage, which does too, and takes any value as it
-// was sent.
-type fields map[string]any
+type fields = jsonbody.Fields
 
-// read stores the members that are present. It ignores null and members that
-// nobody asks for.
-func (b body) read(into fields) error {
-	for _, name := range slices.Sorted(maps.Keys(into)) {
-		to := into[name]
-		value, ok := b[name]
-		if !ok || string(value) == "null" {
-			continue
-		}
-		if err := json.Unmarshal(value, to); err != nil {
-			kind := "string"
-			if _, isBool := to.(**bool); isBool {
-				kind = "boolean"
-			}
-			return invalid(fmt.Sprintf("%s must be a %s.", name, kind))
-		}
+// read stores members of the body. The error of one of the wrong kind names it.
+func (q *request) read(into fields) error {
+	if err := q.body.Store(into); err != nil {
+		return invalid(err.Error() + ".")
 	}
 	return nil
 }

@@ -125,7 +125,7 @@ var mutants = []mutant{
 	{"http: an answer needs a code", "mfahttp/handler.go", "case p.Code == \"\" && answer == nil:", "case p.Code == \"\":"},
 	{"http: ignore the code beside an answer", "mfahttp/handler.go", "case p.Code != \"\" && answer != nil:", "case false:"},
 	{"http: forget the answer", "mfahttp/handler.go", "p.Answer = answer", "p.Answer = nil"},
-	{"http: null is a value", "mfahttp/wire.go", "if !ok || string(value) == \"null\" {", "if !ok {"},
+	{"http: null is a value", "internal/jsonbody/jsonbody.go", "if !ok || string(value) == \"null\" {", "if !ok {"},
 	{"http: leave out the options", "mfahttp/wire.go", "case len(options) > 0:", "case false:"},
 	{"http: options that are no JSON", "mfahttp/wire.go", "!json.Valid(options) || !utf8.Valid(options)", "!utf8.Valid(options)"},
 	{"http: options that are no UTF-8", "mfahttp/wire.go", "!json.Valid(options) || !utf8.Valid(options)", "!json.Valid(options)"},
