@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -29,52 +30,60 @@ const (
 
 // A site is an application over mfaweb. Its people have their id as password.
 type site struct {
-	*testing.T
+	testing.TB
 	svc    *mfa.Service
 	cfg    mfaweb.Config
 	web    *mfaweb.Handler
 	server *httptest.Server
 	clock  *mfatest.Clock
 	sms    *mfatest.Sender
+	store  *mfatest.FaultyStore
 	paid   int // how often somebody paid
 
 	mu       sync.Mutex
 	users    map[string]mfaweb.User
 	sessions map[string]string // users by their sessions
 	logins   []mfa.Verification
+	marked   int         // how often SetHasFactor was called
+	events   []mfa.Event // in their order
+	log      bytes.Buffer
+
+	// What the application's own functions fail with.
+	userErr, sessionErr, logInErr, markErr error
 }
 
-func newSite(t *testing.T, change ...func(*mfa.Config, *mfaweb.Config)) *site {
-	t.Helper()
+func newSite(tb testing.TB, change ...func(*mfa.Config, *mfaweb.Config)) *site {
+	tb.Helper()
 	s := &site{
-		T:        t,
+		TB:       tb,
 		clock:    new(mfatest.Clock),
 		sms:      new(mfatest.Sender),
+		store:    &mfatest.FaultyStore{Store: new(mfa.MemoryStore)},
 		sessions: make(map[string]string),
 		users: map[string]mfaweb.User{
 			ann: {ID: ann, Label: "ann@example.com", Generation: "1"},
 			bob: {ID: bob, Label: "bob@example.com", Generation: "1"},
 		},
 	}
-	discard := slog.New(slog.DiscardHandler)
 	core := mfa.Config{
-		Store: new(mfa.MemoryStore), SMS: s.sms, Regions: []string{"US"}, Keys: mfatest.Keys(),
-		Now: s.clock.Now, Logger: discard,
+		Store: s.store, SMS: s.sms, Regions: []string{"US"}, Keys: mfatest.Keys(),
+		Now: s.clock.Now, Logger: slog.New(slog.DiscardHandler), OnEvent: s.event,
 	}
 	s.cfg = mfaweb.Config{
 		Issuer: "Example", Session: s.session, User: s.user, LogIn: s.logIn,
-		SetHasFactor: s.setHasFactor, InsecureHTTP: true, Logger: discard,
+		SetHasFactor: s.setHasFactor, InsecureHTTP: true,
+		Logger: slog.New(slog.NewTextHandler(&s.log, nil)),
 	}
 	for _, c := range change {
 		c(&core, &s.cfg)
 	}
 	var err error
 	if s.svc, err = mfa.New(core); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s.cfg.Service = s.svc
 	if s.web, err = mfaweb.New(s.cfg); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/mfa/", http.StripPrefix("/mfa", s.web))
@@ -101,13 +110,16 @@ func newSite(t *testing.T, change ...func(*mfa.Config, *mfaweb.Config)) *site {
 	pay.AllowWithoutFactor = true
 	mux.Handle("POST /pay-anyhow", s.web.StepUp(pay, paid))
 	s.server = httptest.NewServer(mux)
-	t.Cleanup(s.server.Close)
+	tb.Cleanup(s.server.Close)
 	return s
 }
 
 func (s *site) user(_ context.Context, id string) (mfaweb.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.userErr != nil {
+		return mfaweb.User{}, s.userErr
+	}
 	return s.users[id], nil
 }
 
@@ -118,6 +130,9 @@ func (s *site) session(r *http.Request) (mfaweb.Session, bool, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.sessionErr != nil {
+		return mfaweb.Session{}, false, s.sessionErr
+	}
 	id, ok := s.sessions[c.Value]
 	return mfaweb.Session{User: s.users[id], ID: c.Value}, ok, nil
 }
@@ -130,6 +145,9 @@ func (s *site) logIn(
 ) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.logInErr != nil {
+		return s.logInErr
+	}
 	id := rand.Text()
 	s.sessions[id] = u.ID
 	s.logins = append(s.logins, v)
@@ -138,8 +156,20 @@ func (s *site) logIn(
 }
 
 func (s *site) setHasFactor(_ context.Context, id string, has bool) error {
-	s.change(id, func(u *mfaweb.User) { u.HasFactor = has })
-	return nil
+	s.mu.Lock()
+	s.marked++
+	err := s.markErr
+	s.mu.Unlock()
+	if err == nil {
+		s.change(id, func(u *mfaweb.User) { u.HasFactor = has })
+	}
+	return err
+}
+
+func (s *site) event(_ context.Context, e mfa.Event) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = append(s.events, e)
 }
 
 func (s *site) change(id string, change func(*mfaweb.User)) {
@@ -170,7 +200,7 @@ func (b *browser) copied() *browser {
 
 // An answer is what came back.
 type answer struct {
-	*testing.T
+	testing.TB
 	status int
 	header http.Header
 	text   string
@@ -225,6 +255,9 @@ func (b *browser) send(method, path, contentType, body string) answer {
 		b.Fatal(err)
 	}
 	r.Header = b.header.Clone()
+	if host := r.Header.Get("Host"); host != "" {
+		r.Host = host
+	}
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
@@ -247,9 +280,79 @@ func (b *browser) send(method, path, contentType, body string) answer {
 			b.cookies[c.Name] = c.Value
 		}
 	}
-	a := answer{T: b.T, status: w.StatusCode, header: w.Header, text: string(text)}
+	a := answer{TB: b.TB, status: w.StatusCode, header: w.Header, text: string(text)}
 	_ = json.Unmarshal(text, &a.all)
+	if strings.HasPrefix(path, "/mfa/") || strings.Contains(w.Header.Get("Content-Type"), "json") {
+		b.holds(a, w.Cookies())
+	}
 	return a
+}
+
+// holds holds an answer against what is true of every one.
+func (s *site) holds(a answer, cookies []*http.Cookie) {
+	s.Helper()
+	for name, want := range map[string]string{
+		"Cache-Control": "no-store", "Content-Type": "application/json; charset=utf-8",
+		"X-Content-Type-Options": "nosniff",
+	} {
+		if got := a.header.Get(name); got != want {
+			s.Errorf("%s is %q: %d %s", name, got, a.status, a.text)
+		}
+	}
+	if a.all == nil {
+		s.Errorf("no JSON object: %d %q", a.status, a.text)
+	}
+	for _, c := range cookies {
+		if !strings.HasPrefix(strings.TrimPrefix(c.Name, "__Host-"), "mfa_") {
+			continue // the application's
+		}
+		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" ||
+			c.Secure == s.cfg.InsecureHTTP || len(c.Name+c.Value) > 4096 ||
+			strings.HasPrefix(c.Name, "__Host-") == s.cfg.InsecureHTTP {
+			s.Errorf("the cookie %s", c.Raw)
+		}
+	}
+	if a.status < http.StatusBadRequest {
+		return
+	}
+	for name := range a.all {
+		if !slices.Contains([]string{
+			"code", "message", "show", "retry_after", "tries_left", "question",
+		}, name) {
+			s.Errorf("the error has a member %q: %s", name, a.text)
+		}
+	}
+	for _, name := range []string{"code", "message", "show"} {
+		if text, _ := a.all[name].(string); text == "" {
+			s.Errorf("the error has no %s: %s", name, a.text)
+		}
+	}
+	if a.get("retry_after") != a.header.Get("Retry-After") {
+		s.Errorf("Retry-After is %q: %s", a.header.Get("Retry-After"), a.text)
+	}
+}
+
+// A tally is what a site stored, sent, and did for somebody.
+type tally struct{ saves, sends, logins, sessions, marked, paid int }
+
+func (s *site) did() tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return tally{
+		len(s.store.Calls("Save")), s.sms.Sends(), len(s.logins), len(s.sessions), s.marked, s.paid,
+	}
+}
+
+// nothing holds that something is refused, and that nothing came of it.
+func (s *site) nothing(what string, status int, code string, refused func() answer) {
+	s.Helper()
+	before := s.did()
+	if a := refused(); a.status != status || a.get("code") != code {
+		s.Errorf("%s: status %d, want %d %s: %.300s", what, a.status, status, code, a.text)
+	}
+	if after := s.did(); after != before {
+		s.Errorf("%s: it was %+v, and is %+v", what, before, after)
+	}
 }
 
 // members are those of a body.
@@ -341,3 +444,33 @@ func pretty(text string) string {
 	_ = json.Indent(&out, []byte(text), "", " ")
 	return out.String()
 }
+
+// withApp gives somebody a confirmed app, of which their row tells.
+func (s *site) withApp(user string) app {
+	s.Helper()
+	a := mfatest.Enrolled(s, s.svc, user)
+	s.change(user, func(u *mfaweb.User) { u.HasFactor = true })
+	return app{site: s, id: a.Factor.ID, uri: a.Secret}
+}
+
+// enter logs somebody in with the app.
+func (b *browser) enter(user string, a app) *browser {
+	b.Helper()
+	if done := b.answers(b.login(user), a.id, a.code); done.get("status") != "logged_in" {
+		b.Fatalf("the right code: %d %s", done.status, done.text)
+	}
+	return b
+}
+
+// as is a request with headers of the test's choice: name and value in turn.
+func (b *browser) as(headers ...string) *browser {
+	other := *b
+	other.header = b.header.Clone()
+	for i := 0; i < len(headers); i += 2 {
+		other.header.Set(headers[i], headers[i+1])
+	}
+	return &other
+}
+
+// codeOf is what the app shows now.
+func codeOf(a app) string { return mfatest.Code(a.uri, a.clock.Now()) }
