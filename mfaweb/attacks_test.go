@@ -575,6 +575,15 @@ func TestNobody(t *testing.T) {
 			})
 		}
 	}
+	// A session whose person is gone has no row that says that there is no factor.
+	s = newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+		c.User = func(context.Context, string) (mfaweb.User, error) { return mfaweb.User{}, nil }
+	})
+	b := s.browser()
+	b.login(bob)
+	s.nothing("of nobody's row", http.StatusUnauthorized, "not_logged_in", func() answer {
+		return b.post("/pay-anyhow", nil)
+	})
 }
 
 // TestTurnedOffMeanwhile: what waits for an answer when the second factor is turned off comes to

@@ -110,8 +110,13 @@ func (h *Handler) askFor(
 // hasNone reports whether a person has no second factor, by the store and by the row.
 func (h *Handler) hasNone(ctx context.Context, userID string) (bool, error) {
 	u, err := h.cfg.User(ctx, userID)
-	if err != nil || u.HasFactor {
+	switch {
+	case err != nil:
 		return false, err
+	case u.ID != userID: // there is no such row: it says nothing
+		return false, errNotLoggedIn
+	case u.HasFactor:
+		return false, nil
 	}
 	factors, err := h.svc.Factors(ctx, userID)
 	if err != nil {
