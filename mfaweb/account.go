@@ -105,6 +105,9 @@ func (h *Handler) enroll(c *call) (any, error) {
 	p.Receipt = h.receipt(c, s.User, p.Replaces == "")
 	enr, err := h.svc.Enroll(c.ctx, p)
 	if errors.Is(err, mfa.ErrProofRequired) {
+		if s.ID == "" { // whoever must have a factor has one by now: they log in with it
+			return nil, errNoQuestion
+		}
 		action := proof.ActionOf(mfa.PurposeEnroll)
 		if p.Replaces != "" {
 			action = proof.ActionOf(mfa.PurposeEnroll, p.Replaces)

@@ -357,6 +357,11 @@ func TestLost(t *testing.T) {
 // or a challenge.
 func TestForcedAndOvertaken(t *testing.T) {
 	for name, begun := range map[string]func(thief *browser, q answer) (goOn func() answer){
+		"asked": func(thief *browser, q answer) func() answer {
+			return func() answer {
+				return thief.post("/mfa/enroll", members{"question": q.get("question.id"), "type": "totp"})
+			}
+		},
 		"enrolled": func(thief *browser, q answer) func() answer {
 			enr := thief.post("/mfa/enroll", members{"question": q.get("question.id"), "type": "totp"}).
 				must(http.StatusOK)
