@@ -1,8 +1,10 @@
 package mfaweb
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"time"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/proof"
@@ -231,18 +233,42 @@ func (h *Handler) turnOff(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	receipt := h.receipt(c, s.User, false)
 	err = h.svc.TurnOff(c.ctx, mfa.TurnOffParams{
-		UserID: s.User.ID, HasFactor: s.HasFactor, Receipt: h.receipt(c, s.User, false),
+		UserID: s.User.ID, HasFactor: s.HasFactor, Receipt: receipt,
 	})
+	if errors.Is(err, mfa.ErrIntegrity) && h.turnedOff(c.ctx, s, receipt) {
+		err = nil
+	}
 	if errors.Is(err, mfa.ErrProofRequired) {
 		return nil, h.ask(c, s, proof.ActionOf(mfa.PurposeTurnOff), err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	// A crash right here leaves a person who needs support, and not one who needs no code.
+	// A crash right here leaves a person who needs support, unless they send the receipt again,
+	// and not one who needs no code.
 	h.setCookie(c.w, deviceCookie, "", 0)
 	return map[string]any{"status": "off"}, h.cfg.SetHasFactor(c.ctx, s.User.ID, false)
+}
+
+// turnedOff reports whether an earlier call turned off by the same receipt, and the row was not
+// told: the person approved it within these five minutes, and nothing of theirs is stored. A store
+// that was lost looks the same, and what they approved is done then as well.
+func (h *Handler) turnedOff(ctx context.Context, s Session, receipt string) bool {
+	now, err := h.svc.Now()
+	if err != nil {
+		return false
+	}
+	checker := proof.Checker{Keys: h.svc.ProofKeys(), Now: func() time.Time { return now }}
+	_, err = checker.Check(ctx, proof.Claim{
+		Receipt: receipt, UserID: s.User.ID, Action: proof.ActionOf(mfa.PurposeTurnOff),
+	})
+	if err != nil {
+		return false
+	}
+	factors, err := h.svc.Factors(ctx, s.User.ID)
+	return err == nil && len(factors) == 0
 }
 
 // revokeDevice ends the trust in one browser, or in all.

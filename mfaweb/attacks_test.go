@@ -463,6 +463,35 @@ func TestMarkFails(t *testing.T) {
 			t.Error("the row is not told")
 		}
 	})
+	t.Run("turned off", func(t *testing.T) {
+		s := newSite(t)
+		a := s.withApp(ann)
+		b := s.browser().enter(ann, a)
+		pay := b.earn(b.post("/pay", nil), a)
+		receipt := b.earn(b.post("/mfa/turn-off", nil), a)
+		s.markErr = failure
+		b.with(receipt, "/mfa/turn-off", nil).
+			refused(http.StatusInternalServerError, "internal_server_error")
+		// Nobody gets in meanwhile.
+		s.browser().login(ann).refused(http.StatusInternalServerError, "internal_server_error")
+		s.markErr = nil
+		for _, bad := range []string{"", "x", pay} {
+			b.with(bad, "/mfa/turn-off", nil).
+				refused(http.StatusInternalServerError, "internal_server_error")
+		}
+		if !s.users[ann].HasFactor {
+			t.Error("the row was told without a receipt")
+		}
+		s.clock.Advance(5*time.Minute - time.Second)
+		b.with(receipt, "/mfa/turn-off", nil).must(http.StatusOK)
+		if got := s.browser().login(ann); s.users[ann].HasFactor || got.get("status") != "logged_in" {
+			t.Errorf("the next login: %s", got.text)
+		}
+		s.change(ann, func(u *mfaweb.User) { u.HasFactor = true })
+		s.clock.Advance(time.Second)
+		b.with(receipt, "/mfa/turn-off", nil).
+			refused(http.StatusInternalServerError, "internal_server_error")
+	})
 }
 
 // TestLogInFails: while no session can be made, nobody is in, and the same answer works again.
