@@ -135,14 +135,11 @@ func (h *Handler) enroll(c *call) (any, error) {
 // ask is the answer to a request that needs a fresh second factor: the question whose answer
 // earns the receipt.
 func (h *Handler) ask(c *call, s Session, action proof.Action, cause error) error {
-	login, err := h.svc.StartLogin(
-		c.ctx,
-		mfa.LoginParams{UserID: s.User.ID, HasFactor: s.HasFactor},
-	)
+	factors, err := h.confirmed(c, s.User)
 	switch {
 	case err != nil:
 		return err
-	case login.SkipCode: // the store says that one is needed, and then that there is none
+	case len(factors) == 0: // the store says that one is needed, and then that there is none
 		return cause
 	}
 	q := newQuestion(forApprove, s.User)
@@ -154,7 +151,7 @@ func (h *Handler) ask(c *call, s Session, action proof.Action, cause error) erro
 		return err
 	}
 	p := ErrorOf(errProof)
-	p.Question = new(q.shown(login.Factors))
+	p.Question = new(q.shown(factors))
 	return p
 }
 

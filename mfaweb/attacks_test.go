@@ -793,3 +793,31 @@ func TestCopiedDevice(t *testing.T) {
 		t.Error("the owner is not told")
 	}
 }
+
+// TestLane: while a stranger guesses, the owner gets in, and approves, by a browser that is known.
+func TestLane(t *testing.T) {
+	s := newSite(t, func(c *mfa.Config, _ *mfaweb.Config) { c.Policy.MaxFailures = 1 })
+	a := s.withApp(ann)
+	owner, thief := s.trusting(ann, a), s.browser()
+	q := thief.asked(thief.login(ann), a.id)
+	thief.types(q, "000000").refused(http.StatusUnprocessableEntity, "invalid_one_time_code")
+	s.browser().login(ann).refused(http.StatusForbidden, "no_usable_authentication_factor")
+
+	again := func() answer {
+		return thief.post("/mfa/challenge", members{
+			"question": q.get("question.id"), "factor_id": a.id,
+		})
+	}
+	s.nothing("guessed again", http.StatusForbidden, "no_usable_authentication_factor", again)
+	thief.cookies["mfa_device"] = "auth_device_01KE3Z8M2Q4R5S6T7V8W9X0Y1Z.1.AAAA"
+	s.nothing("a forged device", http.StatusForbidden, "authentication_factor_disabled", again)
+
+	if got := owner.login(ann); got.get("status") != "logged_in" {
+		t.Fatalf("the browser that is trusted: %s", got.text)
+	}
+	owner.earn(owner.post("/pay", nil), a)
+	s.clock.Advance(31 * 24 * time.Hour)
+	known := owner.copied()
+	known.enter(ann, a) // it is trusted no more, and still known
+
+}

@@ -1,7 +1,6 @@
 package mfaweb
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -213,20 +212,42 @@ func (q *question) shown(factors []mfa.LoginFactor) shownQuestion {
 }
 
 // factorsFor are those that can answer a question.
-func (h *Handler) factorsFor(ctx context.Context, q question, u User) ([]mfa.LoginFactor, error) {
+func (h *Handler) factorsFor(c *call, q question, u User) ([]mfa.LoginFactor, error) {
 	if q.For == forEnroll {
 		return nil, nil
 	}
 	if q.For == forConfirm {
-		f, err := h.svc.Factor(ctx, mfa.FactorParams{FactorID: q.FactorID, UserID: u.ID})
+		f, err := h.svc.Factor(c.ctx, mfa.FactorParams{FactorID: q.FactorID, UserID: u.ID})
 		if errors.Is(err, mfa.ErrNotFound) {
 			err = errNoQuestion
 		}
 		return []mfa.LoginFactor{{Factor: f}}, err
 	}
+	return h.confirmed(c, u)
+}
+
+// confirmed are the factors that a person can be asked for, best first; none if they have none.
+func (h *Handler) confirmed(c *call, u User) ([]mfa.LoginFactor, error) {
 	// Without the token of the device, which is good for one login.
-	login, err := h.svc.StartLogin(ctx, mfa.LoginParams{UserID: u.ID, HasFactor: u.HasFactor})
-	return login.Factors, err
+	login, err := h.svc.StartLogin(c.ctx, mfa.LoginParams{UserID: u.ID, HasFactor: u.HasFactor})
+	if !errors.Is(err, mfa.ErrNoUsableFactor) || h.cookie(c.r, deviceCookie) == "" {
+		return login.Factors, err
+	}
+	// All are locked, but perhaps not for this browser: Challenge looks at its token.
+	all, failed := h.svc.Factors(c.ctx, u.ID)
+	if failed != nil {
+		return nil, failed
+	}
+	var locked []mfa.LoginFactor
+	for _, f := range all {
+		if f.Status == mfa.StatusDisabled {
+			locked = append(locked, mfa.LoginFactor{Factor: f})
+		}
+	}
+	if locked == nil {
+		return nil, err
+	}
+	return locked, nil
 }
 
 func (h *Handler) showQuestion(c *call) (any, error) {
@@ -238,7 +259,7 @@ func (h *Handler) showQuestion(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	factors, err := h.factorsFor(c.ctx, q, u)
+	factors, err := h.factorsFor(c, q, u)
 	if err != nil {
 		return nil, err
 	}
@@ -259,7 +280,7 @@ func (h *Handler) challenge(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := h.chosen(c.ctx, q, u, factorID)
+	f, err := h.chosen(c, q, u, factorID)
 	if err != nil {
 		return nil, err
 	}
@@ -317,8 +338,8 @@ func (q *question) opened(factorID string, o open) {
 }
 
 // chosen is the factor that the person wants to answer with.
-func (h *Handler) chosen(ctx context.Context, q question, u User, id string) (mfa.Factor, error) {
-	factors, err := h.factorsFor(ctx, q, u)
+func (h *Handler) chosen(c *call, q question, u User, id string) (mfa.Factor, error) {
+	factors, err := h.factorsFor(c, q, u)
 	if err != nil {
 		return mfa.Factor{}, err
 	}
