@@ -821,3 +821,67 @@ func TestLane(t *testing.T) {
 	known.enter(ann, a) // it is trusted no more, and still known
 
 }
+
+// TestFlood: whoever asks again and again makes nothing be sent again.
+func TestFlood(t *testing.T) {
+	var delivered []string
+	s := newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+		c.Deliver = func(_ context.Context, _ mfaweb.User, _ mfa.Factor, code string) error {
+			delivered = append(delivered, code)
+			return nil
+		}
+	})
+	a := s.withApp(ann)
+	number := mfatest.EnrolledPhone(t, s.svc, s.sms, ann, phone)
+	push := s.withPush(ann)
+	s.clock.Advance(time.Hour)
+	sends := s.sms.Sends()
+	b := s.browser()
+	var q answer
+	for range 5 {
+		q = b.login(ann)
+		for _, f := range []string{number.ID, push, a.id, number.ID, push} {
+			b.asked(q, f)
+		}
+	}
+	if n := s.sms.Sends() - sends; n != 1 || len(delivered) != 1 {
+		t.Errorf("%d messages, and %d codes were delivered", n, len(delivered))
+	}
+	again := b.post("/mfa/challenge", members{"question": q.get("question.id"), "factor_id": push})
+	if again.must(http.StatusOK).get("resend_at") != "" || again.get("expires_at") == "" {
+		t.Errorf("%s", again.text)
+	}
+	b.post("/mfa/challenge", members{
+		"question": q.get("question.id"), "factor_id": push, "send_again": true,
+	}).must(http.StatusOK)
+	if len(delivered) != 2 {
+		t.Errorf("%d codes were delivered after it was asked for", len(delivered))
+	}
+	b.types(q, delivered[1]).must(http.StatusOK)
+	if !b.in() {
+		t.Error("not in")
+	}
+}
+
+// withPush gives somebody a confirmed factor whose codes the application delivers.
+func (s *site) withPush(user string) (id string) {
+	s.Helper()
+	enr, err := s.svc.Enroll(s.Context(), mfa.EnrollParams{
+		UserID: user, GenericOTP: true, ByOperator: true,
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	ch, err := s.svc.Challenge(s.Context(), mfa.ChallengeParams{
+		FactorID: enr.Factor.ID, UserID: user, Confirm: true,
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := s.svc.Verify(s.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: user, Code: ch.Code(),
+	}); err != nil {
+		s.Fatal(err)
+	}
+	return enr.Factor.ID
+}

@@ -108,7 +108,9 @@ type Config struct {
 	// because of it: see mfa.LoginParams.HasFactor. Required.
 	SetHasFactor func(ctx context.Context, userID string, has bool) error
 
-	// Deliver sends the code of a generic_otp factor to the person. Required if they have any.
+	// Deliver sends the code of a generic_otp factor to the person: once for a question, and
+	// again whenever the browser asks for that, so limit how often a person is sent one.
+	// Required if they have any.
 	Deliver func(ctx context.Context, u User, f mfa.Factor, code string) error
 
 	// RequireFrom returns from when on a person must have a second factor. Whoever has none

@@ -266,8 +266,7 @@ func (h *Handler) showQuestion(c *call) (any, error) {
 	return map[string]any{"question": q.shown(factors)}, nil
 }
 
-// challenge asks one of the factors. A message is sent once, and again where the front end says
-// so.
+// challenge asks one of the factors. A code is sent once, and again where the front end says so.
 func (h *Handler) challenge(c *call) (any, error) {
 	var id, factorID string
 	var again bool
@@ -290,8 +289,9 @@ func (h *Handler) challenge(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if was := q.Open[f.ID]; f.Type == mfa.TypeSMS && !again && now.Before(was.Until) {
-		told["resend_at"], told["expires_at"] = was.ResendAt, was.Until
+	sent := f.Type == mfa.TypeSMS || f.Type == mfa.TypeGenericOTP
+	if was := q.Open[f.ID]; sent && !again && now.Before(was.Until) {
+		was.tell(told)
 		return told, h.keep(c.w, q)
 	}
 	ch, err := h.svc.Challenge(c.ctx, mfa.ChallengeParams{
@@ -309,15 +309,22 @@ func (h *Handler) challenge(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	q.opened(f.ID, open{ch.ID, ch.ExpiresAt, ch.ResendAt})
-	told["expires_at"] = ch.ExpiresAt
-	if !ch.ResendAt.IsZero() {
-		told["resend_at"] = ch.ResendAt
-	}
+	opened := open{ch.ID, ch.ExpiresAt, ch.ResendAt}
+	q.opened(f.ID, opened)
+	opened.tell(told)
 	if options := ch.Options(); json.Valid(options) {
 		told["options"] = json.RawMessage(options)
 	}
 	return told, h.keep(c.w, q)
+}
+
+// tell adds to an answer until when the challenge can be answered, and from when on the code is
+// sent again.
+func (o open) tell(told map[string]any) {
+	told["expires_at"] = o.Until
+	if !o.ResendAt.IsZero() {
+		told["resend_at"] = o.ResendAt
+	}
 }
 
 // opened keeps a challenge, and forgets the oldest of too many.
