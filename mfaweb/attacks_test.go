@@ -885,3 +885,61 @@ func (s *site) withPush(user string) (id string) {
 	}
 	return enr.Factor.ID
 }
+
+// TestGoesOn: a code that was sent is still good where the same browser begins the same again,
+// whatever it chose meanwhile. For anything else another one is sent.
+func TestGoesOn(t *testing.T) {
+	type flow struct {
+		*browser
+		a           app
+		push, paper string // of Ann
+		other       string // of Bob
+	}
+	for name, c := range map[string]struct {
+		sent  int
+		again func(f flow) // after a login and an action were begun
+	}{
+		"the same login":  {0, func(f flow) { f.asked(f.login(ann), f.push) }},
+		"the same action": {0, func(f flow) { f.asked(f.post("/pay?amount=1", nil), f.push) }},
+		"another choice": {0, func(f flow) {
+			f.asked(f.get("/mfa/question"), f.paper)
+			f.asked(f.login(ann), f.push)
+		}},
+		"another action": {1, func(f flow) { f.asked(f.post("/pay?amount=2", nil), f.push) }},
+		"another person": {1, func(f flow) { f.asked(f.login(bob), f.other) }},
+		"another password": {1, func(f flow) {
+			f.change(ann, func(u *mfaweb.User) { u.Generation = "2" })
+			f.asked(f.login(ann), f.push)
+		}},
+		"another session": {1, func(f flow) {
+			f.cookies["session"] = f.site.browser().enter(ann, f.a).cookies["session"]
+			f.asked(f.post("/pay?amount=1", nil), f.push)
+		}},
+		"a login in place of an action": {1, func(f flow) { f.asked(f.login(ann), f.push) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			delivered := 0
+			s := newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+				c.Deliver = func(context.Context, mfaweb.User, mfa.Factor, string) error {
+					delivered++
+					return nil
+				}
+			})
+			f := flow{a: s.withApp(ann), push: s.withPush(ann), other: s.withPush(bob)}
+			set, _ := mfatest.EnrolledRecoveryCodes(t, s.svc, ann)
+			f.paper = set.ID
+			s.change(bob, func(u *mfaweb.User) { u.HasFactor = true })
+			f.browser = s.browser()
+			if strings.Contains(name, "action") || strings.Contains(name, "session") {
+				f.enter(ann, f.a)
+				f.asked(f.post("/pay?amount=1", nil), f.push)
+			} else {
+				f.asked(f.login(ann), f.push)
+			}
+			delivered = 0
+			if c.again(f); delivered != c.sent {
+				t.Errorf("%d codes are sent, want %d", delivered, c.sent)
+			}
+		})
+	}
+}

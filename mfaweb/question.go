@@ -62,13 +62,18 @@ func newQuestion(what string, u User) question {
 // action is what a challenge of the question is for. A login by recovery code also approves one
 // new factor, since the one that is lost cannot.
 func (q *question) action() proof.Action {
-	switch {
-	case q.Action != nil:
-		return *q.Action
-	case q.For == forLogin && q.Type == mfa.TypeRecoveryCodes:
+	if q.For == forLogin && q.Type == mfa.TypeRecoveryCodes {
 		return proof.ActionOf(mfa.PurposeEnroll)
 	}
-	return proof.Action{}
+	return q.approves()
+}
+
+// approves is the action that is asked about, whatever answers.
+func (q *question) approves() proof.Action {
+	if q.Action == nil {
+		return proof.Action{}
+	}
+	return *q.Action
 }
 
 // goesOn takes over the open challenges of the question of before, of the same browser, if the
@@ -76,7 +81,7 @@ func (q *question) action() proof.Action {
 func (q *question) goesOn(before question) {
 	if q.For == before.For && q.For != forConfirm && q.UserID == before.UserID &&
 		q.Generation == before.Generation && q.Session == before.Session &&
-		q.action() == before.action() {
+		q.approves() == before.approves() {
 		q.Open = maps.Clone(before.Open)
 	}
 }
