@@ -59,6 +59,8 @@ var (
 		"The proxy must set the header of Config.ClientIPHeader.", ourFault)
 	errTooLarge = newError(http.StatusRequestEntityTooLarge, "payload_too_large",
 		"The body must have at most 96 KiB.", ourFault)
+	errStepUpTooLarge = newError(http.StatusRequestEntityTooLarge, "payload_too_large",
+		"The body must have at most 1 MiB.", ourFault)
 	errMediaType = newError(http.StatusUnsupportedMediaType, "unsupported_media_type",
 		"The Content-Type must be application/json.", ourFault)
 	errMalformed = newError(http.StatusBadRequest, "invalid_json",

@@ -61,7 +61,7 @@ func (h *Handler) StepUp(s StepUp, next http.Handler) http.Handler {
 			err = h.askFor(w, r, *asked, err)
 		}
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			err = errTooLarge
+			err = errStepUpTooLarge
 		}
 		h.refuse(w, r, err)
 	}
