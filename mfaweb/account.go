@@ -50,7 +50,7 @@ func (h *Handler) account(c *call) (any, error) {
 	}
 	return map[string]any{
 		"factors": factors, "recovery_codes_left": left, "trusted_devices": devices,
-		"lost": h.receipt(c, s.User, true) != "",
+		"lost": h.keptReceipt(c, s.User) != "",
 	}, nil
 }
 

@@ -335,6 +335,7 @@ func TestLost(t *testing.T) {
 	b := s.recovered(ann)
 	mallory.cookies["mfa_receipt"] = b.cookies["mfa_receipt"]
 	lost(mallory, "false")
+	lost(mallory.as("Mfa-Receipt", "x"), "false")
 	s.nothing("of another", http.StatusForbidden, "second_factor_required", func() answer {
 		return mallory.post("/mfa/enroll", members{"type": "totp"})
 	})

@@ -173,6 +173,11 @@ func (h *Handler) receipt(c *call, u User, adds bool) string {
 	if text := c.r.Header.Get(ReceiptHeader); text != "" || !adds {
 		return text
 	}
+	return h.keptReceipt(c, u)
+}
+
+// keptReceipt is that of a login by recovery code, "" for none.
+func (h *Handler) keptReceipt(c *call, u User) string {
 	text, _ := h.svc.OpenToken(receiptPurpose+" "+u.ID, h.cookie(c.r, receiptCookie))
 	return string(text)
 }
