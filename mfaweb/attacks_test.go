@@ -944,3 +944,60 @@ func TestGoesOn(t *testing.T) {
 		})
 	}
 }
+
+// TestSecureCookies: the cookies are this host's own, over TLS alone, and one without the prefix,
+// which a neighbour can set, is none.
+func TestSecureCookies(t *testing.T) {
+	s := newSite(t, func(_ *mfa.Config, c *mfaweb.Config) { c.InsecureHTTP = false })
+	a := s.withApp(ann)
+	b := s.trusting(ann, a)
+	if b.cookies["__Host-mfa_device"] == "" || b.cookies["mfa_device"] != "" {
+		t.Errorf("the cookies are %q", b.cookies)
+	}
+	s.recovered(ann)
+	pending := s.browser()
+	pending.login(ann)
+	planted := s.browser()
+	planted.cookies["mfa_question"] = pending.cookies["__Host-mfa_question"]
+	planted.cookies["mfa_device"] = b.cookies["__Host-mfa_device"]
+	s.nothing("planted", http.StatusUnauthorized, "no_question", func() answer {
+		return planted.get("/mfa/question")
+	})
+	if got := planted.login(ann); got.get("status") != "question" {
+		t.Errorf("planted: %s", got.text)
+	}
+}
+
+// TestQuestionFits: the cookie of a question is one that browsers take, however much is asked, and
+// the factors that were asked last stay so.
+func TestQuestionFits(t *testing.T) {
+	delivered := map[string]int{}
+	s := newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+		c.Deliver = func(_ context.Context, _ mfaweb.User, f mfa.Factor, _ string) error {
+			delivered[f.ID]++
+			return nil
+		}
+	})
+	user := strings.Repeat("<", 255) // which JSON escapes
+	s.users[user] = mfaweb.User{ID: user, Label: "u", Generation: strings.Repeat("g", 200)}
+	var pushes []string
+	for range 10 {
+		pushes = append(pushes, s.withPush(user))
+	}
+	s.change(user, func(u *mfaweb.User) { u.HasFactor = true })
+	b := s.browser()
+	q := b.login(user)
+	for _, f := range pushes {
+		s.clock.Advance(time.Second)
+		b.asked(q, f)
+		if n := len(b.cookies["mfa_question"]); n > 4000 {
+			t.Fatalf("the cookie has %d bytes", n)
+		}
+	}
+	for i, f := range pushes[5:] {
+		b.copied().asked(q, f)
+		if want := map[bool]int{true: 2, false: 1}[i == 0]; delivered[f] != want {
+			t.Errorf("factor %d of the last five was sent %d codes, want %d", i, delivered[f], want)
+		}
+	}
+}
