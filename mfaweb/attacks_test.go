@@ -271,6 +271,31 @@ func TestReceiptOfAnother(t *testing.T) {
 	}
 }
 
+// TestFresh: a factor that was enrolled and not confirmed answers nothing but what confirms it.
+func TestFresh(t *testing.T) {
+	s := newSite(t)
+	a := s.withApp(ann)
+	b := s.browser().enter(ann, a)
+	receipt := b.earn(b.post("/mfa/enroll", members{"type": "totp"}), a)
+	enr := b.with(receipt, "/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	fresh := enr.get("question.factor_id")
+	pending := s.browser()
+	for what, c := range map[string]struct {
+		b *browser
+		q answer
+	}{"a login": {pending, pending.login(ann)}, "an action": {b, b.post("/pay", nil)}} {
+		s.nothing(what, http.StatusUnprocessableEntity, "unknown_factor", func() answer {
+			return c.b.post("/mfa/challenge", members{
+				"question": c.q.get("question.id"), "factor_id": fresh,
+			})
+		})
+	}
+	account := b.get("/mfa/account").must(http.StatusOK)
+	if strings.Contains(account.text, fresh) {
+		t.Errorf("the account shows it: %s", account.text)
+	}
+}
+
 // TestNoTrustBeside: only a login makes a browser trusted, whatever an answer says.
 func TestNoTrustBeside(t *testing.T) {
 	s := newSite(t)
@@ -809,7 +834,9 @@ func TestLane(t *testing.T) {
 			"question": q.get("question.id"), "factor_id": a.id,
 		})
 	}
-	s.nothing("guessed again", http.StatusForbidden, "no_usable_authentication_factor", again)
+	s.nothing("guessed again", http.StatusForbidden, "authentication_factor_disabled", again)
+	s.nothing("a question without an answer", http.StatusForbidden,
+		"no_usable_authentication_factor", func() answer { return thief.get("/mfa/question") })
 	thief.cookies["mfa_device"] = "auth_device_01KE3Z8M2Q4R5S6T7V8W9X0Y1Z.1.AAAA"
 	s.nothing("a forged device", http.StatusForbidden, "authentication_factor_disabled", again)
 

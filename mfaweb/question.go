@@ -349,16 +349,19 @@ func (q *question) opened(factorID string, o open) {
 	}
 }
 
-// chosen is the factor that the person wants to answer with.
+// chosen is the factor that the person wants to answer with: a confirmed one, or the one that is
+// to be confirmed. Whether it can be asked now is for Challenge to say.
 func (h *Handler) chosen(c *call, q question, u User, id string) (mfa.Factor, error) {
-	factors, err := h.factorsFor(c, q, u)
-	if err != nil {
-		return mfa.Factor{}, err
+	confirms := q.For == forConfirm
+	if q.For == forEnroll || confirms && id != q.FactorID {
+		return mfa.Factor{}, errNoFactor
 	}
-	for _, f := range factors {
-		if f.ID == id {
-			return f.Factor, nil
-		}
+	f, err := h.svc.Factor(c.ctx, mfa.FactorParams{FactorID: id, UserID: u.ID})
+	switch {
+	case errors.Is(err, mfa.ErrNotFound) && confirms: // it was not confirmed in time, or ended
+		return mfa.Factor{}, errNoQuestion
+	case errors.Is(err, mfa.ErrNotFound), err == nil && f.Status == mfa.StatusUnverified && !confirms:
+		return mfa.Factor{}, errNoFactor
 	}
-	return mfa.Factor{}, errNoFactor
+	return f, err
 }
