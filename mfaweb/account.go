@@ -1,6 +1,7 @@
 package mfaweb
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -230,6 +231,9 @@ func (h *Handler) turnOff(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if must, err := h.must(s.User); err != nil || must {
+		return nil, cmp.Or(err, error(errMust))
+	}
 	receipt := h.receipt(c, s.User, false)
 	err = h.svc.TurnOff(c.ctx, mfa.TurnOffParams{
 		UserID: s.User.ID, HasFactor: s.HasFactor, Receipt: receipt,
@@ -246,7 +250,14 @@ func (h *Handler) turnOff(c *call) (any, error) {
 	// A crash right here leaves a person who needs support, unless they send the receipt again,
 	// and not one who needs no code.
 	h.setCookie(c.w, deviceCookie, "", 0)
-	return map[string]any{"status": "off"}, h.cfg.SetHasFactor(c.ctx, s.User.ID, false)
+	if err := h.cfg.SetHasFactor(c.ctx, s.User.ID, false); err != nil {
+		return nil, err
+	}
+	u, err := h.cfg.User(c.ctx, s.User.ID)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"status": "off"}, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
 }
 
 // turnedOff reports whether an earlier call turned off by the same receipt, and the row was not

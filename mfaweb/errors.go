@@ -84,6 +84,9 @@ var (
 	errLast = newError(http.StatusConflict, "last_factor",
 		"This is the person's last factor: /turn-off ends the second factor.",
 		"This is your last second factor. Turn the second factor off, or add another one first.")
+	errMust = newError(http.StatusConflict, "second_factor_must_stay",
+		"Config.RequireFrom says that the person must have a second factor.",
+		"Your account must have a second factor.")
 	errNone = newError(http.StatusConflict, "second_factor_missing",
 		"The person has no second factor.", "Add a second factor first.")
 	errMissing = newError(http.StatusForbidden, "second_factor_missing",

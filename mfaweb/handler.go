@@ -28,6 +28,7 @@
 // All bodies and answers are JSON. openapi.yaml beside this file describes them.
 //
 //	GET  /question        the question that waits, and the factors that can answer
+//	POST /cancel          ends it
 //	POST /challenge       asks one of them: sends a message, makes the options of a passkey
 //	POST /verify          answers
 //	GET  /account         the factors and trusted browsers of who is logged in
@@ -105,7 +106,9 @@ type Config struct {
 
 	// SetHasFactor stores in the person's row whether they have a confirmed factor, from
 	// where User and Session read it. If the factors are lost, nobody gets in without them
-	// because of it: see mfa.LoginParams.HasFactor. Required.
+	// because of it: see mfa.LoginParams.HasFactor. End all sessions of the person here: one
+	// of before may be a thief's. LogIn is called afterwards, for the browser that did it.
+	// Required.
 	SetHasFactor func(ctx context.Context, userID string, has bool) error
 
 	// Deliver sends the code of a generic_otp factor to the person: once for a question, and
@@ -114,7 +117,8 @@ type Config struct {
 	Deliver func(ctx context.Context, u User, f mfa.Factor, code string) error
 
 	// RequireFrom returns from when on a person must have a second factor. Whoever has none
-	// then enrolls one at the login. Defaults to nil: nobody must; so does the zero time.
+	// then enrolls one at the login, and nobody turns theirs off. Defaults to nil: nobody
+	// must; so does the zero time.
 	RequireFrom func(User) time.Time
 
 	// SMSTemplate is the text of messages: see mfa.ChallengeParams.
@@ -208,6 +212,7 @@ var routes = []struct {
 	serve        func(*Handler, *call) (any, error)
 }{
 	{"GET", "/question", (*Handler).showQuestion},
+	{"POST", "/cancel", (*Handler).cancel},
 	{"POST", "/challenge", (*Handler).challenge},
 	{"POST", "/verify", (*Handler).verify},
 	{"GET", "/account", (*Handler).account},

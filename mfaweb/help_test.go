@@ -43,6 +43,7 @@ type site struct {
 	mu       sync.Mutex
 	users    map[string]mfaweb.User
 	sessions map[string]string // users by their sessions
+	ends     bool              // SetHasFactor ends all sessions of the person
 	logins   []mfa.Verification
 	marked   int         // how often SetHasFactor was called
 	events   []mfa.Event // in their order
@@ -161,6 +162,9 @@ func (s *site) setHasFactor(_ context.Context, id string, has bool) error {
 	err := s.markErr
 	s.mu.Unlock()
 	if err == nil {
+		if s.ends {
+			s.endSessions(id)
+		}
 		s.change(id, func(u *mfaweb.User) { u.HasFactor = has })
 	}
 	return err
@@ -170,6 +174,13 @@ func (s *site) event(_ context.Context, e mfa.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, e)
+}
+
+// endSessions logs a person out everywhere.
+func (s *site) endSessions(user string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.sessions, func(_, of string) bool { return of == user })
 }
 
 func (s *site) change(id string, change func(*mfaweb.User)) {

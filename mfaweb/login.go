@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,27 +68,38 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 
 var loggedIn = map[string]any{"status": "logged_in"}
 
-// mustEnroll reports whether the person must have a factor, and has none: a trusted browser of
-// one who has is let in.
-func (h *Handler) mustEnroll(ctx context.Context, u User) (bool, error) {
-	if h.cfg.RequireFrom == nil || u.HasFactor {
+// must reports whether the person must have a factor.
+func (h *Handler) must(u User) (bool, error) {
+	if h.cfg.RequireFrom == nil {
 		return false, nil
 	}
 	from := h.cfg.RequireFrom(u)
 	if from.IsZero() {
 		return false, nil
 	}
-	factors, err := h.svc.Factors(ctx, u.ID)
+	now, err := h.svc.Now()
+	return !now.Before(from), err
+}
+
+// mustEnroll reports whether the person must have a factor, and has none: a trusted browser of
+// one who has is let in.
+func (h *Handler) mustEnroll(ctx context.Context, u User) (bool, error) {
+	must, err := h.must(u)
+	if err != nil || !must || u.HasFactor {
+		return false, err
+	}
+	return h.storeHasNone(ctx, u.ID)
+}
+
+// storeHasNone reports whether no confirmed factor of a person is stored.
+func (h *Handler) storeHasNone(ctx context.Context, userID string) (bool, error) {
+	factors, err := h.svc.Factors(ctx, userID)
 	if err != nil {
 		return false, err
 	}
-	for _, f := range factors {
-		if f.Status != mfa.StatusUnverified {
-			return false, nil
-		}
-	}
-	now, err := h.svc.Now()
-	return !now.Before(from), err
+	return !slices.ContainsFunc(factors, func(f mfa.Factor) bool {
+		return f.Status != mfa.StatusUnverified
+	}), nil
 }
 
 // verify answers the question.
@@ -116,17 +128,25 @@ func (h *Handler) verify(c *call) (any, error) {
 		IdempotencyKey:   q.key(code, answer),
 	})
 	if err != nil {
-		return nil, err
+		return nil, q.refusal(err)
 	}
 	// Before anything is told: the row says by then that there is a factor.
-	if !u.HasFactor {
+	first := !u.HasFactor
+	if first {
 		if err := h.cfg.SetHasFactor(c.ctx, u.ID, true); err != nil {
 			return nil, err
 		}
-		u.HasFactor = true
+		if u, err = h.cfg.User(c.ctx, u.ID); err != nil {
+			return nil, err
+		}
 	}
 	if token := v.Device.Token(); token != "" {
 		h.setCookie(c.w, deviceCookie, token, deviceAge)
+	}
+	if first && q.For == forConfirm && !q.Login { // SetHasFactor ended the session
+		if err := h.cfg.LogIn(c.w, c.r, u, v); err != nil {
+			return nil, err
+		}
 	}
 	return h.answered(c, q, u, v)
 }

@@ -93,6 +93,22 @@ func (q *question) key(code string, answer []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// refusal is what is told of an answer that was refused. Who used a passkey typed no code.
+func (q *question) refusal(err error) error {
+	switch q.Type {
+	case mfa.TypeTOTP, mfa.TypeSMS, mfa.TypeGenericOTP, mfa.TypeRecoveryCodes:
+		return err
+	}
+	e := ErrorOf(err)
+	switch {
+	case errors.Is(err, mfa.ErrInvalidCode):
+		e.Show = "That was not accepted. Try again, or use another way."
+	case e.Show == stale:
+		e.Show = "That took too long, or went wrong too often. Please try again."
+	}
+	return e
+}
+
 // sessionHash is what a question keeps of a session.
 func sessionHash(s Session) string {
 	if s.ID == "" {
@@ -269,6 +285,19 @@ func (h *Handler) showQuestion(c *call) (any, error) {
 		return nil, err
 	}
 	return map[string]any{"question": q.shown(factors)}, nil
+}
+
+// cancel ends a question: the next person at the browser is not to see whom it was for.
+func (h *Handler) cancel(c *call) (any, error) {
+	var id string
+	if err := c.body.Store(fields{"question": &id}); err != nil {
+		return nil, errBody(err)
+	}
+	if _, _, err := h.asked(c, id); err != nil {
+		return nil, err
+	}
+	h.setCookie(c.w, questionCookie, "", 0)
+	return map[string]any{"status": "cancelled"}, nil
 }
 
 // challenge asks one of the factors. A code is sent once, and again where the front end says so.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 
-	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/proof"
 	"github.com/authfactor/mfa/proof/proofhttp"
 )
@@ -118,14 +117,5 @@ func (h *Handler) hasNone(ctx context.Context, userID string) (bool, error) {
 	case u.HasFactor:
 		return false, nil
 	}
-	factors, err := h.svc.Factors(ctx, userID)
-	if err != nil {
-		return false, err
-	}
-	for _, f := range factors {
-		if f.Status != mfa.StatusUnverified {
-			return false, nil
-		}
-	}
-	return true, nil
+	return h.storeHasNone(ctx, userID)
 }

@@ -32,7 +32,7 @@ const webServer = "https://app.example.com" // the one that the description name
 func TestWebOpenAPI(t *testing.T) {
 	d := &webDescription{description: readDescription(t, "../../mfaweb/openapi.yaml",
 		"Factor", "LoginFactor", "TOTP", "Phone", "TrustedDevice", "Question", "Waiting", "Begun", "Challenged", "Answered", "Account",
-		"Enrolled", "Renamed", "Removed", "NewRecoveryCodes", "TurnedOff", "Revoked", "Error")}
+		"Cancelled", "Enrolled", "Renamed", "Removed", "NewRecoveryCodes", "TurnedOff", "Revoked", "Error")}
 	d.begin = d.operation("begin", map[int]string{
 		200: "Begun", 400: "NoSource", 403: "BeginForbidden", 429: "Throttled", 500: "InternalServerError",
 	})
@@ -320,7 +320,7 @@ func (d *webDescription) commonRefusals(t *testing.T) {
 			if path == "/enroll" {
 				all = `{"type":"totp"}`
 			}
-			if slices.Contains([]string{"/question", "/challenge", "/verify"}, path) {
+			if slices.Contains([]string{"/question", "/cancel", "/challenge", "/verify"}, path) {
 				send(s.in("ann"), all, 401, "no_question")
 			} else {
 				send(s.browser(), all, 401, "not_logged_in")
@@ -380,9 +380,13 @@ func (d *webDescription) questions(t *testing.T) {
 	b.get("/question", 403, "no_usable_authentication_factor")
 	b = s.another(mustHave).browser()
 	b.login("bob", 200, "")
-	if q := b.get("/question", 200, ""); q.get("question.for") != "enroll" {
+	q := b.get("/question", 200, "")
+	if q.get("question.for") != "enroll" {
 		t.Error(q)
 	}
+	b.post("/cancel", `{"question":"another"}`, 409, "question_replaced")
+	b.post("/cancel", `{"question":true}`, 422, "invalid_request_parameters")
+	b.post("/cancel", `{"question":"`+q.get("question.id")+`"}`, 200, "")
 }
 
 func (d *webDescription) challenges(t *testing.T) {
@@ -682,6 +686,7 @@ func (d *webDescription) account(t *testing.T) {
 	only := s.app("bob")
 	single.post("/remove", `{"factor_id":"`+only.id()+`"}`, 409, "last_factor")
 	b.post("/turn-off", `{}`, 200, "", b.earns(b.post("/turn-off", `{}`, 403, "second_factor_required"), a))
+	b.at(s.another(mustHave)).post("/turn-off", `{}`, 409, "second_factor_must_stay")
 
 	other := s.app("bob")
 	for _, a := range []webApp{only, other} {
@@ -786,6 +791,7 @@ func (d *webDescription) rejects(t *testing.T) {
 		{"enroll 200", "no totp", without("totp")},
 		{"rename 200", "no factor", without("factor")},
 		{"turnOff 200", "another status", is("status", false)},
+		{"cancel 200", "another status", is("status", "off")},
 		{"enroll 403 second_factor_required", "no code", without("code")},
 		{"enroll 403 second_factor_required", "nothing to show", without("show")},
 		{"enroll 403 second_factor_required", "a question for nothing", is("question.for", "")},
