@@ -91,6 +91,8 @@ func (a *app) setHasFactor(_ context.Context, id string, has bool) error {
 			a.rows[i].hasFactor = has
 		}
 	}
+	// One of them may be a thief's, who had the password alone.
+	maps.DeleteFunc(a.sessions, func(_ string, s session) bool { return s.userID == id })
 	return nil
 }
 

@@ -25,7 +25,7 @@ func TestApp(t *testing.T) {
 		!strings.Contains(ann.uri, "secret="+strings.ReplaceAll(typed, " ", "")) {
 		t.Errorf("the key to type is %q, and the picture says %s", typed, ann.uri)
 	}
-	ann.answer("000000", "That is not right", "You have 4 tries left.", "scan this code")
+	ann.answer("000000", "That code is not right", "You have 4 tries left.", "scan this code")
 	ann.answer(ann.code())
 	ann.keep()
 	ann.Awaits("Added: My phone", "10 left")
@@ -58,7 +58,7 @@ func TestPasskey(t *testing.T) {
 	ann.name("", "To add a second factor, type the code")
 	ann.answer(ann.code(), "Your browser asks where to keep the passkey")
 	ann.press("Make the passkey")
-	ann.Awaits("Added: Chrome on Linux", "lost with its device")
+	ann.Awaits("Added: Chrome on Linux", "kept on one device only")
 	ann.logout()
 
 	ann.login("To log in, use a passkey", "Another way", "My phone")
@@ -183,18 +183,18 @@ func TestPhone(t *testing.T) {
 		`new Date("`+s.clock.Now().Add(time.Minute).Format(time.RFC3339)+`").toLocaleTimeString("en-GB")`))
 	ann.Awaits("Possible from " + from + " on.")
 	ann.press("Send again")
-	ann.Awaits("possible in 60 seconds")
+	ann.Awaits("possible again in 60 seconds")
 	s.clock.Advance(time.Minute)
 	ann.press("Send again")
 	ann.Awaits("A new message is on its way")
-	ann.answer(first, "That is not right", "You have 4 tries left.")
+	ann.answer(first, "That code is not right", "You have 4 tries left.")
 	ann.answer(s.message(), "Your account")
 	ann.logout()
 
 	thief := s.person(ann.email) // who has the password uses up a message
 	s.clock.Advance(time.Hour)
 	thief.login("the newest code that we sent")
-	ann.login("possible in 60 seconds", "we send a code to +*********06")
+	ann.login("possible again in 60 seconds", "we send a code to +*********06")
 	s.clock.Advance(time.Minute)
 	ann.press("Send a code")
 	ann.Awaits("A new message is on its way")
@@ -223,7 +223,7 @@ func TestRecovery(t *testing.T) {
 	ann.login("Type your code")
 	ann.press("Recovery code")
 	ann.Awaits("one of your recovery codes")
-	ann.answer(old[1], "That is not right")
+	ann.answer(old[1], "That code is not right")
 	ann.answer(ann.codes[0], "9 left")
 }
 

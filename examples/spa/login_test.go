@@ -100,10 +100,10 @@ func TestWaits(t *testing.T) {
 	} {
 		ann.answer("000000", want)
 	}
-	ann.answer("000000", "Too many tries. The next try is possible in 30 seconds.") // not looked at
+	ann.answer("000000", "That is possible again in 30 seconds.") // not looked at
 	s.clock.Advance(30 * time.Second)
 	ann.answer(ann.code(), "Your account")
-	if told := strings.Join(s.letters(ann.email), "\n"); !strings.Contains(told, "wrong code was sent 5 times") {
+	if told := strings.Join(s.letters(ann.email), "\n"); !strings.Contains(told, "5 wrong answers came in a row") {
 		t.Errorf("she was told: %s", told)
 	}
 }

@@ -126,7 +126,7 @@ function button(text, click, what) {
 function note(factor) {
 	const notes = [factor.status === "disabled" ? "Locked after too many wrong codes" : `Added ${day(factor.created_at)}`];
 	if (factor.type === "webauthn") {
-		notes.push(factor.details?.backed_up ? "kept on several devices" : "lost with its device, so have another way in too");
+		notes.push(factor.details?.backed_up ? "kept on several devices" : "kept on one device only, so have another way in too");
 	}
 	const restricted = factor.type === "sms" ? ". Messages can be intercepted: a passkey is safer" : "";
 	return notes.join(", ") + restricted;
@@ -138,7 +138,8 @@ function showFactors(factors) {
 		return make("li", {},
 			make("div", {}, make("strong", {}, name), make("small", {}, note(factor))),
 			make("div", { class: "actions" },
-				button("Rename", rename(factor), name), button("Replace", add(factor.type, factor.id), name),
+				button("Rename", rename(factor), name),
+				factor.type !== "webauthn" && button("Replace", add(factor.type, factor.id), name),
 				factors.length > 1 && button("Remove", remove(factor), name)));
 	}));
 	at("no-factors").hidden = factors.length > 0;

@@ -52,6 +52,9 @@ for (let begun = await waiting(); ; begun = null) {
 			throw error;
 		}
 		problem = error.show;
+		if (error.code === "cancelled") { // the next person here is not to see whom it was for
+			await send("/mfa/cancel", { question: begun.question.id }).catch(() => {});
+		}
 	}
 }
 location.assign("/account");

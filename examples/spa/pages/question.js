@@ -79,16 +79,6 @@ async function verify(asked, { factor }, body) {
 	return answer();
 }
 
-// left adds to a wrong code how many more may be tried.
-function left(problem) {
-	if (problem.code !== "invalid_one_time_code" || problem.retry_after) {
-		return problem;
-	}
-	const words = { 0: "That was the last try.", 1: "You have 1 try left." };
-	problem.show += ` ${words[problem.tries_left] ?? `You have ${problem.tries_left} tries left.`}`;
-	return problem;
-}
-
 function present(asked, state) {
 	const { question, stage } = asked;
 	const confirms = question.for === "confirm";
@@ -130,13 +120,8 @@ function codeView(asked, state, act) {
 		sms: ["the newest code that we sent to ", phone, "."],
 		recovery_codes: ["one of your ", strong("recovery codes"), ". Each works once."],
 	}[factor.type] ?? ["the code that ", strong(factorName(factor)), " shows now."];
-	const submit = act(async ({ target: { elements } }) => {
-		try {
-			return await verify(asked, state, { code: elements.code.value, ...trusted(elements) });
-		} catch (problem) {
-			throw left(problem);
-		}
-	});
+	const submit = act(({ target: { elements } }) =>
+		verify(asked, state, { code: elements.code.value, ...trusted(elements) }));
 	const code = make("input", {
 		id: "code", name: "code", class: "code", required: true, autofocus: true, spellcheck: "false",
 		...recovery
