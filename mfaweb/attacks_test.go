@@ -200,6 +200,13 @@ func TestFixation(t *testing.T) {
 		}
 		s.clock.Advance(time.Hour)
 	}
+	mallory, plain := s.browser(), s.browser()
+	mallory.asked(mallory.login(bob), asked[bob])
+	s.users["user_carol"] = mfaweb.User{ID: "user_carol", Label: "carol", Generation: "1"}
+	plain.cookies["mfa_question"] = mallory.cookies["mfa_question"]
+	plain.login("user_carol") // who has no factor
+	s.nothing("a planted question beside a login without one", http.StatusUnauthorized,
+		"no_question", func() answer { return plain.get("/mfa/question") })
 }
 
 // TestBack: an old form, after the code was right and after logging out, does nothing.
@@ -231,6 +238,13 @@ func TestBack(t *testing.T) {
 	if b.in() {
 		t.Error("in after logging out")
 	}
+	plain := s.browser()
+	plain.login(bob)
+	enr := plain.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	plain.asked(enr, enr.get("question.factor_id"))
+	plain.send(http.MethodPost, "/logout", "", "")
+	s.nothing("a confirmation after logging out", http.StatusUnauthorized, "no_question",
+		func() answer { return plain.types(enr, codeOf(app{site: s, uri: enr.get("totp.uri")})) })
 	delete(b.cookies, "mfa_question")
 	again("after logging out")
 }
@@ -290,6 +304,7 @@ func TestFresh(t *testing.T) {
 			})
 		})
 	}
+	b.post("/mfa/remove", members{"factor_id": a.id}).refused(http.StatusConflict, "last_factor")
 	account := b.get("/mfa/account").must(http.StatusOK)
 	if strings.Contains(account.text, fresh) {
 		t.Errorf("the account shows it: %s", account.text)
@@ -302,9 +317,13 @@ func TestNoTrustBeside(t *testing.T) {
 	a := s.withApp(ann)
 	b := s.browser().enter(ann, a)
 	q := b.asked(b.post("/pay", nil), a.id)
-	b.post("/mfa/verify", members{
+	before := s.did()
+	done := b.post("/mfa/verify", members{
 		"question": q.get("question.id"), "code": a.code(), "trust": true,
 	}).must(http.StatusOK)
+	if done.get("status") != "approved" || s.did().logins != before.logins {
+		t.Errorf("an approval logs in: %s", done.text)
+	}
 	if got := b.login(ann); got.get("status") != "question" || b.cookies["mfa_device"] != "" {
 		t.Errorf("trusted by an approval: %s", got.text)
 	}
@@ -421,6 +440,15 @@ func TestForcedAndOvertaken(t *testing.T) {
 			if got.status < 400 || got.status >= 500 || got.all["question"] != nil ||
 				s.did() != before || thief.in() {
 				t.Errorf("%d %s", got.status, got.text)
+			}
+			if name == "asked" { // nor does the question take the factor that there is
+				s.nothing("the factor", http.StatusUnprocessableEntity, "unknown_factor",
+					func() answer {
+						return thief.post("/mfa/challenge", members{
+							"question":  thief.get("/mfa/question").get("question.id"),
+							"factor_id": enr.get("question.factor_id"),
+						})
+					})
 			}
 			factors, err := s.svc.Factors(t.Context(), ann)
 			if err != nil || slices.ContainsFunc(factors, func(f mfa.Factor) bool {
@@ -619,6 +647,22 @@ func TestNobody(t *testing.T) {
 	s.nothing("a login", http.StatusUnauthorized, "no_question", func() answer {
 		return thief.types(q, a.code())
 	})
+	s = newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+		read := c.Session
+		c.Session = func(r *http.Request) (mfaweb.Session, bool, error) {
+			s, ok, err := read(r)
+			return s, ok && r.Header.Get("Ended") == "", err
+		}
+	})
+	a = s.withApp(ann)
+	b := s.browser().enter(ann, a)
+	pay := b.asked(b.post("/pay", nil), a.id)
+	s.nothing("of a session that has ended", http.StatusUnauthorized, "no_question", func() answer {
+		return b.as("Ended", "yes").types(pay, a.code())
+	})
+	s.sessions[b.cookies["session"]] = bob
+	s.nothing("of a session that is another's now", http.StatusUnauthorized, "no_question",
+		func() answer { return b.types(pay, a.code()) })
 	for name, session := range map[string]mfaweb.Session{
 		"without an id":  {User: s.users[bob]},
 		"without a user": {ID: "a session"},
@@ -639,7 +683,7 @@ func TestNobody(t *testing.T) {
 	s = newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
 		c.User = func(context.Context, string) (mfaweb.User, error) { return mfaweb.User{}, nil }
 	})
-	b := s.browser()
+	b = s.browser()
 	b.login(bob)
 	s.nothing("of nobody's row", http.StatusUnauthorized, "not_logged_in", func() answer {
 		return b.post("/pay-anyhow", nil)
@@ -651,10 +695,13 @@ func TestNobody(t *testing.T) {
 func TestTurnedOffMeanwhile(t *testing.T) {
 	s := newSite(t)
 	a := s.withApp(ann)
-	b, member, pending := s.browser().enter(ann, a), s.browser().enter(ann, a), s.browser()
+	b, member, pending := s.trusting(ann, a), s.browser().enter(ann, a), s.browser()
 	login := pending.asked(pending.login(ann), a.id)
 	pay := member.asked(member.post("/pay", nil), a.id)
 	b.with(b.earn(b.post("/mfa/turn-off", nil), a), "/mfa/turn-off", nil).must(http.StatusOK)
+	if b.cookies["mfa_device"] != "" {
+		t.Error("the browser keeps what made it trusted")
+	}
 	ended := func(what string, b *browser, q answer) {
 		t.Helper()
 		for _, code := range []string{a.code(), "000000"} {
@@ -678,6 +725,7 @@ func TestTurnedOffMeanwhile(t *testing.T) {
 		t.Error("the row says that there is a factor")
 	}
 	member.post("/pay", nil).refused(http.StatusForbidden, "second_factor_missing")
+	member.post("/mfa/recovery-codes", nil).refused(http.StatusConflict, "second_factor_missing")
 	if got := pending.login(ann); got.get("status") != "logged_in" {
 		t.Errorf("the next login: %s", got.text)
 	}
@@ -933,6 +981,12 @@ func TestGoesOn(t *testing.T) {
 			f.asked(f.get("/mfa/question"), f.paper)
 			f.asked(f.login(ann), f.push)
 		}},
+		"the same code later": {1, func(f flow) {
+			f.clock.Advance(6 * time.Minute)
+			f.asked(f.get("/mfa/question"), f.a.id)
+			f.clock.Advance(5 * time.Minute)
+			f.asked(f.get("/mfa/question"), f.push)
+		}},
 		"another action": {1, func(f flow) { f.asked(f.post("/pay?amount=2", nil), f.push) }},
 		"another person": {1, func(f flow) { f.asked(f.login(bob), f.other) }},
 		"another password": {1, func(f flow) {
@@ -1026,5 +1080,79 @@ func TestQuestionFits(t *testing.T) {
 		if want := map[bool]int{true: 2, false: 1}[i == 0]; delivered[f] != want {
 			t.Errorf("factor %d of the last five was sent %d codes, want %d", i, delivered[f], want)
 		}
+	}
+}
+
+// TestTenMinutes: a question waits as long as it says, and no longer.
+func TestTenMinutes(t *testing.T) {
+	s := newSite(t)
+	a := s.withApp(ann)
+	b := s.browser()
+	q := b.asked(b.login(ann), a.id)
+	s.clock.Advance(10*time.Minute - time.Second)
+	late := b.copied()
+	late.asked(q, a.id) // for ten minutes more
+	b.types(q, codeOf(a)).must(http.StatusOK)
+	s.clock.Advance(10*time.Minute - time.Second)
+	late.get("/mfa/question").must(http.StatusOK)
+	s.clock.Advance(time.Second)
+	late.get("/mfa/question").refused(http.StatusUnauthorized, "no_question")
+}
+
+// TestApproveByRecoveryCode: a recovery code approves what was asked, and nothing more.
+func TestApproveByRecoveryCode(t *testing.T) {
+	s := newSite(t)
+	b := s.browser().enter(ann, s.withApp(ann))
+	set, codes := mfatest.EnrolledRecoveryCodes(t, s.svc, ann)
+	q := b.post("/pay?amount=1", nil)
+	receipt := b.answers(q, set.ID, func() string { return codes[0] }).must(http.StatusOK).
+		get("receipt")
+	b.with(receipt, "/mfa/enroll", members{"type": "totp"}).
+		refused(http.StatusForbidden, "second_factor_required")
+	b.with(receipt, "/pay?amount=1", nil).must(http.StatusOK)
+	if b.cookies["mfa_receipt"] != "" {
+		t.Error("it leaves a receipt for a factor")
+	}
+}
+
+// TestUntold: where the row was not told of a factor, the store's word counts.
+func TestUntold(t *testing.T) {
+	s := newSite(t, must)
+	a := s.withApp(ann)
+	untold := func() { s.change(ann, func(u *mfaweb.User) { u.HasFactor = false }) }
+	trusted := s.trusting(ann, a)
+	untold()
+	if got := trusted.login(ann); got.get("status") != "logged_in" {
+		t.Errorf("a trusted browser: %s", got.text)
+	}
+	if got := s.browser().login(ann); got.get("status") != "question" {
+		t.Errorf("another one: %s", got.text)
+	}
+	s.nothing("an action for who has no factor", http.StatusForbidden, "second_factor_required",
+		func() answer { return trusted.copied().post("/pay-anyhow", nil) })
+	s.nothing("a factor without a receipt", http.StatusForbidden, "second_factor_required",
+		func() answer { return trusted.copied().post("/mfa/enroll", members{"type": "totp"}) })
+
+	plain := newSite(t)
+	b := plain.browser()
+	b.login(bob)
+	b.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK) // and does not confirm it
+	b.post("/pay-anyhow", nil).must(http.StatusOK)
+	b.post("/pay", nil).refused(http.StatusForbidden, "second_factor_missing")
+}
+
+// TestNoLabel: nobody enrolls what an app would show without a name.
+func TestNoLabel(t *testing.T) {
+	s := newSite(t)
+	s.change(bob, func(u *mfaweb.User) { u.Label = "" })
+	b := s.browser()
+	b.login(bob)
+	s.nothing("no label", http.StatusInternalServerError, "internal_server_error", func() answer {
+		return b.post("/mfa/enroll", members{"type": "totp"})
+	})
+	s.change(bob, func(u *mfaweb.User) { u.Label = "bob:" + strings.Repeat("ü", 100) })
+	enr := b.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	if want := "bob-" + strings.Repeat("ü", 60); !strings.Contains(enr.text, `"`+want+`"`) {
+		t.Errorf("it shows %s", enr.text)
 	}
 }
