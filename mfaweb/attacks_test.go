@@ -65,7 +65,7 @@ func TestSkip(t *testing.T) {
 			for _, body := range []members{
 				{"type": "totp", "all": true}, {"type": "totp", "session": ann, "user": ann},
 			} {
-				for _, path := range append([]string{"/pay", "/pay-anyhow"}, posts[2:]...) {
+				for _, path := range append([]string{"/pay", "/pay-anyhow"}, ofAccount...) {
 					s.nothing(path, http.StatusUnauthorized, "not_logged_in", func() answer {
 						return thief.post(path, body)
 					})
@@ -596,7 +596,7 @@ func TestRowsFail(t *testing.T) {
 	}
 	s.sessionErr = errors.New("the sessions are away")
 	fails("an approval", func() answer { return b.types(q, code) })
-	for _, path := range posts[2:] {
+	for _, path := range ofAccount {
 		fails(path, func() answer {
 			return b.post(path, members{"factor_id": a.id, "type": "totp", "all": true})
 		})
@@ -673,7 +673,7 @@ func TestNobody(t *testing.T) {
 				return session, session.ID != "ended", nil
 			}
 		})
-		for _, path := range append([]string{"/pay", "/pay-anyhow"}, posts[2:]...) {
+		for _, path := range append([]string{"/pay", "/pay-anyhow"}, ofAccount...) {
 			s.nothing(name+" to "+path, http.StatusUnauthorized, "not_logged_in", func() answer {
 				return s.browser().post(path, members{"type": "totp", "all": true})
 			})

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,11 +20,15 @@ import (
 // The tests of this file send what no front end should. It is answered in the handler's own
 // shape, which every answer is held against, and nothing comes of it.
 
-// posts are the routes that change something.
-var posts = []string{
-	"/mfa/challenge", "/mfa/verify", "/mfa/enroll", "/mfa/rename", "/mfa/remove",
-	"/mfa/recovery-codes", "/mfa/turn-off", "/mfa/revoke-device",
-}
+// The routes that change something: those about a question, and those of who is logged in.
+var (
+	ofQuestion = []string{"/mfa/cancel", "/mfa/challenge", "/mfa/verify"}
+	ofAccount  = []string{
+		"/mfa/enroll", "/mfa/rename", "/mfa/remove", "/mfa/recovery-codes", "/mfa/turn-off",
+		"/mfa/revoke-device",
+	}
+	posts = slices.Concat(ofQuestion, ofAccount)
+)
 
 const isJSON = "application/json"
 
@@ -114,6 +119,7 @@ func TestNoMembers(t *testing.T) {
 		status int
 		code   string
 	}{
+		"/mfa/cancel":         {409, "question_replaced"},
 		"/mfa/challenge":      {409, "question_replaced"},
 		"/mfa/verify":         {409, "question_replaced"},
 		"/mfa/enroll":         {422, "invalid_request_parameters"},
@@ -139,6 +145,7 @@ func TestBadMembers(t *testing.T) {
 	q := b.post("/pay", nil).get("question.id")
 	b.post("/mfa/challenge", members{"question": q, "factor_id": a.id}).must(http.StatusOK)
 	for path, kinds := range map[string]map[string]string{
+		"/mfa/cancel":    {"question": "string"},
 		"/mfa/challenge": {"question": "string", "factor_id": "string", "send_again": "boolean"},
 		"/mfa/verify": {
 			"question": "string", "code": "string", "trust": "boolean", "device_name": "string",
@@ -347,6 +354,7 @@ func TestBadQuestionCookies(t *testing.T) {
 		b := b.copied()
 		b.cookies["mfa_question"] = value
 		for path, body := range map[string]members{
+			"/mfa/cancel":    {"question": q},
 			"/mfa/challenge": {"question": q, "factor_id": a.id},
 			"/mfa/verify":    {"question": q, "code": codeOf(a)},
 			"/mfa/enroll":    {"question": q, "type": "totp"},
@@ -718,7 +726,7 @@ func TestWithoutSession(t *testing.T) {
 	gone.cookies["session"] = "forged"
 	nobody := map[string]*browser{"a stranger": s.browser(), "half logged in": pending, "forged": gone}
 	for name, who := range nobody {
-		for _, path := range posts[2:] {
+		for _, path := range ofAccount {
 			s.nothing(name+" to "+path, http.StatusUnauthorized, "not_logged_in", func() answer {
 				return who.post(path, members{"type": "totp", "all": true, "factor_id": a.id})
 			})
@@ -741,6 +749,7 @@ func TestWithoutSession(t *testing.T) {
 	} {
 		who.cookies["mfa_question"] = b.cookies["mfa_question"]
 		for path, body := range map[string]members{
+			"/mfa/cancel":    {"question": q},
 			"/mfa/challenge": {"question": q, "factor_id": a.id},
 			"/mfa/verify":    {"question": q, "code": a.code()},
 			"/mfa/enroll":    {"question": q, "type": "totp"},
@@ -800,7 +809,7 @@ func TestOtherKind(t *testing.T) {
 			if other == kind {
 				continue
 			}
-			for _, path := range []string{"/mfa/challenge", "/mfa/verify", "/mfa/enroll"} {
+			for _, path := range append([]string{"/mfa/enroll"}, ofQuestion...) {
 				s.nothing(other+" of "+kind+" to "+path, http.StatusConflict, "question_replaced",
 					func() answer {
 						return b.post(path, members{

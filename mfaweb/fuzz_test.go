@@ -24,6 +24,7 @@ func FuzzHandler(f *testing.F) {
 		{"POST", "/mfa/challenge", `{"question":"QUESTION","factor_id":"APP"}`, ""},
 		{"POST", "/mfa/challenge", `{"question":"QUESTION","factor_id":"PHONE","send_again":true}`, ""},
 		{"POST", "/mfa/challenge", `{"question":"QUESTION","factor_id":"OTHER"}`, ""},
+		{"POST", "/mfa/cancel", `{"question":"QUESTION"}`, ""},
 		{"POST", "/mfa/verify", `{"question":"QUESTION","code":"123 456","trust":true}`, ""},
 		{"POST", "/mfa/verify", `{"question":"QUESTION","answer":{"id":"\ud800"},"code":null}`, ""},
 		{"POST", "/mfa/verify", `{"question":"QUESTION","c\u006fde":"1","device_name":"\u0000"}`, ""},
