@@ -254,8 +254,11 @@ func (h *Handler) turnOff(c *call) (any, error) {
 		return nil, err
 	}
 	u, err := h.cfg.User(c.ctx, s.User.ID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case u.ID != s.User.ID: // the account is gone
+		return nil, errNotLoggedIn
 	}
 	return map[string]any{"status": "off"}, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
 }

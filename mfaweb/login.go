@@ -130,25 +130,34 @@ func (h *Handler) verify(c *call) (any, error) {
 	if err != nil {
 		return nil, q.refusal(err)
 	}
-	// Before anything is told: the row says by then that there is a factor.
-	first := !u.HasFactor
-	if first {
-		if err := h.cfg.SetHasFactor(c.ctx, u.ID, true); err != nil {
-			return nil, err
-		}
-		if u, err = h.cfg.User(c.ctx, u.ID); err != nil {
-			return nil, err
-		}
+	if u, err = h.marked(c, q, u, v); err != nil {
+		return nil, err
 	}
 	if token := v.Device.Token(); token != "" {
 		h.setCookie(c.w, deviceCookie, token, deviceAge)
 	}
-	if first && q.For == forConfirm && !q.Login { // SetHasFactor ended the session
-		if err := h.cfg.LogIn(c.w, c.r, u, v); err != nil {
-			return nil, err
-		}
-	}
 	return h.answered(c, q, u, v)
+}
+
+// marked is the person once their row says that there is a factor, which it does before anything
+// is told.
+func (h *Handler) marked(c *call, q question, u User, v mfa.Verification) (User, error) {
+	if u.HasFactor {
+		return u, nil
+	}
+	if err := h.cfg.SetHasFactor(c.ctx, q.UserID, true); err != nil {
+		return User{}, err
+	}
+	u, err := h.cfg.User(c.ctx, q.UserID)
+	switch {
+	case err != nil:
+		return User{}, err
+	case u.ID != q.UserID: // the account is gone
+		return User{}, errNoQuestion
+	case q.Login: // see answered
+		return u, nil
+	}
+	return u, h.cfg.LogIn(c.w, c.r, u, v) // SetHasFactor ended the session
 }
 
 // answered tells what a right answer led to.

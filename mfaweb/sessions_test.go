@@ -1,6 +1,7 @@
 package mfaweb_test
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -61,4 +62,65 @@ func TestCancel(t *testing.T) {
 	b.get("/mfa/question").must(http.StatusOK)
 	b.post("/mfa/cancel", members{"question": q.get("question.id")}).must(http.StatusOK)
 	b.get("/mfa/question").refused(http.StatusUnauthorized, "no_question")
+}
+
+// TestGoneMeanwhile: an account that is deleted while a right answer is on its way, or while the
+// second factor is turned off, gets no session.
+func TestGoneMeanwhile(t *testing.T) {
+	for name, change := range map[string]func(*mfa.Config, *mfaweb.Config){
+		"in a session": func(*mfa.Config, *mfaweb.Config) {}, "at the login": must,
+	} {
+		var s *site
+		gone := false
+		s = newSite(t, change, func(_ *mfa.Config, c *mfaweb.Config) {
+			mark := c.SetHasFactor
+			c.SetHasFactor = func(ctx context.Context, id string, has bool) error {
+				err := mark(ctx, id, has)
+				if gone {
+					s.change(id, func(u *mfaweb.User) { *u = mfaweb.User{} })
+				}
+				return err
+			}
+		})
+		b := s.browser()
+		q := b.login(ann)
+		enr := b.post("/mfa/enroll", members{"question": q.get("question.id"), "type": "totp"}).
+			must(http.StatusOK)
+		b.asked(enr, enr.get("question.factor_id"))
+		logins := len(s.logins)
+		gone = true
+		b.types(enr, codeOf(app{site: s, uri: enr.get("totp.uri")})).
+			refused(http.StatusUnauthorized, "no_question")
+		if len(s.logins) != logins {
+			t.Errorf("%s: somebody is logged in", name)
+		}
+		if name == "at the login" {
+			continue // nobody turns it off
+		}
+		gone = false
+		a := s.withApp(bob)
+		b = s.browser().enter(bob, a)
+		receipt := b.earn(b.post("/mfa/turn-off", nil), a)
+		logins = len(s.logins)
+		gone = true
+		b.with(receipt, "/mfa/turn-off", nil).refused(http.StatusUnauthorized, "not_logged_in")
+		if len(s.logins) != logins {
+			t.Errorf("%s: somebody is logged in after it was turned off", name)
+		}
+	}
+}
+
+// TestApprovalTellsTheRow: where an approval is what tells the row of a factor, and so ends the
+// session, the browser has a new one, in which the receipt is good.
+func TestApprovalTellsTheRow(t *testing.T) {
+	s := newSite(t)
+	s.ends = true
+	a := s.withApp(ann)
+	b, thief := s.browser().enter(ann, a), s.browser().enter(ann, a)
+	s.change(ann, func(u *mfaweb.User) { u.HasFactor = false })
+	receipt := b.earn(b.post("/pay", nil), a)
+	b.with(receipt, "/pay", nil).must(http.StatusOK)
+	if thief.in() || !s.users[ann].HasFactor {
+		t.Errorf("the other session is in: %t", thief.in())
+	}
 }
