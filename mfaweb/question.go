@@ -105,6 +105,8 @@ func (q *question) refusal(err error) error {
 		e.Show = "That was not accepted. Try again, or use another way."
 	case e.Show == stale:
 		e.Show = "That took too long, or went wrong too often. Please try again."
+	default:
+		return err // as it is, for the log
 	}
 	return e
 }

@@ -2,11 +2,14 @@ package mfaweb_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/mfaweb"
 )
 
@@ -122,5 +125,44 @@ func TestApprovalTellsTheRow(t *testing.T) {
 	b.with(receipt, "/pay", nil).must(http.StatusOK)
 	if thief.in() || !s.users[ann].HasFactor {
 		t.Errorf("the other session is in: %t", thief.in())
+	}
+}
+
+// TestSessionNotMade: where the old sessions ended and the new one cannot be made, the person logs
+// in with the factor that they just confirmed.
+func TestSessionNotMade(t *testing.T) {
+	s := newSite(t)
+	s.ends = true
+	b := s.browser()
+	b.login(ann)
+	enr := b.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	a := app{site: s, id: enr.get("question.factor_id"), uri: enr.get("totp.uri")}
+	b.asked(enr, a.id)
+	s.logInErr = errors.New("the sessions are away")
+	b.types(enr, a.code()).refused(http.StatusInternalServerError, "internal_server_error")
+	s.logInErr = nil
+	if b.in() || !s.users[ann].HasFactor {
+		t.Errorf("in: %t, and the row says %t", b.in(), s.users[ann].HasFactor)
+	}
+	b.enter(ann, a)
+}
+
+// TestCauseIsLogged: what fails inside is logged with its cause, and not told, whatever answers.
+func TestCauseIsLogged(t *testing.T) {
+	s := newSite(t, withToys)
+	a := s.withApp(ann)
+	b := s.browser().enter(ann, a)
+	receipt := b.earn(b.post("/mfa/enroll", members{"type": "toy"}), a)
+	enr := b.with(receipt, "/mfa/enroll", members{"type": "toy"}).must(http.StatusOK)
+	word := b.word(enr, enr.get("question.factor_id"))
+	wrong := b.says(enr, "another").refused(http.StatusUnprocessableEntity, "invalid_one_time_code")
+	if strings.Contains(wrong.get("show"), "code") {
+		t.Errorf("who typed no code is told: %s", wrong.text)
+	}
+	failure := errors.New("the store is away")
+	s.store.Before = func(context.Context, mfatest.Call) error { return failure }
+	failed := b.says(enr, word).refused(http.StatusInternalServerError, "internal_server_error")
+	if strings.Contains(failed.text, "away") || !strings.Contains(s.log.String(), failure.Error()) {
+		t.Errorf("told: %s, logged: %s", failed.text, &s.log)
 	}
 }
