@@ -1,7 +1,6 @@
 package mfaweb
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -121,9 +120,12 @@ func (h *Handler) enroll(c *call) (any, error) {
 		return nil, err
 	}
 	h.setCookie(c.w, receiptCookie, "", 0) // it is spent
-	q := newQuestion(forConfirm, s.User)
-	q.Session, q.Login = sessionHash(s), before.Login
-	q.FactorID, q.Type, q.Replaces = enr.Factor.ID, enr.Factor.Type, p.Replaces
+	q, err := h.newQuestion(forConfirm, s.User)
+	if err != nil {
+		return nil, err
+	}
+	q.Session, q.Login = hashed(s.ID), before.Login
+	q.FactorID, q.Type = enr.Factor.ID, enr.Factor.Type
 	told := map[string]any{"question": q.shown([]mfa.LoginFactor{{Factor: enr.Factor}})}
 	if enr.TOTP != nil {
 		told["totp"] = map[string]string{
@@ -143,8 +145,11 @@ func (h *Handler) ask(c *call, s Session, action proof.Action, cause error) erro
 	case len(factors) == 0: // the store says that one is needed, and then that there is none
 		return cause
 	}
-	q := newQuestion(forApprove, s.User)
-	q.Session, q.Action = sessionHash(s), &action
+	q, err := h.newQuestion(forApprove, s.User)
+	if err != nil {
+		return err
+	}
+	q.Session, q.Action = hashed(s.ID), &action
 	if before, ok := h.question(c.r); ok {
 		q.goesOn(before)
 	}
@@ -188,7 +193,7 @@ func (h *Handler) remove(c *call) (any, error) {
 	for _, f := range factors {
 		known = known || f.ID == id
 		others = others ||
-			f.ID != id && f.Type != mfa.TypeRecoveryCodes && f.Status != mfa.StatusUnverified
+			f.ID != id && f.Type != mfa.TypeRecoveryCodes && f.Status == mfa.StatusVerified
 	}
 	if known && !others {
 		return nil, errLast
@@ -231,8 +236,18 @@ func (h *Handler) turnOff(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if must, err := h.must(s.User); err != nil || must {
-		return nil, cmp.Or(err, error(errMust))
+	must, err := h.must(s.User)
+	switch {
+	case err != nil:
+		return nil, err
+	case must:
+		return nil, errMust
+	}
+	if !s.HasFactor {
+		none, err := h.storeHasNone(c.ctx, s.User.ID)
+		if err != nil || none { // nothing is turned off, and no session ends
+			return off, err
+		}
 	}
 	receipt := h.receipt(c, s.User, false)
 	err = h.svc.TurnOff(c.ctx, mfa.TurnOffParams{
@@ -260,8 +275,10 @@ func (h *Handler) turnOff(c *call) (any, error) {
 	case u.ID != s.User.ID: // the account is gone
 		return nil, errNotLoggedIn
 	}
-	return map[string]any{"status": "off"}, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
+	return off, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
 }
+
+var off = map[string]any{"status": "off"}
 
 // turnedOff reports whether an earlier call turned off by the same receipt, and the row was not
 // told: the person approved it within these five minutes, and nothing of theirs is stored. A store

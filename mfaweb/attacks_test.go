@@ -259,10 +259,16 @@ func TestReceiptOfAnother(t *testing.T) {
 		body members
 	}
 	actions := []action{
-		{"/pay?amount=1", nil}, {"/pay?amount=2", nil}, {"/mfa/enroll", members{"type": "totp"}},
+		{"/pay?amount=1", nil},
+		{"/pay?amount=2", nil},
+		{"/mfa/enroll", members{"type": "totp"}},
 		{"/mfa/enroll", members{"type": "totp", "replaces": a.id}},
 		{"/mfa/enroll", members{"type": "totp", "replaces": second.id}},
-		{"/mfa/remove", members{"factor_id": a.id}}, {"/mfa/remove", members{"factor_id": second.id}},
+		{
+			"/mfa/remove",
+			members{"factor_id": a.id},
+		},
+		{"/mfa/remove", members{"factor_id": second.id}},
 		{"/mfa/turn-off", nil},
 	}
 	for i, earned := range actions {
@@ -492,7 +498,11 @@ func TestMarkFails(t *testing.T) {
 			if len(s.logins) != logins || s.users[ann].HasFactor {
 				t.Error("somebody is in, or the row is told")
 			}
-			if got := b.types(enr, code).must(http.StatusOK); !strings.Contains(got.text, "recovery_codes") {
+			if got := b.types(enr, code).
+				must(http.StatusOK); !strings.Contains(
+				got.text,
+				"recovery_codes",
+			) {
 				t.Errorf("it tells %s", got.text)
 			}
 			if !s.users[ann].HasFactor || !b.in() {
@@ -538,7 +548,9 @@ func TestMarkFails(t *testing.T) {
 		}
 		s.clock.Advance(5*time.Minute - time.Second)
 		b.with(receipt, "/mfa/turn-off", nil).must(http.StatusOK)
-		if got := s.browser().login(ann); s.users[ann].HasFactor || got.get("status") != "logged_in" {
+		if got := s.browser().
+			login(ann); s.users[ann].HasFactor ||
+			got.get("status") != "logged_in" {
 			t.Errorf("the next login: %s", got.text)
 		}
 		s.change(ann, func(u *mfaweb.User) { u.HasFactor = true })
@@ -710,7 +722,10 @@ func TestTurnedOffMeanwhile(t *testing.T) {
 			})
 		}
 		s.nothing(what+" asked", http.StatusUnprocessableEntity, "unknown_factor", func() answer {
-			return b.post("/mfa/challenge", members{"question": q.get("question.id"), "factor_id": a.id})
+			return b.post(
+				"/mfa/challenge",
+				members{"question": q.get("question.id"), "factor_id": a.id},
+			)
 		})
 		if got := b.get("/mfa/question").must(http.StatusOK); got.get("question.factors") != "[]" {
 			t.Errorf("%s: %s", what, got.text)

@@ -256,8 +256,12 @@ func TestBadValues(t *testing.T) {
 		})
 	}
 	for _, answer := range []any{7, "x", []any{}, members{}, members{"id": "x"}} {
-		s.nothing(fmt.Sprintf("the answer %v to an app", answer), 422, "invalid_one_time_code",
-			func() answerOf { return b.post("/mfa/verify", members{"question": q, "answer": answer}) })
+		s.nothing(
+			fmt.Sprintf("the answer %v to an app", answer),
+			422,
+			"invalid_one_time_code",
+			func() answerOf { return b.post("/mfa/verify", members{"question": q, "answer": answer}) },
+		)
 	}
 	s.nothing("an answer of 65 KiB", 422, wrong, func() answerOf {
 		return b.post("/mfa/verify", members{"question": q, "answer": strings.Repeat("x", 65<<10)})
@@ -724,7 +728,11 @@ func TestWithoutSession(t *testing.T) {
 	pending.login(ann)
 	gone := b.copied()
 	gone.cookies["session"] = "forged"
-	nobody := map[string]*browser{"a stranger": s.browser(), "half logged in": pending, "forged": gone}
+	nobody := map[string]*browser{
+		"a stranger":     s.browser(),
+		"half logged in": pending,
+		"forged":         gone,
+	}
 	for name, who := range nobody {
 		for _, path := range ofAccount {
 			s.nothing(name+" to "+path, http.StatusUnauthorized, "not_logged_in", func() answer {
@@ -813,7 +821,12 @@ func TestOtherKind(t *testing.T) {
 				s.nothing(other+" of "+kind+" to "+path, http.StatusConflict, "question_replaced",
 					func() answer {
 						return b.post(path, members{
-							"question": q.get("question.id"), "factor_id": a.id, "code": "000000", "type": "totp",
+							"question": q.get(
+								"question.id",
+							),
+							"factor_id": a.id,
+							"code":      "000000",
+							"type":      "totp",
 						})
 					})
 			}

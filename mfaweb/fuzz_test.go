@@ -48,8 +48,16 @@ func FuzzHandler(f *testing.F) {
 			contentType = form
 		}
 		f.Add(seed[0], seed[1], seed[2], seed[3], contentType, "", "", "")
-		f.Add(seed[0], seed[1], seed[2], "mfa_question=COOKIE; "+seed[3], contentType, "same-origin",
-			"http://example.com", "eyJhbGciOiJFZERTQSJ9.e30.AAAA")
+		f.Add(
+			seed[0],
+			seed[1],
+			seed[2],
+			"mfa_question=COOKIE; "+seed[3],
+			contentType,
+			"same-origin",
+			"http://example.com",
+			"eyJhbGciOiJFZERTQSJ9.e30.AAAA",
+		)
 	}
 
 	// Made once, because that takes longer than all the rest.
@@ -63,64 +71,76 @@ func FuzzHandler(f *testing.F) {
 	stored := s.stored()
 	began := s.clock.Now()
 
-	f.Fuzz(func(t *testing.T, method, path, body, cookie, contentType, site, origin, receipt string) {
-		s.TB = t
-		s.store.Store = stored(t)
-		s.clock.Set(began)
-		thief := s.browser()
-		q := thief.login(ann).must(http.StatusOK).get("question.id")
-		first := members{"question": q, "factor_id": a.id}
-		thief.post("/mfa/challenge", first).must(http.StatusOK)
-		fill := strings.NewReplacer(
-			"QUESTION", q, "COOKIE", thief.cookies["mfa_question"], "APP", a.id, "PHONE", number.ID,
-			"PAPER", paper.ID, "OTHER", other.Factor.ID,
-		).Replace
-		before := s.did()
+	f.Fuzz(
+		func(t *testing.T, method, path, body, cookie, contentType, site, origin, receipt string) {
+			s.TB = t
+			s.store.Store = stored(t)
+			s.clock.Set(began)
+			thief := s.browser()
+			q := thief.login(ann).must(http.StatusOK).get("question.id")
+			first := members{"question": q, "factor_id": a.id}
+			thief.post("/mfa/challenge", first).must(http.StatusOK)
+			fill := strings.NewReplacer(
+				"QUESTION",
+				q,
+				"COOKIE",
+				thief.cookies["mfa_question"],
+				"APP",
+				a.id,
+				"PHONE",
+				number.ID,
+				"PAPER",
+				paper.ID,
+				"OTHER",
+				other.Factor.ID,
+			).Replace
+			before := s.did()
 
-		target, err := url.ParseRequestURI(fill(path))
-		if err != nil {
-			target = &url.URL{Path: fill(path)}
-		}
-		w := httptest.NewRecorder()
-		s.server.Config.Handler.ServeHTTP(w, (&http.Request{
-			Method: method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-			Host: "example.com", RemoteAddr: "192.0.2.1:1234",
-			Body: io.NopCloser(strings.NewReader(fill(body))),
-			Header: http.Header{
-				"Content-Type": {contentType}, "Cookie": {fill(cookie)}, "Mfa-Receipt": {receipt},
-				"Sec-Fetch-Site": {site}, "Origin": {origin},
-			},
-		}).WithContext(t.Context()))
+			target, err := url.ParseRequestURI(fill(path))
+			if err != nil {
+				target = &url.URL{Path: fill(path)}
+			}
+			w := httptest.NewRecorder()
+			s.server.Config.Handler.ServeHTTP(w, (&http.Request{
+				Method: method, URL: target, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+				Host: "example.com", RemoteAddr: "192.0.2.1:1234",
+				Body: io.NopCloser(strings.NewReader(fill(body))),
+				Header: http.Header{
+					"Content-Type": {contentType}, "Cookie": {fill(cookie)}, "Mfa-Receipt": {receipt},
+					"Sec-Fetch-Site": {site}, "Origin": {origin},
+				},
+			}).WithContext(t.Context()))
 
-		text := w.Body.String()
-		if w.Code >= http.StatusInternalServerError {
-			t.Fatalf("status %d: %s", w.Code, text)
-		}
-		after := s.did()
-		for _, code := range around(s, a) {
-			if strings.Contains(body, code) { // it was guessed
-				return
+			text := w.Body.String()
+			if w.Code >= http.StatusInternalServerError {
+				t.Fatalf("status %d: %s", w.Code, text)
 			}
-		}
-		if after.logins != before.logins || after.sessions != before.sessions ||
-			after.marked != before.marked || after.paid != before.paid ||
-			strings.Contains(text, `"logged_in"`) || strings.Contains(text, `"approved"`) {
-			t.Fatalf("it was %+v, and is %+v: %s", before, after, text)
-		}
-		counted := strings.Contains(text, `"invalid_one_time_code"`)
-		if w.Code >= http.StatusBadRequest && !counted && after != before {
-			t.Fatalf("it was %+v, and is %+v: %s", before, after, text)
-		}
-		sent := s.smsCode()
-		for _, secret := range slices.Concat(codes, []string{a.uri, phone, sent}) {
-			if strings.Contains(text, secret) && !strings.Contains(body+path, secret) {
-				t.Fatalf("somebody's secret: %s", text)
+			after := s.did()
+			for _, code := range around(s, a) {
+				if strings.Contains(body, code) { // it was guessed
+					return
+				}
 			}
-		}
-		if s.log.Len() > 0 {
-			t.Fatalf("it was logged: %s", &s.log)
-		}
-	})
+			if after.logins != before.logins || after.sessions != before.sessions ||
+				after.marked != before.marked || after.paid != before.paid ||
+				strings.Contains(text, `"logged_in"`) || strings.Contains(text, `"approved"`) {
+				t.Fatalf("it was %+v, and is %+v: %s", before, after, text)
+			}
+			counted := strings.Contains(text, `"invalid_one_time_code"`)
+			if w.Code >= http.StatusBadRequest && !counted && after != before {
+				t.Fatalf("it was %+v, and is %+v: %s", before, after, text)
+			}
+			sent := s.smsCode()
+			for _, secret := range slices.Concat(codes, []string{a.uri, phone, sent}) {
+				if strings.Contains(text, secret) && !strings.Contains(body+path, secret) {
+					t.Fatalf("somebody's secret: %s", text)
+				}
+			}
+			if s.log.Len() > 0 {
+				t.Fatalf("it was logged: %s", &s.log)
+			}
+		},
+	)
 }
 
 // around are the codes of an app that are right about now.

@@ -19,9 +19,9 @@
 //
 // A question is a second factor that is asked for: to log in, to approve an action, or to confirm
 // a factor that was enrolled. It is kept in a cookie of its own, which only this package can read,
-// for ten minutes from the last challenge. A browser has one question at a time. Every answer
-// names the question that it is for, so what is typed in one tab never answers the question of
-// another one.
+// for ten minutes from the last challenge, and an hour at most. A browser has one question at a
+// time. Every answer names the question that it is for, so what is typed in one tab never answers
+// the question of another one.
 //
 // # The routes
 //
@@ -67,8 +67,8 @@ type User struct {
 	Label string
 
 	// Generation is anything that changes with the password: a counter, or the time of the
-	// last change. What is asked of a person ends when it changes. Defaults to "", which
-	// ends nothing.
+	// last change. What is asked of a person ends when it changes. Defaults to "": then a
+	// login that was begun with the old password can be answered for an hour.
 	Generation string
 
 	// HasFactor is what Config.SetHasFactor stored.
@@ -79,8 +79,8 @@ type User struct {
 type Session struct {
 	User
 
-	// ID tells this session from others of the same person, such as the id of its row. It is
-	// not shown to anybody. Required.
+	// ID tells this session from others of the same person, such as the id of its row. It
+	// must stay the same while the session lasts. It is not shown to anybody. Required.
 	ID string
 }
 
@@ -92,23 +92,27 @@ type Config struct {
 	// Issuer is how the application calls itself in authenticator apps. Required.
 	Issuer string
 
-	// Session returns who is logged in, and false for nobody. Required.
+	// Session returns who is logged in, and false for nobody. Let a session keep the
+	// Generation and HasFactor that LogIn was given, and return false once the row has
+	// others: then sessions of before a new password or the first factor end by themselves,
+	// and so do logins that were under way. Required.
 	Session func(*http.Request) (s Session, ok bool, err error)
 
-	// User returns the row of a person whose password was right before. Required.
+	// User returns the row of a person, and the zero User for one who is not there.
+	// Required.
 	User func(ctx context.Context, id string) (User, error)
 
 	// LogIn makes the session, with a new id, and sets its cookie. It must not write the
-	// answer. v is what was verified, and zero if no second factor was asked for. It may be
-	// called twice for one login: a form that is submitted twice gets two sessions.
-	// Required.
+	// answer. v is what was verified, and zero where nothing was: at a login that needs no
+	// second factor, and after it was turned off. It may be called twice for one login: a
+	// form that is submitted twice gets two sessions. Required.
 	LogIn func(w http.ResponseWriter, r *http.Request, u User, v mfa.Verification) error
 
 	// SetHasFactor stores in the person's row whether they have a confirmed factor, from
 	// where User and Session read it. If the factors are lost, nobody gets in without them
-	// because of it: see mfa.LoginParams.HasFactor. End all sessions of the person here: one
-	// of before may be a thief's. LogIn is called afterwards, for the browser that did it.
-	// Required.
+	// because of it: see mfa.LoginParams.HasFactor. All sessions of the person must end by
+	// it (see Session), since one of before may be a thief's: LogIn is called afterwards,
+	// for the browser that did it. After an error it is called again. Required.
 	SetHasFactor func(ctx context.Context, userID string, has bool) error
 
 	// Deliver sends the code of a generic_otp factor to the person: once for a question, and
@@ -124,9 +128,9 @@ type Config struct {
 	// SMSTemplate is the text of messages: see mfa.ChallengeParams.
 	SMSTemplate string
 
-	// TrustedOrigins are other origins whose pages may call this handler, such as
-	// "https://app.example.com" where a proxy changes the Host. Defaults to none: the
-	// browser's Origin must be the Host.
+	// TrustedOrigins are the origins of your pages where a proxy changes the Host, such as
+	// "https://app.example.com". There is no CORS. Defaults to none: the browser's Origin
+	// must be the Host.
 	TrustedOrigins []string
 
 	// ClientIPHeader is the header in which a proxy says where a request comes from, such as

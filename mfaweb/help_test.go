@@ -318,7 +318,8 @@ func (s *site) holds(a answer, cookies []*http.Cookie) {
 			continue // the application's
 		}
 		if !c.HttpOnly || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" ||
-			c.Secure == s.cfg.InsecureHTTP || len(c.Name+c.Value) > 4096 ||
+			c.Secure == s.cfg.InsecureHTTP ||
+			len(c.Name+c.Value) > 4096 ||
 			strings.HasPrefix(c.Name, "__Host-") == s.cfg.InsecureHTTP {
 			s.Errorf("the cookie %s", c.Raw)
 		}

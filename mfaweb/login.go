@@ -16,7 +16,7 @@ import (
 // with {"status": "logged_in"} if nothing more is needed, after Config.LogIn; with "question" and
 // the factors to choose from, best first; or with "enroll" if the person must have a factor and
 // has none. Give it the row that the password was compared with. An error is answered as well, and
-// logged: Begin leaves nothing to do.
+// logged if it is not the person's: Begin leaves nothing to do.
 func (h *Handler) Begin(w http.ResponseWriter, r *http.Request, u User) {
 	r, err := h.arrived(r)
 	var answer any
@@ -31,6 +31,9 @@ func (h *Handler) Begin(w http.ResponseWriter, r *http.Request, u User) {
 }
 
 func (h *Handler) begin(c *call, u User) (any, error) {
+	if u.ID == "" {
+		return nil, errors.New("mfaweb: Begin must be given a User with an ID")
+	}
 	login, err := h.svc.StartLogin(c.ctx, mfa.LoginParams{
 		UserID: u.ID, DeviceToken: h.cookie(c.r, deviceCookie), HasFactor: u.HasFactor,
 	})
@@ -40,7 +43,10 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 	h.setCookie(c.w, deviceCookie, login.DeviceToken(), deviceAge)
 	h.setCookie(c.w, receiptCookie, "", 0)
 	if !login.SkipCode {
-		q := newQuestion(forLogin, u)
+		q, err := h.newQuestion(forLogin, u)
+		if err != nil {
+			return nil, err
+		}
 		if before, ok := h.question(c.r); ok {
 			q.goesOn(before)
 		}
@@ -58,7 +64,10 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 		return nil, err
 	}
 	if must {
-		q := newQuestion(forEnroll, u)
+		q, err := h.newQuestion(forEnroll, u)
+		if err != nil {
+			return nil, err
+		}
 		q.Login = true
 		return map[string]any{"status": "enroll", "question": q.shown(nil)}, h.keep(c.w, q)
 	}
@@ -113,6 +122,12 @@ func (h *Handler) verify(c *call) (any, error) {
 		return nil, errBody(err)
 	}
 	q, u, err := h.asked(c, id)
+	// The first confirmation ends the session (see Config.SetHasFactor), and the browser may not
+	// have heard of the new one. All that it can do then is to have that answer repeated.
+	repeats := errors.Is(err, errNoQuestion) && q.For == forConfirm && q.ID == id
+	if repeats {
+		u, err = h.wasConfirmed(c, q)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +143,12 @@ func (h *Handler) verify(c *call) (any, error) {
 		IdempotencyKey:   q.key(code, answer),
 	})
 	if err != nil {
-		return nil, q.refusal(err)
+		return nil, h.failed(c, q, err)
 	}
-	if u, err = h.marked(c, q, u, v); err != nil {
+	if repeats && !v.FirstUse {
+		return nil, errNoQuestion
+	}
+	if u, err = h.marked(c, q, u, v, repeats); err != nil {
 		return nil, err
 	}
 	if token := v.Device.Token(); token != "" {
@@ -139,16 +157,47 @@ func (h *Handler) verify(c *call) (any, error) {
 	return h.answered(c, q, u, v)
 }
 
-// marked is the person once their row says that there is a factor, which it does before anything
-// is told.
-func (h *Handler) marked(c *call, q question, u User, v mfa.Verification) (User, error) {
-	if u.HasFactor {
-		return u, nil
+// failed remembers that a challenge takes no more answers, so that the next one of its factor is
+// new, and gives what is told.
+func (h *Handler) failed(c *call, q question, err error) error {
+	e, ok := errors.AsType[*mfa.Error](err)
+	if o := q.Open[q.FactorID]; ok && e.AttemptsLeft == 0 && !o.UsedUp {
+		o.UsedUp = true
+		q.Open[q.FactorID] = o
+		if err := h.keep(c.w, q); err != nil {
+			return err
+		}
 	}
-	if err := h.cfg.SetHasFactor(c.ctx, q.UserID, true); err != nil {
+	return q.refusal(err)
+}
+
+// wasConfirmed is the person whose factor was confirmed already.
+func (h *Handler) wasConfirmed(c *call, q question) (User, error) {
+	f, err := h.svc.Factor(c.ctx, mfa.FactorParams{FactorID: q.FactorID, UserID: q.UserID})
+	switch {
+	case errors.Is(err, mfa.ErrNotFound), err == nil && f.Status != mfa.StatusVerified:
+		return User{}, errNoQuestion
+	case err != nil:
 		return User{}, err
 	}
-	u, err := h.cfg.User(c.ctx, q.UserID)
+	return h.row(c, q)
+}
+
+// marked is the person once their row says that there is a factor, which it does before anything
+// is told. By then they have a session again.
+func (h *Handler) marked(
+	c *call, q question, u User, v mfa.Verification, ended bool,
+) (User, error) {
+	if u.HasFactor && !ended {
+		return u, nil
+	}
+	u, err := h.cfg.User(c.ctx, q.UserID) // another request may have told it meanwhile
+	if err == nil && u.ID == q.UserID && !u.HasFactor {
+		if err := h.cfg.SetHasFactor(c.ctx, q.UserID, true); err != nil {
+			return User{}, err
+		}
+		u, err = h.cfg.User(c.ctx, q.UserID)
+	}
 	switch {
 	case err != nil:
 		return User{}, err

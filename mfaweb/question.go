@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"net/http"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -28,11 +27,11 @@ type question struct {
 	ID         string        `json:"id"`
 	For        string        `json:"for"`
 	UserID     string        `json:"user"`
-	Generation string        `json:"generation"`
-	Session    string        `json:"session"` // a hash of its ID; "" before there is one
-	Login      bool          `json:"login"`   // the answer logs in
+	Began      time.Time     `json:"began"`
+	Generation string        `json:"generation"` // a hash of it
+	Session    string        `json:"session"`    // a hash of its ID; "" before there is one
+	Login      bool          `json:"login"`      // the answer logs in
 	Action     *proof.Action `json:"action,omitempty"`
-	Replaces   string        `json:"replaces,omitempty"`
 
 	FactorID string          `json:"factor"` // that is asked
 	Type     mfa.FactorType  `json:"type"`
@@ -45,18 +44,22 @@ type open struct {
 	ChallengeID string    `json:"id"`
 	Until       time.Time `json:"until"`
 	ResendAt    time.Time `json:"resend_at,omitzero"`
+	UsedUp      bool      `json:"used_up,omitempty"`
 }
 
 const (
 	questionAge     = 10 * time.Minute // as long as a challenge can be answered
+	maxQuestionAge  = time.Hour        // with however many challenges
 	questionPurpose = "mfaweb question"
 	maxOpen         = 4 // cookies have 4096 bytes
 )
 
-func newQuestion(what string, u User) question {
+func (h *Handler) newQuestion(what string, u User) (question, error) {
+	now, err := h.svc.Now()
 	return question{
-		ID: rand.Text(), For: what, UserID: u.ID, Generation: u.Generation, Secret: rand.Text(),
-	}
+		ID: rand.Text(), For: what, UserID: u.ID, Began: now, Generation: hashed(u.Generation),
+		Secret: rand.Text(),
+	}, err
 }
 
 // action is what a challenge of the question is for. A login by recovery code also approves one
@@ -111,68 +114,13 @@ func (q *question) refusal(err error) error {
 	return e
 }
 
-// sessionHash is what a question keeps of a session.
-func sessionHash(s Session) string {
-	if s.ID == "" {
+// hashed is what a question keeps of a session's id and of a Generation, "" for "".
+func hashed(text string) string {
+	if text == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(s.ID))
+	sum := sha256.Sum256([]byte(text))
 	return hex.EncodeToString(sum[:16])
-}
-
-func (h *Handler) cookieName(name string) string {
-	if h.cfg.InsecureHTTP {
-		return name
-	}
-	return "__Host-" + name
-}
-
-// setCookie sets one for the whole site, which no script reads and no other site sends. With ""
-// it is deleted.
-func (h *Handler) setCookie(w http.ResponseWriter, name, value string, age time.Duration) {
-	seconds := int(age / time.Second)
-	if value == "" {
-		seconds = -1
-	}
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is false with InsecureHTTP alone
-		Name: h.cookieName(name), Value: value, Path: "/", MaxAge: seconds,
-		HttpOnly: true, Secure: !h.cfg.InsecureHTTP, SameSite: http.SameSiteStrictMode,
-	})
-}
-
-// cookie is the value of a cookie. Of two with one name, somebody else may have set one.
-func (h *Handler) cookie(r *http.Request, name string) string {
-	all := r.CookiesNamed(h.cookieName(name))
-	if len(all) != 1 {
-		return ""
-	}
-	return all[0].Value
-}
-
-const (
-	questionCookie = "mfa_question"
-	deviceCookie   = "mfa_device"
-	receiptCookie  = "mfa_receipt"
-	deviceAge      = 90 * 24 * time.Hour // how long package mfa knows a device
-)
-
-// question is what the browser was asked.
-func (h *Handler) question(r *http.Request) (q question, ok bool) {
-	text, ok := h.svc.OpenToken(questionPurpose, h.cookie(r, questionCookie))
-	return q, ok && json.Unmarshal(text, &q) == nil
-}
-
-// keep sets the cookie of a question.
-func (h *Handler) keep(w http.ResponseWriter, q question) error {
-	text, err := json.Marshal(q) //nolint:gosec // it is sealed below
-	if err != nil {
-		return err
-	}
-	token, err := h.svc.SealToken(questionPurpose, text, questionAge)
-	if err == nil {
-		h.setCookie(w, questionCookie, token, questionAge)
-	}
-	return err
 }
 
 // asked is the question that a request answers, and the person. It is refused where the browser
@@ -181,6 +129,13 @@ func (h *Handler) keep(w http.ResponseWriter, q question) error {
 func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
 	q, ok := h.question(c.r)
 	if !ok {
+		return q, u, errNoQuestion
+	}
+	now, err := h.svc.Now()
+	if err != nil {
+		return q, u, err
+	}
+	if now.Sub(q.Began) >= maxQuestionAge {
 		return q, u, errNoQuestion
 	}
 	if u, err = h.person(c, q); err != nil {
@@ -195,23 +150,29 @@ func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
 // person is who is asked.
 func (h *Handler) person(c *call, q question) (User, error) {
 	if q.Session == "" {
-		u, err := h.cfg.User(c.ctx, q.UserID)
-		switch {
-		case err != nil:
-			return User{}, err
-		case u.ID != q.UserID || u.Generation != q.Generation:
-			return User{}, errNoQuestion
-		}
-		return u, nil
+		return h.row(c, q)
 	}
 	s, ok, err := h.cfg.Session(c.r)
 	switch {
 	case err != nil:
 		return User{}, err
-	case !ok || s.User.ID != q.UserID || s.Generation != q.Generation || sessionHash(s) != q.Session:
+	case ok && s.User.ID == q.UserID && hashed(s.Generation) == q.Generation &&
+		hashed(s.ID) == q.Session:
+		return s.User, nil
+	}
+	return User{}, errNoQuestion
+}
+
+// row is the person by their row.
+func (h *Handler) row(c *call, q question) (User, error) {
+	u, err := h.cfg.User(c.ctx, q.UserID)
+	switch {
+	case err != nil:
+		return User{}, err
+	case u.ID != q.UserID || hashed(u.Generation) != q.Generation:
 		return User{}, errNoQuestion
 	}
-	return s.User, nil
+	return u, nil
 }
 
 // A shown question is what the front end is told of one.
@@ -326,7 +287,7 @@ func (h *Handler) challenge(c *call) (any, error) {
 		return nil, err
 	}
 	sent := f.Type == mfa.TypeSMS || f.Type == mfa.TypeGenericOTP
-	if was := q.Open[f.ID]; sent && !again && now.Before(was.Until) {
+	if was := q.Open[f.ID]; sent && !again && !was.UsedUp && now.Before(was.Until) {
 		was.tell(told)
 		return told, h.keep(c.w, q)
 	}
@@ -345,7 +306,7 @@ func (h *Handler) challenge(c *call) (any, error) {
 			return nil, err
 		}
 	}
-	opened := open{ch.ID, ch.ExpiresAt, ch.ResendAt}
+	opened := open{ChallengeID: ch.ID, Until: ch.ExpiresAt, ResendAt: ch.ResendAt}
 	q.opened(f.ID, opened)
 	opened.tell(told)
 	if options := ch.Options(); json.Valid(options) {
@@ -391,7 +352,8 @@ func (h *Handler) chosen(c *call, q question, u User, id string) (mfa.Factor, er
 	switch {
 	case errors.Is(err, mfa.ErrNotFound) && confirms: // it was not confirmed in time, or ended
 		return mfa.Factor{}, errNoQuestion
-	case errors.Is(err, mfa.ErrNotFound), err == nil && f.Status == mfa.StatusUnverified && !confirms:
+	case errors.Is(err, mfa.ErrNotFound),
+		err == nil && f.Status == mfa.StatusUnverified && !confirms:
 		return mfa.Factor{}, errNoFactor
 	}
 	return f, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -164,5 +165,119 @@ func TestCauseIsLogged(t *testing.T) {
 	failed := b.says(enr, word).refused(http.StatusInternalServerError, "internal_server_error")
 	if strings.Contains(failed.text, "away") || !strings.Contains(s.log.String(), failure.Error()) {
 		t.Errorf("told: %s, logged: %s", failed.text, &s.log)
+	}
+}
+
+// TestConfirmTwice: where the first confirmation ends the session, a second submit is told the same
+// again, with the recovery codes, and has a session. Nothing else comes of a session that ended.
+func TestConfirmTwice(t *testing.T) {
+	s := newSite(t)
+	s.ends = true
+	b := s.browser()
+	b.login(ann)
+	enr := b.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	a := app{site: s, id: enr.get("question.factor_id"), uri: enr.get("totp.uri")}
+	id := enr.get("question.id")
+	asks := members{"question": id, "factor_id": a.id}
+	b.post("/mfa/challenge", asks).must(http.StatusOK)
+	answers := members{"question": id, "code": a.code()}
+	lost, twice, later := b.copied(), b.copied(), b.copied()
+	first := b.post("/mfa/verify", answers).must(http.StatusOK)
+	again := twice.post("/mfa/verify", answers).must(http.StatusOK)
+	if first.get("recovery_codes") != again.get("recovery_codes") || !twice.in() {
+		t.Errorf("%s, then %s, in: %t", first.text, again.text, twice.in())
+	}
+	s.endSessions(ann)
+	lost.post("/mfa/challenge", asks).refused(http.StatusUnauthorized, "no_question")
+	lost.post("/mfa/verify", members{"question": id, "code": a.code()}).
+		refused(http.StatusConflict, "authentication_challenge_previously_verified")
+	s.clock.Advance(2 * time.Minute)
+	later.post("/mfa/verify", answers).
+		refused(http.StatusConflict, "authentication_challenge_previously_verified")
+	for name, b := range map[string]*browser{"another code": lost, "later": later} {
+		if b.in() {
+			t.Errorf("%s is logged in", name)
+		}
+	}
+}
+
+// TestSecondChallengeOfEnded: another challenge of the same enrolment is no repeat, so it gives no
+// session to who has lost theirs.
+func TestSecondChallengeOfEnded(t *testing.T) {
+	s := newSite(t)
+	s.ends = true
+	b := s.browser()
+	b.login(ann)
+	enr := b.post("/mfa/enroll", members{"type": "totp"}).must(http.StatusOK)
+	a := app{site: s, id: enr.get("question.factor_id"), uri: enr.get("totp.uri")}
+	id := enr.get("question.id")
+	b.post("/mfa/challenge", members{"question": id, "factor_id": a.id}).must(http.StatusOK)
+	other := b.copied()
+	other.post("/mfa/challenge", members{"question": id, "factor_id": a.id}).must(http.StatusOK)
+	b.post("/mfa/verify", members{"question": id, "code": a.code()}).must(http.StatusOK)
+	other.post("/mfa/verify", members{"question": id, "code": a.code()}).
+		refused(http.StatusUnauthorized, "no_question")
+	if other.in() {
+		t.Error("in")
+	}
+}
+
+// TestTurnOffNothing: whoever has no factor ends no session by turning it off.
+func TestTurnOffNothing(t *testing.T) {
+	s := newSite(t)
+	s.ends = true
+	owner, thief := s.browser(), s.browser()
+	owner.login(ann)
+	thief.login(ann)
+	session := thief.cookies["session"]
+	thief.post("/mfa/turn-off", nil).must(http.StatusOK)
+	if renewed := thief.cookies["session"] != session; !owner.in() || renewed {
+		t.Errorf("the owner is in: %t; a new session: %t", owner.in(), renewed)
+	}
+}
+
+// TestQuestionHasAnEnd: challenges keep a question open for an hour, and no longer.
+func TestQuestionHasAnEnd(t *testing.T) {
+	s := newSite(t)
+	a := s.browser().enrollApp(ann)
+	b := s.browser()
+	asks := members{"question": b.login(ann).get("question.id"), "factor_id": a.id}
+	for range 6 {
+		b.post("/mfa/challenge", asks).must(http.StatusOK)
+		s.clock.Advance(9*time.Minute + 59*time.Second)
+	}
+	b.post("/mfa/challenge", asks).must(http.StatusOK)
+	s.clock.Advance(6 * time.Second)
+	b.post("/mfa/challenge", asks).refused(http.StatusUnauthorized, "no_question")
+}
+
+// TestUsedUpMessage: a challenge that takes no more codes is not asked again: the next one is new.
+func TestUsedUpMessage(t *testing.T) {
+	s := newSite(t)
+	f := mfatest.EnrolledPhone(t, s.svc, s.sms, ann, phone)
+	s.change(ann, func(u *mfaweb.User) { u.HasFactor = true })
+	s.clock.Advance(time.Hour)
+	b := s.browser()
+	id := b.login(ann).get("question.id")
+	b.post("/mfa/challenge", members{"question": id, "factor_id": f.ID}).must(http.StatusOK)
+	for range 5 {
+		b.post("/mfa/verify", members{"question": id, "code": "000000"})
+	}
+	s.clock.Advance(2 * time.Minute)
+	before := len(s.sms.Messages())
+	b.post("/mfa/challenge", members{"question": id, "factor_id": f.ID}).must(http.StatusOK)
+	if sent := len(s.sms.Messages()) - before; sent != 1 {
+		t.Errorf("%d messages", sent)
+	}
+	b.post("/mfa/verify", members{"question": id, "code": s.smsCode()}).must(http.StatusOK)
+}
+
+// TestBeginNobody: a User without an ID is the application's mistake.
+func TestBeginNobody(t *testing.T) {
+	s := newSite(t)
+	w := httptest.NewRecorder()
+	s.web.Begin(w, httptest.NewRequest(http.MethodPost, "/login", nil), mfaweb.User{})
+	if w.Code != http.StatusInternalServerError {
+		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }

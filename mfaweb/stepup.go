@@ -26,7 +26,8 @@ type StepUp struct {
 
 // StepUp returns a handler that calls next for whoever is logged in and brings a receipt of a
 // fresh second factor for the action. The receipt is accepted once. Everybody else is asked: the
-// answer is 403 with the code "second_factor_required" and a question.
+// answer is 403 with the code "second_factor_required" and a question, which takes the place of
+// another one. So wrap what changes something, and no GET, which any page can cause.
 func (h *Handler) StepUp(s StepUp, next http.Handler) http.Handler {
 	guard := proofhttp.Guard{
 		Check: h.svc.Redeem,

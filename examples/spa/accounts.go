@@ -34,6 +34,7 @@ func demonstration(now time.Time) []row {
 // A session is that of a browser in which somebody is logged in.
 type session struct {
 	userID, generation string
+	hasFactor          bool
 	until              time.Time
 }
 
@@ -91,8 +92,6 @@ func (a *app) setHasFactor(_ context.Context, id string, has bool) error {
 			a.rows[i].hasFactor = has
 		}
 	}
-	// One of them may be a thief's, who had the password alone.
-	maps.DeleteFunc(a.sessions, func(_ string, s session) bool { return s.userID == id })
 	return nil
 }
 
@@ -109,17 +108,22 @@ func (a *app) session(r *http.Request) (id string, u row, ok bool) {
 	s := a.sessions[c.Value]
 	a.mu.Unlock()
 	u = a.row(s.userID)
-	return c.Value, u, u.id != "" && u.generation == s.generation && a.now().Before(s.until)
+	// One of before may be a thief's, who had the old password, or the password alone.
+	same := u.generation == s.generation && u.hasFactor == s.hasFactor
+	return c.Value, u, u.id != "" && same && a.now().Before(s.until)
 }
 
-// logIn makes a session, with a new id. The one that the browser had ends.
-func (a *app) logIn(w http.ResponseWriter, r *http.Request, userID string) error {
-	u, id := a.row(userID), rand.Text()
+// logIn makes a session of what the row was when the person was asked, with a new id. The one
+// that the browser had ends.
+func (a *app) logIn(
+	w http.ResponseWriter, r *http.Request, userID, generation string, hasFactor bool,
+) error {
+	id := rand.Text()
 	a.endSession(r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	maps.DeleteFunc(a.sessions, func(_ string, s session) bool { return !a.now().Before(s.until) })
-	a.sessions[id] = session{u.id, u.generation, a.now().Add(sessionAge)}
+	a.sessions[id] = session{userID, generation, hasFactor, a.now().Add(sessionAge)}
 	setSession(w, id, int(sessionAge/time.Second))
 	return nil
 }

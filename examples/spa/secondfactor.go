@@ -29,7 +29,7 @@ func (a *app) addSecondFactor(mux *http.ServeMux) error {
 			return mfaweb.Session{User: userOf(u), ID: id}, ok, nil
 		},
 		LogIn: func(w http.ResponseWriter, r *http.Request, u mfaweb.User, _ mfa.Verification) error {
-			return a.logIn(w, r, u.ID)
+			return a.logIn(w, r, u.ID, u.Generation, u.HasFactor)
 		},
 		RequireFrom: func(u mfaweb.User) time.Time { return a.row(u.ID).factorFrom },
 	})

@@ -693,10 +693,11 @@ func (d *webDescription) account(t *testing.T) {
 		s.lock("bob", a)
 	}
 	for path, body := range map[string]string{
-		"/enroll": `{"type":"totp"}`, "/remove": `{"factor_id":"` + only.id() + `"}`, "/recovery-codes": ``, "/turn-off": ``,
+		"/enroll": `{"type":"totp"}`, "/recovery-codes": ``, "/turn-off": ``,
 	} {
 		single.post(path, body, 403, "no_usable_authentication_factor")
 	}
+	single.post("/remove", `{"factor_id":"`+only.id()+`"}`, 409, "last_factor")
 }
 
 func (d *webDescription) stepsUp(t *testing.T) {

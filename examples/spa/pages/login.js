@@ -53,7 +53,7 @@ for (let begun = await waiting(); ; begun = null) {
 		}
 		problem = error.show;
 		if (error.code === "cancelled") { // the next person here is not to see whom it was for
-			await send("/mfa/cancel", { question: begun.question.id }).catch(() => {});
+			await send("/mfa/question").then(({ question }) => send("/mfa/cancel", { question: question.id })).catch(() => {});
 		}
 	}
 }
