@@ -33,7 +33,7 @@ const root = "github.com/authfactor/mfa"
 // order in which they run.
 var packages = []string{
 	"./internal/codec", "./internal/gsm7", "./internal/jsonbody", "./internal/limit", "./internal/otpauth", "./internal/phone",
-	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfatest", "./proof/...",
+	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfaweb", "./mfatest", "./proof/...",
 }
 
 // module is the folder of the module that the mutant changes, and the packages whose tests
