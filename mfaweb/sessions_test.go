@@ -281,3 +281,24 @@ func TestBeginNobody(t *testing.T) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
 }
+
+// TestLockedIsNoWayIn: a factor that is locked does not let the person in, so the other one stays.
+func TestLockedIsNoWayIn(t *testing.T) {
+	s := newSite(t)
+	a := s.withApp(ann)
+	locked := mfatest.EnrolledPhone(t, s.svc, s.sms, ann, phone)
+	for range 30 {
+		s.clock.Advance(24 * time.Hour)
+		ch, err := s.svc.Challenge(t.Context(), mfa.ChallengeParams{FactorID: locked.ID, UserID: ann})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = s.svc.Verify(t.Context(), mfa.VerifyParams{
+			ChallengeID: ch.ID, UserID: ann, Code: "000000",
+		})
+	}
+	b := s.browser().enter(ann, a)
+	b.post("/mfa/remove", members{"factor_id": a.id}).refused(http.StatusConflict, "last_factor")
+	b.post("/mfa/remove", members{"factor_id": locked.ID}).
+		refused(http.StatusForbidden, "second_factor_required")
+}
