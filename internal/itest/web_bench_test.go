@@ -20,7 +20,8 @@ import (
 )
 
 // BenchmarkWeb is a login on PostgreSQL by mfaweb, from the step after the password to the
-// session, and the same calls in process. The application's own functions take no time.
+// session, the same calls in process, and what three requests to a handler that does nothing
+// take. The application's own functions take no time.
 func BenchmarkWeb(b *testing.B) {
 	p, _ := servers[0].place(b)
 	var all people
@@ -32,6 +33,11 @@ func BenchmarkWeb(b *testing.B) {
 		prefixes[all[i]] = fmt.Sprintf("/%d", i)
 		mux.Handle(prefixes[all[i]]+"/", http.StripPrefix(prefixes[all[i]], application(b, all[i], member(i))))
 	}
+	mux.HandleFunc("/bare", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(bytes.Repeat([]byte{' '}, 300))
+	})
 	server := httptest.NewServer(mux)
 	b.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: conns}}
@@ -44,13 +50,21 @@ func BenchmarkWeb(b *testing.B) {
 	}
 	process := func(ctx context.Context, p *person) error { return loginOf(ctx, p, users[p]) }
 
+	nothing := func(ctx context.Context, _ *person) error {
+		for range 3 {
+			if _, err := web.post(ctx, "/bare", "", map[string]string{"code": "123456"}, nil); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	var ratios []float64
 	for range rounds {
 		rates := map[string]float64{}
 		for _, way := range []struct {
 			name string
 			flow func(context.Context, *person) error
-		}{{"process", process}, {"web", byWeb}} {
+		}{{"process", process}, {"web", byWeb}, {"nothing", nothing}} {
 			b.Run(way.name, func(b *testing.B) {
 				all.run(b, way.flow)
 				rates[way.name] = float64(b.N) / b.Elapsed().Seconds()
