@@ -302,3 +302,29 @@ func TestLockedIsNoWayIn(t *testing.T) {
 	b.post("/mfa/remove", members{"factor_id": locked.ID}).
 		refused(http.StatusForbidden, "second_factor_required")
 }
+
+// TestRowToldMeanwhile: a row that another request told of the factor is not told again, which
+// would end the session that the other one made.
+func TestRowToldMeanwhile(t *testing.T) {
+	var s *site
+	reads := 0
+	s = newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
+		c.User = func(ctx context.Context, id string) (mfaweb.User, error) {
+			if reads++; reads == 2 {
+				s.change(ann, func(u *mfaweb.User) { u.HasFactor = true })
+			}
+			return s.user(ctx, id)
+		}
+	})
+	a := s.withApp(ann)
+	s.change(ann, func(u *mfaweb.User) { u.HasFactor = false })
+	b := s.browser()
+	id := b.login(ann).get("question.id")
+	b.post("/mfa/challenge", members{"question": id, "factor_id": a.id}).must(http.StatusOK)
+	reads = 0
+	before := s.did().marked
+	b.post("/mfa/verify", members{"question": id, "code": a.code()}).must(http.StatusOK)
+	if told := s.did().marked - before; told != 0 || reads != 2 {
+		t.Errorf("told %d times, read %d times", told, reads)
+	}
+}

@@ -189,7 +189,7 @@ var mutants = []mutant{
 	{"web: who cannot be told of is logged in", "mfaweb/login.go", "SetHasFactor(c.ctx, q.UserID, true); err != nil {", "SetHasFactor(c.ctx, q.UserID, true); false && err != nil {"},
 	{"web: a row that is gone logs in", "mfaweb/login.go", "case u.ID != q.UserID: // the account is gone", "case false:"},
 	{"web: who confirmed is logged out", "mfaweb/login.go", "return u, h.cfg.LogIn(c.w, c.r, u, v) // SetHasFactor", "return u, nil // SetHasFactor"},
-	{"web: who must have a factor turns it off", "mfaweb/account.go", "\tcase must:\n", "\tcase false:\n"},
+	{"web: who must have a factor turns it off", "mfaweb/account.go", "\tcase must:\n", "\tcase must && false:\n"},
 	{"web: a row that is gone is logged in again", "mfaweb/account.go", "case u.ID != s.User.ID: // the account is gone", "case false:"},
 	{"web: any question is cancelled", "mfaweb/question.go", "\tif _, _, err := h.asked(c, id); err != nil {", "\tif _, _, err := h.asked(c, id); err != nil && false {"},
 	{"web: a question stays that was cancelled", "mfaweb/question.go", "\th.setCookie(c.w, questionCookie, \"\", 0)\n\treturn map[string]any{\"status\": \"cancelled\"}", "\treturn map[string]any{\"status\": \"cancelled\"}"},
