@@ -90,7 +90,7 @@ func newSite(tb testing.TB, change ...func(*mfa.Config, *mfaweb.Config)) *site {
 	mux.Handle("/mfa/", http.StripPrefix("/mfa", s.web))
 	mux.HandleFunc("POST /login", func(w http.ResponseWriter, r *http.Request) {
 		u, err := s.user(r.Context(), r.PostFormValue("user"))
-		if err != nil || r.PostFormValue("password") != u.ID {
+		if err != nil || u.ID == "" || r.PostFormValue("password") != u.ID {
 			http.Error(w, "wrong password", http.StatusUnauthorized)
 			return
 		}
