@@ -118,6 +118,7 @@ import (
 	"unicode"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/issuer"
 	"github.com/authfactor/mfa/internal/jsonbody"
 	"github.com/authfactor/mfa/internal/operator"
 )
@@ -173,33 +174,17 @@ func New(cfg Config) (http.Handler, error) {
 		}
 		h.keys = append(h.keys, sha256.Sum256([]byte(key)))
 	}
-	if err := checkIssuer(h.issuer); err != nil {
-		return nil, err
+	if h.issuer == "" {
+		return h, nil // totp_issuer is required
+	}
+	if err := issuer.Check(h.issuer); err != nil {
+		return nil, fmt.Errorf("mfahttp: Config.Issuer: %w", err)
 	}
 	return h, nil
 }
 
 // unprintable reports whether r is a space or no printable ASCII character.
 func unprintable(r rune) bool { return r <= ' ' || r > '~' }
-
-// checkIssuer returns the error of an enrolment with the issuer, in a service
-// that keeps nothing.
-func checkIssuer(issuer string) error {
-	if issuer == "" {
-		return nil
-	}
-	svc, err := mfa.New(mfa.Config{Store: new(mfa.MemoryStore), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{
-		UserID: "user", TOTP: &mfa.TOTPParams{Issuer: issuer, User: "user"},
-	})
-	if e, ok := errors.AsType[*mfa.Error](err); ok {
-		return fmt.Errorf("mfahttp: Config.Issuer: %s", e.Message)
-	}
-	return err
-}
 
 type handler struct {
 	svc    *mfa.Service

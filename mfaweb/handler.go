@@ -55,6 +55,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/issuer"
 )
 
 // A User is a person, as the application's own row has them.
@@ -125,7 +126,7 @@ type Config struct {
 	// must; so does the zero time.
 	RequireFrom func(User) time.Time
 
-	// SMSTemplate is the text of messages: see mfa.ChallengeParams.
+	// SMSTemplate is the text of messages. Defaults to that of mfa.ChallengeParams.
 	SMSTemplate string
 
 	// TrustedOrigins are the origins of your pages where a proxy changes the Host, such as
@@ -182,8 +183,8 @@ func New(cfg Config) (*Handler, error) {
 		return nil, errors.New("mfaweb: Config.ClientIPHeader must name a header that has " +
 			"addresses alone, such as X-Forwarded-For")
 	}
-	if err := h.tryIssuer(); err != nil {
-		return nil, err
+	if err := issuer.Check(cfg.Issuer); err != nil {
+		return nil, fmt.Errorf("mfaweb: Config.Issuer: %w", err)
 	}
 	for _, origin := range cfg.TrustedOrigins {
 		if err := h.origins.AddTrustedOrigin(origin); err != nil {
@@ -191,23 +192,6 @@ func New(cfg Config) (*Handler, error) {
 		}
 	}
 	return h, nil
-}
-
-// tryIssuer enrolls with the issuer in a service that keeps nothing.
-func (h *Handler) tryIssuer() error {
-	svc, err := mfa.New(
-		mfa.Config{Store: new(mfa.MemoryStore), Logger: slog.New(slog.DiscardHandler)},
-	)
-	if err != nil {
-		return err
-	}
-	_, err = svc.Enroll(context.Background(), mfa.EnrollParams{
-		UserID: "user", TOTP: &mfa.TOTPParams{Issuer: h.cfg.Issuer, User: "user"},
-	})
-	if e, ok := errors.AsType[*mfa.Error](err); ok {
-		return fmt.Errorf("mfaweb: Config.Issuer: %s", e.Message)
-	}
-	return err
 }
 
 // routes are what ServeHTTP serves.
@@ -278,13 +262,13 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) (any, error) {
 // arrived is a request that may be served, with its source.
 func (h *Handler) arrived(r *http.Request) (*http.Request, error) {
 	if err := h.origins.Check(r); err != nil {
-		return nil, errCrossOrigin
+		return r, errCrossOrigin
 	}
 	source := r.RemoteAddr
 	if h.cfg.ClientIPHeader != "" {
 		ip, ok := lastAddress(r.Header.Values(h.cfg.ClientIPHeader))
 		if !ok {
-			return nil, errNoSource
+			return r, errNoSource
 		}
 		source = ip.String()
 	} else if at, err := netip.ParseAddrPort(source); err == nil {
