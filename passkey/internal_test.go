@@ -362,6 +362,16 @@ func begun(t *testing.T, method mfa.Method) []byte {
 // an attestation.
 func withKey(t *testing.T, created, cose []byte) []byte {
 	t.Helper()
+	return withAttestation(t, created, func(attestation map[string]any) {
+		data := attestation["authData"].([]byte)
+		const beforeID = 32 + 1 + 4 + 16 + 2
+		attestation["authData"] = append(data[:beforeID+int(data[beforeID-1])], cose...)
+	})
+}
+
+// withAttestation is an answer to a registration whose attestation object is changed.
+func withAttestation(t *testing.T, created []byte, change func(map[string]any)) []byte {
+	t.Helper()
 	var all map[string]any
 	if err := json.Unmarshal(created, &all); err != nil {
 		t.Fatal(err)
@@ -375,9 +385,7 @@ func withKey(t *testing.T, created, cose []byte) []byte {
 	if err := cbor.Unmarshal(object, &attestation); err != nil {
 		t.Fatal(err)
 	}
-	data := attestation["authData"].([]byte)
-	const beforeID = 32 + 1 + 4 + 16 + 2
-	attestation["authData"] = append(data[:beforeID+int(data[beforeID-1])], cose...)
+	change(attestation)
 	if object, err = cbor.Marshal(attestation); err != nil {
 		t.Fatal(err)
 	}
@@ -387,4 +395,24 @@ func withKey(t *testing.T, created, cose []byte) []byte {
 		t.Fatal(err)
 	}
 	return answer
+}
+
+// TestAttestations: those of every kind are not looked at, and do not have to be known.
+func TestAttestations(t *testing.T) {
+	p := newPasskey(t)
+	for _, format := range []string{
+		"none", "packed", "tpm", "android-key", "android-safetynet", "fido-u2f", "apple", "compound",
+		"x",
+	} {
+		answer := withAttestation(t, p.created, func(attestation map[string]any) {
+			statement := map[string]any{"sig": []byte("of nothing"), "x5c": []any{}}
+			attestation["fmt"], attestation["attStmt"] = format, statement
+			if format == "compound" {
+				attestation["attStmt"] = []any{map[string]any{"fmt": "packed", "attStmt": statement}}
+			}
+		})
+		if _, err := p.site.Finish(p.fresh, p.registers, answer); err != nil {
+			t.Errorf("attestation %q: %v", format, err)
+		}
+	}
 }
