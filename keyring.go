@@ -241,8 +241,8 @@ func (r *Keyring) numberUsers(e164, userID string) []string {
 // SealToken returns text as a token for a browser's cookie or a link: nobody but a [Service]
 // with the same keys can read or change it, or make one. [Service.OpenToken] opens it with the
 // same purpose, until its lifetime is over by Config.Now. It can be opened any number of times:
-// what may happen once is for the store to know. It has about 1.4 bytes for each byte of text,
-// and 90 more. The error is [ErrClock], or [ErrInvalidParameter] for a lifetime that is not from
+// what may happen once is for the store to know. It has 4 bytes for each 3 of text, and 75
+// more. The error is [ErrClock], or [ErrInvalidParameter] for a lifetime that is not from
 // 1 second to 90 days.
 func (s *Service) SealToken(purpose string, text []byte, lifetime time.Duration) (string, error) {
 	now, err := s.now()

@@ -548,6 +548,12 @@ func TestTokens(t *testing.T) {
 	if err != nil || again == token {
 		t.Errorf("two tokens are the same: %v", err)
 	}
+	for _, n := range []int{0, 1, 300, 3000} {
+		long, err := svc.SealToken("cookie", make([]byte, n), time.Minute)
+		if most := n*4/3 + 76; err != nil || len(long) > most { // of whole characters
+			t.Errorf("%d bytes are %d, %v; want at most %d", n, len(long), err, most)
+		}
+	}
 	opens := func(svc *mfa.Service, purpose, token string) bool {
 		t.Helper()
 		text, ok := svc.OpenToken(purpose, token)

@@ -183,8 +183,8 @@ type Method struct {
 // change what they are given. If one panics, the call fails and nothing is stored or counted.
 type Ceremony interface {
 	// Enroll makes the State of a new factor, at most 16 KiB, from MethodParams.Params.
-	// Its error refuses them: the caller gets an [ErrInvalidParameter] whose message ends
-	// with the text of this error, which must have no secrets.
+	// Its error refuses them: the caller gets an [ErrInvalidParameter] whose message has
+	// the text of this error, so it must have no secrets.
 	Enroll(params []byte) (state []byte, err error)
 
 	// Begin makes the question of a challenge: the options that
