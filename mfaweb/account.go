@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/operator"
 	"github.com/authfactor/mfa/proof"
 )
 
@@ -74,11 +75,8 @@ func (h *Handler) enroll(c *call) (any, error) {
 	var id, kind, number string
 	var p mfa.EnrollParams
 	if err := c.body.Store(fields{
-		"question":     &id,
-		"type":         &kind,
-		"name":         &p.Name,
-		"phone_number": &number,
-		"replaces":     &p.Replaces,
+		"question": &id, "type": &kind, "name": &p.Name,
+		"phone_number": &number, "replaces": &p.Replaces,
 	}); err != nil {
 		return nil, errBody(err)
 	}
@@ -90,19 +88,8 @@ func (h *Handler) enroll(c *call) (any, error) {
 		return nil, errNoLabel
 	}
 	p.UserID, p.HasFactor = s.User.ID, s.HasFactor
-	switch mfa.FactorType(kind) {
-	case mfa.TypeTOTP:
-		p.TOTP = &mfa.TOTPParams{Issuer: h.cfg.Issuer, User: label(s.User)}
-	case mfa.TypeSMS:
-		p.SMS = &mfa.SMSParams{PhoneNumber: number}
-	case mfa.TypeGenericOTP, mfa.TypeRecoveryCodes, "":
-		return nil, errType
-	default:
-		params, err := json.Marshal(map[string]string{"label": label(s.User)})
-		if err != nil {
-			return nil, err
-		}
-		p.Method = &mfa.MethodParams{Type: mfa.FactorType(kind), Params: params}
+	if err := h.setType(&p, mfa.FactorType(kind), number, s.User); err != nil {
+		return nil, err
 	}
 	p.Receipt = h.receipt(c, s.User, p.Replaces == "")
 	enr, err := h.svc.Enroll(c.ctx, p)
@@ -115,6 +102,9 @@ func (h *Handler) enroll(c *call) (any, error) {
 			action = proof.ActionOf(mfa.PurposeEnroll, p.Replaces)
 		}
 		return nil, h.ask(c, s, action, err)
+	}
+	if _, unknown := errors.AsType[*operator.UnknownTypeError](err); unknown {
+		return nil, errType
 	}
 	if err != nil {
 		return nil, err
@@ -133,6 +123,25 @@ func (h *Handler) enroll(c *call) (any, error) {
 		}
 	}
 	return told, h.keep(c.w, q)
+}
+
+// setType sets what is enrolled.
+func (h *Handler) setType(p *mfa.EnrollParams, kind mfa.FactorType, number string, u User) error {
+	switch kind {
+	case mfa.TypeTOTP:
+		p.TOTP = &mfa.TOTPParams{Issuer: h.cfg.Issuer, User: label(u)}
+	case mfa.TypeSMS:
+		p.SMS = &mfa.SMSParams{PhoneNumber: number}
+	case mfa.TypeGenericOTP, mfa.TypeRecoveryCodes, "":
+		return errType
+	default:
+		params, err := json.Marshal(map[string]string{"label": label(u)})
+		if err != nil {
+			return err
+		}
+		p.Method = &mfa.MethodParams{Type: kind, Params: params}
+	}
+	return nil
 }
 
 // ask is the answer to a request that needs a fresh second factor: the question whose answer

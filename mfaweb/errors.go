@@ -216,12 +216,8 @@ func (c *call) readBody() (err error) {
 
 // errBody is the problem of a member of the wrong kind.
 func errBody(err error) error {
-	return newError(
-		http.StatusUnprocessableEntity,
-		"invalid_request_parameters",
-		err.Error()+".",
-		ourFault,
-	)
+	return newError(http.StatusUnprocessableEntity, "invalid_request_parameters",
+		err.Error()+".", ourFault)
 }
 
 // write answers. Some answers have secrets, so nobody may store them.

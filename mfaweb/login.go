@@ -51,13 +51,8 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 			q.goesOn(before)
 		}
 		q.Login = true
-		return map[string]any{
-				"status":   "question",
-				"question": q.shown(login.Factors),
-			}, h.keep(
-				c.w,
-				q,
-			)
+		told := map[string]any{"status": "question", "question": q.shown(login.Factors)}
+		return told, h.keep(c.w, q)
 	}
 	must, err := h.mustEnroll(c.ctx, u)
 	if err != nil {
@@ -69,7 +64,8 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 			return nil, err
 		}
 		q.Login = true
-		return map[string]any{"status": "enroll", "question": q.shown(nil)}, h.keep(c.w, q)
+		told := map[string]any{"status": "enroll", "question": q.shown(nil)}
+		return told, h.keep(c.w, q)
 	}
 	h.setCookie(c.w, questionCookie, "", 0)
 	return loggedIn, h.cfg.LogIn(c.w, c.r, u, mfa.Verification{})
@@ -268,5 +264,5 @@ func label(u User) string {
 
 const maxLabel = 64 // characters
 
-// errors of the application's own functions are not the person's.
+// errNoLabel is the application's mistake, and so no Error.
 var errNoLabel = errors.New("mfaweb: User.Label is required to enroll")

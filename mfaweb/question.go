@@ -123,10 +123,9 @@ func hashed(text string) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// asked is the question that a request answers, and the person. It is refused where the browser
-// has another question by now, where the password was changed meanwhile, and where the session
-// is not the one that was asked.
-func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
+// waiting is the question of the browser, and the person. There is none any more where the
+// password was changed meanwhile, and where the session is not the one that was asked.
+func (h *Handler) waiting(c *call) (q question, u User, err error) {
 	q, ok := h.question(c.r)
 	if !ok {
 		return q, u, errNoQuestion
@@ -138,13 +137,16 @@ func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
 	if now.Sub(q.Began) >= maxQuestionAge {
 		return q, u, errNoQuestion
 	}
-	if u, err = h.person(c, q); err != nil {
-		return q, u, err
+	u, err = h.person(c, q)
+	return q, u, err
+}
+
+// asked is the question that a request answers. The browser may have another one by now.
+func (h *Handler) asked(c *call, id string) (q question, u User, err error) {
+	if q, u, err = h.waiting(c); err == nil && q.ID != id {
+		err = errReplaced
 	}
-	if q.ID != id {
-		return q, u, errReplaced
-	}
-	return q, u, nil
+	return q, u, err
 }
 
 // person is who is asked.
@@ -235,11 +237,7 @@ func (h *Handler) confirmed(c *call, u User) ([]mfa.LoginFactor, error) {
 }
 
 func (h *Handler) showQuestion(c *call) (any, error) {
-	q, ok := h.question(c.r)
-	if !ok {
-		return nil, errNoQuestion
-	}
-	u, err := h.person(c, q)
+	q, u, err := h.waiting(c)
 	if err != nil {
 		return nil, err
 	}
@@ -267,9 +265,9 @@ func (h *Handler) cancel(c *call) (any, error) {
 func (h *Handler) challenge(c *call) (any, error) {
 	var id, factorID string
 	var again bool
-	if err := c.body.Store(
-		fields{"question": &id, "factor_id": &factorID, "send_again": &again},
-	); err != nil {
+	if err := c.body.Store(fields{
+		"question": &id, "factor_id": &factorID, "send_again": &again,
+	}); err != nil {
 		return nil, errBody(err)
 	}
 	q, u, err := h.asked(c, id)

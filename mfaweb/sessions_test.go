@@ -328,3 +328,15 @@ func TestRowToldMeanwhile(t *testing.T) {
 		t.Errorf("told %d times, read %d times", told, reads)
 	}
 }
+
+// TestUnknownType: a type that the Service does not have is the front end's mistake, and not told
+// as a bad name.
+func TestUnknownType(t *testing.T) {
+	b := newSite(t).browser()
+	b.login(ann)
+	a := b.post("/mfa/enroll", members{"type": "webauthn"}).
+		refused(http.StatusUnprocessableEntity, "invalid_request_parameters")
+	if !strings.Contains(a.get("message"), "type must be") || strings.Contains(a.get("show"), "name") {
+		t.Errorf("%s", a.text)
+	}
+}

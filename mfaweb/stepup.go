@@ -29,82 +29,71 @@ type StepUp struct {
 // answer is 403 with the code "second_factor_required" and a question, which takes the place of
 // another one. So wrap what changes something, and no GET, which any page can cause.
 func (h *Handler) StepUp(s StepUp, next http.Handler) http.Handler {
-	guard := proofhttp.Guard{
-		Check: h.svc.Redeem,
-		Claim: func(r *http.Request) (proof.Claim, error) {
-			session, err := h.member(&call{r: r})
-			if err != nil {
-				return proof.Claim{}, err
-			}
-			if s.Action == nil {
-				return proof.Claim{}, errors.New("mfaweb: StepUp.Action is required")
-			}
-			action, err := s.Action(r)
-			if err == nil && !action.Valid() {
-				err = errors.New("mfaweb: StepUp.Action gave an action without a valid purpose")
-			}
-			claim := proof.Claim{
-				Receipt: r.Header.Get(ReceiptHeader), UserID: session.User.ID, Action: action,
-			}
-			if wanted, ok := r.Context().Value(stepUpKey{}).(*wanted); ok {
-				*wanted = stepUpWanted{session, action}
-			}
-			return claim, err
-		},
-	}
-	if s.AllowWithoutFactor {
-		guard.AllowWithoutFactor = h.hasNone
-	}
-	guard.Refused = func(w http.ResponseWriter, r *http.Request, err error) {
-		asked, _ := r.Context().Value(stepUpKey{}).(*wanted)
-		if proof.Refused(err) && asked != nil {
-			err = h.askFor(w, r, *asked, err)
-		}
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			err = errStepUpTooLarge
-		}
-		h.refuse(w, r, err)
-	}
-	wrapped := guard.Wrap(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r, err := h.arrived(r)
 		if err != nil {
 			h.refuse(w, r, err)
 			return
 		}
-		wrapped.ServeHTTP(
-			w,
-			r.WithContext(context.WithValue(r.Context(), stepUpKey{}, new(wanted))),
-		)
+		h.guard(s).Wrap(next).ServeHTTP(w, r)
 	})
 }
 
-type (
-	stepUpKey struct{}
-
-	// stepUpWanted is what Claim found, for who is refused.
-	stepUpWanted struct {
-		session Session
-		action  proof.Action
+// guard is that of one request: what it claims is asked for, if it does not prove it.
+func (h *Handler) guard(s StepUp) proofhttp.Guard {
+	var session Session
+	var action proof.Action
+	guard := proofhttp.Guard{
+		Check: h.svc.Redeem,
+		Claim: func(r *http.Request) (claim proof.Claim, err error) {
+			if session, err = h.member(&call{r: r}); err != nil {
+				return claim, err
+			}
+			if action, err = s.action(r); err != nil {
+				return claim, err
+			}
+			return proof.Claim{
+				Receipt: r.Header.Get(ReceiptHeader), UserID: session.User.ID, Action: action,
+			}, nil
+		},
+		Refused: func(w http.ResponseWriter, r *http.Request, err error) {
+			if proof.Refused(err) {
+				err = h.askFor(&call{w: w, r: r, ctx: r.Context()}, session, action, err)
+			}
+			if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+				err = errStepUpTooLarge
+			}
+			h.refuse(w, r, err)
+		},
 	}
-	wanted = stepUpWanted
-)
+	if s.AllowWithoutFactor {
+		guard.AllowWithoutFactor = h.hasNone
+	}
+	return guard
+}
+
+// action is what a request is about to do.
+func (s StepUp) action(r *http.Request) (proof.Action, error) {
+	if s.Action == nil {
+		return proof.Action{}, errors.New("mfaweb: StepUp.Action is required")
+	}
+	action, err := s.Action(r)
+	if err == nil && !action.Valid() {
+		err = errors.New("mfaweb: StepUp.Action gave an action without a valid purpose")
+	}
+	return action, err
+}
 
 // askFor asks for the receipt, or says that there is nothing to be asked.
-func (h *Handler) askFor(
-	w http.ResponseWriter,
-	r *http.Request,
-	s stepUpWanted,
-	cause error,
-) error {
-	none, err := h.hasNone(r.Context(), s.session.User.ID)
+func (h *Handler) askFor(c *call, s Session, action proof.Action, cause error) error {
+	none, err := h.hasNone(c.ctx, s.User.ID)
 	switch {
 	case err != nil:
 		return err
-	case none && !s.session.HasFactor:
+	case none && !s.HasFactor:
 		return errMissing
 	}
-	return h.ask(&call{w: w, r: r, ctx: r.Context()}, s.session, s.action, cause)
+	return h.ask(c, s, action, cause)
 }
 
 // hasNone reports whether a person has no second factor, by the store and by the row.
