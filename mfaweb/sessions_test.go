@@ -249,6 +249,7 @@ func TestQuestionHasAnEnd(t *testing.T) {
 	b.post("/mfa/challenge", asks).must(http.StatusOK)
 	s.clock.Advance(6 * time.Second)
 	b.post("/mfa/challenge", asks).refused(http.StatusUnauthorized, "no_question")
+	b.get("/mfa/question").refused(http.StatusUnauthorized, "no_question")
 }
 
 // TestUsedUpMessage: a challenge that takes no more codes is not asked again: the next one is new.
