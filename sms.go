@@ -6,14 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/redact"
@@ -55,6 +54,32 @@ type Message struct {
 	ID   string // the same for each try to send it; useless to others
 	To   string // in E.164, such as "+15005550006"
 	Body string // at most 3 messages long
+
+	taken *taken // nil: nobody asks
+}
+
+// taken is which provider took a message, and what the provider calls it.
+type taken struct{ by, id string }
+
+// TakenBy is for an [SMSSender] to call before Send returns nil: by is what took the
+// message, such as "twilio", and id is how that knows it, "" if it gives none. Events
+// have both: [Event.Sender], [Event.SenderID]. They are cut to 64 and 255 bytes of printable
+// ASCII. The last call counts; a sender that does not call it is "" in events.
+func (m Message) TakenBy(by, id string) {
+	if m.taken != nil {
+		m.taken.by, m.taken.id = printable(by, maxText), printable(id, maxSource)
+	}
+}
+
+// printable leaves the printable ASCII of a text, and at most so many bytes of it.
+func printable(text string, most int) string {
+	text = strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' {
+			return -1
+		}
+		return r
+	}, text)
+	return text[:min(len(text), most)]
 }
 
 // An Outbox is an [SMSSender] that keeps the last 1,000 messages in memory and
@@ -352,24 +377,5 @@ func (s *Service) handOver(ctx context.Context, m Message) (unknown bool, err er
 		return false, err // the sender was never asked
 	}
 	err = s.sms.Send(sending, m)
-	return sending.Err() != nil || leavesOpen(err), err
-}
-
-// leavesOpen reports whether an error of a sender leaves open whether the message was
-// handed over: the time was up, or the connection ended before the answer.
-func leavesOpen(err error) bool {
-	ends := []error{
-		context.DeadlineExceeded, context.Canceled, os.ErrDeadlineExceeded,
-		io.EOF, io.ErrUnexpectedEOF,
-	}
-	for _, end := range ends {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	if slow, ok := errors.AsType[net.Error](err); ok && slow.Timeout() {
-		return true
-	}
-	broken, ok := errors.AsType[*net.OpError](err)
-	return ok && (broken.Op == "read" || broken.Op == "write")
+	return sending.Err() != nil || handover.Unknown(err), err
 }

@@ -32,7 +32,7 @@ const root = "github.com/authfactor/mfa"
 // packages are those of the root module that mutants change, and whose tests count, in the
 // order in which they run.
 var packages = []string{
-	"./internal/codec", "./internal/gsm7", "./internal/jsonbody", "./internal/limit", "./internal/otpauth", "./internal/phone",
+	"./internal/codec", "./internal/gsm7", "./internal/handover", "./internal/jsonbody", "./internal/limit", "./internal/otpauth", "./internal/phone",
 	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfaweb", "./mfatest", "./proof/...",
 }
 
