@@ -325,6 +325,12 @@ type UnenrollParams struct {
 	// Required (ErrProofRequired) to delete a verified factor of a user, unless
 	// UserID is AnyUser. See Config.InsecureSkipProof.
 	Receipt string
+
+	// KeepOne refuses to delete the last confirmed factor of a user, recovery codes aside:
+	// ErrLastFactor. Two calls at once for two factors do not delete both. Set it on an
+	// account page where TurnOff is what ends the second factor. Defaults to false; then
+	// clear LoginParams.HasFactor once the user's last factor is deleted.
+	KeepOne bool
 }
 
 // Unenroll deletes a factor. Its open challenges are not found from then on;
@@ -334,7 +340,8 @@ type UnenrollParams struct {
 // factor also ends the trust in all devices of the user, and deletes their
 // records. (One that the store fails to delete after the commit does nothing,
 // and Purge deletes it.) A factor that does not exist, is somebody else's, or was not
-// confirmed in time is [ErrNotFound]. [Service.TurnOff] deletes all factors.
+// confirmed in time is [ErrNotFound]; one that must stay is [ErrLastFactor].
+// [Service.TurnOff] deletes all factors.
 func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	rows := new(deviceRows)
 	load := func(ctx context.Context) (*unenrolling, error) {
@@ -346,8 +353,11 @@ func (s *Service) Unenroll(ctx context.Context, p UnenrollParams) error {
 	}
 	_, err := transact(ctx, s, p.FactorID, load, func(d *unenrolling) (struct{}, outcome) {
 		f, u := d.factor, d.user
-		if f.lapsed(d.now) {
+		switch {
+		case f.lapsed(d.now):
 			return struct{}{}, outcome{err: errNotFound(kindFactor, p.FactorID)}
+		case p.KeepOne && u.endsWithout(f):
+			return struct{}{}, outcome{err: errLastFactor(f.ID)}
 		}
 		out := outcome{remove: []*Record{&f.Record}, events: []Event{f.event(EventUnenrolled)}}
 		out.redeem(d.proof)

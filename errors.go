@@ -82,6 +82,10 @@ var (
 	// [Config.Regions] leaves out, or of a type that receives no messages.
 	ErrPhoneNumberNotAllowed = errors.New("mfa: phone number not allowed")
 
+	// ErrLastFactor says that the factor is the last confirmed one of its user, recovery
+	// codes aside, and that [UnenrollParams.KeepOne] keeps it.
+	ErrLastFactor = errors.New("mfa: last factor")
+
 	// ErrIdempotencyKey says that the idempotency key was used for another request.
 	// Nothing was sent, compared or counted. A key with which a code was accepted is
 	// forgotten when another code is given with it.
@@ -259,6 +263,11 @@ func errProofRequired(cause error) *Error {
 func errOtherAction(challengeID string) *Error {
 	return refuse(proof.ErrMismatch, "authentication_challenge_action_mismatch", challengeID,
 		fmt.Sprintf("The authentication challenge '%s' was made for another action.", challengeID))
+}
+
+func errLastFactor(factorID string) *Error {
+	return refuse(ErrLastFactor, "last_factor", factorID,
+		fmt.Sprintf("The authentication factor '%s' is the last one of its user.", factorID))
 }
 
 func errNoUsableFactor() *Error {

@@ -2,6 +2,7 @@ package mfa_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -393,6 +394,37 @@ func TestUnenrollLast(t *testing.T) {
 		t.Errorf("the number's record expires at %s, want a day after the message", expires)
 	}
 	r.Ask(r.EnrollTOTP(ann)) // without Confirm
+}
+
+// TestUnenrollKeepsOne: with KeepOne the last confirmed factor stays, also when two are
+// removed at once. Recovery codes are none that could stay alone, and can go.
+func TestUnenrollKeepsOne(t *testing.T) {
+	r := newRig(t)
+	f, g := r.TOTP(ann), r.Phone(ann, phone)
+	codes, _ := r.Recovery(ann)
+	r.EnrollTOTP(ann) // not confirmed, so it counts for nothing
+	remove := func(id string) error {
+		return r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: id, UserID: ann, KeepOne: true})
+	}
+	var other error
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method == "Save" { // between the reading and the commit
+			r.Store.Before = nil
+			other = remove(g.ID)
+		}
+		return nil
+	}
+	if err := remove(f.ID); !errors.Is(err, mfa.ErrLastFactor) || other != nil {
+		t.Errorf("the two calls: %v, %v", err, other)
+	}
+	if err := remove(codes.ID); err != nil {
+		t.Errorf("the recovery codes: %v", err)
+	}
+	mustBe(t, remove(f.ID), mfa.ErrLastFactor)
+	r.LogIn(f)
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: ann}); err != nil {
+		t.Errorf("without KeepOne: %v", err)
+	}
 }
 
 // TestOwnerIsNamed: a factor of nobody is enrolled by that name alone, and not because a

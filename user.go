@@ -273,6 +273,16 @@ func (u *user) hasFirst() bool {
 // first reports whether this is a confirmed factor that is no backup.
 func (m membership) first() bool { return m.verified && !m.backup }
 
+// endsWithout reports whether the user has this one confirmed factor alone, backups aside.
+func (u *user) endsWithout(f *factor) bool {
+	if u == nil || !f.verified || f.traits.backup {
+		return false
+	}
+	return !slices.ContainsFunc(u.factors, func(m membership) bool {
+		return m.first() && m.id != f.ID
+	})
+}
+
 // confirmed notes that a factor was confirmed.
 func (u *user) confirmed(f *factor) {
 	for i := range u.factors {

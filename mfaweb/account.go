@@ -159,6 +159,7 @@ func (h *Handler) ask(c *call, s Session, action proof.Action, cause error) erro
 		return err
 	}
 	q.Session, q.Action = hashed(s.ID), &action
+	q.offers(factors)
 	if before, ok := h.question(c.r); ok {
 		q.goesOn(before)
 	}
@@ -208,7 +209,7 @@ func (h *Handler) remove(c *call) (any, error) {
 		return nil, errLast
 	}
 	err = h.svc.Unenroll(c.ctx, mfa.UnenrollParams{
-		FactorID: id, UserID: s.User.ID, Receipt: h.receipt(c, s.User, false),
+		FactorID: id, UserID: s.User.ID, Receipt: h.receipt(c, s.User, false), KeepOne: true,
 	})
 	if errors.Is(err, mfa.ErrProofRequired) {
 		return nil, h.ask(c, s, proof.ActionOf(mfa.PurposeUnenroll, id), err)

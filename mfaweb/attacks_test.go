@@ -769,6 +769,30 @@ func TestRemovedMeanwhile(t *testing.T) {
 	thief.answers(q, stays.id, stays.code).must(http.StatusOK)
 }
 
+// TestBothRemoved: of two factors that are removed at once, each with a right code, one stays. A
+// row that says that there is one and a store without any would keep the person out.
+func TestBothRemoved(t *testing.T) {
+	store := &mfatest.FaultyStore{Store: new(mfa.MemoryStore)}
+	s := newSite(t, func(c *mfa.Config, _ *mfaweb.Config) { c.Store = store })
+	one, two := s.withApp(ann), s.withApp(ann)
+	b := s.browser().enter(ann, one)
+	remove := func(of app) func() answer {
+		body := members{"factor_id": of.id}
+		receipt := b.earn(b.post("/mfa/remove", body), of)
+		return func() answer { return b.with(receipt, "/mfa/remove", body) }
+	}
+	first, second := remove(one), remove(two)
+	store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method == "Save" { // the first one has read both
+			store.Before = nil
+			second().must(http.StatusOK)
+		}
+		return nil
+	}
+	first().refused(http.StatusConflict, "last_factor")
+	s.browser().enter(ann, one)
+}
+
 // TestLostStore: with all factors lost the password opens nothing, and a session neither adds one
 // nor passes where a factor is needed, nor where only who has one needs it.
 func TestLostStore(t *testing.T) {

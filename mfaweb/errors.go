@@ -82,8 +82,7 @@ var (
 	errDevice = newError(http.StatusUnprocessableEntity, "invalid_request_parameters",
 		"Either device_id or all must be given.", ourFault)
 	errLast = newError(http.StatusConflict, "last_factor",
-		"This is the person's last factor: /turn-off ends the second factor.",
-		"This is your last second factor. Turn the second factor off, or add another one first.")
+		"This is the person's last factor: /turn-off ends the second factor.", last)
 	errMust = newError(http.StatusConflict, "second_factor_must_stay",
 		"Config.RequireFrom says that the person must have a second factor.",
 		"Your account must have a second factor.")
@@ -147,6 +146,8 @@ func goesOn(e *mfa.Error) string {
 
 const stale = "That code is not good any more. Ask for a new one."
 
+const last = "This is your last second factor. Turn the second factor off, or add another one first."
+
 // table has the errors of a Service that a person can do something about, the first that an
 // error matches.
 var table = []struct {
@@ -164,6 +165,7 @@ var table = []struct {
 	{mfa.ErrNotFound, 404, "This second factor is not there any more."},
 	{mfa.ErrFactorUnverified, 409, "This second factor is not there any more."},
 	{mfa.ErrNoUsableFactor, 403, "None of your second factors can be used. Please write to us."},
+	{mfa.ErrLastFactor, 409, last},
 	{mfa.ErrTooManyFactors, 409, "You have ten second factors. Remove one first."},
 	{mfa.ErrInvalidPhoneNumber, 422, "There is no such phone number."},
 	{mfa.ErrPhoneNumberNotAllowed, 422, "We cannot send messages to this number."},

@@ -51,6 +51,7 @@ func (h *Handler) begin(c *call, u User) (any, error) {
 			q.goesOn(before)
 		}
 		q.Login = true
+		q.offers(login.Factors)
 		told := map[string]any{"status": "question", "question": q.shown(login.Factors)}
 		return told, h.keep(c.w, q)
 	}

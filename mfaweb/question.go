@@ -33,10 +33,11 @@ type question struct {
 	Login      bool          `json:"login"`      // the answer logs in
 	Action     *proof.Action `json:"action,omitempty"`
 
-	FactorID string          `json:"factor"` // that is asked
-	Type     mfa.FactorType  `json:"type"`
-	Open     map[string]open `json:"open,omitempty"` // challenges by their factors
-	Secret   string          `json:"secret"`         // nobody guesses the keys that are made of it
+	Choice   map[string]mfa.FactorType `json:"choice,omitempty"` // confirmed factors, by id
+	FactorID string                    `json:"factor"`           // that is asked
+	Type     mfa.FactorType            `json:"type"`
+	Open     map[string]open           `json:"open,omitempty"` // challenges by their factors
+	Secret   string                    `json:"secret"`         // of which its keys are made
 }
 
 // An open challenge is one that was not answered.
@@ -186,6 +187,15 @@ type shownQuestion struct {
 	Factors  []mfa.LoginFactor `json:"factors"` // that can answer, best first
 }
 
+// offers are the confirmed factors to choose from. What the browser brings back saves reading
+// them once more.
+func (q *question) offers(factors []mfa.LoginFactor) {
+	q.Choice = make(map[string]mfa.FactorType, len(factors))
+	for _, f := range factors {
+		q.Choice[f.ID] = f.Type
+	}
+}
+
 func (q *question) shown(factors []mfa.LoginFactor) shownQuestion {
 	s := shownQuestion{ID: q.ID, For: q.For, FactorID: q.FactorID, Factors: factors}
 	if q.Action != nil {
@@ -293,6 +303,9 @@ func (h *Handler) challenge(c *call) (any, error) {
 		FactorID: f.ID, UserID: u.ID, Confirm: q.For == forConfirm, Action: q.action(),
 		SMSTemplate: h.cfg.SMSTemplate, DeviceToken: h.cookie(c.r, deviceCookie),
 	})
+	if errors.Is(err, mfa.ErrNotFound) { // it was removed meanwhile
+		err = q.gone()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -346,13 +359,23 @@ func (h *Handler) chosen(c *call, q question, u User, id string) (mfa.Factor, er
 	if q.For == forEnroll || confirms && id != q.FactorID {
 		return mfa.Factor{}, errNoFactor
 	}
+	if kind, ok := q.Choice[id]; ok && kind != mfa.TypeGenericOTP { // Deliver is given all of it
+		return mfa.Factor{ID: id, Type: kind}, nil
+	}
 	f, err := h.svc.Factor(c.ctx, mfa.FactorParams{FactorID: id, UserID: u.ID})
-	switch {
-	case errors.Is(err, mfa.ErrNotFound) && confirms: // it was not confirmed in time, or ended
-		return mfa.Factor{}, errNoQuestion
-	case errors.Is(err, mfa.ErrNotFound),
-		err == nil && f.Status == mfa.StatusUnverified && !confirms:
+	if errors.Is(err, mfa.ErrNotFound) {
+		return mfa.Factor{}, q.gone()
+	}
+	if err == nil && f.Status == mfa.StatusUnverified && !confirms {
 		return mfa.Factor{}, errNoFactor
 	}
 	return f, err
+}
+
+// gone is told when there is no such factor: another can be chosen, but nothing else confirmed.
+func (q *question) gone() error {
+	if q.For == forConfirm { // it was not confirmed in time, or ended
+		return errNoQuestion
+	}
+	return errNoFactor
 }

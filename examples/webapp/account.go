@@ -84,9 +84,12 @@ func (a *app) removeFactor(w http.ResponseWriter, r *http.Request, u user) error
 	if known && !others {
 		return a.turnOff(w, r, u)
 	}
-	err = a.mfa.Unenroll(r.Context(), mfa.UnenrollParams{FactorID: id, UserID: u.ID, Receipt: receipt(r)})
-	if errors.Is(err, mfa.ErrProofRequired) {
+	err = a.mfa.Unenroll(r.Context(), mfa.UnenrollParams{FactorID: id, UserID: u.ID, Receipt: receipt(r), KeepOne: true})
+	switch {
+	case errors.Is(err, mfa.ErrProofRequired):
 		return a.approve(w, r, u, proof.ActionOf(mfa.PurposeUnenroll, id), "remove a second factor")
+	case errors.Is(err, mfa.ErrLastFactor): // the others were removed meanwhile
+		return a.turnOff(w, r, u)
 	}
 	problem, err := plain(err)
 	switch {

@@ -21,6 +21,17 @@ var mutants = []mutant{
 	{"take what is no code", "internal/typed/typed.go", "return code, ok && len(code) == digits", "return code + \"000000\"[:max(0, digits-len(code))], ok || true"},
 	{"take other characters than digits", "internal/typed/typed.go", "if s[i] < '0' || s[i] > '9' {", "if s[i] < '0' {"},
 
+	// One factor stays, where the caller says so.
+	{"Unenroll: the last one can go", "enroll.go", "p.KeepOne && u.endsWithout(f)", "false"},
+	{"Unenroll: the last one stays, unasked", "enroll.go", "p.KeepOne && u.endsWithout(f)", "u.endsWithout(f)"},
+	{"Unenroll: backups stay", "user.go", "!f.verified || f.traits.backup {", "!f.verified {"},
+	{"Unenroll: a backup can stay alone", "user.go", "m.first() && m.id != f.ID", "m.verified && m.id != f.ID"},
+	{"Unenroll: what was never confirmed can stay alone", "user.go", "m.first() && m.id != f.ID", "!m.backup && m.id != f.ID"},
+	{"Unenroll: each is the last", "user.go", "m.first() && m.id != f.ID", "m.first() && m.id == f.ID"},
+	{"web: both factors can go", "mfaweb/account.go", "receipt(c, s.User, false), KeepOne: true,", "receipt(c, s.User, false),"},
+	{"web: a factor that is gone can be asked", "mfaweb/question.go", "if errors.Is(err, mfa.ErrNotFound) { // it was removed meanwhile", "if false {"},
+	{"web: Deliver gets no factor", "mfaweb/question.go", "ok && kind != mfa.TypeGenericOTP {", "ok {"},
+
 	// Wrong codes are counted.
 	{"skip the factor's counter", "policy.go", "tell := c.guesses.Fail(now, guessing, c.most)", "tell := false"},
 	{"skip the challenge's counter", "verify.go", "ch.failures++", "_ = ch"},
@@ -163,7 +174,7 @@ var mutants = []mutant{
 	{"web: every question has the same secret", "mfaweb/question.go", "Secret: rand.Text(),", "Secret: \"secret\","},
 	{"web: any factor confirms", "mfaweb/question.go", "if q.For == forEnroll || confirms && id != q.FactorID {", "if q.For == forEnroll {"},
 	{"web: a factor answers that had to be enrolled", "mfaweb/question.go", "if q.For == forEnroll || confirms", "if confirms"},
-	{"web: an unverified factor answers", "mfaweb/question.go", " && f.Status == mfa.StatusUnverified && !confirms:", " && false:"},
+	{"web: an unverified factor answers", "mfaweb/question.go", " && f.Status == mfa.StatusUnverified && !confirms {", " && false {"},
 	{"web: a code is sent for each choice", "mfaweb/question.go", "if was := q.Open[f.ID]; sent && !again", "if was := q.Open[f.ID]; sent && false && !again"},
 	{"web: a code is never sent again", "mfaweb/question.go", "sent && !again && !was", "sent && !was"},
 	{"web: a code is delivered for each choice", "mfaweb/question.go", "f.Type == mfa.TypeSMS || f.Type == mfa.TypeGenericOTP", "f.Type == mfa.TypeSMS"},

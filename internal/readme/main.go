@@ -15,7 +15,7 @@
 // one of them is what it prints;
 // in it, "…" stands for any text, and a line with nothing else for any lines. A block whose
 // fence names a file after the language is not run: it must be a part of that file, whose own
-// tests run it.
+// tests run it. If it has a function main, it is built where a go block runs.
 package main
 
 import (
@@ -87,6 +87,12 @@ func runAll(ctx context.Context, blocks []block, app block, tmp string) error {
 			}
 			if !strings.Contains(string(file), b.text) {
 				return fmt.Errorf("%s: the block is not in %s", b.at, b.of)
+			}
+			if strings.Contains(b.text, "\nfunc main() {\n") { // it is all of a program, to be pasted
+				did += ", and builds"
+				if _, err := runGo(ctx, "main.go", b.text, app, tmp, "build"); err != nil {
+					return fmt.Errorf("%s: %w", b.at, err)
+				}
 			}
 		case b.language == "sh", b.language == "go", b.language == "js":
 			printed, err := run(ctx, b, app, tmp)
