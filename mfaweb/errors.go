@@ -146,7 +146,8 @@ func goesOn(e *mfa.Error) string {
 
 const stale = "That code is not good any more. Ask for a new one."
 
-const last = "This is your last second factor. Turn the second factor off, or add another one first."
+const last = "This is your last second factor. Turn the second factor off, or add another one " +
+	"first."
 
 // table has the errors of a Service that a person can do something about, the first that an
 // error matches.

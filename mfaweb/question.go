@@ -309,13 +309,8 @@ func (h *Handler) challenge(c *call) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if code := ch.Code(); code != "" {
-		if h.cfg.Deliver == nil {
-			return nil, errors.New("mfaweb: Config.Deliver is required for generic_otp factors")
-		}
-		if err := h.cfg.Deliver(c.ctx, u, f, code); err != nil {
-			return nil, err
-		}
+	if err := h.deliver(c, u, f, ch.Code()); err != nil {
+		return nil, err
 	}
 	opened := open{ChallengeID: ch.ID, Until: ch.ExpiresAt, ResendAt: ch.ResendAt}
 	q.opened(f.ID, opened)
@@ -324,6 +319,17 @@ func (h *Handler) challenge(c *call) (any, error) {
 		told["options"] = json.RawMessage(options)
 	}
 	return told, h.keep(c.w, q)
+}
+
+// deliver gives a code to the application, "" for none.
+func (h *Handler) deliver(c *call, u User, f mfa.Factor, code string) error {
+	switch {
+	case code == "":
+		return nil
+	case h.cfg.Deliver == nil:
+		return errors.New("mfaweb: Config.Deliver is required for generic_otp factors")
+	}
+	return h.cfg.Deliver(c.ctx, u, f, code)
 }
 
 // tell adds to an answer until when the challenge can be answered, and from when on the code is

@@ -50,7 +50,10 @@ func (s *site) logIn(w http.ResponseWriter, _ *http.Request, u mfaweb.User, _ mf
 	defer s.mu.Unlock()
 	id := rand.Text()
 	s.sessions[id] = u
-	http.SetCookie(w, &http.Cookie{Name: "__Host-session", Value: id, Path: "/", Secure: true, HttpOnly: true})
+	http.SetCookie(w, &http.Cookie{
+		Name: "__Host-session", Value: id, Path: "/",
+		Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode,
+	})
 	return nil
 }
 
