@@ -1094,7 +1094,9 @@ func TestQuestionFits(t *testing.T) {
 	delivered := map[string]int{}
 	s := newSite(t, func(_ *mfa.Config, c *mfaweb.Config) {
 		c.Deliver = func(_ context.Context, _ mfaweb.User, f mfa.Factor, _ string) error {
-			delivered[f.ID]++
+			if delivered[f.ID]++; f.Status != mfa.StatusVerified {
+				t.Errorf("to be delivered: %+v", f)
+			}
 			return nil
 		}
 	})
