@@ -137,7 +137,9 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 //   - an IdempotencyKey of another request: [ErrIdempotencyKey];
 //   - a disabled factor: [ErrFactorDisabled];
 //   - a factor that is temporarily locked after wrong codes, or whose number or
-//     user reached a message quota: [ErrThrottled] with RetryAfter.
+//     user reached a message quota: [ErrThrottled] with RetryAfter;
+//   - a number that was never confirmed, of a block or a region to which too many
+//     messages went that nobody confirmed: [ErrPumping] with RetryAfter.
 //
 // In all these cases nothing is stored, sent or counted.
 //
@@ -332,6 +334,14 @@ func (d *challenging) decide() outcome {
 		n.shares.Charge(now, d.users[0], userShare)
 	}
 	n.sends.Charge(now, d.quota())
+	full, _ := n.fullBucket(now, d.policy) // to be told, and not refused
+	for _, name := range append(n.charge(now, d.policy, &out), full) {
+		if name != "" {
+			e := f.eventOf(d.challenge, EventPumping)
+			e.Bucket = name
+			out.events = append(out.events, e)
+		}
+	}
 	out.savePhone(now, n)
 	if u != nil {
 		u.sends.Charge(now, d.policy.sendQuota())

@@ -82,6 +82,11 @@ var (
 	// [Config.Regions] leaves out, or of a type that receives no messages.
 	ErrPhoneNumberNotAllowed = errors.New("mfa: phone number not allowed")
 
+	// ErrPumping says that no message is sent, because too many went to numbers of this block,
+	// or of this region, that nobody confirmed: see Policy.PumpingBlock. Error.RetryAfter says
+	// for how long. It is ErrThrottled as well.
+	ErrPumping = errors.New("mfa: too many messages to unconfirmed numbers")
+
 	// ErrLastFactor says that the factor is the last confirmed one of its user, recovery
 	// codes aside, and that [UnenrollParams.KeepOne] keeps it.
 	ErrLastFactor = errors.New("mfa: last factor")
@@ -239,6 +244,12 @@ func errTooManyAttempts(challengeID string) *Error {
 func errThrottled(id string, wait time.Duration, reason Reason) *Error {
 	e := refuse(ErrThrottled, "rate_limit_exceeded", id, "Too many requests.")
 	e.RetryAfter, e.Reason = wait, reason
+	return e
+}
+
+func errPumping(id string, wait time.Duration) *Error {
+	e := errThrottled(id, wait, ReasonMessages)
+	e.is, e.Code = fmt.Errorf("%w: %w", ErrThrottled, ErrPumping), "messages_refused"
 	return e
 }
 

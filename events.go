@@ -55,6 +55,11 @@ const (
 	// the user reached a quota.
 	EventMessageRefused EventKind = "message_refused"
 
+	// EventPumping is raised when a message was refused with ErrPumping; RetryAfter is then
+	// set. Without it, a message was sent that made a bucket full, or that would have been
+	// refused but for Policy.PumpingObserve: an attack may begin. Event.Bucket says which.
+	EventPumping EventKind = "pumping"
+
 	// EventThrottled is raised when a call was refused because the factor is
 	// temporarily locked after wrong codes.
 	EventThrottled EventKind = "throttled"
@@ -127,8 +132,19 @@ type Event struct {
 	DeviceID    string `json:"device_id,omitempty"`    // "" when no trusted device was involved
 
 	// MessageID is the Message.ID, for a provider's delivery reports: with
-	// EventMessageSent, EventMessageFailed and EventMessageUnknown.
+	// EventMessageSent, EventMessageFailed and EventMessageUnknown, and with those of an
+	// answer to the message's challenge.
 	MessageID string `json:"message_id,omitempty"`
+
+	// Sender and SenderID are what took the message, and how that knows it: see
+	// Message.TakenBy. Both with EventMessageSent, and where there is a SenderID with the
+	// events of an answer, so that a provider can be told that the code arrived.
+	Sender   string `json:"sender,omitempty"`
+	SenderID string `json:"sender_id,omitempty"`
+
+	// Bucket is "region_" and an ISO 3166 code, or a code for a block of numbers: with
+	// EventPumping. Service.ClearPumping takes it.
+	Bucket string `json:"bucket,omitempty"`
 
 	// Purpose is that of the Action that the challenge is for, "" for a login.
 	Purpose string `json:"purpose,omitempty"`
@@ -141,7 +157,7 @@ type Event struct {
 	// the device's number.
 	Failures int `json:"failures,omitempty"`
 
-	// RetryAfter is how long calls are refused: with EventThrottled and
+	// RetryAfter is how long calls are refused: with EventThrottled, EventPumping and
 	// EventMessageRefused, and with EventFailed and those that follow it if this
 	// wrong code began a temporary lock. In JSON it is in whole seconds, rounded up.
 	RetryAfter time.Duration `json:"-"`
@@ -216,8 +232,9 @@ func (e Event) LogValue() slog.Value {
 		slog.String("factor", e.FactorID), slog.String("type", string(e.FactorType)),
 		slog.String("status", string(e.FactorStatus)), slog.String("user", e.UserID),
 		slog.String("challenge", e.ChallengeID), slog.String("device", e.DeviceID),
-		slog.String("message_id", e.MessageID), slog.String("purpose", e.Purpose),
-		slog.String("source", e.Source),
+		slog.String("message_id", e.MessageID), slog.String("sender", e.Sender),
+		slog.String("sender_id", e.SenderID), slog.String("bucket", e.Bucket),
+		slog.String("purpose", e.Purpose), slog.String("source", e.Source),
 	} {
 		if a.Value.String() != "" {
 			attrs = append(attrs, a)
@@ -241,7 +258,7 @@ func LogEvents(log *slog.Logger) func(context.Context, Event) {
 		level := slog.LevelInfo
 		switch e.Kind {
 		case EventFailed, EventReplayed, EventCopied, EventDisabled, EventThrottled,
-			EventMessageFailed, EventMessageUnknown, EventMessageRefused,
+			EventMessageFailed, EventMessageUnknown, EventMessageRefused, EventPumping,
 			EventSuccessAfterFailures, EventDeviceStolen:
 			level = slog.LevelWarn
 		default:
@@ -292,6 +309,9 @@ func (f *factor) event(kind EventKind) Event {
 func (f *factor) eventOf(ch *challenge, kind EventKind) Event {
 	e := f.event(kind)
 	e.ChallengeID, e.Purpose = ch.ID, ch.action.Purpose
+	if f.traits.messages {
+		e.MessageID, e.Sender, e.SenderID = messageID(ch.ID), ch.sender.by, ch.sender.id
+	}
 	return e
 }
 

@@ -122,13 +122,13 @@ func TestMalformedPart(t *testing.T) {
 }
 
 // kinds are all kinds of records: TestKinds holds them against the source.
-var kinds = []string{kindFactor, kindChallenge, kindNumber, kindUser, kindDevice}
+var kinds = []string{kindFactor, kindChallenge, kindNumber, kindBucket, kindUser, kindDevice}
 
 // blank is a record of the kind to be read into.
 func blank(kind string) stored {
 	return map[string]stored{
 		kindFactor: new(factor), kindChallenge: new(challenge), kindNumber: new(number),
-		kindUser: new(user), kindDevice: new(device),
+		kindBucket: new(bucket), kindUser: new(user), kindDevice: new(device),
 	}[kind]
 }
 
@@ -464,6 +464,7 @@ func testRefusals[D any](t *testing.T, file, verb string, refusals []refusal[D])
 		"ErrIdempotencyKey":              ErrIdempotencyKey,
 		"ErrFactorDisabled":              ErrFactorDisabled,
 		"ErrThrottled":                   ErrThrottled,
+		"ErrPumping":                     ErrPumping,
 		"proof.ErrMismatch":              proof.ErrMismatch,
 		"ErrChallengePreviouslyVerified": ErrChallengePreviouslyVerified,
 		"ErrChallengeExpired":            ErrChallengeExpired,

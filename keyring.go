@@ -46,7 +46,7 @@ func NewKey() string {
 	return base64.StdEncoding.EncodeToString(k[:])
 }
 
-// ParseKeyring reads base64 keys of 32 bytes each, 1 to 4, separated by commas,
+// ParseKeyring reads base64 keys of 32 bytes each, 1 to 3, separated by commas,
 // the encrypting one first. Spaces around them are ignored. Its errors match
 // [ErrConfig] and name a key by its place, never by its content.
 func ParseKeyring(s string) (*Keyring, error) {
@@ -221,6 +221,26 @@ func (r *Keyring) numberIDs(e164 string) []string {
 		mac := hmac.New(sha256.New, k.number)
 		mac.Write([]byte(e164))
 		ids[i] = numberPrefix + base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20])
+	}
+	return ids
+}
+
+// bucketIDs returns the record ids of a bucket, one for each key: an HMAC, so that the records
+// of blocks do not tell where people live.
+func (r *Keyring) bucketIDs(of string) []string {
+	var ids []string
+	for _, k := range r.keys() {
+		mac := hmac.New(sha256.New, k.number)
+		mac.Write([]byte("bucket " + of)) // no number begins like that
+		ids = append(ids, bucketPrefix+base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20]))
+	}
+	return ids
+}
+
+// shardIDs are those of the records that count for a region.
+func (r *Keyring) shardIDs(region string) (ids [][]string) {
+	for i := range regionShards {
+		ids = append(ids, r.bucketIDs(fmt.Sprintf("region %s %d", region, i)))
 	}
 	return ids
 }

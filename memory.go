@@ -343,3 +343,42 @@ func millis(t time.Time) int64 {
 	}
 	return t.UnixMilli()
 }
+
+// An Outbox is an [SMSSender] that keeps the last 1,000 messages in memory and
+// sends none, for development and tests. The zero value is ready for use.
+type Outbox struct {
+	mu       sync.Mutex
+	messages []hidden[Message]
+}
+
+var _ SMSSender = (*Outbox)(nil)
+
+// Send keeps the message, or returns the error of ctx.
+func (o *Outbox) Send(ctx context.Context, m Message) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.messages) == outboxSize {
+		o.messages = slices.Delete(o.messages, 0, 1)
+	}
+	o.messages = append(o.messages, hide(m))
+	return nil
+}
+
+// Messages returns what was sent, oldest first.
+func (o *Outbox) Messages() []Message {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	messages := make([]Message, len(o.messages))
+	for i, m := range o.messages {
+		messages[i] = m()
+	}
+	return messages
+}
+
+// Format prints how many messages there are, whatever the verb.
+func (o *Outbox) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "mfa.Outbox(%d messages)", len(o.Messages()))
+}

@@ -174,25 +174,24 @@ type Policy struct {
 	// MessagesPerDay is how many within 24 hours, from 1 to 30, and not fewer than
 	// MessagesPerHour. An unconfirmed number is sent 5 at most. Defaults to 10.
 	MessagesPerDay int
-}
 
-func (p Policy) withDefaults() Policy {
-	if p.ChallengeLifetime == 0 {
-		p.ChallengeLifetime = maxLifetime
-	}
-	if p.MaxAttempts == 0 {
-		p.MaxAttempts = defaultAttempts
-	}
-	if p.MaxFailures == 0 {
-		p.MaxFailures = defaultFailures
-	}
-	if p.MessagesPerDay == 0 {
-		p.MessagesPerDay = defaultDaily
-	}
-	if p.MessagesPerHour == 0 {
-		p.MessagesPerHour = min(defaultHourly, p.MessagesPerDay)
-	}
-	return p
+	// PumpingBlock and PumpingRegion are the sizes of the leaky buckets against SMS pumping:
+	// for each block of 10,000 numbers, which differ in the last four digits, and for each
+	// region. Only messages to numbers that were never confirmed fill them, for a region
+	// the first one of a number's day. A number that is confirmed for the first time takes
+	// its own messages out again, and one more. As many as the size drain within 24 hours,
+	// so whoever confirms nothing is sent at most twice as many within a day. From 1 to
+	// 1,000 and from 1 to 1,000,000. Default to 50 and 240.
+	PumpingBlock, PumpingRegion int
+
+	// PumpingRegions refuses messages to unconfirmed numbers of a region whose bucket is
+	// full with ErrPumping, as those of a block are. Defaults to false: EventPumping alone
+	// tells of it, because whoever fills the bucket keeps all new people of a region out.
+	PumpingRegions bool
+
+	// PumpingObserve refuses nothing, and leaves it to EventPumping to tell. Defaults to
+	// false.
+	PumpingObserve bool
 }
 
 func (p Policy) validate() error {
@@ -216,6 +215,12 @@ func (p Policy) validate() error {
 		return fmt.Errorf("%w: Policy.MessagesPerHour is %d; it must be from 1 to %d, "+
 			"and at most MessagesPerDay, which is %d",
 			ErrConfig, p.MessagesPerHour, maxHourlySends, p.MessagesPerDay)
+	}
+	if p.PumpingBlock < 1 || p.PumpingBlock > maxBlockSize ||
+		p.PumpingRegion < 1 || p.PumpingRegion > maxRegionSize {
+		return fmt.Errorf("%w: Policy.PumpingBlock is %d and PumpingRegion %d; "+
+			"they must be from 1 to %d and from 1 to %d",
+			ErrConfig, p.PumpingBlock, p.PumpingRegion, maxBlockSize, maxRegionSize)
 	}
 	// RFC 4226 section 6: the chance of a guesser is steps x tries / 10^digits.
 	if chance := float64(p.steps()*p.MaxFailures) / codeSpace; chance > maxGuessChance {

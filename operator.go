@@ -361,14 +361,11 @@ func (s *Service) resealOther(ctx context.Context, rec Record) (bool, error) {
 		if !ok {
 			return d, errNotFound(rec.Kind, rec.ID)
 		}
+		d.record = new(user)
 		if rec.Kind == kindDevice {
-			r := new(device)
-			d.record = r
-			return d, s.keys.decode(found, kindDevice, r)
+			d.record = new(device)
 		}
-		r := new(user)
-		d.record = r
-		return d, s.keys.decode(found, kindUser, r)
+		return d, s.keys.decode(found, rec.Kind, d.record)
 	}
 	return transact(ctx, s, rec.ID, load, func(d resealing) (bool, outcome) {
 		return true, outcome{save: []stored{d.record}}

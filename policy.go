@@ -15,17 +15,22 @@ const (
 
 	maxStepsAhead = 20 // of an import: ten minutes
 
-	maxLifetime     = 10 * time.Minute // NIST SP 800-63B-4 section 3.1.3.2
-	defaultAttempts = 5
-	defaultFailures = 30
-	defaultHourly   = 5 // messages
-	defaultDaily    = 10
-	strangerHourly  = 3 // messages to a number that is not confirmed, and may be a stranger's
-	strangerDaily   = 5
-	userDaily       = 2  // of these, for one user
-	suspicious      = 5  // wrong codes in a row, after which the owner is told
-	maxUnlimited    = 50 // wrong codes in a row that are counted where they never lock
-	maxGuessChance  = 1e-4
+	maxLifetime       = 10 * time.Minute // NIST SP 800-63B-4 section 3.1.3.2
+	defaultAttempts   = 5
+	defaultFailures   = 30
+	defaultHourly     = 5 // messages
+	defaultDaily      = 10
+	strangerHourly    = 3 // messages to a number that is not confirmed, and may be a stranger's
+	strangerDaily     = 5
+	userDaily         = 2  // of these, for one user
+	defaultBlockSize  = 50 // messages to numbers never confirmed, of a block of 10,000
+	defaultRegionSize = 240
+	maxBlockSize      = 1000
+	maxRegionSize     = 1_000_000
+	regionShards      = 4  // records that a region's are counted in
+	suspicious        = 5  // wrong codes in a row, after which the owner is told
+	maxUnlimited      = 50 // wrong codes in a row that are counted where they never lock
+	maxGuessChance    = 1e-4
 
 	bucketSize  = 50
 	bucketDrain = 14*time.Hour + 24*time.Minute
@@ -34,7 +39,7 @@ const (
 
 	maxFactors        = 10
 	maxMembers        = maxSave - 2 // with those that are to replace others: see deleteAll
-	maxKeys           = 4           // of a keyring: a number has a record for each
+	maxKeys           = 3           // of a keyring: a number has a record for each
 	maxHourlySends    = 10
 	maxDailySends     = 30
 	maxSends          = maxDailySends + deviceSends // that are remembered: all of a day
@@ -56,7 +61,7 @@ const (
 	maxMessageParts   = 3
 	outboxSize        = 1000
 	maxIdempotencyKey = 255 // bytes
-	maxMethods        = 4   // of Config.Methods: the first confirmation ends one of each type
+	maxMethods        = 3   // of Config.Methods: the first confirmation ends one of each type
 	maxAnswer         = 64 << 10
 	maxMethodState    = 16 << 10 // bytes that a Method keeps of a factor, or of a challenge
 	maxDetails        = 4 << 10  // bytes of what Describe gives
@@ -90,6 +95,31 @@ var guessing = limit.Guessing{
 	BucketSize: bucketSize, BucketDrain: bucketDrain, MaxSkew: maxSkew,
 }
 
+func (p Policy) withDefaults() Policy {
+	if p.ChallengeLifetime == 0 {
+		p.ChallengeLifetime = maxLifetime
+	}
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = defaultAttempts
+	}
+	if p.MaxFailures == 0 {
+		p.MaxFailures = defaultFailures
+	}
+	if p.MessagesPerDay == 0 {
+		p.MessagesPerDay = defaultDaily
+	}
+	if p.MessagesPerHour == 0 {
+		p.MessagesPerHour = min(defaultHourly, p.MessagesPerDay)
+	}
+	if p.PumpingBlock == 0 {
+		p.PumpingBlock = defaultBlockSize
+	}
+	if p.PumpingRegion == 0 {
+		p.PumpingRegion = defaultRegionSize
+	}
+	return p
+}
+
 // cooldown is the wait after the 1st, 2nd, ... message since the last success; the
 // last one stays.
 var cooldown = []time.Duration{
@@ -117,6 +147,16 @@ func (p Policy) unverifiedSendQuota() limit.Sending {
 // userShare is how many of a day's messages to a number whose factor is not confirmed can
 // be for one user, so that a stranger cannot use up all of them.
 var userShare = limit.Sharing{Day: userDaily, MaxSkew: maxSkew}
+
+// blockPumping is the bucket of a block of numbers.
+func (p Policy) blockPumping() limit.Pumping {
+	return limit.Pumping{Size: p.PumpingBlock, Shards: 1, MaxSkew: maxSkew}
+}
+
+// regionPumping is that of a region.
+func (p Policy) regionPumping() limit.Pumping {
+	return limit.Pumping{Size: p.PumpingRegion, Shards: regionShards, MaxSkew: maxSkew}
+}
 
 // steps is how many TOTP codes are valid at once.
 func (p Policy) steps() int {

@@ -32,6 +32,7 @@ var challengeRefusals = []refusal[*challenging]{
 	{"reusedKey", ErrIdempotencyKey, (*challenging).reusedKey},
 	{"disabled", ErrFactorDisabled, (*challenging).disabled},
 	{"waiting", ErrThrottled, (*challenging).waiting},
+	{"pumping", ErrPumping, (*challenging).pumping},
 }
 
 var verifyRefusals = []refusal[*verifying]{
@@ -129,6 +130,22 @@ func (d *challenging) waiting() *outcome {
 	e := d.factor.event(kind)
 	e.RetryAfter, e.Purpose = wait, d.in.Action.Purpose
 	return refused(errThrottled(d.factor.ID, wait, reason), e)
+}
+
+// pumping: too many messages went to numbers of this block, or this region, that nobody
+// confirmed: somebody may be paid for them. A number that was confirmed once is free of it, and
+// a repeated request is answered all the same.
+func (d *challenging) pumping() *outcome {
+	if d.phone == nil || d.earlier != nil || d.policy.PumpingObserve {
+		return nil
+	}
+	name, wait := d.phone.fullBucket(d.now, d.policy)
+	if wait == 0 {
+		return nil
+	}
+	e := d.factor.event(EventPumping)
+	e.Bucket, e.RetryAfter, e.Purpose = name, d.factor.shownWait(d.now, wait), d.in.Action.Purpose
+	return refused(errPumping(d.factor.ID, e.RetryAfter), e)
 }
 
 // lapsed: the factor of the challenge was not confirmed in time.

@@ -2,18 +2,17 @@ package mfa
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"slices"
+	"math/big"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/handover"
-	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/redact"
 	"github.com/authfactor/mfa/internal/typed"
@@ -82,45 +81,6 @@ func printable(text string, most int) string {
 	return text[:min(len(text), most)]
 }
 
-// An Outbox is an [SMSSender] that keeps the last 1,000 messages in memory and
-// sends none, for development and tests. The zero value is ready for use.
-type Outbox struct {
-	mu       sync.Mutex
-	messages []hidden[Message]
-}
-
-var _ SMSSender = (*Outbox)(nil)
-
-// Send keeps the message, or returns the error of ctx.
-func (o *Outbox) Send(ctx context.Context, m Message) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.messages) == outboxSize {
-		o.messages = slices.Delete(o.messages, 0, 1)
-	}
-	o.messages = append(o.messages, hide(m))
-	return nil
-}
-
-// Messages returns what was sent, oldest first.
-func (o *Outbox) Messages() []Message {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	messages := make([]Message, len(o.messages))
-	for i, m := range o.messages {
-		messages[i] = m()
-	}
-	return messages
-}
-
-// Format prints how many messages there are, whatever the verb.
-func (o *Outbox) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "mfa.Outbox(%d messages)", len(o.Messages()))
-}
-
 // SMSParams enrolls a phone number. Nothing is sent before [Service.Challenge].
 type SMSParams struct {
 	// PhoneNumber is the number in international form, such as "+1 500 555 0006",
@@ -182,6 +142,65 @@ func (f *factor) number() string {
 	return ""
 }
 
+// A generic_otp factor is whatever the application delivers codes by. It keeps
+// nothing: the code belongs to the challenge.
+type genericMethod struct{}
+
+func (genericMethod) traits() traits {
+	return traits{kind: TypeGenericOTP, amr: "otp", handsOut: true, unconfirmed: onUser}
+}
+
+func (genericMethod) chance(Policy) float64 { return chanceOfCode }
+
+func (genericMethod) asked(p EnrollParams) bool { return p.GenericOTP }
+
+func (genericMethod) enroll(*Service, EnrollParams, *Enrollment) (possession, error) {
+	return &delivery{}, nil
+}
+
+func (genericMethod) empty() possession { return &delivery{} }
+
+// A delivery is the application's own way to a person.
+type delivery struct{}
+
+func (*delivery) fields(*codec.Codec) {}
+func (*delivery) describe(*Factor)    {}
+func (*delivery) proves() bool        { return true }
+func (*delivery) usedUp() bool        { return false }
+
+func (*delivery) ask(_ *factor, ch *challenge, _ []*factor) error { return ch.makeCode() }
+
+func (*delivery) check(
+	_ *factor, answer string, ch *challenge, _ time.Time, _ Policy,
+) (verdict, error) {
+	return ch.checkCode(answer), nil
+}
+
+// makeCode gives a challenge a code of its own: six random digits, all equally likely.
+func (ch *challenge) makeCode() error {
+	n, err := rand.Int(rand.Reader, big.NewInt(codeSpace))
+	if err != nil {
+		return fmt.Errorf("mfa: making a code: %w", err)
+	}
+	ch.code = fmt.Sprintf("%0*d", digits, n)
+	return nil
+}
+
+// checkCode compares an answer with the challenge's own code.
+func (ch *challenge) checkCode(answer string) verdict {
+	code, ok := typed.Code(answer, digits)
+	switch {
+	case !ok:
+		return noCode
+	case match(code, []string{ch.code}) < 0:
+		return wrong
+	}
+	return right
+}
+
+// chanceOfCode is that of guessing one of a million codes, all equally likely.
+const chanceOfCode = 1.0 / codeSpace
+
 const defaultTemplate = "Your verification code is " + typed.Placeholder + "."
 
 // smsTemplate checks the template of a message, and gives it in its canonical spelling.
@@ -224,125 +243,22 @@ func (s *Service) normalizeNumber(number string) (string, error) {
 	return e164, nil
 }
 
-// numberLimits are those of a number: its messages, and wrong codes until it is
-// confirmed.
-type numberLimits struct {
-	*number           // fresh if it was never used
-	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
-}
-
-// loadPhone reads the limits of a factor's number. A keyring with several keys
-// gives a number several ids; what is found under older ones is merged.
-func (s *Service) loadPhone(ctx context.Context, f *factor) (*numberLimits, error) {
-	ids := s.keys.numberIDs(f.number())
-	records, err := s.load(ctx, ids...)
-	if err != nil {
-		return nil, err
-	}
-	p := &numberLimits{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
-	for i, id := range ids {
-		rec, ok := records.find(id)
-		if !ok {
-			continue
-		}
-		n := new(number)
-		if err := s.keys.decode(rec, kindNumber, n); err != nil {
-			return nil, err
-		}
-		if i == 0 {
-			p.number = n
-		} else {
-			p.number.merge(n)
-			p.older = append(p.older, n)
-		}
-	}
-	return p, nil
-}
-
-// merge adds the counts of the same number under another key.
-func (n *number) merge(old *number) {
-	n.sends.Merge(old.sends, maxSends) // older ones decide nothing
-	n.shares.Merge(old.shares, maxSends)
-	n.guesses.Merge(old.guesses)
-}
-
-// touch sets the times of a number's record before it is saved.
-func (n *number) touch(now time.Time) {
-	if n.Version == 0 {
-		n.CreatedAt = now
-	}
-	n.UpdatedAt = now
-	n.ExpiresAt = later(now, later(n.sends.Lapse(), n.guesses.Lapse()))
-}
-
-// savePhone adds a number's limits to what is written.
-func (out *outcome) savePhone(now time.Time, p *numberLimits) {
-	p.touch(now)
-	out.put(p.number)
-	for _, n := range p.older {
-		out.drop(n)
-	}
-}
-
-// messageWait is how long no message may be sent, 0 for not at all, and whether
-// it is one of the device's own allowance, beyond the quotas of number and
-// user.
-func (d *challenging) messageWait() (wait time.Duration, own bool) {
-	wait = d.sharedWait()
-	// A shorter wait comes of impatience, and needs no allowance.
-	if wait > cooldown[0] && d.factor.verified &&
-		d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) {
-		return 0, true
-	}
-	return wait, false
-}
-
-// sharedWait is how long the limits of number and user allow no message.
-func (d *challenging) sharedWait() time.Duration {
-	return max(d.phone.sends.Wait(d.now, d.quota()), d.ownWait())
-}
-
-// ownWait is how long the user's own messages allow no other.
-func (d *challenging) ownWait() (wait time.Duration) {
-	if !d.factor.verified {
-		wait = d.phone.shares.Wait(d.now, d.users, userShare)
-	}
-	if d.user != nil {
-		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
-	}
-	return wait
-}
-
-// resendWait is the wait that the caller is told of. A repeated call costs nothing, so
-// of an unconfirmed number it leaves out what others may have done.
-func (d *challenging) resendWait() time.Duration {
-	if d.earlier == nil || d.factor.verified {
-		return d.sharedWait()
-	}
-	return max(d.ownWait(), d.earlier.CreatedAt.Add(cooldown[0]).Sub(d.now)) // since its own message
-}
-
-// quota is that of the number.
-func (d *challenging) quota() limit.Sending {
-	if d.factor.verified {
-		return d.policy.sendQuota()
-	}
-	return d.policy.unverifiedSendQuota()
-}
-
 // send hands the code of a committed challenge to the sender. The challenge is
 // cancelled if that is known to have failed, and open where it is unknown, as
 // after a panic.
 func (s *Service) send(ctx context.Context, d *challenging, template string) error {
 	ch, f := d.challenge, d.factor
-	m := Message{ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code)}
+	m := Message{
+		ID: messageID(ch.ID), To: f.number(), Body: typed.Render(template, ch.code), taken: new(taken),
+	}
 	e := f.eventOf(ch, EventMessageUnknown) // and so it stays if the sender panics
-	e.Time, e.MessageID = ch.CreatedAt, m.ID
+	e.Time = ch.CreatedAt
 	defer func() { s.emit(ctx, e) }()
 
 	unknown, err := s.handOver(ctx, m)
 	if err == nil {
-		e.Kind = EventMessageSent
+		e.Kind, e.Sender, e.SenderID = EventMessageSent, m.taken.by, m.taken.id
+		s.remember(ctx, ch, *m.taken)
 		return nil
 	}
 	// Sprint survives an error that is a nil pointer.
@@ -361,6 +277,20 @@ func (s *Service) send(ctx context.Context, d *challenging, template string) err
 			"challenge", ch.ID, "error", err)
 	}
 	return &sendError{challengeID: ch.ID, cause: hide(err)}
+}
+
+// remember stores how the sender knows the message, for the events of its answer. Without it
+// all works but what tells the provider that the code arrived.
+func (s *Service) remember(ctx context.Context, ch *challenge, by taken) {
+	if by.id == "" {
+		return
+	}
+	sent := *ch
+	sent.Version, sent.sender = 1, by
+	if err := s.commit(ctx, voidTimeout, outcome{save: []stored{&sent}}); err != nil {
+		s.log.WarnContext(ctx, "mfa: how the sender knows a message could not be stored",
+			"challenge", ch.ID, "error", err)
+	}
 }
 
 // handOver calls the sender. Whoever hangs up does not reach it: the challenge is

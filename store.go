@@ -112,12 +112,14 @@ const (
 	kindFactor    = "factor"    // parent: its user's record, if it has an owner
 	kindChallenge = "challenge" // parent: its factor
 	kindNumber    = "number"    // the limits of a phone number
+	kindBucket    = "bucket"    // messages to unconfirmed numbers of a block or a region
 	kindUser      = "user"      // the limits of a user, and which factors and devices they have
 	kindDevice    = "device"    // a trusted device; parent: its user's record
 
 	factorPrefix    = "auth_factor_"
 	challengePrefix = "auth_challenge_"
 	numberPrefix    = "auth_number_"
+	bucketPrefix    = "auth_bucket_"
 	userPrefix      = "auth_user_"
 	devicePrefix    = "auth_device_"
 )
@@ -212,6 +214,7 @@ type challenge struct {
 	registers bool   // by the ceremony, a factor that was not confirmed
 	codesSeed []byte // that recovery codes were made of, beside the key of the request
 	codesSet  string // id of their factor; "" if the request made none
+	sender    taken  // of its message, where it gave an id
 
 	rest []byte
 }
@@ -231,6 +234,8 @@ func (ch *challenge) fields(c *codec.Codec) {
 	c.Bytes(&ch.codesSeed)
 	c.String(&ch.codesSet)
 	c.Bool(&ch.registers)
+	c.String(&ch.sender.by)
+	c.String(&ch.sender.id)
 	c.Rest(&ch.rest)
 }
 
@@ -248,26 +253,20 @@ func (ch *challenge) optionFields(c *codec.Codec) {
 	}
 }
 
-// A number is the limits of a phone number, whoever enrolled it.
-type number struct {
+// A bucket is the record of a leaky bucket of messages to numbers that were never confirmed:
+// those of a block, or a part of those of a region.
+type bucket struct {
 	Record
-	sends   limit.Messages
-	guesses limit.Failures // wrong codes while the factor was unverified
-	shares  limit.Shares   // the sends while it was, each for a name of Keyring.numberUsers
+	empty time.Time // when it will be
 
 	rest []byte
 }
 
-func (n *number) columns() *Record { return &n.Record }
+func (b *bucket) columns() *Record { return &b.Record }
 
-func (n *number) fields(c *codec.Codec) {
-	messageFields(c, &n.sends)
-	failureFields(c, &n.guesses)
-	codec.List(c, &n.shares, maxSends, func(s *limit.Share) {
-		c.Time(&s.At)
-		c.String(&s.User)
-	})
-	c.Rest(&n.rest)
+func (b *bucket) fields(c *codec.Codec) {
+	c.Time(&b.empty)
+	c.Rest(&b.rest)
 }
 
 // A user is the limits of a user, and the list of their factors and devices.

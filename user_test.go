@@ -728,18 +728,18 @@ func (s savesSeen) Save(ctx context.Context, changes ...mfa.Change) error {
 }
 
 // TestLargestSave: no Save has more than 16 records. The largest confirms the number of a
-// user who had all that can end with it, under a keyring of four keys of which each left
+// user who had all that can end with it, under a keyring of three keys of which each left
 // a budget of the number.
 func TestLargestSave(t *testing.T) {
 	r := newRig(t, func(c *mfa.Config) {
-		for i := range 4 {
+		for i := range 3 {
 			c.Methods = append(
 				c.Methods,
 				mfa.Method{Type: mfa.FactorType(fmt.Sprint("toy_", i)), Ceremony: toyCeremony{}},
 			)
 		}
 	})
-	keys := make([]string, 4)
+	keys := make([]string, 3)
 	for i := range keys {
 		keys[i] = mfa.NewKey()
 	}
@@ -770,8 +770,8 @@ func TestLargestSave(t *testing.T) {
 	}
 	largest = 0
 	ch := r.challengeToConfirm(f)
-	if largest != 6 { // the challenge, the user, four budgets
-		t.Errorf("Challenge saves %d records, want 6", largest)
+	if largest != 7 { // the challenge, the user, three of the number, its block, its region
+		t.Errorf("Challenge saves %d records, want 7", largest)
 	}
 	code := r.Right(f)
 	budgets(keys[1:]...) // the first has the budget that Challenge wrote
@@ -788,8 +788,8 @@ func TestLargestSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// They are the challenge, the factor, the user, four budgets, seven that end, the
-	// device and the new codes.
+	// They are the challenge, the factor, the user, three of the number, its block, its
+	// region, six that end, the device and the new codes.
 	if largest != 16 {
 		t.Errorf("Verify saves %d records, want 16", largest)
 	}

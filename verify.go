@@ -351,6 +351,8 @@ func (s *Service) accepted(d *verifying) (Verification, outcome) {
 	}
 	if n := d.shared.phone; n != nil {
 		n.sends.Forgiven = ch.CreatedAt
+		n.confirm(now, d.policy, &out)
+		out.savePhone(now, n)
 	}
 	if d.user != nil {
 		d.acceptedUser(&out, told.FirstUse)

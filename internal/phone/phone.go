@@ -133,6 +133,19 @@ func (r Rules) missingToken(number *phonenumbers.PhoneNumber) string {
 	return token
 }
 
+// Region is the ISO 3166 code of a number's region, or the digits of its country code where
+// there is none.
+func Region(e164 string) string {
+	number, err := phonenumbers.Parse(e164, "ZZ")
+	if err != nil {
+		return "0" // none begins so
+	}
+	if region := phonenumbers.GetRegionCodeForNumber(number); len(region) == 2 && region != "ZZ" {
+		return region
+	}
+	return fmt.Sprint(number.GetCountryCode())
+}
+
 // Allowed reports whether a number that Normalize returned once is taken still.
 func (r Rules) Allowed(e164 string) bool {
 	number, err := phonenumbers.Parse(e164, "ZZ")

@@ -1,4 +1,4 @@
-package mfa_test
+package bench
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/pquerna/otp/totp"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/mfatest"
 )
 
@@ -27,7 +28,7 @@ func BenchmarkBaselineTOTP(b *testing.B) {
 	opts := totp.ValidateOpts{Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1}
 	b.ReportAllocs()
 	for b.Loop() {
-		ok, err := totp.ValidateCustom("000000", vectorSecret, now, opts)
+		ok, err := totp.ValidateCustom("000000", testrig.VectorSecret, now, opts)
 		if ok || err != nil {
 			b.Fatal(ok, err)
 		}
@@ -206,7 +207,7 @@ func BenchmarkParallelBaselineTOTP(b *testing.B) {
 		for pb.Next() {
 			_, _ = totp.ValidateCustom(
 				"000000",
-				vectorSecret,
+				testrig.VectorSecret,
 				now,
 				totp.ValidateOpts{Period: 30, Skew: 1, Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1},
 			)

@@ -1,0 +1,400 @@
+package mfa
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/limit"
+	"github.com/authfactor/mfa/internal/phone"
+)
+
+// A number is the limits of a phone number, whoever enrolled it.
+type number struct {
+	Record
+	sends   limit.Messages
+	guesses limit.Failures // wrong codes while the factor was unverified
+	shares  limit.Shares   // the sends while it was, each for a name of Keyring.numberUsers
+
+	confirmed bool      // once, by whoever: no bucket counts its messages any more
+	inBlock   int64     // its messages in the bucket of its block
+	inRegion  int64     // and in that of its region
+	ofDay     time.Time // when the last of these was sent
+
+	rest []byte
+}
+
+func (n *number) columns() *Record { return &n.Record }
+
+func (n *number) fields(c *codec.Codec) {
+	messageFields(c, &n.sends)
+	failureFields(c, &n.guesses)
+	codec.List(c, &n.shares, maxSends, func(s *limit.Share) {
+		c.Time(&s.At)
+		c.String(&s.User)
+	})
+	c.Bool(&n.confirmed)
+	c.Int(&n.inBlock)
+	c.Int(&n.inRegion)
+	c.Time(&n.ofDay)
+	c.Rest(&n.rest)
+}
+
+// numberLimits are those of a number: its messages, and wrong codes until it is
+// confirmed.
+type numberLimits struct {
+	*number           // fresh if it was never used
+	older   []*number // the same under older keys of the keyring, to be deleted when it is saved
+	buckets *buckets  // that count its messages; nil: none does
+}
+
+// loadPhone reads the limits of a factor's number. A keyring with several keys
+// gives a number several ids; what is found under older ones is merged.
+func (s *Service) loadPhone(ctx context.Context, f *factor) (*numberLimits, error) {
+	ids := s.keys.numberIDs(f.number())
+	var b *buckets
+	read := ids
+	if !f.verified {
+		b = s.keys.bucketsOf(f.number())
+		read = slices.Concat(ids, b.ids())
+	}
+	records, err := s.load(ctx, read...)
+	if err != nil {
+		return nil, err
+	}
+	p := &numberLimits{number: &number{Record: Record{ID: ids[0], Kind: kindNumber}}}
+	for i, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		n := new(number)
+		if err := s.keys.decode(rec, kindNumber, n); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			p.number = n
+		} else {
+			p.number.merge(n)
+			p.older = append(p.older, n)
+		}
+	}
+	if b == nil || p.confirmed {
+		return p, nil
+	}
+	p.buckets = b
+	return p, s.openBuckets(b, records)
+}
+
+// merge adds the counts of the same number under another key.
+func (n *number) merge(old *number) {
+	n.sends.Merge(old.sends, maxSends) // older ones decide nothing
+	n.shares.Merge(old.shares, maxSends)
+	n.guesses.Merge(old.guesses)
+	n.confirmed = n.confirmed || old.confirmed
+	n.inBlock, n.inRegion = n.inBlock+old.inBlock, n.inRegion+old.inRegion
+	n.ofDay = later(n.ofDay, old.ofDay)
+}
+
+// touch sets the times of a number's record before it is saved.
+func (n *number) touch(now time.Time) {
+	if n.Version == 0 {
+		n.CreatedAt = now
+	}
+	n.UpdatedAt = now
+	n.ExpiresAt = later(now, later(n.sends.Lapse(), n.guesses.Lapse()))
+	if n.confirmed { // what it took out of the buckets it takes out once
+		n.ExpiresAt = time.Time{}
+	}
+}
+
+// savePhone adds a number's limits to what is written.
+func (out *outcome) savePhone(now time.Time, p *numberLimits) {
+	p.touch(now)
+	out.put(p.number)
+	for _, n := range p.older {
+		out.drop(n)
+	}
+}
+
+// messageWait is how long no message may be sent, 0 for not at all, and whether
+// it is one of the device's own allowance, beyond the quotas of number and
+// user.
+func (d *challenging) messageWait() (wait time.Duration, own bool) {
+	wait = d.sharedWait()
+	// A shorter wait comes of impatience, and needs no allowance.
+	if wait > cooldown[0] && d.factor.verified &&
+		d.device.takesMessage(d.now, d.quota(), d.phone.number, d.user) {
+		return 0, true
+	}
+	return wait, false
+}
+
+// sharedWait is how long the limits of number and user allow no message.
+func (d *challenging) sharedWait() time.Duration {
+	return max(d.phone.sends.Wait(d.now, d.quota()), d.ownWait())
+}
+
+// ownWait is how long the user's own messages allow no other.
+func (d *challenging) ownWait() (wait time.Duration) {
+	if !d.factor.verified {
+		wait = d.phone.shares.Wait(d.now, d.users, userShare)
+	}
+	if d.user != nil {
+		wait = max(wait, d.user.sends.Wait(d.now, d.policy.sendQuota()))
+	}
+	return wait
+}
+
+// resendWait is the wait that the caller is told of. A repeated call costs nothing, so
+// of an unconfirmed number it leaves out what others may have done.
+func (d *challenging) resendWait() time.Duration {
+	if d.earlier == nil || d.factor.verified {
+		return d.sharedWait()
+	}
+	return max(d.ownWait(), d.earlier.CreatedAt.Add(cooldown[0]).Sub(d.now)) // since its own message
+}
+
+// quota is that of the number.
+func (d *challenging) quota() limit.Sending {
+	if d.factor.verified {
+		return d.policy.sendQuota()
+	}
+	return d.policy.unverifiedSendQuota()
+}
+
+// The names of buckets, as Event.Bucket has them: that of a block goes on with the end of its
+// id, and that of a region with its code.
+const (
+	blockBucket  = "block_"
+	regionBucket = "region_"
+)
+
+// buckets are those that count the messages to a number.
+type buckets struct {
+	blockIDs  []string   // of the block's record, one for each key of the keyring
+	shardIDs  [][]string // the same of each of the region's
+	blockName string
+	region    string // its name
+
+	block  *bucket
+	shards []*bucket
+	pair   [2]int // of the shards, at random: one is written, so that calls at once seldom meet
+}
+
+// bucketsOf are those of a number. Its block is the number without its last four digits.
+func (r *Keyring) bucketsOf(e164 string) *buckets {
+	region := phone.Region(e164)
+	b := &buckets{
+		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),
+		shardIDs: r.shardIDs(region), region: regionBucket + region,
+	}
+	b.blockName = blockBucket + strings.TrimPrefix(b.blockIDs[0], bucketPrefix)
+	return b
+}
+
+func (b *buckets) ids() []string { return slices.Concat(append(b.shardIDs, b.blockIDs)...) }
+
+// openBuckets opens what there is of a number's buckets.
+func (s *Service) openBuckets(b *buckets, records loaded) (err error) {
+	if b.block, err = s.openBucket(b.blockIDs, records); err != nil {
+		return err
+	}
+	for _, ids := range b.shardIDs {
+		shard, err := s.openBucket(ids, records)
+		if err != nil {
+			return err
+		}
+		b.shards = append(b.shards, shard)
+	}
+	var random [2]byte
+	if _, err := rand.Read(random[:]); err != nil {
+		return fmt.Errorf("mfa: choosing a bucket: %w", err)
+	}
+	b.pair = [2]int{int(random[0]) % regionShards, int(random[1]) % regionShards}
+	return nil
+}
+
+// openBucket opens one that has a record for each key of the keyring: of these the last that
+// was written holds, and the first is written.
+func (s *Service) openBucket(ids []string, records loaded) (*bucket, error) {
+	first := &bucket{Record: Record{ID: ids[0], Kind: kindBucket}}
+	for i, id := range ids {
+		rec, ok := records.find(id)
+		if !ok {
+			continue
+		}
+		b := new(bucket)
+		if err := s.keys.decode(rec, kindBucket, b); err != nil {
+			return nil, err
+		}
+		switch {
+		case i == 0:
+			first = b
+		case b.UpdatedAt.After(first.UpdatedAt):
+			first.empty = b.empty
+		}
+	}
+	return first, nil
+}
+
+// toFill is the emptier shard of the pair.
+func (b *buckets) toFill() *bucket {
+	one, other := b.shards[b.pair[0]], b.shards[b.pair[1]]
+	if one.empty.After(other.empty) {
+		return other
+	}
+	return one
+}
+
+// toDrain is the fuller shard of the pair, or of all if it is empty.
+func (b *buckets) toDrain(now time.Time) *bucket {
+	later := func(one, other *bucket) int { return one.empty.Compare(other.empty) }
+	pair := []*bucket{b.shards[b.pair[0]], b.shards[b.pair[1]]}
+	if fuller := slices.MaxFunc(pair, later); fuller.empty.After(now) {
+		return fuller
+	}
+	return slices.MaxFunc(b.shards, later)
+}
+
+func (b *buckets) regionWait(now time.Time, p limit.Pumping) time.Duration {
+	var empty []time.Time
+	for _, shard := range b.shards {
+		empty = append(empty, shard.empty)
+	}
+	return p.Wait(now, empty...)
+}
+
+// set changes a bucket, and adds it to what is written.
+func (out *outcome) set(now time.Time, b *bucket, empty time.Time) {
+	if b.Version == 0 {
+		b.CreatedAt = now
+	}
+	b.empty, b.UpdatedAt, b.ExpiresAt = empty, now, later(now, empty)
+	out.put(b)
+}
+
+// countsInRegion reports whether a message would count for the number's region: the first of
+// a day does. Who asks for another one has not got it, and fills no region.
+func (n *number) countsInRegion(now time.Time) bool {
+	return !n.ofDay.After(now.Add(-24*time.Hour)) || n.ofDay.After(now.Add(maxSkew))
+}
+
+// fullBucket is the bucket that has no room for a message, and for how long; "" for none.
+func (p *numberLimits) fullBucket(now time.Time, policy Policy) (string, time.Duration) {
+	b := p.buckets
+	if b == nil {
+		return "", 0
+	}
+	name, wait := "", policy.blockPumping().Wait(now, b.block.empty)
+	if wait > 0 {
+		name = b.blockName
+	}
+	if policy.PumpingRegions && p.countsInRegion(now) {
+		if w := b.regionWait(now, policy.regionPumping()); w > wait {
+			name, wait = b.region, w
+		}
+	}
+	return name, wait
+}
+
+// charge counts a message to a number that was never confirmed, and gives the names of the
+// buckets that are full from now on.
+func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full []string) {
+	b := p.buckets
+	if b == nil {
+		return nil
+	}
+	p.inBlock++
+	limits := policy.blockPumping()
+	had := limits.Wait(now, b.block.empty) == 0
+	out.set(now, b.block, limits.Add(now, b.block.empty))
+	if had && limits.Wait(now, b.block.empty) > 0 {
+		full = append(full, b.blockName)
+	}
+	if !p.countsInRegion(now) {
+		return full
+	}
+	p.inRegion++
+	p.ofDay = now
+	limits = policy.regionPumping()
+	had = b.regionWait(now, limits) == 0
+	shard := b.toFill()
+	out.set(now, shard, limits.Add(now, shard.empty))
+	if had && b.regionWait(now, limits) > 0 {
+		full = append(full, b.region)
+	}
+	return full
+}
+
+// confirm takes a number's messages out of its buckets, and one more, once for ever: whoever
+// confirms is a person. Its record does not expire from now on.
+func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
+	p.confirmed = true
+	b := p.buckets
+	if b == nil {
+		return
+	}
+	if b.block.empty.After(now) {
+		out.set(now, b.block, policy.blockPumping().Remove(now, b.block.empty, p.inBlock+1))
+	}
+	if shard := b.toDrain(now); shard.empty.After(now) {
+		out.set(now, shard, policy.regionPumping().Remove(now, shard.empty, p.inRegion+1))
+	}
+	p.inBlock, p.inRegion = 0, 0
+}
+
+// PumpingBucket returns the name of the bucket that a number's block has, for
+// [Service.ClearPumping]. The number is taken as [SMSParams] has it, and the errors are those
+// of [Service.Enroll].
+func (s *Service) PumpingBucket(number string) (string, error) {
+	e164, err := s.normalizeNumber(number)
+	if err != nil {
+		return "", err
+	}
+	return s.keys.bucketsOf(e164).blockName, nil
+}
+
+// ClearPumping empties a bucket, for operators who know that what filled it was no attack. It
+// takes the name that [Event.Bucket] or [Service.PumpingBucket] has. Any other one is
+// [ErrInvalidParameter]. Any other error comes from the store, or is [ErrThrottled] after eight
+// lost races.
+func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
+	var ids []string
+	if region, ok := strings.CutPrefix(bucketName, regionBucket); ok {
+		ids = slices.Concat(s.keys.shardIDs(region)...)
+	} else if end, ok := strings.CutPrefix(bucketName, blockBucket); ok {
+		ids = []string{bucketPrefix + end}
+	}
+	if len(ids) == 0 || len(bucketName) > 40 || strings.Trim(bucketName, bucketLetters) != "" {
+		return errParameter("There is no such bucket.")
+	}
+	load := func(ctx context.Context) (clearing, error) {
+		records, m, err := s.loadNow(ctx, ids...)
+		return clearing{m, records}, err
+	}
+	_, err := transact(ctx, s, "", load, func(d clearing) (struct{}, outcome) {
+		var out outcome
+		for _, id := range ids { // one that is not there hides one of an older key
+			b := &bucket{Record: Record{ID: id, Kind: kindBucket}}
+			if rec, ok := d.records.find(id); ok {
+				b.Record.Version, b.Record.CreatedAt = rec.Version, rec.CreatedAt
+			}
+			out.set(d.now, b, d.now)
+		}
+		return struct{}{}, out
+	})
+	return err
+}
+
+const bucketLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+
+// clearing are the records of a bucket that is to be emptied. They need not open.
+type clearing struct {
+	moment
+	records loaded
+}
