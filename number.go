@@ -364,14 +364,14 @@ func (s *Service) PumpingBucket(number string) (string, error) {
 // [ErrInvalidParameter]. Any other error comes from the store, or is [ErrThrottled] after eight
 // lost races.
 func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
-	var ids []string
-	if region, ok := strings.CutPrefix(bucketName, regionBucket); ok {
-		ids = slices.Concat(s.keys.shardIDs(region)...)
-	} else if end, ok := strings.CutPrefix(bucketName, blockBucket); ok {
-		ids = []string{bucketPrefix + end}
-	}
-	if len(ids) == 0 || len(bucketName) > 40 || strings.Trim(bucketName, bucketLetters) != "" {
+	kind, end, _ := strings.Cut(bucketName, "_")
+	known := kind+"_" == regionBucket || kind+"_" == blockBucket
+	if !known || end == "" || len(end) > 32 || strings.Trim(end, bucketLetters) != "" {
 		return errParameter("There is no such bucket.")
+	}
+	ids := []string{bucketPrefix + end}
+	if kind+"_" == regionBucket {
+		ids = slices.Concat(s.keys.shardIDs(end)...)
 	}
 	load := func(ctx context.Context) (clearing, error) {
 		records, m, err := s.loadNow(ctx, ids...)
@@ -391,7 +391,7 @@ func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
 	return err
 }
 
-const bucketLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_"
+const bucketLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // clearing are the records of a bucket that is to be emptied. They need not open.
 type clearing struct {

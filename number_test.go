@@ -1,0 +1,412 @@
+package mfa_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
+)
+
+// The tests of this file show what stops messages to numbers that nobody confirms.
+
+// numberOf is a number of a block, which its last four digits are left to.
+func numberOf(block, i int) string { return fmt.Sprintf("+1500%03d%04d", block, i) }
+
+// stranger enrolls a number for somebody new, and has a message sent there.
+func (r *rig) stranger(number string) (enrolled, mfa.Challenge, error) {
+	r.T.Helper()
+	user := fmt.Sprintf("user_%s_%d", number, len(r.Records()))
+	f := r.EnrollSMS(user, number)
+	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user, Confirm: true})
+	return f, ch, err
+}
+
+// fill sends messages to so many numbers of a block, from one on.
+func (r *rig) fill(block, from, n int) {
+	r.T.Helper()
+	for i := range n {
+		if _, _, err := r.stranger(numberOf(block, from+i)); err != nil {
+			r.T.Fatalf("message %d: %v", i+1, err)
+		}
+	}
+}
+
+// confirm answers a challenge with its code.
+func (r *rig) confirm(f enrolled, ch mfa.Challenge) {
+	r.T.Helper()
+	if _, err := r.Answer(ch, f, r.Right(f)); err != nil {
+		r.T.Fatal(err)
+	}
+}
+
+// pumping are the buckets that events told of, and whether a message was refused.
+func (r *rig) pumping() (told []string) {
+	for _, e := range r.Took() {
+		if e.Kind == mfa.EventPumping {
+			what, _, _ := strings.Cut(e.Bucket, "_")
+			if what == "region" {
+				what = e.Bucket
+			}
+			if e.RetryAfter > 0 {
+				what += " refused"
+			}
+			told = append(told, what)
+		}
+	}
+	return told
+}
+
+func wantTold(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: events told %q, want %q", what, got, want)
+	}
+}
+
+// TestPumpingBlock: a block is sent 50 messages at once that nobody confirms, and 50 more
+// within a day. Other blocks are not its business.
+func TestPumpingBlock(t *testing.T) {
+	r := newRig(t)
+	r.fill(555, 0, 50)
+	wantTold(t, "the last that fits in", r.pumping(), "block")
+	sent, records := len(r.SMS.Messages()), len(r.Records())
+	f := r.EnrollSMS(ann, numberOf(555, 50))
+	r.Took()
+	_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: ann})
+	mustBe(t, err, mfa.ErrPumping)
+	mustBe(t, err, mfa.ErrThrottled)
+	wait := refusal(t, err).RetryAfter
+	if wait < 28*time.Minute || wait > 30*time.Minute || !r.Clock.Now().Add(wait).Equal(r.Clock.Now().Add(wait).Truncate(time.Minute)) {
+		t.Errorf("a wait of %v: one message drains in 28.8 minutes, and a minute ends it", wait)
+	}
+	if refusal(t, err).Reason != mfa.ReasonMessages {
+		t.Errorf("the reason is %q", refusal(t, err).Reason)
+	}
+	wantTold(t, "the first that does not", r.pumping(), "block refused")
+	if len(r.SMS.Messages()) != sent || len(r.Records()) != records+2 { // her factor, and she
+		t.Error("something was sent or stored")
+	}
+	r.fill(556, 0, 1)
+
+	begin, more := r.Clock.Now(), 0
+	for i := 100; r.Clock.Now().Before(begin.Add(24 * time.Hour)); i++ {
+		if _, _, err := r.stranger(numberOf(555, i)); err == nil {
+			more++
+		}
+		r.Clock.Advance(10 * time.Minute)
+	}
+	if more < 45 || more > 50 {
+		t.Errorf("%d more within a day, want nearly 50 and not one more", more)
+	}
+}
+
+// TestPumpingConfirmed: a number that was confirmed once is sent messages whatever others of
+// its block do, also if it is enrolled anew; and it fills nothing.
+func TestPumpingConfirmed(t *testing.T) {
+	r := newRig(t)
+	f, ch, err := r.stranger(numberOf(555, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.confirm(f, ch)
+	r.fill(555, 1, 49)
+	r.Clock.Advance(6 * time.Minute)
+	r.Ask(f)
+	r.Clock.Advance(2 * time.Hour)
+	r.fill(555, 50, 5) // four drained, and one more for who confirmed... is not kept below 0
+	_, _, err = r.stranger(numberOf(555, 60))
+	mustBe(t, err, mfa.ErrPumping)
+	if _, _, err := r.stranger(numberOf(555, 0)); err != nil {
+		t.Errorf("enrolled anew: %v", err)
+	}
+	r.Clock.Advance(400 * 24 * time.Hour)
+	if _, err := r.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.fill(555, 100, 50)
+	if _, _, err := r.stranger(numberOf(555, 0)); err != nil {
+		t.Errorf("enrolled anew after a year: %v", err)
+	}
+}
+
+// TestPumpingPaidBack: who confirms a number takes its messages out of the bucket, and one
+// more; once for ever.
+func TestPumpingPaidBack(t *testing.T) {
+	r := newRig(t)
+	f, _, err := r.stranger(numberOf(555, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.fill(555, 1, 47)
+	r.Clock.Advance(time.Minute)
+	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := func(from, room int) {
+		t.Helper()
+		r.fill(555, from, room)
+		_, _, err := r.stranger(numberOf(555, from+room))
+		mustBe(t, err, mfa.ErrPumping)
+	}
+	full(100, 1)
+	r.confirm(f, ch)
+	full(200, 3)
+
+	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: f.UserID}); err != nil {
+		t.Fatal(err)
+	}
+	r.Clock.Advance(time.Minute)
+	again, ch, err := r.stranger(numberOf(555, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.confirm(again, ch)
+	full(300, 0)
+}
+
+// TestPumpingRegion: all blocks of a region together are told of once they are full, and refused
+// with PumpingRegions only. Of a number the first message of a day counts.
+func TestPumpingRegion(t *testing.T) {
+	for _, refuses := range []bool{false, true} {
+		r := newRig(t, func(c *mfa.Config) {
+			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 8, refuses
+		})
+		f, ch, err := r.stranger(numberOf(500, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Clock.Advance(time.Minute)
+		if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID}); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 7 {
+			wantTold(t, "while there is room", r.pumping())
+			r.fill(501+i, 0, 1)
+		}
+		wantTold(t, "full", r.pumping(), "region_US")
+		_, _, err = r.stranger(numberOf(520, 0))
+		if told := r.pumping(); refuses {
+			mustBe(t, err, mfa.ErrPumping)
+			wantTold(t, "more", told, "region_US refused")
+		} else if err != nil || told != nil {
+			t.Errorf("more: %v, %q", err, told)
+		}
+		if !refuses {
+			continue
+		}
+		r.confirm(f, ch) // its second message is not counted, and so not paid back
+		r.fill(530, 0, 2)
+		_, _, err = r.stranger(numberOf(531, 0))
+		mustBe(t, err, mfa.ErrPumping)
+	}
+}
+
+// TestPumpingObserve: nothing is refused, and what would have been is told.
+func TestPumpingObserve(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) {
+		c.Policy.PumpingBlock, c.Policy.PumpingRegions = 3, true
+		c.Policy.PumpingObserve = true
+	})
+	r.fill(555, 0, 2)
+	wantTold(t, "while there is room", r.pumping())
+	r.fill(555, 2, 1)
+	wantTold(t, "full", r.pumping(), "block")
+	r.fill(555, 3, 2)
+	wantTold(t, "more", r.pumping(), "block", "block")
+}
+
+// TestClearPumping: an operator empties a bucket that an event names, or that a number is of.
+func TestClearPumping(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) {
+		c.Policy.PumpingBlock, c.Policy.PumpingRegion, c.Policy.PumpingRegions = 2, 4, true
+	})
+	named := func() (bucket string) {
+		for _, e := range r.Took() {
+			if e.Kind == mfa.EventPumping {
+				bucket = e.Bucket
+			}
+		}
+		return bucket
+	}
+	closed := func(number string) string {
+		t.Helper()
+		r.Took()
+		_, _, err := r.stranger(number)
+		mustBe(t, err, mfa.ErrPumping)
+		return named()
+	}
+	clear := func(bucket string) {
+		t.Helper()
+		if err := r.ClearPumping(t.Context(), bucket); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.fill(555, 0, 2)
+	clear(closed(numberOf(555, 2)))
+	r.fill(555, 3, 1)
+	r.fill(556, 0, 1)
+	if bucket := closed(numberOf(557, 0)); bucket != "region_US" {
+		t.Fatalf("closed is %q", bucket)
+	}
+	clear("region_US")
+	r.fill(555, 4, 1)
+	closed(numberOf(555, 5))
+	bucket, err := r.PumpingBucket("+1 500 555 7777")
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear(bucket)
+	r.fill(555, 6, 1)
+
+	before := r.Versions()
+	for _, bucket := range []string{
+		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "auth_user_1", "block_" + strings.Repeat("A", 40),
+	} {
+		mustBe(t, r.ClearPumping(t.Context(), bucket), mfa.ErrInvalidParameter)
+	}
+	if _, err := r.PumpingBucket("+1 500"); !errors.Is(err, mfa.ErrInvalidPhoneNumber) {
+		t.Errorf("the bucket of no number: %v", err)
+	}
+	if after := r.Versions(); len(after) != len(before) {
+		t.Error("something was stored for what is no bucket")
+	}
+}
+
+// TestPumpingSurvivesKeys: a change of keys empties no bucket, also while processes of both
+// states of the keyring run.
+func TestPumpingSurvivesKeys(t *testing.T) {
+	one, two := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingBlock, c.Policy.PumpingRegion = 6, 1000 })
+	next := 0
+	sends := func(want error, keys ...string) {
+		t.Helper()
+		r.with(keys...)
+		next++
+		r.Clock.Advance(time.Millisecond)
+		if _, _, err := r.stranger(numberOf(555, next)); !errors.Is(err, want) {
+			t.Fatalf("message %d: %v, want %v", next, err, want)
+		}
+	}
+	sends(nil, one)
+	sends(nil, one)
+	sends(nil, one, two)
+	sends(nil, two, one)
+	sends(nil, one, two)
+	sends(nil, two, one)
+	sends(mfa.ErrPumping, one, two)
+	sends(mfa.ErrPumping, two, one)
+	r.Clock.Advance(4 * time.Hour) // one drains
+	sends(nil, two, one)
+	sends(mfa.ErrPumping, two)
+}
+
+// TestPumpingAtOnce: of many at once no more get a message than have room.
+func TestPumpingAtOnce(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingBlock = 10 })
+	var factors []enrolled
+	for i := range 40 {
+		factors = append(factors, r.EnrollSMS(fmt.Sprint("user_", i), numberOf(555, i)))
+	}
+	errs := all(len(factors), func(i int) error {
+		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID})
+		return err
+	})
+	sent := count(errs, nil)
+	if len(r.SMS.Messages()) != sent || sent == 0 || sent > 10 || sent+count(errs, mfa.ErrThrottled) != 40 {
+		t.Errorf("%d sent: %v", sent, errs)
+	}
+}
+
+// TestPumpingRepeated: what was sent is answered again while the bucket is full, for who asks
+// with the same key.
+func TestPumpingRepeated(t *testing.T) {
+	r := newRig(t)
+	f := r.EnrollSMS(ann, numberOf(555, 99))
+	p := mfa.ChallengeParams{FactorID: f.ID, UserID: ann, IdempotencyKey: "0c4f0b2e"}
+	first, err := r.Challenge(t.Context(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.fill(555, 0, 49)
+	again, err := r.Challenge(t.Context(), p)
+	if err != nil || again.ID != first.ID {
+		t.Errorf("%v, %v", again.ID, err)
+	}
+}
+
+// TestTakenBy: events say which provider took a message, and with its id those of the answer do
+// too.
+func TestTakenBy(t *testing.T) {
+	for id, want := range map[string]string{"SM12 3\n": "SM123", "": ""} {
+		r := newRig(t, func(c *mfa.Config) {
+			c.SMS = senderFunc(func(_ context.Context, m mfa.Message) error {
+				m.TakenBy("other", "1")
+				m.TakenBy("twi\x00lio", id)
+				return nil
+			})
+		})
+		f := r.EnrollSMS(ann, phone)
+		ch := r.Ask(f)
+		message := ""
+		for _, e := range r.Took() {
+			if e.Kind == mfa.EventMessageSent {
+				message = e.MessageID
+				if e.Sender != "twilio" || e.SenderID != want {
+					t.Errorf("sent: %+v", e)
+				}
+			}
+		}
+		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "x"}); err == nil {
+			t.Fatal("no code is right")
+		}
+		_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "000000"})
+		for _, e := range r.Took() {
+			by := map[bool]string{true: "twilio"}[want != ""]
+			if e.Kind == mfa.EventFailed && (e.Sender != by || e.SenderID != want || e.MessageID != message) {
+				t.Errorf("answered: %+v", e)
+			}
+		}
+	}
+	mfa.Message{}.TakenBy("nobody", "asks") // of a message that a test made
+}
+
+// TestTakenByIsNotNeeded: a store that fails after the message was sent keeps nobody out.
+func TestTakenByIsNotNeeded(t *testing.T) {
+	r := newRig(t)
+	sms := r.SMS
+	r = newRig(t, func(c *mfa.Config) {
+		c.SMS = senderFunc(func(ctx context.Context, m mfa.Message) error {
+			m.TakenBy("twilio", "SM1")
+			return sms.Send(ctx, m)
+		})
+	})
+	f := r.EnrollSMS(ann, phone)
+	saves := 0
+	r.Store.Before = func(_ context.Context, c mfatest.Call) error {
+		if c.Method == "Save" {
+			if saves++; saves == 2 {
+				return errors.New("away")
+			}
+		}
+		return nil
+	}
+	ch := r.Ask(f)
+	r.Store.Before = nil
+	if _, err := r.Verify(t.Context(), mfa.VerifyParams{
+		ChallengeID: ch.ID, UserID: ann, Code: sms.Code(phone),
+	}); err != nil || saves != 2 {
+		t.Errorf("after %d saves: %v", saves, err)
+	}
+}
+
+// senderFunc is a sender.
+type senderFunc func(context.Context, mfa.Message) error
+
+func (f senderFunc) Send(ctx context.Context, m mfa.Message) error { return f(ctx, m) }
