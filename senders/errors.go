@@ -51,7 +51,7 @@ type Error struct {
 	Sender string // the name of the provider, such as "twilio"
 	Reason error  // one of the Err variables
 	Code   string // the provider's number or word for it, "" for none
-	Text   string // the provider's explanation, without the number and the code; may be ""
+	Text   string // the provider's or the network's explanation, without number and code, or ""
 
 	// RetryAfter is how long the provider takes no message, for ErrTryLater; 0 if it does
 	// not say.
