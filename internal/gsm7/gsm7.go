@@ -12,13 +12,20 @@ const (
 	extension = "^{}\\[~]|€"
 )
 
+// Has reports whether all characters of a text are of GSM 03.38.
+func Has(text string) bool {
+	for _, r := range text {
+		if !strings.ContainsRune(basic, r) && !strings.ContainsRune(extension, r) {
+			return false
+		}
+	}
+	return true
+}
+
 // Parts is how many messages a text takes: 160 septets or 70 UTF-16 units in one, 153
 // or 67 in each of several, and no character is split.
 func Parts(text string) int {
-	gsm := true
-	for _, r := range text {
-		gsm = gsm && (strings.ContainsRune(basic, r) || strings.ContainsRune(extension, r))
-	}
+	gsm := Has(text)
 	single, part := 70, 67
 	if gsm {
 		single, part = 160, 153
