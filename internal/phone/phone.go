@@ -152,6 +152,19 @@ func (r Rules) Allowed(e164 string) bool {
 	return err == nil && r.allow(number)
 }
 
+// RegionOf returns the region of a number in E.164, by its ISO 3166 code: of one that the
+// metadata does not know, the main region of its country code. It is "" if there is none.
+func RegionOf(e164 string) string {
+	number, err := phonenumbers.Parse(e164, "ZZ")
+	if err != nil {
+		return ""
+	}
+	if region := phonenumbers.GetRegionCodeForNumber(number); region != "" {
+		return region
+	}
+	return phonenumbers.GetRegionCodeForCountryCode(int(number.GetCountryCode()))
+}
+
 func (r Rules) allow(number *phonenumbers.PhoneNumber) bool {
 	if !phonenumbers.IsValidNumber(number) {
 		return r.allowUnchecked(number)
