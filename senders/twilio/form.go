@@ -57,7 +57,7 @@ func (s *Sender) form(m mfa.Message) (form url.Values, resource string, err erro
 
 var (
 	number  = regexp.MustCompile(`[0-9]+`)
-	forSite = regexp.MustCompile(`\n@[^\n]* #[^\n]*$`) // the last line, which browsers read
+	forSite = regexp.MustCompile(`\n@[^\n ]+ #[^\n]*$`) // the last line, which browsers read
 )
 
 // codeOf finds the code in a text: the one number of six digits, which may be there twice.
