@@ -40,3 +40,14 @@ func TestParts(t *testing.T) {
 		}
 	}
 }
+
+func TestHas(t *testing.T) {
+	for text, want := range map[string]bool{
+		"": true, "Your code is 123456.": true, "¡àΩ€{}\n": true,
+		"`": false, "ж": false, "code ж": false, "🔑": false, "ç": false, "\t": false,
+	} {
+		if got := Has(text); got != want {
+			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}

@@ -97,3 +97,18 @@ func FuzzNormalize(f *testing.F) {
 		}
 	})
 }
+
+// TestRegionOf: a number that the metadata does not know is of the main region of its country
+// code.
+func TestRegionOf(t *testing.T) {
+	for e164, want := range map[string]string{
+		"+12025550123": "US", "+14165550123": "CA", "+15005550006": "US", "+19995550123": "US",
+		"+447400123456": "GB", "+447911123456": "GG", "+449999999999": "GB",
+		"+77011234567": "KZ", "+79161234567": "RU", "+390612345678": "IT",
+		"+99912345678": "", "+80012345678": "001", "+": "", "": "", "x": "",
+	} {
+		if got := RegionOf(e164); got != want {
+			t.Errorf("%s is of %q, want %q", e164, got, want)
+		}
+	}
+}

@@ -63,7 +63,8 @@ func FuzzAnswer(f *testing.F) {
 			}
 			return
 		}
-		e := faults.Check(t, err, err.(*senders.Error).Reason)
+		e := faults.As(t, err)
+		faults.Check(t, err, e.Reason)
 		if len(e.Code) > len("HTTP 999") || strings.Contains(e.Text, token) {
 			t.Errorf("code %q, text %q", e.Code, e.Text)
 		}
@@ -110,7 +111,8 @@ func FuzzSpoken(f *testing.F) {
 			t.Fatal(err)
 		}
 		if len(script.Say) != 2 || len(script.Pause) != 2 || len(script.Other) > 0 ||
-			len(script.Say[0].Other)+len(script.Say[0].Attrs) > 0 || script.Say[0].Text != script.Say[1].Text {
+			len(script.Say[0].Other)+len(script.Say[0].Attrs) > 0 ||
+			script.Say[0].Text != script.Say[1].Text {
 			t.Fatalf("the script %s", a.form.Get("Twiml"))
 		}
 		said := script.Say[0].Text

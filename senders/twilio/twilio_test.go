@@ -33,11 +33,11 @@ func config(baseURL string, client *http.Client) twilio.Config {
 	}
 }
 
-func sender(t testing.TB, cfg twilio.Config) *twilio.Sender {
-	t.Helper()
+func sender(tb testing.TB, cfg twilio.Config) *twilio.Sender {
+	tb.Helper()
 	s, err := twilio.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }
@@ -61,7 +61,8 @@ func refused(status int, code, message string) faults.Answer {
 	return faults.Answer{
 		Status: status, ContentType: "application/json",
 		Body: fmt.Sprintf(`{"code": %s, "message": %q, "more_info": `+
-			`"https://www.twilio.com/docs/errors/%s", "status": %d}`, code, message, strings.Trim(code, `"`), status),
+			`"https://www.twilio.com/docs/errors/%s", "status": %d}`,
+			code, message, strings.Trim(code, `"`), status),
 	}
 }
 
@@ -91,24 +92,24 @@ type posted struct {
 }
 
 // serve answers so, and keeps the last request.
-func serve(t testing.TB, answer faults.Answer) (*faults.Server, *posted) {
-	t.Helper()
+func serve(tb testing.TB, answer faults.Answer) (*faults.Server, *posted) {
+	tb.Helper()
 	saw := new(posted)
-	return faults.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return faults.Serve(tb, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		user, password, _ := r.BasicAuth()
 		form, err := url.ParseQuery(string(body))
 		if err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		*saw = posted{
 			r.Method, r.URL.RequestURI(), r.Header.Get("Content-Type"), user, password, form,
 		}
 		if r.Header.Get("Idempotency-Key")+r.Header.Get("X-Idempotency-Key") != "" {
-			t.Error("with an idempotency key, net/http repeats requests")
+			tb.Error("with an idempotency key, net/http repeats requests")
 		}
 		answer.ServeHTTP(w, r)
 	})), saw
@@ -171,7 +172,8 @@ func TestRequest(t *testing.T) {
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server, saw := serve(t, cmp.Or(map[string]faults.Answer{"Calls": call}[tt.resource], message))
+			answer := cmp.Or(map[string]faults.Answer{"Calls": call}[tt.resource], message)
+			server, saw := serve(t, answer)
 			cfg := config(server.URL+"/", server.Client())
 			tt.change(&cfg)
 			m := faults.Message()
@@ -210,12 +212,27 @@ func TestAnswers(t *testing.T) {
 		{created("CA"+digits, "queued", "null"), nil, ""},
 		{created("SM"+digits, "a new status", "null"), nil, ""},
 
-		{refused(400, "21211", "The 'To' number is not a valid phone number."), senders.ErrCannotReceive, "21211"},
-		{refused(400, "21614", "'To' number is not a valid mobile number"), senders.ErrCannotReceive, "21614"},
-		{refused(400, "21612", "cannot be sent with this combination"), senders.ErrCannotReceive, "21612"},
+		{
+			refused(400, "21211", "The 'To' number is not a valid phone number."),
+			senders.ErrCannotReceive, "21211",
+		},
+		{
+			refused(400, "21614", "'To' number is not a valid mobile number"),
+			senders.ErrCannotReceive, "21614",
+		},
+		{
+			refused(400, "21612", "cannot be sent with this combination"),
+			senders.ErrCannotReceive, "21612",
+		},
 		{refused(400, "21635", "'To' number cannot be a landline"), senders.ErrCannotReceive, "21635"},
-		{refused(400, "21610", "Attempt to send to unsubscribed recipient"), senders.ErrOptedOut, "21610"},
-		{refused(400, "21408", "Permission to send has not been enabled"), senders.ErrRegionOff, "21408"},
+		{
+			refused(400, "21610", "Attempt to send to unsubscribed recipient"),
+			senders.ErrOptedOut, "21610",
+		},
+		{
+			refused(400, "21408", "Permission to send has not been enabled"),
+			senders.ErrRegionOff, "21408",
+		},
 		{refused(400, "21215", "Account not authorized to call"), senders.ErrRegionOff, "21215"},
 		{refused(429, "20429", "Too Many Requests"), senders.ErrTryLater, "20429"},
 		{refused(400, "14107", "Message rate limit exceeded"), senders.ErrTryLater, "14107"},
@@ -254,7 +271,10 @@ func TestAnswers(t *testing.T) {
 		{created("SM"+digits+"0", "queued", "null"), senders.ErrUnknown, "HTTP 201"},
 		{created("SM"+digits[1:]+"x", "queued", "null"), senders.ErrUnknown, "HTTP 201"},
 		{created("", "failed", "null"), senders.ErrUnknown, "HTTP 201"},
-		{faults.Answer{Status: 201, Body: `{"sid": 1, "status": "queued"}`}, senders.ErrUnknown, "HTTP 201"},
+		{
+			faults.Answer{Status: 201, Body: `{"sid": 1, "status": "queued"}`},
+			senders.ErrUnknown, "HTTP 201",
+		},
 	} {
 		t.Run(fmt.Sprint(tt.answer.Status, tt.code), func(t *testing.T) {
 			server, _ := serve(t, tt.answer)
@@ -267,7 +287,8 @@ func TestAnswers(t *testing.T) {
 				}
 				return
 			}
-			if e := faults.Check(t, err, tt.reason); e.Code != tt.code || e.Sender != "twilio" {
+			faults.Check(t, err, tt.reason)
+			if e := faults.As(t, err); e.Code != tt.code || e.Sender != "twilio" {
 				t.Errorf("code %q of %s, want %q", e.Code, e.Sender, tt.code)
 			}
 		})
@@ -276,15 +297,19 @@ func TestAnswers(t *testing.T) {
 
 // TestTextOfError: it has Twilio's words, without the number, the code and the credentials.
 func TestTextOfError(t *testing.T) {
-	for name, channel := range map[string]twilio.Channel{"twilio": twilio.SMS, "twilio-voice": twilio.Voice} {
-		server, _ := serve(t, refused(400, "21211", "No "+faults.Number+" for "+faults.Code+" and "+token+"."))
+	for name, channel := range map[string]twilio.Channel{
+		"twilio": twilio.SMS, "twilio-voice": twilio.Voice,
+	} {
+		server, _ := serve(t, refused(400, "21211",
+			"No "+faults.Number+" for "+faults.Code+" and "+token+"."))
 		cfg := config(server.URL, server.Client())
 		cfg.Channel = channel
-		e := faults.Check(t, sender(t, cfg).Send(t.Context(), faults.Message()), senders.ErrCannotReceive)
+		err := sender(t, cfg).Send(t.Context(), faults.Message())
+		faults.Check(t, err, senders.ErrCannotReceive)
 		want := "senders: " + name + ": the number cannot receive the message (21211): " +
 			"No +[number] for [code] and [secret]."
-		if e.Error() != want {
-			t.Errorf("%q, want %q", e, want)
+		if err.Error() != want {
+			t.Errorf("%q, want %q", err, want)
 		}
 	}
 }
@@ -346,14 +371,16 @@ func TestConfig(t *testing.T) {
 			func(c *twilio.Config) { c.From = "" },
 			func(c *twilio.Config) { c.MessagingServiceSID = "MG" + digits },
 		},
-		"MessagingServiceSID must": {func(c *twilio.Config) { c.From, c.MessagingServiceSID = "", digits }},
+		"MessagingServiceSID must": {func(c *twilio.Config) {
+			c.From, c.MessagingServiceSID = "", digits
+		}},
 		"From must": {
 			func(c *twilio.Config) { c.From = "+0123456789" },
 			func(c *twilio.Config) { c.From = "Foo Corporation" },
 			func(c *twilio.Config) { c.From = "Foo-Corp" },
 			func(c *twilio.Config) { c.From = "12" },
 			func(c *twilio.Config) { whatsApp(c); c.From = "Foo Corp" },
-			func(c *twilio.Config) { whatsApp(c); c.From = "whatsapp:+15005550001" },
+			func(c *twilio.Config) { whatsApp(c); c.From = "whatsapp:" + c.From },
 			func(c *twilio.Config) { voice(c); c.From = "12345" },
 		},
 		"From is required": {func(c *twilio.Config) {
@@ -383,8 +410,9 @@ func TestConfig(t *testing.T) {
 			cfg := config("", nil)
 			change(&cfg)
 			s, err := twilio.New(cfg)
-			if s != nil || !errors.Is(err, mfa.ErrConfig) || !strings.Contains(fmt.Sprint(err), want) ||
-				strings.Contains(fmt.Sprint(err), token) {
+			text := fmt.Sprint(err)
+			if s != nil || !errors.Is(err, mfa.ErrConfig) || !strings.Contains(text, want) ||
+				strings.Contains(text, token) {
 				t.Errorf("%s, %d: %v", want, i, err)
 			}
 		}
@@ -412,8 +440,9 @@ func TestNothingShowsSecrets(t *testing.T) {
 
 // TestFeedback: Twilio is told of a message that it was read.
 func TestFeedback(t *testing.T) {
-	outcome := faults.Answer{Status: 201, Body: `{"outcome": "confirmed", "message_sid": "SM` + digits + `"}`}
-	server, saw := serve(t, outcome)
+	server, saw := serve(t, faults.Answer{
+		Status: 201, Body: `{"outcome": "confirmed", "message_sid": "SM` + digits + `"}`,
+	})
 	cfg := config(server.URL, server.Client())
 	cfg.Feedback = true
 	s := sender(t, cfg)

@@ -49,10 +49,7 @@ func (r rig) answers(t *testing.T) {
 	} {
 		for _, status := range statuses {
 			t.Run(strconv.Itoa(status), func(t *testing.T) {
-				e := r.try(t, Answer{status, "text/html", page}, reason)
-				if e.RetryAfter != 0 {
-					t.Errorf("RetryAfter is %v, want none", e.RetryAfter)
-				}
+				r.try(t, Answer{status, "text/html", page}, reason, retryAfter(0))
 				r.try(t, Answer{status, "application/json", ""}, reason)
 			})
 		}
@@ -65,14 +62,11 @@ func (r rig) answers(t *testing.T) {
 	} {
 		for _, status := range []int{429, 503} {
 			t.Run(strconv.Itoa(status)+" "+header, func(t *testing.T) {
-				e := r.try(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+				r.try(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 					w.Header().Set("Date", date)
 					w.Header().Set("Retry-After", header)
 					Answer{status, "text/html", page}.ServeHTTP(w, q)
-				}), senders.ErrTryLater)
-				if e.RetryAfter != want {
-					t.Errorf("RetryAfter is %v, want %v", e.RetryAfter, want)
-				}
+				}), senders.ErrTryLater, retryAfter(want))
 			})
 		}
 	}
@@ -83,6 +77,15 @@ func (r rig) answers(t *testing.T) {
 				Answer{503, "text/html", page}.ServeHTTP(w, q)
 			}), senders.ErrUnknown)
 		})
+	}
+}
+
+func retryAfter(want time.Duration) check {
+	return func(t *testing.T, e *senders.Error) {
+		t.Helper()
+		if e.RetryAfter != want {
+			t.Errorf("RetryAfter is %v, want %v", e.RetryAfter, want)
+		}
 	}
 }
 
@@ -178,8 +181,9 @@ func (r rig) slow(t *testing.T) {
 				panic(http.ErrAbortHandler) // else the server might end the answer well
 			}))
 			err := r.newSender(s.URL, s.Client()).Send(ctx, Message())
-			if e := Check(t, err, senders.ErrUnknown); !errors.Is(err, context.Canceled) {
-				t.Errorf("the cause is %v, want that of ctx", e.Cause)
+			Check(t, err, senders.ErrUnknown)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("the cause is %v, want that of ctx", As(t, err).Cause)
 			}
 		})
 	}
@@ -207,10 +211,7 @@ func (r rig) notConnected(t *testing.T) {
 		resolver := &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, errors.New("no network")
 		}}
-		e := r.tryAt(t, "https://provider.example", dial(net.Dialer{Resolver: resolver}), senders.ErrTryLater)
-		if _, ok := errors.AsType[*net.DNSError](e); !ok {
-			t.Errorf("the cause is %v, want a *net.DNSError", e.Cause)
-		}
+		r.tryAt(t, "https://provider.example", dial(net.Dialer{Resolver: resolver}), senders.ErrTryLater, caused[*net.DNSError])
 	})
 	t.Run("connecting takes too long", func(t *testing.T) {
 		s := Serve(t, r.taken)
@@ -218,9 +219,9 @@ func (r rig) notConnected(t *testing.T) {
 	})
 	t.Run("a certificate of nobody", func(t *testing.T) {
 		s := Serve(t, r.taken)
-		e := r.tryAt(t, s.URL, dial(net.Dialer{}), senders.ErrTryLater)
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](e); !ok || s.Requests.Load() != 0 {
-			t.Errorf("the cause is %v after %d requests, want the certificate", e.Cause, s.Requests.Load())
+		r.tryAt(t, s.URL, dial(net.Dialer{}), senders.ErrTryLater, caused[*tls.CertificateVerificationError])
+		if n := s.Requests.Load(); n != 0 {
+			t.Errorf("%d requests", n)
 		}
 	})
 	t.Run("a certificate of another", func(t *testing.T) {
@@ -229,9 +230,9 @@ func (r rig) notConnected(t *testing.T) {
 		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, s.Listener.Addr().String())
 		}
-		e := r.tryAt(t, "https://provider.invalid", client, senders.ErrTryLater)
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](e); !ok || s.Requests.Load() != 0 {
-			t.Errorf("the cause is %v after %d requests, want the certificate", e.Cause, s.Requests.Load())
+		r.tryAt(t, "https://provider.invalid", client, senders.ErrTryLater, caused[*tls.CertificateVerificationError])
+		if n := s.Requests.Load(); n != 0 {
+			t.Errorf("%d requests", n)
 		}
 	})
 	t.Run("a handshake that is cut off", func(t *testing.T) {
@@ -260,10 +261,18 @@ func (r rig) notConnected(t *testing.T) {
 	})
 }
 
+// caused: the error has a cause of that type.
+func caused[E error](t *testing.T, e *senders.Error) {
+	t.Helper()
+	if _, ok := errors.AsType[E](error(e)); !ok {
+		t.Errorf("the cause is %v, want a %T", e.Cause, *new(E))
+	}
+}
+
 // listen is a server that does that with each connection, and closes it with the test.
 func listen(t *testing.T, serve func(net.Conn)) (url string) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
