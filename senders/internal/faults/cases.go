@@ -132,14 +132,20 @@ func (r rig) cutOff(t *testing.T) {
 		r.try(t, raw("HTTP/1.1 400 Bad Request\r\nContent-Length: 4000\r\n\r\n{", false), senders.ErrRefused)
 	})
 	t.Run("a body that does not end", func(t *testing.T) {
-		r.try(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		ended := make(chan struct{}, 1)
+		s := Serve(t, http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			_, _ = io.Copy(io.Discard, q.Body)
 			for {
 				if _, err := io.WriteString(w, strings.Repeat(" ", 4096)); err != nil {
+					ended <- struct{}{}
 					return
 				}
 			}
-		}), senders.ErrUnknown)
+		}))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		Check(t, r.newSender(s.URL, s.Client()).Send(ctx, Message()), senders.ErrUnknown)
+		<-ended // the sender has closed it, and nothing else ends it
 	})
 }
 
@@ -345,6 +351,35 @@ func (r rig) connections(t *testing.T) {
 		Check(t, sender.Send(t.Context(), Message()), senders.ErrUnknown)
 		if n := n.Load(); n != 2 {
 			t.Errorf("%d requests for two messages: one was sent twice", n)
+		}
+	})
+	t.Run("of HTTP/2", func(t *testing.T) {
+		var n atomic.Int32
+		s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if q.ProtoMajor != 2 {
+				t.Errorf("a request by %s", q.Proto)
+			}
+			if n.Add(1) == 2 {
+				_, _ = io.Copy(io.Discard, q.Body)
+				panic(http.ErrAbortHandler)
+			}
+			r.taken.ServeHTTP(w, q)
+		}))
+		s.EnableHTTP2 = true
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		sender := r.newSender(s.URL, s.Client())
+		for i, reason := range []error{nil, senders.ErrUnknown, nil} {
+			err := sender.Send(t.Context(), Message())
+			if reason == nil && err != nil {
+				t.Fatal(err)
+			}
+			if reason != nil {
+				Check(t, err, reason)
+			}
+			if n := n.Load(); n != int32(i+1) {
+				t.Errorf("%d requests for %d messages", n, i+1)
+			}
 		}
 	})
 	t.Run("closed before the request", func(t *testing.T) {

@@ -3,7 +3,6 @@
 package provider
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -147,7 +146,7 @@ func (c *Client) Post(ctx context.Context, m mfa.Message, r Request) (*Answer, e
 	case err != nil:
 		a.broken = err
 	case len(body) <= maxAnswer:
-		a.Body = bytes.TrimSpace(body)
+		a.Body = body
 	}
 	return a, nil
 }
