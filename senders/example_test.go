@@ -40,7 +40,7 @@ func ExampleRoute() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// senders: route: the account does not send to this region: there is no sender for region GB
+	// senders: route: the account does not send to this region: there is no sender for region "GB"
 }
 
 // What a person can be told when a code could not be sent.

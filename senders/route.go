@@ -46,7 +46,8 @@ func (r *route) Send(ctx context.Context, m mfa.Message) error {
 	}
 	if sender == nil {
 		return &Error{
-			Sender: "route", Reason: ErrRegionOff, Text: "there is no sender for region " + region,
+			Sender: "route", Reason: ErrRegionOff,
+			Text: fmt.Sprintf("there is no sender for region %q", region),
 		}
 	}
 	return sender.Send(ctx, m)

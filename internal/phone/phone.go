@@ -153,7 +153,7 @@ func (r Rules) Allowed(e164 string) bool {
 }
 
 // RegionOf returns the region of a number in E.164, by its ISO 3166 code: of one that the
-// metadata does not know, the main region of its country code. It is "" if there is none.
+// metadata does not know, the main region of its country code. It is "001" of a code of no country, and "" of no code.
 func RegionOf(e164 string) string {
 	number, err := phonenumbers.Parse(e164, "ZZ")
 	if err != nil {

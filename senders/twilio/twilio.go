@@ -40,16 +40,17 @@ type Config struct {
 	// Voice it is a number.
 	From string
 
-	// MessagingServiceSID ("MG" and 32 hexadecimal digits) lets a Messaging Service choose whom
-	// messages come from. Not for Voice.
+	// MessagingServiceSID ("MG" and 32 hexadecimal digits) takes the place of From: the Messaging
+	// Service chooses whom messages come from. Not for Voice.
 	MessagingServiceSID string
 
 	// Channel is SMS by default.
 	Channel Channel
 
-	// ContentSID ("HX" and 32 hexadecimal digits) is required for WhatsApp, which carries
-	// approved templates only to who did not write first: the template's, whose variable 1
-	// becomes the code. The text of the message is not sent, then.
+	// ContentSID ("HX" and 32 hexadecimal digits) is required for WhatsApp, which delivers
+	// nothing but approved templates to people who have not written in the last 24 hours. It
+	// names the template, whose variable 1 becomes the code. The text of the message is not
+	// sent. It must have one number of six digits, the code; otherwise Send returns ErrRefused.
 	ContentSID string
 
 	// Language of Voice, such as "de-DE"; "" is Twilio's default, "en-US". The text is in it.
@@ -81,7 +82,8 @@ const (
 	WhatsApp Channel = "whatsapp"
 
 	// Voice is a call that speaks the message twice, and the code digit by digit. A mailbox that
-	// answers records it, so it rings for 15 seconds only; keep it for who cannot read.
+	// answers records the code, for whoever can listen to it. So the phone rings for 15 seconds
+	// only, and it is best kept for people who get no text messages.
 	Voice Channel = "voice"
 )
 

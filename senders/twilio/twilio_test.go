@@ -254,6 +254,7 @@ func TestAnswers(t *testing.T) {
 
 		// A server that broke says nothing by its code.
 		{refused(500, "21211", "Internal Server Error"), senders.ErrUnknown, "21211"},
+		{faults.Answer{Status: 500, Body: message.Body}, senders.ErrUnknown, "HTTP 500"},
 		{refused(503, "20503", "Service is unavailable"), senders.ErrUnknown, "20503"},
 
 		// A status of success, with an error in it.

@@ -7,7 +7,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -80,6 +83,36 @@ func TestOwnTransport(t *testing.T) {
 	faults.Check(t, err, senders.ErrTryLater)
 	if hello := string(<-protocols); strings.Contains(hello, "\x02h2") {
 		t.Error("it offers HTTP/2")
+	}
+}
+
+// TestProxyOfEnvironment: the transport of a sender's own asks the proxy of the environment, in
+// another process, because this one may have read its own already.
+func TestProxyOfEnvironment(t *testing.T) {
+	const proxied = "MFA_TEST_PROXIED"
+	if os.Getenv(proxied) != "" {
+		c := provider.NewClient("test", senders.Secret{}, nil)
+		_, err := c.Post(t.Context(), faults.Message(), provider.Request{URL: "https://x.example"})
+		faults.Check(t, err, senders.ErrTryLater)
+		return
+	}
+	asked := make(chan string, 1)
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Method + " " + r.Host
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := exec.CommandContext(t.Context(), program, "-test.run=^TestProxyOfEnvironment$")
+	again.Env = append(os.Environ(), proxied+"=1", "HTTPS_PROXY="+proxy.URL, "NO_PROXY=")
+	if out, err := again.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if len(asked) != 1 || <-asked != "CONNECT x.example:443" {
+		t.Error("the proxy was not asked")
 	}
 }
 
