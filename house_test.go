@@ -112,8 +112,8 @@ func TestExportedAPI(t *testing.T) {
 	dirs := importable(t)
 	for _, dir := range []string{
 		".", "mfahttp", "mfatest", "otelmfa", "passkey",
-		"passkey/passkeytest", "proof", "proof/proofhttp", "redisstore", "senders", "senders/twilio", "senders/vonage",
-		"sqlstore",
+		"passkey/passkeytest", "proof", "proof/proofhttp", "redisstore", "senders",
+		"senders/twilio", "senders/vonage", "sqlstore",
 	} {
 		if !slices.Contains(dirs, filepath.FromSlash(dir)) {
 			t.Errorf("%s is not looked at", dir)
