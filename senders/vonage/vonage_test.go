@@ -169,6 +169,7 @@ func TestAnswers(t *testing.T) {
 		"no count":              {counted("null", taken), senders.ErrUnknown, "HTTP 200"},
 		"no parts":              {parts(), senders.ErrUnknown, "HTTP 200"},
 		"no status":             {parts(`{"message-id": "0C"}`), senders.ErrUnknown, "HTTP 200"},
+		"no id of a part":       {parts(taken, `{"status": "0"}`), senders.ErrUnknown, "HTTP 200"},
 		"no id":                 {parts(`{"status": "0"}`), senders.ErrUnknown, "HTTP 200"},
 		"half of them say less": {parts(refused("9", "Quota"), `{}`), senders.ErrUnknown, "9"},
 		"a status that is long": {parts(refused("482913", "x")), senders.ErrUnknown, "HTTP 200"},
