@@ -29,6 +29,7 @@ import (
 
 // Config is an account and how it sends. All but BaseURL and HTTPClient is required.
 type Config struct {
+	// APIKey and APISecret are the account's, from its dashboard.
 	APIKey    string
 	APISecret senders.Secret
 
