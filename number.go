@@ -188,7 +188,7 @@ type buckets struct {
 
 // bucketsOf are those of a number. Its block is the number without its last four digits.
 func (r *Keyring) bucketsOf(e164 string) *buckets {
-	region := phone.Region(e164)
+	region := phone.RegionOf(e164)
 	b := &buckets{
 		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),
 		shardIDs: r.shardIDs(region), region: regionBucket + region,

@@ -23,7 +23,10 @@ func (r *rig) stranger(number string) (enrolled, mfa.Challenge, error) {
 	r.T.Helper()
 	user := fmt.Sprintf("user_%s_%d", number, len(r.Records()))
 	f := r.EnrollSMS(user, number)
-	ch, err := r.Challenge(r.T.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: user, Confirm: true})
+	ch, err := r.Challenge(
+		r.T.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: user, Confirm: true},
+	)
 	return f, ch, err
 }
 
@@ -82,7 +85,8 @@ func TestPumpingBlock(t *testing.T) {
 	mustBe(t, err, mfa.ErrPumping)
 	mustBe(t, err, mfa.ErrThrottled)
 	wait := refusal(t, err).RetryAfter
-	if wait < 28*time.Minute || wait > 30*time.Minute || !r.Clock.Now().Add(wait).Equal(r.Clock.Now().Add(wait).Truncate(time.Minute)) {
+	if wait < 28*time.Minute || wait > 30*time.Minute ||
+		!r.Clock.Now().Add(wait).Equal(r.Clock.Now().Add(wait).Truncate(time.Minute)) {
 		t.Errorf("a wait of %v: one message drains in 28.8 minutes, and a minute ends it", wait)
 	}
 	if refusal(t, err).Reason != mfa.ReasonMessages {
@@ -145,7 +149,10 @@ func TestPumpingPaidBack(t *testing.T) {
 	}
 	r.fill(555, 1, 47)
 	r.Clock.Advance(time.Minute)
-	ch, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true})
+	ch, err := r.Challenge(
+		t.Context(),
+		mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID, Confirm: true},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +166,10 @@ func TestPumpingPaidBack(t *testing.T) {
 	r.confirm(f, ch)
 	full(200, 3)
 
-	if err := r.Unenroll(t.Context(), mfa.UnenrollParams{FactorID: f.ID, UserID: f.UserID}); err != nil {
+	if err := r.Unenroll(
+		t.Context(),
+		mfa.UnenrollParams{FactorID: f.ID, UserID: f.UserID},
+	); err != nil {
 		t.Fatal(err)
 	}
 	r.Clock.Advance(time.Minute)
@@ -178,14 +188,12 @@ func TestPumpingRegion(t *testing.T) {
 		r := newRig(t, func(c *mfa.Config) {
 			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 8, refuses
 		})
-		f, ch, err := r.stranger(numberOf(500, 0))
+		f, _, err := r.stranger(numberOf(500, 0))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r.Clock.Advance(time.Minute)
-		if ch, err = r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: f.ID, UserID: f.UserID}); err != nil {
-			t.Fatal(err)
-		}
+		ch := r.Ask(f)
 		for i := range 7 {
 			wantTold(t, "while there is room", r.pumping())
 			r.fill(501+i, 0, 1)
@@ -267,7 +275,8 @@ func TestClearPumping(t *testing.T) {
 
 	before := r.Versions()
 	for _, bucket := range []string{
-		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "auth_user_1", "block_" + strings.Repeat("A", 40),
+		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "auth_user_1",
+		"block_" + strings.Repeat("A", 40),
 	} {
 		mustBe(t, r.ClearPumping(t.Context(), bucket), mfa.ErrInvalidParameter)
 	}
@@ -315,11 +324,15 @@ func TestPumpingAtOnce(t *testing.T) {
 		factors = append(factors, r.EnrollSMS(fmt.Sprint("user_", i), numberOf(555, i)))
 	}
 	errs := all(len(factors), func(i int) error {
-		_, err := r.Challenge(t.Context(), mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID})
+		_, err := r.Challenge(
+			t.Context(),
+			mfa.ChallengeParams{FactorID: factors[i].ID, UserID: factors[i].UserID},
+		)
 		return err
 	})
 	sent := count(errs, nil)
-	if len(r.SMS.Messages()) != sent || sent == 0 || sent > 10 || sent+count(errs, mfa.ErrThrottled) != 40 {
+	if len(r.SMS.Messages()) != sent || sent == 0 || sent > 10 ||
+		sent+count(errs, mfa.ErrThrottled) != 40 {
 		t.Errorf("%d sent: %v", sent, errs)
 	}
 }
@@ -363,13 +376,20 @@ func TestTakenBy(t *testing.T) {
 				}
 			}
 		}
-		if _, err := r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "x"}); err == nil {
+		if _, err := r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "x"},
+		); err == nil {
 			t.Fatal("no code is right")
 		}
-		_, _ = r.Verify(t.Context(), mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "000000"})
+		_, _ = r.Verify(
+			t.Context(),
+			mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: "000000"},
+		)
 		for _, e := range r.Took() {
 			by := map[bool]string{true: "twilio"}[want != ""]
-			if e.Kind == mfa.EventFailed && (e.Sender != by || e.SenderID != want || e.MessageID != message) {
+			if e.Kind == mfa.EventFailed &&
+				(e.Sender != by || e.SenderID != want || e.MessageID != message) {
 				t.Errorf("answered: %+v", e)
 			}
 		}

@@ -68,7 +68,7 @@ var mutants = []mutant{
 	{"pumping: an older key's bucket holds", "number.go", "case b.UpdatedAt.After(first.UpdatedAt):", "default:"},
 	{"pumping: one block for all numbers", "number.go", "e164[:max(len(e164)-4, 0)]", "e164[:5]"},
 	{"pumping: a block for each number", "number.go", "e164[:max(len(e164)-4, 0)]", "e164"},
-	{"pumping: one region for all numbers", "number.go", "region := phone.Region(e164)", "region := \"US\" + phone.Region(e164)[:0]"},
+	{"pumping: one region for all numbers", "number.go", "region := phone.RegionOf(e164)", "region := \"US\" + phone.RegionOf(e164)[:0]"},
 	{"pumping: a cleared bucket stays", "number.go", "out.set(d.now, b, d.now)", "_ = b"},
 	{"pumping: a bucket that is not stored is not cleared", "number.go", "b.Record.Version, b.Record.CreatedAt = rec.Version, rec.CreatedAt\n\t\t\t}", "b.Record.Version, b.Record.CreatedAt = rec.Version, rec.CreatedAt\n\t\t\t} else {\n\t\t\t\tcontinue\n\t\t\t}"},
 	{"pumping: any name is cleared", "number.go", "if !known || end", "if end"},
@@ -657,7 +657,7 @@ var mutants = []mutant{
 	{"codes of five digits", "sms.go", "rand.Int(rand.Reader, big.NewInt(codeSpace))", "rand.Int(rand.Reader, big.NewInt(codeSpace/10))"},
 	{"parts: all characters take one", "internal/gsm7/gsm7.go", "\t\t\tsize = 2", "\t\t\tsize = 1"},
 	{"parts: split a character", "internal/gsm7/gsm7.go", "parts, used = parts+1, size", "parts, used = parts+1, used-part"},
-	{"parts: all is GSM", "internal/gsm7/gsm7.go", "gsm = gsm && (", "gsm = gsm || ("},
+	{"parts: all is GSM", "internal/gsm7/gsm7.go", "gsm := Has(text)", "gsm := Has(text) || true"},
 
 	// The QR code.
 	{"qr: no quiet zone", "internal/qr/qr.go", "quietZone  = 4", "quietZone  = 0"},

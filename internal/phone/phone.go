@@ -133,19 +133,6 @@ func (r Rules) missingToken(number *phonenumbers.PhoneNumber) string {
 	return token
 }
 
-// Region is the ISO 3166 code of a number's region, or the digits of its country code where
-// there is none.
-func Region(e164 string) string {
-	number, err := phonenumbers.Parse(e164, "ZZ")
-	if err != nil {
-		return "0" // none begins so
-	}
-	if region := phonenumbers.GetRegionCodeForNumber(number); len(region) == 2 && region != "ZZ" {
-		return region
-	}
-	return fmt.Sprint(number.GetCountryCode())
-}
-
 // Allowed reports whether a number that Normalize returned once is taken still.
 func (r Rules) Allowed(e164 string) bool {
 	number, err := phonenumbers.Parse(e164, "ZZ")
@@ -153,7 +140,8 @@ func (r Rules) Allowed(e164 string) bool {
 }
 
 // RegionOf returns the region of a number in E.164, by its ISO 3166 code: of one that the
-// metadata does not know, the main region of its country code. It is "001" of a code of no country, and "" of no code.
+// metadata does not know, the main region of its country code. It is "001" of a code of no
+// country, and "" of no code.
 func RegionOf(e164 string) string {
 	number, err := phonenumbers.Parse(e164, "ZZ")
 	if err != nil {
