@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/xaes"
 )
 
@@ -235,6 +236,17 @@ func (r *Keyring) bucketIDs(of string) []string {
 		ids = append(ids, bucketPrefix+base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20]))
 	}
 	return ids
+}
+
+// bucketsOf are those of a number. Its block is the number without its last four digits.
+func (r *Keyring) bucketsOf(e164 string) *buckets {
+	region := phone.RegionOf(e164)
+	b := &buckets{
+		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),
+		shardIDs: r.shardIDs(region), region: regionBucket + region,
+	}
+	b.blockName = blockBucket + strings.TrimPrefix(b.blockIDs[0], bucketPrefix)
+	return b
 }
 
 // shardIDs are those of the records that count for a region.

@@ -180,8 +180,9 @@ type Policy struct {
 	// region. Only messages to numbers that were never confirmed fill them, for a region
 	// the first one of a number's day. A number that is confirmed for the first time takes
 	// its own messages out again, and one more. As many as the size drain within 24 hours,
-	// so whoever confirms nothing is sent at most twice as many within a day. From 1 to
-	// 1,000 and from 1 to 1,000,000. Default to 50 and 240.
+	// so whoever confirms nothing is sent at most twice as many within a day (for a region
+	// about: of calls at once one in four counts, for four). From 1 to
+	// 1,000 and from 1 to 100,000. Default to 50 and 200.
 	PumpingBlock, PumpingRegion int
 
 	// PumpingRegions refuses messages to unconfirmed numbers of a region whose bucket is

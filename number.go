@@ -10,7 +10,6 @@ import (
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/limit"
-	"github.com/authfactor/mfa/internal/phone"
 )
 
 // A number is the limits of a phone number, whoever enrolled it.
@@ -183,18 +182,8 @@ type buckets struct {
 
 	block  *bucket
 	shards []*bucket
-	pair   [2]int // of the shards, at random: one is written, so that calls at once seldom meet
-}
-
-// bucketsOf are those of a number. Its block is the number without its last four digits.
-func (r *Keyring) bucketsOf(e164 string) *buckets {
-	region := phone.RegionOf(e164)
-	b := &buckets{
-		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),
-		shardIDs: r.shardIDs(region), region: regionBucket + region,
-	}
-	b.blockName = blockBucket + strings.TrimPrefix(b.blockIDs[0], bucketPrefix)
-	return b
+	any    *bucket // of the shards, at random, so that calls at once seldom meet
+	chosen bool    // at random: see share
 }
 
 func (b *buckets) ids() []string { return slices.Concat(append(b.shardIDs, b.blockIDs)...) }
@@ -215,7 +204,7 @@ func (s *Service) openBuckets(b *buckets, records loaded) (err error) {
 	if _, err := rand.Read(random[:]); err != nil {
 		return fmt.Errorf("mfa: choosing a bucket: %w", err)
 	}
-	b.pair = [2]int{int(random[0]) % regionShards, int(random[1]) % regionShards}
+	b.any, b.chosen = b.shards[random[0]%regionShards], random[1]%busyShare == 0
 	return nil
 }
 
@@ -242,23 +231,23 @@ func (s *Service) openBucket(ids []string, records loaded) (*bucket, error) {
 	return first, nil
 }
 
-// toFill is the emptier shard of the pair.
-func (b *buckets) toFill() *bucket {
-	one, other := b.shards[b.pair[0]], b.shards[b.pair[1]]
-	if one.empty.After(other.empty) {
-		return other
-	}
-	return one
+// fullest is the shard that is empty last.
+func (b *buckets) fullest() *bucket {
+	return slices.MaxFunc(b.shards, func(one, other *bucket) int {
+		return one.empty.Compare(other.empty)
+	})
 }
 
-// toDrain is the fuller shard of the pair, or of all if it is empty.
-func (b *buckets) toDrain(now time.Time) *bucket {
-	later := func(one, other *bucket) int { return one.empty.Compare(other.empty) }
-	pair := []*bucket{b.shards[b.pair[0]], b.shards[b.pair[1]]}
-	if fuller := slices.MaxFunc(pair, later); fuller.empty.After(now) {
-		return fuller
+// share is for how many calls this one changes a shard. One that is written all the time is
+// written by one call in four, for four: otherwise they would lose one race after the other.
+func (b *buckets) share(now time.Time, shard *bucket) int64 {
+	switch {
+	case now.Sub(shard.UpdatedAt) >= busy:
+		return 1
+	case b.chosen:
+		return busyShare
 	}
-	return slices.MaxFunc(b.shards, later)
+	return 0
 }
 
 func (b *buckets) regionWait(now time.Time, p limit.Pumping) time.Duration {
@@ -312,19 +301,23 @@ func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full 
 	p.inBlock++
 	limits := policy.blockPumping()
 	had := limits.Wait(now, b.block.empty) == 0
-	out.set(now, b.block, limits.Add(now, b.block.empty))
+	out.set(now, b.block, limits.Add(now, b.block.empty, 1))
 	if had && limits.Wait(now, b.block.empty) > 0 {
 		full = append(full, b.blockName)
 	}
 	if !p.countsInRegion(now) {
 		return full
 	}
-	p.inRegion++
 	p.ofDay = now
+	shard := b.any
+	share := b.share(now, shard)
+	if share == 0 {
+		return full
+	}
+	p.inRegion += share
 	limits = policy.regionPumping()
 	had = b.regionWait(now, limits) == 0
-	shard := b.toFill()
-	out.set(now, shard, limits.Add(now, shard.empty))
+	out.set(now, shard, limits.Add(now, shard.empty, share))
 	if had && b.regionWait(now, limits) > 0 {
 		full = append(full, b.region)
 	}
@@ -342,8 +335,9 @@ func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
 	if b.block.empty.After(now) {
 		out.set(now, b.block, policy.blockPumping().Remove(now, b.block.empty, p.inBlock+1))
 	}
-	if shard := b.toDrain(now); shard.empty.After(now) {
-		out.set(now, shard, policy.regionPumping().Remove(now, shard.empty, p.inRegion+1))
+	shard := b.fullest()
+	if share := b.share(now, shard); share > 0 && shard.empty.After(now) {
+		out.set(now, shard, policy.regionPumping().Remove(now, shard.empty, share*(p.inRegion+1)))
 	}
 	p.inBlock, p.inRegion = 0, 0
 }

@@ -21,7 +21,7 @@ func numberOf(block, i int) string { return fmt.Sprintf("+1500%03d%04d", block, 
 // stranger enrolls a number for somebody new, and has a message sent there.
 func (r *rig) stranger(number string) (enrolled, mfa.Challenge, error) {
 	r.T.Helper()
-	user := fmt.Sprintf("user_%s_%d", number, len(r.Records()))
+	user := fmt.Sprintf("user_%s_%d", number, len(r.SMS.Messages()))
 	f := r.EnrollSMS(user, number)
 	ch, err := r.Challenge(
 		r.T.Context(),
@@ -37,6 +37,7 @@ func (r *rig) fill(block, from, n int) {
 		if _, _, err := r.stranger(numberOf(block, from+i)); err != nil {
 			r.T.Fatalf("message %d: %v", i+1, err)
 		}
+		r.Clock.Advance(time.Second) // of calls at once one in four counts for a region
 	}
 }
 
@@ -210,9 +211,77 @@ func TestPumpingRegion(t *testing.T) {
 			continue
 		}
 		r.confirm(f, ch) // its second message is not counted, and so not paid back
+		r.Clock.Advance(time.Second)
 		r.fill(530, 0, 2)
 		_, _, err = r.stranger(numberOf(531, 0))
 		mustBe(t, err, mfa.ErrPumping)
+	}
+}
+
+// TestPumpingBusy: of calls at once one in four counts for the region, for four; who confirms
+// takes out what was counted for them.
+func TestPumpingBusy(t *testing.T) {
+	const size = 400
+	r := newRig(t, func(c *mfa.Config) {
+		c.Policy.PumpingRegion, c.Policy.PumpingRegions = size, true
+	})
+	sent, shards := 0, map[int64]int{} // by their versions
+	var confirms []func()
+	for i := 0; ; i++ {
+		f, ch, err := r.stranger(numberOf(300+i/9, i))
+		if err != nil {
+			mustBe(t, err, mfa.ErrPumping)
+			break
+		}
+		sent++
+		if len(confirms) < 100 {
+			confirms = append(confirms, func() { r.confirm(f, ch) })
+		}
+	}
+	writes := 0
+	for _, rec := range r.Records() {
+		if rec.Kind == "bucket" && rec.Version > 10 {
+			writes += int(rec.Version)
+			shards[rec.Version]++
+		}
+	}
+	if sent < 250 || sent > 550 || writes < 95 || writes > 105 {
+		t.Errorf("%d messages until the region was full, in %d writes of %v", sent, writes, shards)
+	}
+	for _, confirm := range confirms {
+		r.Clock.Advance(time.Second)
+		confirm()
+	}
+	more := 0
+	for i := 0; ; i++ {
+		r.Clock.Advance(time.Second)
+		if _, _, err := r.stranger(numberOf(800+i/9, i)); err != nil {
+			break
+		}
+		more++
+	}
+	if more < 100 || more > 350 { // about twice the 100, and what drained
+		t.Errorf("%d more after 100 confirmed", more)
+	}
+}
+
+// TestPumpingSizes: any size is stored and read again.
+func TestPumpingSizes(t *testing.T) {
+	for _, size := range []int{1, 3, 7, 999, 1000} {
+		r := newRig(t, func(c *mfa.Config) {
+			c.Policy.PumpingBlock, c.Policy.PumpingRegion = size, 97*size
+		})
+		r.fill(555, 0, 1)
+		r.Clock.Advance(time.Minute)
+		if _, _, err := r.stranger(numberOf(555, 1)); (err != nil) != (size == 1) {
+			t.Errorf("the second of %d: %v", size, err)
+		}
+	}
+	for _, p := range []mfa.Policy{
+		{PumpingBlock: -1}, {PumpingBlock: 1001}, {PumpingRegion: -1}, {PumpingRegion: 100_001},
+	} {
+		_, err := mfa.New(mfa.Config{Policy: p})
+		mustBe(t, err, mfa.ErrConfig)
 	}
 }
 
@@ -258,12 +327,14 @@ func TestClearPumping(t *testing.T) {
 	}
 	r.fill(555, 0, 2)
 	clear(closed(numberOf(555, 2)))
+	r.Clock.Advance(time.Second)
 	r.fill(555, 3, 1)
 	r.fill(556, 0, 1)
 	if bucket := closed(numberOf(557, 0)); bucket != "region_US" {
 		t.Fatalf("closed is %q", bucket)
 	}
 	clear("region_US")
+	r.Clock.Advance(time.Second)
 	r.fill(555, 4, 1)
 	closed(numberOf(555, 5))
 	bucket, err := r.PumpingBucket("+1 500 555 7777")

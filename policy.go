@@ -24,12 +24,14 @@ const (
 	strangerDaily     = 5
 	userDaily         = 2  // of these, for one user
 	defaultBlockSize  = 50 // messages to numbers never confirmed, of a block of 10,000
-	defaultRegionSize = 240
+	defaultRegionSize = 200
 	maxBlockSize      = 1000
-	maxRegionSize     = 1_000_000
-	regionShards      = 4  // records that a region's are counted in
-	suspicious        = 5  // wrong codes in a row, after which the owner is told
-	maxUnlimited      = 50 // wrong codes in a row that are counted where they never lock
+	maxRegionSize     = 100_000
+	busy              = 50 * time.Millisecond // since a shard was written
+	busyShare         = 4                     // calls of which one writes it then
+	regionShards      = 4                     // records that a region's are counted in
+	suspicious        = 5                     // wrong codes in a row, after which the owner is told
+	maxUnlimited      = 50                    // wrong codes in a row that are counted where they never lock
 	maxGuessChance    = 1e-4
 
 	bucketSize  = 50

@@ -16,8 +16,11 @@ type Pumping struct {
 // all is how long a full bucket takes to drain, over all shards.
 func (p Pumping) all() time.Duration { return day * time.Duration(p.Shards) }
 
-// each is how long one message takes to drain from its shard.
-func (p Pumping) each() time.Duration { return p.all() / time.Duration(p.Size) }
+// each is how long one message takes to drain from its shard: whole milliseconds, as times are
+// stored.
+func (p Pumping) each() time.Duration {
+	return (p.all() / time.Duration(p.Size)).Truncate(time.Millisecond)
+}
 
 // left is how long a shard takes to drain that is empty at a time. One that a clock of far
 // ahead noted is empty.
@@ -53,9 +56,9 @@ func (p Pumping) Wait(now time.Time, empty ...time.Time) (wait time.Duration) {
 	return wait
 }
 
-// Add gives when a shard is empty after one message more.
-func (p Pumping) Add(now, empty time.Time) time.Time {
-	return now.Add(min(p.left(now, empty)+p.each(), p.all()))
+// Add gives when a shard is empty after so many messages more.
+func (p Pumping) Add(now, empty time.Time, n int64) time.Time {
+	return now.Add(min(p.left(now, empty)+time.Duration(n)*p.each(), p.all()))
 }
 
 // Remove gives when it is after so many messages fewer: now, if there were not as many.

@@ -16,9 +16,9 @@ func TestPumpingFills(t *testing.T) {
 	for i := range 8 {
 		wantWait(t, "with room", pumping.Wait(start, one, other), 0)
 		if i < 5 {
-			one = pumping.Add(start, one)
+			one = pumping.Add(start, one, 1)
 		} else {
-			other = pumping.Add(start, other)
+			other = pumping.Add(start, other, 1)
 		}
 	}
 	// Two drain at once: half as long as one takes.
@@ -28,10 +28,10 @@ func TestPumpingFills(t *testing.T) {
 
 	one = time.Time{}
 	for range 8 {
-		one = pumping.Add(start, one)
+		one = pumping.Add(start, one, 1)
 	}
 	wantWait(t, "all in one shard", pumping.Wait(start, one), 6*time.Hour)
-	if more := pumping.Add(start, one); !more.Equal(one) {
+	if more := pumping.Add(start, one, 1); !more.Equal(one) {
 		t.Errorf("one more than full drains at %v, want %v", more, one)
 	}
 }
@@ -46,7 +46,7 @@ func TestPumpingSmallShard(t *testing.T) {
 
 // TestPumpingRemoves: as many as are there, and never below none.
 func TestPumpingRemoves(t *testing.T) {
-	empty := pumping.Add(start, pumping.Add(start, time.Time{}))
+	empty := pumping.Add(start, time.Time{}, 2)
 	if got := pumping.Remove(start, empty, 1); !got.Equal(start.Add(6 * time.Hour)) {
 		t.Errorf("one of two: empty at %v", got)
 	}
@@ -61,7 +61,7 @@ func TestPumpingClockAhead(t *testing.T) {
 	full := start.Add(48 * time.Hour)
 	wantWait(t, "ahead by less than clocks differ", pumping.Wait(start, full.Add(time.Hour)), 6*time.Hour)
 	wantWait(t, "far ahead", pumping.Wait(start, full.Add(time.Hour+1)), 0)
-	if got := pumping.Add(start, full.Add(time.Hour+1)); !got.Equal(start.Add(6 * time.Hour)) {
+	if got := pumping.Add(start, full.Add(time.Hour+1), 1); !got.Equal(start.Add(6 * time.Hour)) {
 		t.Errorf("after far ahead it is empty at %v", got)
 	}
 }
@@ -88,7 +88,7 @@ func FuzzPumping(f *testing.F) {
 			switch shard := int(b>>2) % 2; b % 4 {
 			case 0, 1:
 				if wait == 0 {
-					shards[shard] = pumping.Add(now, shards[shard])
+					shards[shard] = pumping.Add(now, shards[shard], 1)
 					sent = append(sent, now)
 				}
 			case 2:

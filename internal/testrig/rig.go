@@ -239,7 +239,7 @@ func (r *Rig) Calls(f func()) string {
 func (r *Rig) Records() []mfa.Record {
 	r.T.Helper()
 	var all []mfa.Record
-	for _, kind := range []string{"factor", "challenge", "number", "user", "device"} {
+	for _, kind := range []string{"factor", "challenge", "number", "bucket", "user", "device"} {
 		records, err := r.Store.Store.List(r.T.Context(), mfa.Query{Kind: kind, Limit: 1 << 20})
 		if err != nil {
 			r.T.Fatal(err)
