@@ -1,14 +1,13 @@
 package webhook
 
 import (
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -71,17 +70,17 @@ func (a answer) takenBy() (by, id string) {
 }
 
 // problem is the error that an answer tells of, nil if the message was taken.
-func (a answer) problem(m mfa.Message, resp *http.Response, now time.Time) error {
+func (a answer) problem(m mfa.Message, resp *http.Response) error {
 	if resp.StatusCode/100 == 2 && a.Error == "" {
 		return nil
 	}
-	wait, waits := retryAfter(resp.Header.Get("Retry-After"), now)
+	wait, waits := retryAfter(resp.Header)
 	e := &senders.Error{
 		Sender: sender, Reason: a.reason(resp.StatusCode, waits),
 		Code: senders.Masked(m, a.Code), Text: senders.Masked(m, a.Text),
 	}
 	if e.Code == "" {
-		e.Code = strconv.Itoa(resp.StatusCode)
+		e.Code = "HTTP " + strconv.Itoa(resp.StatusCode)
 	}
 	if errors.Is(e.Reason, senders.ErrTryLater) {
 		e.RetryAfter = wait
@@ -99,58 +98,64 @@ func (a answer) reason(status int, waits bool) error {
 			}
 		}
 	}
-	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+	switch status {
+	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
 		return senders.ErrAccount
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable && waits:
+	case http.StatusTooManyRequests:
 		return senders.ErrTryLater
-	case status == http.StatusRequestTimeout:
-		return senders.ErrUnknown // some send it for a gateway that was too slow
-	case status/100 == 3, status/100 == 4,
-		status == http.StatusNotImplemented, status == http.StatusHTTPVersionNotSupported:
+	case http.StatusServiceUnavailable:
+		if waits { // proxies say 503 without it of a gateway that did not answer
+			return senders.ErrTryLater
+		}
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported,
+		http.StatusNetworkAuthenticationRequired:
 		return senders.ErrRefused
+	case http.StatusSeeOther, // it was done, and the result is elsewhere
+		http.StatusRequestTimeout: // some send it for a gateway that was too slow
+	default:
+		if status/100 == 3 || status/100 == 4 {
+			return senders.ErrRefused
+		}
 	}
 	return senders.ErrUnknown
 }
 
 const maxRetryAfter = 24 * time.Hour
 
-// retryAfter reads the header Retry-After (RFC 9110 section 10.2.3): seconds or a date. It is 24
-// hours at most. Without the header, or with another one, ok is false.
-func retryAfter(header string, now time.Time) (wait time.Duration, ok bool) {
-	if seconds, err := strconv.ParseUint(header, 10, 31); err == nil {
-		wait = time.Duration(seconds) * time.Second
-	} else if date, err := http.ParseTime(header); err == nil {
-		wait = max(0, date.Sub(now))
-	} else {
+// retryAfter reads the header Retry-After (RFC 9110 section 10.2.3): seconds, or a date, which is
+// compared with that of the answer. It is 24 hours at most. Without the header, or with another
+// one, ok is false.
+func retryAfter(h http.Header) (wait time.Duration, ok bool) {
+	text := h.Get("Retry-After")
+	if text != "" && strings.Trim(text, "0123456789") == "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil || seconds > int(maxRetryAfter/time.Second) {
+			return maxRetryAfter, true
+		}
+		return time.Duration(seconds) * time.Second, true
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
 		return 0, false
 	}
-	return min(wait, maxRetryAfter), true
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return 0, true
+	}
+	return min(max(0, until.Sub(now)), maxRetryAfter), true
 }
 
 // noAnswer is the error for a request without an answer. The URL, which may hold a password,
 // is not in it.
-func noAnswer(err error) *senders.Error {
-	e := &senders.Error{Sender: sender, Reason: senders.ErrUnknown, Cause: err}
+func noAnswer(m mfa.Message, err error, unwritten bool) *senders.Error {
 	if quoted, ok := errors.AsType[*url.Error](err); ok {
-		e.Cause = quoted.Err
+		err = quoted.Err
 	}
-	if !handover.Unknown(err) && unconnected(err) {
-		e.Reason = senders.ErrTryLater
+	e := &senders.Error{
+		Sender: sender, Reason: senders.ErrUnknown, Text: senders.Masked(m, err.Error()), Cause: err,
+	}
+	if unwritten {
+		e.Reason, e.Cause = senders.ErrTryLater, handover.Unsent(err)
 	}
 	return e
-}
-
-// unconnected reports whether an error proves that the request was not written: no address was
-// found, nobody listens, or whoever does cannot show a certificate that fits. It names
-// what proves it, because the other errors of net/http, such as that of an answer that is not
-// HTTP, come after the request.
-func unconnected(err error) bool {
-	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
-		return true
-	}
-	_, nameless := errors.AsType[*net.DNSError](err)
-	_, uncertified := errors.AsType[*tls.CertificateVerificationError](err)
-	_, plain := errors.AsType[tls.RecordHeaderError](err)
-	return nameless || uncertified || plain || errors.Is(err, http.ErrSchemeMismatch)
 }

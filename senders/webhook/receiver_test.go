@@ -263,14 +263,14 @@ func TestReasons(t *testing.T) {
 			fmt.Errorf("all: %w", &failed{Reason: senders.ErrOptedOut, Code: "21610"}),
 			failed{Reason: senders.ErrOptedOut, Code: "21610"},
 		},
-		"a bare reason": {senders.ErrRegionOff, failed{Reason: senders.ErrRegionOff, Code: "422"}},
+		"a bare reason": {senders.ErrRegionOff, failed{Reason: senders.ErrRegionOff, Code: "HTTP 422"}},
 		"no reason":     {&failed{Code: "x"}, failed{Reason: senders.ErrRefused, Code: "x"}},
-		"of another":    {detail, failed{Reason: senders.ErrRefused, Code: "422"}},
+		"of another":    {detail, failed{Reason: senders.ErrRefused, Code: "HTTP 422"}},
 		"cut off": {
 			fmt.Errorf("%w: %w", detail, io.ErrUnexpectedEOF),
-			failed{Reason: senders.ErrUnknown, Code: "500"},
+			failed{Reason: senders.ErrUnknown, Code: "HTTP 500"},
 		},
-		"a cause": {&over, failed{Reason: senders.ErrUnknown, Code: "500"}},
+		"a cause": {&over, failed{Reason: senders.ErrUnknown, Code: "HTTP 500"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReceiver(t, clock, func(context.Context, mfa.Message) (webhook.Taken, error) {

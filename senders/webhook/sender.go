@@ -58,11 +58,12 @@
 //
 // Without such a body the status decides:
 //
-//	401, 403                     ErrAccount: the secret is wrong
+//	401, 402, 403                ErrAccount: the secret may be wrong
 //	429, 503 with Retry-After    ErrTryLater
-//	408, 500, 502, 504           ErrUnknown, as is any other from 500 to 599
-//	501, 505                     ErrRefused
+//	303, 408                     ErrUnknown
 //	any other from 300 to 499    ErrRefused: redirects are not followed
+//	501, 505, 511                ErrRefused
+//	any other from 500           ErrUnknown
 //
 // At most 64 KiB of an answer are read. What is longer, is cut off, or is not this JSON is an
 // answer without a body.
@@ -74,12 +75,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
 )
 
@@ -87,6 +90,12 @@ const (
 	sender  = "webhook"        // Error.Sender, and who took a message if the gateway does not say
 	maxBody = 64 << 10         // bytes of a request and of an answer
 	maxWait = 15 * time.Second // for the answer, if ctx has no deadline
+
+	// A gateway that is not there is told from a slow one, while there is time for another.
+	maxConnect = 4 * time.Second
+
+	maxIdle  = 16 // connections that are kept
+	idleTime = 90 * time.Second
 )
 
 // A Config is what New needs: URL and Secret are required.
@@ -102,9 +111,10 @@ type Config struct {
 	// value signs nothing.
 	PreviousSecret Secret
 
-	// HTTPClient makes the requests; nil is a client with http.DefaultTransport. Its
-	// CheckRedirect is not used: redirects are not followed. Its Transport must not repeat
-	// requests by itself.
+	// HTTPClient makes the requests. Nil is one that uses the proxy of the environment, as
+	// http.DefaultTransport does, and gives up connecting after 4 seconds, and the TLS
+	// handshake after 4 more. Redirects are not followed, whatever its CheckRedirect says.
+	// Its Transport must not repeat requests by itself.
 	HTTPClient *http.Client
 
 	// Now is the clock, for the timestamps. Nil is time.Now.
@@ -141,7 +151,7 @@ func New(cfg Config) (*Sender, error) {
 	case cfg.Secret.sign == nil:
 		return nil, errors.New("webhook: Config.Secret is required: see ParseSecret")
 	}
-	client := new(http.Client)
+	client := &http.Client{Transport: transport()}
 	if cfg.HTTPClient != nil {
 		*client = *cfg.HTTPClient
 	}
@@ -160,6 +170,21 @@ func New(cfg Config) (*Sender, error) {
 	}, nil
 }
 
+// transport is for HTTP/1.1: a connection that went dead fails one message, where one of HTTP/2
+// would fail all until the system gives it up.
+func transport() *http.Transport {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	return &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: maxConnect}).DialContext,
+		TLSHandshakeTimeout: maxConnect,
+		MaxIdleConnsPerHost: maxIdle,
+		IdleConnTimeout:     idleTime,
+		Protocols:           protocols,
+	}
+}
+
 func clock(now func() time.Time) func() time.Time {
 	if now == nil {
 		return time.Now //nolint:forbidigo // the default of Config.Now
@@ -176,7 +201,8 @@ func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
 		defer cancel()
 		ctx = bounded
 	}
-	req, err := s.request(ctx, m)
+	var way handover.Progress
+	req, err := s.request(way.Trace(ctx), m)
 	if err != nil {
 		return &senders.Error{
 			Sender: sender, Reason: senders.ErrRefused, Text: senders.Masked(m, err.Error()),
@@ -184,11 +210,11 @@ func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
 	}
 	resp, err := s.client.Do(req)
 	if err != nil {
-		return noAnswer(err)
+		return noAnswer(m, err, way.Unwritten() && ctx.Err() == nil)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	answer := read(resp.Body)
-	if err := answer.problem(m, resp, s.now()); err != nil {
+	if err := answer.problem(m, resp); err != nil {
 		return err
 	}
 	m.TakenBy(answer.takenBy())

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -160,6 +162,7 @@ func TestRefusals(t *testing.T) {
 			failed{Reason: senders.ErrRefused},
 		},
 		"401": {401, ``, "", failed{Reason: senders.ErrAccount}},
+		"402": {402, ``, "", failed{Reason: senders.ErrAccount}},
 		"403": {403, `null`, "", failed{Reason: senders.ErrAccount}},
 		"408": {408, ``, "", failed{Reason: senders.ErrUnknown}},
 		"410": {410, ``, "", failed{Reason: senders.ErrRefused}},
@@ -172,7 +175,10 @@ func TestRefusals(t *testing.T) {
 			429, ``, "31536000",
 			failed{Reason: senders.ErrTryLater, RetryAfter: 24 * time.Hour},
 		},
-		"429, ages":     {429, ``, "999999999999999999999", failed{Reason: senders.ErrTryLater}},
+		"429, ages": {
+			429, ``, "999999999999999999999",
+			failed{Reason: senders.ErrTryLater, RetryAfter: 24 * time.Hour},
+		},
 		"429, negative": {429, ``, "-1", failed{Reason: senders.ErrTryLater}},
 		"503, a date": {
 			503, ``, date(time.Minute),
@@ -187,6 +193,8 @@ func TestRefusals(t *testing.T) {
 		"504":           {504, ``, "", failed{Reason: senders.ErrUnknown}},
 		"505":           {505, ``, "", failed{Reason: senders.ErrRefused}},
 		"599":           {599, ``, "", failed{Reason: senders.ErrUnknown}},
+		"511":           {511, ``, "", failed{Reason: senders.ErrRefused}},
+		"303":           {303, ``, "", failed{Reason: senders.ErrUnknown}},
 		"304":           {304, ``, "", failed{Reason: senders.ErrRefused}},
 		"999":           {999, ``, "", failed{Reason: senders.ErrUnknown}},
 	} {
@@ -195,12 +203,13 @@ func TestRefusals(t *testing.T) {
 				if c.retryAfter != "" {
 					w.Header().Set("Retry-After", c.retryAfter)
 				}
+				w.Header().Set("Date", date(0))
 				w.WriteHeader(c.status)
 				_, _ = io.WriteString(w, c.body)
 			})
 			c.want.Sender = "webhook"
 			if c.want.Code == "" {
-				c.want.Code = strconv.Itoa(c.status)
+				c.want.Code = "HTTP " + strconv.Itoa(c.status)
 			}
 			m, by, _ := asked(message)
 			if e := failure(t, s.Send(bounded(t), m)); *e != c.want {
@@ -215,7 +224,7 @@ func TestRefusals(t *testing.T) {
 
 // TestRedirect: a message goes to the URL of the Config, and nowhere else.
 func TestRedirect(t *testing.T) {
-	for _, status := range []int{301, 302, 303, 307, 308} {
+	for _, status := range []int{301, 302, 307, 308} {
 		var elsewhere atomic.Int32
 		other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 			elsewhere.Add(1)
@@ -241,14 +250,23 @@ func TestUnconnected(t *testing.T) {
 	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // of the certificate that is not known
 	t.Cleanup(secure.Close)
 	t.Cleanup(plain.Close)
-	nameless := &http.Client{Transport: &http.Transport{
-		DialContext: (&net.Dialer{Resolver: &net.Resolver{
-			PreferGo: true,
-			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
-				return new(net.Dialer).DialContext(ctx, "tcp", gone.Listener.Addr().String())
-			},
-		}}).DialContext,
-	}}
+	dials := func(dial func(context.Context, string, string) (net.Conn, error)) *http.Client {
+		return &http.Client{Transport: &http.Transport{DialContext: dial}}
+	}
+	nameless := (&net.Dialer{Resolver: &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "tcp", gone.Listener.Addr().String())
+		},
+	}}).DialContext
+	silent := func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded}
+	}
+	deaf := func(context.Context, string, string) (net.Conn, error) {
+		here, there := net.Pipe()
+		return here, there.Close()
+	}
+	isText := func(err error) bool { return errors.Unwrap(err) == nil && err.Error() != "" }
 	for name, c := range map[string]struct {
 		url    string
 		client *http.Client
@@ -258,7 +276,7 @@ func TestUnconnected(t *testing.T) {
 			op, ok := errors.AsType[*net.OpError](err)
 			return ok && op.Op == "dial"
 		}},
-		"no address": {"https://gateway.example", nameless, func(err error) bool {
+		"no address": {"https://gateway.example", dials(nameless), func(err error) bool {
 			_, ok := errors.AsType[*net.DNSError](err)
 			return ok
 		}},
@@ -271,11 +289,13 @@ func TestUnconnected(t *testing.T) {
 			func(err error) bool { return errors.Is(err, http.ErrSchemeMismatch) },
 		},
 		"no proxy": {"https://gateway.example", &http.Client{Transport: &http.Transport{
-			Proxy: http.ProxyURL(must(http.NewRequest(http.MethodGet, gone.URL, nil)).URL),
+			Proxy: http.ProxyURL(must(url.Parse(gone.URL))),
 		}}, func(err error) bool {
 			op, ok := errors.AsType[*net.OpError](err)
 			return ok && op.Op == "proxyconnect"
 		}},
+		"too slow to connect": {"https://gateway.example", dials(silent), isText},
+		"a handshake cut off": {"https://gateway.example", dials(deaf), isText},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSender(t, webhook.Config{
@@ -401,7 +421,7 @@ func TestDeadline(t *testing.T) {
 	s := newSender(t, webhook.Config{
 		URL: "https://gateway.example", HTTPClient: &http.Client{Transport: probe},
 	})
-	e := failure(t, s.Send(t.Context(), message))
+	e := failure(t, s.Send(t.Context(), message)) // of a transport that tells of no connection
 	if left <= 10*time.Second || left > 15*time.Second || !errors.Is(e, senders.ErrUnknown) {
 		t.Errorf("%v left, %v", left, e)
 	}
@@ -552,7 +572,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%d %q %q: %+v", status, body, retryAfter, e)
 		}
 		if status >= 500 && !errors.Is(e, senders.ErrUnknown) && status != 501 && status != 503 &&
-			status != 505 {
+			status != 505 && status != 511 {
 			t.Errorf("%d %q: %v, which says that nothing was sent", status, body, e)
 		}
 		if strings.Contains(e.Error(), code) || strings.Contains(e.Error(), number[1:]) {
