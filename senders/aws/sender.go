@@ -100,7 +100,7 @@ func New(cfg Config) (*Sender, error) {
 	}
 	client := cfg.Client.Options().HTTPClient
 	if own, ok := client.(*awshttp.BuildableClient); ok {
-		client = soon(own).Freeze() // an *http.Client, which follows 307 and 308
+		client = soon(own) // follows no redirect of a request with a body
 	}
 	if standard, ok := client.(*http.Client); ok {
 		staying := *standard
