@@ -248,8 +248,10 @@ func (s *Service) loadChallenging(ctx context.Context, p ChallengeParams) (*chal
 	}
 	now := d.now
 	if d.factor.traits.messages {
-		d.sender, d.allowed = s.sms != nil, s.phones.Allowed(d.factor.number())
-		if d.phone, err = s.loadPhone(ctx, d.factor); err != nil {
+		var region string
+		d.sender = s.sms != nil
+		region, d.allowed = s.phones.Look(d.factor.number())
+		if d.phone, err = s.loadPhone(ctx, d.factor, region); err != nil {
 			return nil, err
 		}
 		// The factor remembers its successes, so that Verify need not write here.

@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/typed"
 )
 
@@ -309,7 +310,7 @@ func (s *Service) loadCountingPhone(ctx context.Context, f *factor) (*numberLimi
 	if !f.countsOnNumber() {
 		return nil, nil //nolint:nilnil // it means that they count elsewhere, and nothing else
 	}
-	return s.loadPhone(ctx, f)
+	return s.loadPhone(ctx, f, phone.RegionOf(f.number()))
 }
 
 func (f *factor) public() Factor {

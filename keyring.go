@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
-	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/xaes"
 )
 
@@ -238,9 +237,8 @@ func (r *Keyring) bucketIDs(of string) []string {
 	return ids
 }
 
-// bucketsOf are those of a number. Its block is the number without its last four digits.
-func (r *Keyring) bucketsOf(e164 string) *buckets {
-	region := phone.RegionOf(e164)
+// bucketsOf are those of a number of a region. Its block is the number without its last four digits.
+func (r *Keyring) bucketsOf(e164, region string) *buckets {
 	b := &buckets{
 		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),
 		shardIDs: r.shardIDs(region), region: regionBucket + region,

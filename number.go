@@ -53,12 +53,14 @@ type numberLimits struct {
 
 // loadPhone reads the limits of a factor's number. A keyring with several keys
 // gives a number several ids; what is found under older ones is merged.
-func (s *Service) loadPhone(ctx context.Context, f *factor) (*numberLimits, error) {
+func (s *Service) loadPhone(
+	ctx context.Context, f *factor, region string,
+) (*numberLimits, error) {
 	ids := s.keys.numberIDs(f.number())
 	var b *buckets
 	read := ids
 	if !f.verified {
-		b = s.keys.bucketsOf(f.number())
+		b = s.keys.bucketsOf(f.number(), region)
 		read = slices.Concat(ids, b.ids())
 	}
 	records, err := s.load(ctx, read...)
@@ -350,7 +352,7 @@ func (s *Service) PumpingBucket(number string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.keys.bucketsOf(e164).blockName, nil
+	return s.keys.bucketsOf(e164, "").blockName, nil
 }
 
 // ClearPumping empties a bucket, for operators who know that what filled it was no attack. It

@@ -188,6 +188,7 @@ func TestPumpingRegion(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		r := newRig(t, func(c *mfa.Config) {
 			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 8, refuses
+			c.Regions = append(c.Regions, "GB")
 		})
 		f, _, err := r.stranger(numberOf(500, 0))
 		if err != nil {
@@ -209,6 +210,9 @@ func TestPumpingRegion(t *testing.T) {
 		}
 		if !refuses {
 			continue
+		}
+		if _, _, err := r.stranger("+447400123456"); err != nil {
+			t.Errorf("to another region: %v", err)
 		}
 		r.confirm(f, ch) // its second message is not counted, and so not paid back
 		r.Clock.Advance(time.Second)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/authfactor/mfa/internal/limit"
 	"github.com/authfactor/mfa/internal/otpauth"
+	"github.com/authfactor/mfa/internal/phone"
 )
 
 // ImportParams is an authenticator app as another system knows it. It is a
@@ -330,7 +331,7 @@ func (s *Service) resealFactor(ctx context.Context, rec Record, current bool) (b
 			return d, err
 		}
 		if d.factor.traits.messages {
-			d.phone, err = s.loadPhone(ctx, d.factor)
+			d.phone, err = s.loadPhone(ctx, d.factor, phone.RegionOf(d.factor.number()))
 		}
 		return d, err
 	}

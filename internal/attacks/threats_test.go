@@ -91,7 +91,7 @@ func TestThreatsAreTested(t *testing.T) {
 		}
 	}
 	rows := regexp.MustCompile(
-		`(?m)^\| ([NARKCHPSWOF]?\d+) \|(.*)\|(.*)\|(.*)\|$`,
+		`(?m)^\| ([NARKCHPSWOFM]?\d+) \|(.*)\|(.*)\|(.*)\|$`,
 	).FindAllStringSubmatch(
 		string(doc),
 		-1,
@@ -105,7 +105,7 @@ func TestThreatsAreTested(t *testing.T) {
 		}
 	}
 	for prefix, last := range map[string]int{
-		"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 14, "P": 45, "S": 8, "O": 16, "W": 14, "F": 14, "": 70,
+		"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 14, "P": 50, "M": 7, "S": 8, "O": 16, "W": 14, "F": 14, "": 70,
 	} {
 		for i := range last {
 			if row := fmt.Sprint(prefix, i+1); !answered[row] {

@@ -135,8 +135,17 @@ func (r Rules) missingToken(number *phonenumbers.PhoneNumber) string {
 
 // Allowed reports whether a number that Normalize returned once is taken still.
 func (r Rules) Allowed(e164 string) bool {
+	_, ok := r.Look(e164)
+	return ok
+}
+
+// Look is RegionOf and Allowed, for less.
+func (r Rules) Look(e164 string) (region string, allowed bool) {
 	number, err := phonenumbers.Parse(e164, "ZZ")
-	return err == nil && r.allow(number)
+	if err != nil {
+		return "", false
+	}
+	return regionOf(number), r.allow(number)
 }
 
 // RegionOf returns the region of a number in E.164, by its ISO 3166 code: of one that the
@@ -147,6 +156,10 @@ func RegionOf(e164 string) string {
 	if err != nil {
 		return ""
 	}
+	return regionOf(number)
+}
+
+func regionOf(number *phonenumbers.PhoneNumber) string {
 	if region := phonenumbers.GetRegionCodeForNumber(number); region != "" {
 		return region
 	}
