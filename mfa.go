@@ -177,12 +177,12 @@ type Policy struct {
 
 	// PumpingBlock and PumpingRegion are the sizes of the leaky buckets against SMS pumping:
 	// for each block of 10,000 numbers, which differ in the last four digits, and for each
-	// region. Only messages to numbers that were never confirmed fill them, for a region
-	// the first one of a number's day. A number that is confirmed for the first time takes
-	// its own messages out again, and one more. As many as the size drain within 24 hours,
-	// so whoever confirms nothing is sent at most twice as many within a day (for a region
-	// about: of calls at once one in four counts, for four). From 1 to
-	// 1,000 and from 1 to 100,000. Default to 50 and 200.
+	// region. Only messages to numbers that were never confirmed fill them. A number that is
+	// confirmed for the first time takes its own messages of the last 24 hours out again, and
+	// one more out of its block's, two more out of its region's. As many as the size drain
+	// within 24 hours, so whoever confirms nothing is sent at most twice as many within a day
+	// (for a region about: of calls at once one in four counts, for four). From 1 to 1,000 and
+	// from 1 to 100,000. Default to 50 and 200.
 	PumpingBlock, PumpingRegion int
 
 	// PumpingRegions refuses messages to unconfirmed numbers of a region whose bucket is

@@ -19,10 +19,7 @@ type number struct {
 	guesses limit.Failures // wrong codes while the factor was unverified
 	shares  limit.Shares   // the sends while it was, each for a name of Keyring.numberUsers
 
-	confirmed bool      // once, by whoever: no bucket counts its messages any more
-	inBlock   int64     // its messages in the bucket of its block
-	inRegion  int64     // and in that of its region
-	ofDay     time.Time // when the last of these was sent
+	confirmed bool // once, by whoever: no bucket counts its messages any more
 
 	rest []byte
 }
@@ -37,9 +34,6 @@ func (n *number) fields(c *codec.Codec) {
 		c.String(&s.User)
 	})
 	c.Bool(&n.confirmed)
-	c.Int(&n.inBlock)
-	c.Int(&n.inRegion)
-	c.Time(&n.ofDay)
 	c.Rest(&n.rest)
 }
 
@@ -97,8 +91,6 @@ func (n *number) merge(old *number) {
 	n.shares.Merge(old.shares, maxSends)
 	n.guesses.Merge(old.guesses)
 	n.confirmed = n.confirmed || old.confirmed
-	n.inBlock, n.inRegion = n.inBlock+old.inBlock, n.inRegion+old.inRegion
-	n.ofDay = later(n.ofDay, old.ofDay)
 }
 
 // touch sets the times of a number's record before it is saved.
@@ -242,7 +234,7 @@ func (b *buckets) fullest() *bucket {
 
 // share is for how many calls this one changes a shard. One that is written all the time is
 // written by one call in four, for four: otherwise they would lose one race after the other.
-func (b *buckets) share(now time.Time, shard *bucket) int64 {
+func (b *buckets) share(now time.Time, shard *bucket) int {
 	switch {
 	case now.Sub(shard.UpdatedAt) >= busy:
 		return 1
@@ -269,12 +261,6 @@ func (out *outcome) set(now time.Time, b *bucket, empty time.Time) {
 	out.put(b)
 }
 
-// countsInRegion reports whether a message would count for the number's region: the first of
-// a day does. Who asks for another one has not got it, and fills no region.
-func (n *number) countsInRegion(now time.Time) bool {
-	return !n.ofDay.After(now.Add(-24*time.Hour)) || n.ofDay.After(now.Add(maxSkew))
-}
-
 // fullBucket is the bucket that has no room for a message, and for how long; "" for none.
 func (p *numberLimits) fullBucket(now time.Time, policy Policy) (string, time.Duration) {
 	b := p.buckets
@@ -285,7 +271,7 @@ func (p *numberLimits) fullBucket(now time.Time, policy Policy) (string, time.Du
 	if wait > 0 {
 		name = b.blockName
 	}
-	if policy.PumpingRegions && p.countsInRegion(now) {
+	if policy.PumpingRegions {
 		if w := b.regionWait(now, policy.regionPumping()); w > wait {
 			name, wait = b.region, w
 		}
@@ -300,23 +286,17 @@ func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full 
 	if b == nil {
 		return nil
 	}
-	p.inBlock++
 	limits := policy.blockPumping()
 	had := limits.Wait(now, b.block.empty) == 0
 	out.set(now, b.block, limits.Add(now, b.block.empty, 1))
 	if had && limits.Wait(now, b.block.empty) > 0 {
 		full = append(full, b.blockName)
 	}
-	if !p.countsInRegion(now) {
-		return full
-	}
-	p.ofDay = now
 	shard := b.any
 	share := b.share(now, shard)
 	if share == 0 {
 		return full
 	}
-	p.inRegion += share
 	limits = policy.regionPumping()
 	had = b.regionWait(now, limits) == 0
 	out.set(now, shard, limits.Add(now, shard.empty, share))
@@ -326,22 +306,25 @@ func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full 
 	return full
 }
 
-// confirm takes a number's messages out of its buckets, and one more, once for ever: whoever
-// confirms is a person. Its record does not expire from now on.
+// confirm takes a number's messages of the last 24 hours out of its buckets, and some more,
+// once for ever: whoever confirms is a person. Those before have drained, so that nobody can
+// save them up. Its record does not expire from now on.
 func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
 	p.confirmed = true
 	b := p.buckets
 	if b == nil {
 		return
 	}
+	own := p.shares.Count(now, userShare)
 	if b.block.empty.After(now) {
-		out.set(now, b.block, policy.blockPumping().Remove(now, b.block.empty, p.inBlock+1))
+		empty := policy.blockPumping().Remove(now, b.block.empty, own+blockBonus)
+		out.set(now, b.block, empty)
 	}
 	shard := b.fullest()
 	if share := b.share(now, shard); share > 0 && shard.empty.After(now) {
-		out.set(now, shard, policy.regionPumping().Remove(now, shard.empty, share*(p.inRegion+1)))
+		empty := policy.regionPumping().Remove(now, shard.empty, share*(own+regionBonus))
+		out.set(now, shard, empty)
 	}
-	p.inBlock, p.inRegion = 0, 0
 }
 
 // PumpingBucket returns the name of the bucket that a number's block has, for

@@ -182,12 +182,42 @@ func TestPumpingPaidBack(t *testing.T) {
 	full(300, 0)
 }
 
+// TestPumpingNotSavedUp: messages that have drained are not taken out by who confirms late.
+func TestPumpingNotSavedUp(t *testing.T) {
+	r := newRig(t)
+	f, _, err := r.stranger(numberOf(555, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		r.Clock.Advance(25 * time.Hour)
+		if f.Status == mfa.StatusUnverified { // it lapsed, and is enrolled anew
+			if f, _, err = r.stranger(numberOf(555, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	r.fill(555, 1, 49)
+	ch := r.AskPatiently(f)
+	r.confirm(f, ch)
+	more := 0
+	for i := 100; ; i++ {
+		if _, _, err := r.stranger(numberOf(555, i)); err != nil {
+			break
+		}
+		more++
+	}
+	if more < 3 || more > 4 { // two of today, one more, and what drained meanwhile
+		t.Errorf("%d more", more)
+	}
+}
+
 // TestPumpingRegion: all blocks of a region together are told of once they are full, and refused
-// with PumpingRegions only. Of a number the first message of a day counts.
+// with PumpingRegions only. Who confirms takes their messages out, and two more.
 func TestPumpingRegion(t *testing.T) {
 	for _, refuses := range []bool{false, true} {
 		r := newRig(t, func(c *mfa.Config) {
-			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 8, refuses
+			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 40, refuses
 			c.Regions = append(c.Regions, "GB")
 		})
 		f, _, err := r.stranger(numberOf(500, 0))
@@ -196,12 +226,13 @@ func TestPumpingRegion(t *testing.T) {
 		}
 		r.Clock.Advance(time.Minute)
 		ch := r.Ask(f)
-		for i := range 7 {
+		r.Clock.Advance(time.Second)
+		for i := range 38 { // beside her two
 			wantTold(t, "while there is room", r.pumping())
 			r.fill(501+i, 0, 1)
 		}
 		wantTold(t, "full", r.pumping(), "region_US")
-		_, _, err = r.stranger(numberOf(520, 0))
+		_, _, err = r.stranger(numberOf(600, 0))
 		if told := r.pumping(); refuses {
 			mustBe(t, err, mfa.ErrPumping)
 			wantTold(t, "more", told, "region_US refused")
@@ -214,10 +245,10 @@ func TestPumpingRegion(t *testing.T) {
 		if _, _, err := r.stranger("+447400123456"); err != nil {
 			t.Errorf("to another region: %v", err)
 		}
-		r.confirm(f, ch) // its second message is not counted, and so not paid back
+		r.confirm(f, ch) // her two and two more
 		r.Clock.Advance(time.Second)
-		r.fill(530, 0, 2)
-		_, _, err = r.stranger(numberOf(531, 0))
+		r.fill(601, 0, 4)
+		_, _, err = r.stranger(numberOf(602, 0))
 		mustBe(t, err, mfa.ErrPumping)
 	}
 }
@@ -264,7 +295,7 @@ func TestPumpingBusy(t *testing.T) {
 		}
 		more++
 	}
-	if more < 100 || more > 350 { // about twice the 100, and what drained
+	if more < 200 || more > 320 { // three for each of the 100, but for what had drained
 		t.Errorf("%d more after 100 confirmed", more)
 	}
 }

@@ -27,11 +27,12 @@ const (
 	defaultRegionSize = 200
 	maxBlockSize      = 1000
 	maxRegionSize     = 100_000
-	busy              = 50 * time.Millisecond // since a shard was written
-	busyShare         = 4                     // calls of which one writes it then
-	regionShards      = 4                     // records that a region's are counted in
-	suspicious        = 5                     // wrong codes in a row, after which the owner is told
-	maxUnlimited      = 50                    // wrong codes in a row that are counted where they never lock
+	busyShare         = 4  // calls of which one writes it then
+	blockBonus        = 1  // that a confirmation takes out beside its own
+	regionBonus       = 2  // half of the people confirm, and all ask for 1.2
+	regionShards      = 4  // records that a region's are counted in
+	suspicious        = 5  // wrong codes in a row, after which the owner is told
+	maxUnlimited      = 50 // wrong codes in a row that are counted where they never lock
 	maxGuessChance    = 1e-4
 
 	bucketSize  = 50
@@ -86,6 +87,9 @@ const (
 	deviceSends    = 3                   // messages a day, of its own allowance
 	deviceFailures = 10                  // wrong codes in a row, of its own allowance, that revoke it
 )
+
+// busy is how long after it was written a shard is written by one call in four.
+const busy = 50 * time.Millisecond
 
 // guessing are the limits on wrong codes.
 var guessing = limit.Guessing{

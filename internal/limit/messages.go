@@ -172,6 +172,17 @@ func (s Shares) Wait(now time.Time, names []string, l Sharing) time.Duration {
 	return own.wait(now, l.Day, day)
 }
 
+// Count returns how many messages of the last 24 hours there are.
+func (s Shares) Count(now time.Time, l Sharing) int {
+	n := 0
+	for _, share := range s {
+		if !over(share.At, now, l.MaxSkew) {
+			n++
+		}
+	}
+	return n
+}
+
 // Charge counts one message for a user.
 func (s *Shares) Charge(now time.Time, name string, l Sharing) {
 	*s = slices.DeleteFunc(*s, func(share Share) bool { return over(share.At, now, l.MaxSkew) })

@@ -57,11 +57,11 @@ func (p Pumping) Wait(now time.Time, empty ...time.Time) (wait time.Duration) {
 }
 
 // Add gives when a shard is empty after so many messages more.
-func (p Pumping) Add(now, empty time.Time, n int64) time.Time {
+func (p Pumping) Add(now, empty time.Time, n int) time.Time {
 	return now.Add(min(p.left(now, empty)+time.Duration(n)*p.each(), p.all()))
 }
 
 // Remove gives when it is after so many messages fewer: now, if there were not as many.
-func (p Pumping) Remove(now, empty time.Time, n int64) time.Time {
+func (p Pumping) Remove(now, empty time.Time, n int) time.Time {
 	return now.Add(max(p.left(now, empty)-time.Duration(n)*p.each(), 0))
 }
