@@ -106,20 +106,22 @@ func oneBlock(own int) func(*stage) {
 }
 
 // manyBlocks pumps blocks of the large region.
-func manyBlocks(blocks int) func(*stage) {
+func manyBlocks(blocks int, pause time.Duration) func(*stage) {
 	return func(s *stage) {
 		a := s.newAttacker(accounts)
-		a.pause = minutely
+		a.pause = pause
 		s.pumped(a, large, s.in(large, blocks))
 	}
 }
 
-// manyRegions pumps 20 blocks of each of 20 regions.
-func manyRegions(s *stage) {
-	a := s.newAttacker(accounts)
-	a.pause = minutely
-	for _, region := range append([]string{large}, others...) {
-		s.pumped(a, region, s.in(region, 20))
+// manyRegions pumps 10 blocks of each of 20 regions.
+func manyRegions(pause time.Duration) func(*stage) {
+	return func(s *stage) {
+		a := s.newAttacker(accounts)
+		a.pause = pause
+		for _, region := range append([]string{large}, others...) {
+			s.pumped(a, region, s.in(region, 10))
+		}
 	}
 }
 
@@ -127,7 +129,7 @@ func manyRegions(s *stage) {
 func ownInRegion(own int) func(*stage) {
 	return func(s *stage) {
 		a := s.newAttacker(accounts)
-		a.pause = minutely
+		a.pause = 5 * minutely
 		for _, block := range s.in(large, 30) {
 			a.attack(s.begin, large, block, own/30)
 		}
@@ -176,10 +178,10 @@ var scenarios = []scenario{
 	{"the same people, an attack beside on 20 blocks of the first region", 0, defaults, both(allPeople, beside)},
 	{"the same, regions enforced", 10, enforced, both(allPeople, beside)},
 	{"1: 10,000 accounts, one block", 7, defaults, oneBlock(0)},
-	{"2: 200 blocks of one region", 3, defaults, manyBlocks(200)},
-	{"2: 30 blocks of one region, regions enforced", 3, enforced, manyBlocks(30)},
-	{"3: 20 blocks of each of 20 regions", 2, defaults, manyRegions},
-	{"3: the same, regions enforced", 2, enforced, manyRegions},
+	{"2: 200 blocks of one region", 3, defaults, manyBlocks(200, minutely)},
+	{"2: 30 blocks of one region, regions enforced", 3, enforced, manyBlocks(30, 5*minutely)},
+	{"3: 10 blocks of each of 20 regions", 2, defaults, manyRegions(minutely)},
+	{"3: the same, regions enforced", 2, enforced, manyRegions(5 * minutely)},
 	{"4: one block, and 100 own numbers that confirm there", 7, defaults, oneBlock(100)},
 	{"4: one block, and 1,000 own numbers that confirm there", 7, defaults, oneBlock(1000)},
 	{"4: 30 blocks, 90 own numbers, regions enforced", 3, enforced, ownInRegion(90)},
