@@ -175,7 +175,8 @@ func reading(s *stage) {
 
 var scenarios = []scenario{
 	{"people alone: 10,000 a day of 5,000 blocks, 1,000 of 1,600, 100 of 60", 0, defaults, allPeople},
-	{"the same people, an attack beside on 20 blocks of the first region", 0, defaults, both(allPeople, beside)},
+	{"the same people, an attack beside on 20 blocks of the first region", 0, defaults,
+		both(allPeople, beside)},
 	{"the same, regions enforced", 10, enforced, both(allPeople, beside)},
 	{"1: 10,000 accounts, one block", 7, defaults, oneBlock(0)},
 	{"2: 200 blocks of one region", 3, defaults, manyBlocks(200, minutely)},
@@ -185,7 +186,8 @@ var scenarios = []scenario{
 	{"4: one block, and 100 own numbers that confirm there", 7, defaults, oneBlock(100)},
 	{"4: one block, and 1,000 own numbers that confirm there", 7, defaults, oneBlock(1000)},
 	{"4: 30 blocks, 90 own numbers, regions enforced", 3, enforced, ownInRegion(90)},
-	{"4: one block, 10 own numbers that get messages for 10 days and then confirm", 14, defaults, hoarded},
+	{"4: one block, 10 own numbers that get messages for 10 days and then confirm", 14, defaults,
+		hoarded},
 	{"5: one of 60 blocks of 1,000 people a day kept full, 10 accounts", 7, defaults, closing(1)},
 	{"5: all of the 60 blocks, 600 accounts", 3, defaults, closing(smallBlocks)},
 	{"6: the same 20 numbers of one block, again and again", 14, defaults, sameNumbers},
