@@ -52,6 +52,7 @@ type attacker struct {
 	numbers   int           // of each block; the same are used again when all were
 	open      func() bool   // whether it is the time to attack
 	pause     time.Duration // between two tries for one block, at least
+	perOwn    int           // messages to others that follow each own number that confirms
 
 	next int // of the accounts
 }
@@ -59,7 +60,7 @@ type attacker struct {
 // newAttacker makes one that sends all that it can.
 func (w *world) newAttacker(accounts int) *attacker {
 	a := &attacker{
-		world: w, perNumber: 5, numbers: blockSize, pause: 10 * time.Second,
+		world: w, perNumber: 5, numbers: blockSize, pause: 10 * time.Second, perOwn: 1,
 		open: func() bool { return true },
 	}
 	for range accounts {
@@ -79,7 +80,9 @@ type pump struct {
 	*attacker
 	region string
 	deck   *deck
-	own    int // numbers of the block that the attacker reads, and confirms one by one
+	filled bool // it was full once: before that, own numbers would gain nothing
+	own    int  // numbers of the block that the attacker reads, and confirms one by one
+	turn   int
 }
 
 // attack pumps a block from a time on.
@@ -132,7 +135,8 @@ func (p *pump) step() {
 	}
 	t := &target{number: p.deck.next()}
 	p.enroll(t)
-	if p.own > 0 {
+	p.turn++
+	if p.own > 0 && p.filled && p.turn%(p.perOwn+1) == 0 {
 		p.own--
 		p.confirm(t)
 		return
@@ -143,6 +147,7 @@ func (p *pump) step() {
 // first sends the first message.
 func (p *pump) first(t *target) {
 	_, wait, full := p.challenge(t)
+	p.filled = p.filled || full
 	switch {
 	case wait > 0 && !full && p.numbers < blockSize: // of a number that is used again
 		p.after(p.pause, p.step)
@@ -188,14 +193,7 @@ func (p *pump) confirm(t *target) {
 	}
 	p.world.attack.readable++
 	p.answer(t, id)
-	p.after(time.Second, func() { p.first(p.stranger()) }) // with the room that it made
-}
-
-// stranger is the next number that the attacker does not read, already enrolled.
-func (p *pump) stranger() *target {
-	t := &target{number: p.deck.next()}
-	p.enroll(t)
-	return t
+	p.after(time.Second, p.step) // with the room that it made
 }
 
 // answer types the code of the last message.

@@ -129,7 +129,7 @@ func manyRegions(pause time.Duration) func(*stage) {
 func ownInRegion(own int) func(*stage) {
 	return func(s *stage) {
 		a := s.newAttacker(accounts)
-		a.pause = 5 * minutely
+		a.pause, a.perOwn = 5*minutely, 2
 		for _, block := range s.in(large, 30) {
 			a.attack(s.begin, large, block, own/30)
 		}
