@@ -72,7 +72,7 @@ func TestMostOfABlock(t *testing.T) {
 		"many numbers": oneBlock(0), "the same numbers": sameNumbers, "at midnight": midnights,
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := played(t, 4, scenario{set: set})
+			w := played(t, 2, scenario{set: set})
 			if n := most(w.attack.blocks); n > 100 || n < 50 {
 				t.Errorf("a block got %d messages within 24 hours, want 100 at most", n)
 			}
@@ -81,7 +81,7 @@ func TestMostOfABlock(t *testing.T) {
 }
 
 func TestMostOfAnEnforcedRegion(t *testing.T) {
-	w := played(t, 2, scenario{policy: enforced, set: manyBlocks(30, 5*minutely)})
+	w := played(t, 1, scenario{policy: enforced, set: manyBlocks(30, 5*minutely)})
 	if n := most(w.attack.regions); n > 500 || n < 400 {
 		t.Errorf("a region got %d messages within 24 hours, want 500 at most", n)
 	}
@@ -100,10 +100,10 @@ func TestConfirmationsAreNotSavedUp(t *testing.T) {
 
 func TestSameSeed(t *testing.T) {
 	c := scenario{days: 1, policy: enforced, set: func(s *stage) {
-		s.people(small, smallBlocks, 500)
+		s.people(small, smallBlocks, 200)
 		a := s.newAttacker(100)
 		a.pause = minutely
-		s.pumped(a, small, s.in(small, smallBlocks)[:10])
+		s.pumped(a, small, s.in(small, smallBlocks)[:5])
 	}}
 	row := func(seed uint64) string {
 		w, err := c.play(seed, 1)
