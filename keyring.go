@@ -237,7 +237,8 @@ func (r *Keyring) bucketIDs(of string) []string {
 	return ids
 }
 
-// bucketsOf are those of a number of a region. Its block is the number without its last four digits.
+// bucketsOf are those of a number of a region. Its block is the number without its last four
+// digits.
 func (r *Keyring) bucketsOf(e164, region string) *buckets {
 	b := &buckets{
 		blockIDs: r.bucketIDs("block " + e164[:max(len(e164)-4, 0)]),

@@ -28,7 +28,7 @@ const (
 	maxBlockSize      = 1000
 	maxRegionSize     = 100_000
 	busyShare         = 4  // calls of which one writes it then
-	blockBonus        = 1  // that a confirmation takes out beside its own
+	blockBonus        = 1  // messages that a confirmation takes out beside its own
 	regionBonus       = 2  // half of the people confirm, and all ask for 1.2
 	regionShards      = 4  // records that a region's are counted in
 	suspicious        = 5  // wrong codes in a row, after which the owner is told

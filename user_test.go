@@ -771,7 +771,7 @@ func TestLargestSave(t *testing.T) {
 	largest = 0
 	ch := r.challengeToConfirm(f)
 	r.Clock.Advance(time.Second) // or another call may write for this one
-	if largest != 7 { // the challenge, the user, three of the number, its block, its region
+	if largest != 7 {            // the challenge, the user, three of the number, its block, its region
 		t.Errorf("Challenge saves %d records, want 7", largest)
 	}
 	code := r.Right(f)
