@@ -32,6 +32,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/authfactor/mfa/internal/instant"
 	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/qr"
 )
@@ -362,6 +363,9 @@ func (s *Service) Now() (time.Time, error) { return s.now() }
 
 // wait reports whether it waited to the end.
 func wait(ctx context.Context, d time.Duration) bool {
+	if instant.Is(ctx) {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d) //nolint:forbidigo // it lets time pass, and does not tell it
 	defer timer.Stop()
 	select {

@@ -1,0 +1,268 @@
+package explore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/authfactor/mfa"
+)
+
+// A promise holds after every run, whatever the order and the faults. It returns what breaks
+// it, "" for nothing.
+type promise struct {
+	name   string
+	breaks func(*run) string
+}
+
+// promises are those that hold of one run by itself. That its outcome is the one of some order of
+// the operations, one after the other, is for outcomes to say.
+var promises = []promise{
+	{"no operation panics", func(r *run) string {
+		for _, c := range r.callers {
+			if c.panics != "" {
+				return c.verb.name + ": " + c.panics
+			}
+		}
+		return ""
+	}},
+	{"at every moment the records of a user agree, and the old or the new factor is there", func(r *run) string {
+		return r.broken
+	}},
+	{"a code, a receipt and a token are accepted once", acceptedOnce},
+	{"nothing is told that was not committed", toldCommitted},
+	{"failures are never fewer than were told", failuresCounted},
+	{"messages are never over the quota", messagesInQuota},
+}
+
+// atThisMoment is what is wrong between two calls; "" for nothing.
+func (r *run) atThisMoment() string {
+	w := r.world
+	var people []string
+	ends := map[string]bool{}
+	for _, c := range r.callers {
+		if !slices.Contains(people, c.verb.who) {
+			people = append(people, c.verb.who)
+		}
+		ends[c.verb.who] = ends[c.verb.who] || c.verb.ends
+	}
+	for _, who := range people {
+		factors, err := w.svc.Factors(w.ctx, who)
+		if err != nil {
+			return fmt.Sprintf("%s's factors: %v", who, err)
+		}
+		first := func(f mfa.Factor) bool {
+			return f.Status != mfa.StatusUnverified && f.Type != mfa.TypeRecoveryCodes
+		}
+		if n := w.firsts[who]; !ends[who] && len(slices.DeleteFunc(factors, func(f mfa.Factor) bool {
+			return !first(f)
+		})) < n {
+			return fmt.Sprintf("%s has fewer than %d confirmed factors", who, n)
+		}
+	}
+	return ""
+}
+
+func acceptedOnce(r *run) string {
+	for i, c := range r.callers {
+		for _, d := range r.callers[:i] {
+			if c.verb.once != "" && c.verb.once == d.verb.once && c.usedUp() && d.usedUp() {
+				return c.verb.once + " was accepted twice"
+			}
+		}
+		if c.verb.never && c.accepted() && strings.HasPrefix(c.told, "true") {
+			return c.verb.name + " let somebody in"
+		}
+	}
+	return ""
+}
+
+// usedUp reports whether an operation succeeded by what is good for one. (A repeated answer, and
+// a user who has nothing to turn off, need not write.)
+func (c *caller) usedUp() bool { return c.accepted() && c.writes > 0 }
+
+// accepted reports whether an operation succeeded.
+func (c *caller) accepted() bool { return !c.dead && c.err == nil }
+
+func toldCommitted(r *run) string {
+	for _, c := range r.callers {
+		wrong := c.verb.guess != "" && errors.Is(c.err, mfa.ErrInvalidCode)
+		if c.dead || c.writes > 0 || c.verb.sameKey {
+			continue
+		}
+		if wrong || c.accepted() && c.verb.writes {
+			return fmt.Sprintf("%q was told %q, and nothing was written", c.verb.name, c.outcome())
+		}
+	}
+	return ""
+}
+
+// failuresCounted guesses once more at each factor with wrong codes that nothing cleared, an
+// hour later.
+func failuresCounted(r *run) string {
+	told := map[string]int{}
+	for _, c := range r.callers {
+		if c.verb.guess != "" && errors.Is(c.err, mfa.ErrInvalidCode) {
+			told[c.verb.guess]++
+		}
+	}
+	for _, c := range r.callers {
+		if c.verb.ends {
+			return ""
+		}
+		delete(told, c.verb.clears)
+	}
+	w := r.world
+	for id, n := range told {
+		start, known := w.failures[id]
+		if !known {
+			continue
+		}
+		got, err := w.failuresOf(id)
+		if err != nil {
+			return fmt.Sprintf("guessing at %s: %v", w.called(id), err)
+		}
+		if got < start+n {
+			return fmt.Sprintf("%s had %d failures, %d more were told, and %d are stored", w.called(id), start, n, got)
+		}
+	}
+	return ""
+}
+
+// hourOfLocks is how long the longest temporary lock lasts.
+const hourOfLocks = time.Hour
+
+// failuresOf is how many failures in a row a factor of Ann has, in the run's store, which has one
+// more after it.
+func (w *world) failuresOf(factorID string) (int, error) {
+	before := w.now
+	w.now = w.now.Add(hourOfLocks)
+	defer func() { w.now, w.heard = before, nil }()
+	ch, err := w.svc.Challenge(w.ctx, mfa.ChallengeParams{FactorID: factorID, UserID: ann})
+	if err != nil {
+		return 0, err
+	}
+	counted := 0
+	w.heard = func(e mfa.Event) {
+		if e.Kind == mfa.EventFailed {
+			counted = e.Failures - 1
+		}
+	}
+	_, err = w.svc.Verify(w.ctx, mfa.VerifyParams{ChallengeID: ch.ID, UserID: ann, Code: notCode})
+	if !errors.Is(err, mfa.ErrInvalidCode) {
+		return 0, err
+	}
+	return counted, nil
+}
+
+// messagesInQuota: the clock stands still, and a minute passes between two messages.
+func messagesInQuota(r *run) string {
+	sent := map[string]int{}
+	for _, c := range r.callers {
+		for _, to := range c.sent {
+			if sent[to]++; sent[to] > 1 {
+				return "two messages within a minute"
+			}
+		}
+	}
+	return ""
+}
+
+// text is an error as it is compared: what the store is called to do when it fails differs.
+func text(err error) string {
+	switch {
+	case err == nil:
+		return ""
+	case errors.Is(err, errLost):
+		return "the store or the sender failed"
+	}
+	if e, ok := errors.AsType[*mfa.Error](err); ok {
+		return fmt.Sprint(e, e.AttemptsLeft, e.Reason)
+	}
+	return err.Error()
+}
+
+// outcome is what an operation came to for its caller, with its events.
+func (c *caller) outcome() string {
+	if c.dead {
+		return "died"
+	}
+	var out strings.Builder
+	if out.WriteString(text(c.err)); c.err == nil {
+		out.WriteString(c.told)
+	}
+	for _, e := range c.events {
+		fmt.Fprint(&out, " ", e.Kind, " ", e.Failures, " ", e.RetryAfter, " ", e.FactorID)
+	}
+	return out.String()
+}
+
+// An outcome is what a run came to: what each caller was told, and each record that is not as
+// it was.
+type outcome struct {
+	told  []string
+	state map[string]string
+}
+
+// outcome reads the records that the run wrote.
+func (r *run) outcome() outcome {
+	w := r.world
+	out := outcome{state: map[string]string{}}
+	for _, c := range r.callers {
+		out.told = append(out.told, c.outcome())
+	}
+	if len(r.touched) == 0 {
+		return out
+	}
+	found, err := r.store.Load(context.Background(), r.touched...)
+	check(err)
+	users := map[string]string{} // plain texts of the users' records
+	for _, id := range r.touched {
+		if w.lapsed[id] {
+			continue // whoever inserts a record may delete it
+		}
+		i := slices.IndexFunc(found, func(rec mfa.Record) bool { return rec.ID == id })
+		is := ""
+		if i >= 0 {
+			is = w.open(found[i])
+		}
+		if strings.HasPrefix(id, "auth_user_") {
+			users[id] = is
+		}
+		if is != w.plain[id] {
+			out.state[id] = is
+		}
+	}
+	// A device counts as long as its user's record lists it. The row of another does nothing, and
+	// may be there or not.
+	user, changed := users[w.userRecord]
+	if !changed {
+		user = w.plain[w.userRecord]
+	}
+	for _, id := range w.devices {
+		if !strings.Contains(user, id) {
+			delete(out.state, id)
+		}
+	}
+	return out
+}
+
+// key is the outcome as one text, to be compared.
+func (o outcome) key() string {
+	var text strings.Builder
+	for _, t := range o.told {
+		text.WriteString(t + "\x00")
+	}
+	ids := make([]string, 0, len(o.state))
+	for id := range o.state {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		text.WriteString(id + "\x00" + o.state[id] + "\x00")
+	}
+	return text.String()
+}
