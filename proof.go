@@ -69,6 +69,9 @@ func (s *Service) loadProof(ctx context.Context, now time.Time, c proof.Claim) (
 	}
 	d, err := s.loadReceipt(ctx, now, c)
 	switch {
+	case errors.Is(err, proof.ErrSpent):
+		// Or somebody deleted its factor after the user was read: that is read again.
+		return nil, &contradiction{errProofRequired(err), "spent"}
 	case proof.Refused(err):
 		return nil, errProofRequired(err)
 	case err != nil:

@@ -691,6 +691,57 @@ func TestProofOfALostRace(t *testing.T) {
 	mustBe(t, err, mfa.ErrNotFound)
 }
 
+// TestReceiptOfWhatWasTurnedOff: where somebody deletes the factors after the first read, the
+// answer is that of a call a moment later, and not that the receipt is used up.
+func TestReceiptOfWhatWasTurnedOff(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		reads  int // before it reads the receipt's challenge
+		action func(enrolled) proof.Action
+		call   func(*rig, enrolled, string) error
+		want   error
+	}{
+		{
+			"Enroll", 2, func(enrolled) proof.Action { return proof.ActionOf(mfa.PurposeEnroll) },
+			func(r *rig, _ enrolled, receipt string) error {
+				_, err := r.Enroll(r.T.Context(), enrollment(ann, receipt))
+				return err
+			}, nil, // nothing is left that a receipt could be required of
+		},
+		{
+			"Unenroll", 1,
+			func(f enrolled) proof.Action { return proof.ActionOf(mfa.PurposeUnenroll, f.ID) },
+			func(r *rig, f enrolled, receipt string) error {
+				return r.Unenroll(r.T.Context(), mfa.UnenrollParams{
+					FactorID: f.ID, UserID: ann, Receipt: receipt,
+				})
+			}, mfa.ErrNotFound,
+		},
+		{
+			"TurnOff", 2, func(enrolled) proof.Action { return proof.ActionOf(mfa.PurposeTurnOff) },
+			func(r *rig, _ enrolled, receipt string) error {
+				return r.TurnOff(r.T.Context(), mfa.TurnOffParams{UserID: ann, Receipt: receipt})
+			}, nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := strict(t)
+			f := r.TOTP(ann)
+			receipt := r.Approve(f, c.action(f))
+			last := len(r.Store.Calls()) + c.reads
+			r.Store.After = func(ctx context.Context, call mfatest.Call) error {
+				if call.N != last {
+					return nil
+				}
+				return r.TurnOff(ctx, mfa.TurnOffParams{UserID: ann, ByOperator: true})
+			}
+			if err := c.call(r, f, receipt); !errors.Is(err, c.want) || c.want == nil && err != nil {
+				t.Errorf("%v, want %v", err, c.want)
+			}
+		})
+	}
+}
+
 // TestUnverifiedApprovesLate: an open challenge for an action, of a factor that is not
 // confirmed, approves nothing once another one is verified.
 func TestUnverifiedApprovesLate(t *testing.T) {
