@@ -80,6 +80,9 @@ func acceptedOnce(r *run) string {
 	return ""
 }
 
+// leftAPart reports whether an operation of several commits ended between two of them.
+func (c *caller) leftAPart() bool { return c.verb.partial && !c.accepted() }
+
 // usedUp reports whether an operation succeeded by what is good for one. (A repeated answer, and
 // a user who has nothing to turn off, need not write.)
 func (c *caller) usedUp() bool { return c.accepted() && c.writes > 0 }

@@ -260,6 +260,9 @@ func (w *world) Save(ctx context.Context, changes ...mfa.Change) error {
 	if k.fault == failedBefore {
 		return errLost
 	}
+	if w.torn {
+		changes = changes[:1]
+	}
 	err := r.store.Save(ctx, changes...)
 	for _, c := range changes {
 		w.saves(k, c, err == nil)

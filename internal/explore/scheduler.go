@@ -42,7 +42,7 @@ type step struct {
 }
 
 func (s step) String() string {
-	text := strconv.Itoa(s.who)
+	text := strconv.Itoa(s.who) // one digit: there are few operations
 	if s.fault != noFault {
 		text += string(rune(s.fault))
 	}
@@ -184,7 +184,7 @@ func (w *world) parse(text string) (verbs []verb, steps []step, ok bool) {
 		verbs = append(verbs, v)
 	}
 	for word := range strings.FieldsSeq(taken) {
-		s := step{who: int(word[0] - '0')}
+		s := step{who: int(word[0]) - '0'}
 		if len(word) > 1 {
 			s.fault = fault(word[1])
 		}

@@ -23,6 +23,8 @@ type verb struct {
 	ends    bool   // it may leave its person without the factors that they had
 	writes  bool   // where it succeeds, it has written
 
+	partial bool // where it fails, it may have done a part, and is to be called again
+
 	rotating bool // it needs a service with a new key
 	core     bool // it takes part in what is explored three at a time
 	slow     bool // it draws a QR code
@@ -201,6 +203,10 @@ func (w *world) verifying() []verb {
 			do: verify(mfa.VerifyParams{ChallengeID: t.askedCodes, UserID: ann, Code: t.recovery}),
 		},
 		{
+			name: "verify a recovery code elsewhere", who: ann, writes: true, once: "recovery code", clears: t.codes,
+			do: verify(mfa.VerifyParams{ChallengeID: t.askedCodesAgain, UserID: ann, Code: t.recovery}),
+		},
+		{
 			name: "verify the key", who: ann, writes: true, once: "answer of the key", clears: t.key,
 			do: verify(mfa.VerifyParams{ChallengeID: t.askedKey, UserID: ann, Answer: []byte{9}}),
 		},
@@ -243,13 +249,13 @@ func (w *world) ending() []verb {
 			},
 		},
 		{
-			name: "turn off by an operator", who: ann, ends: true,
+			name: "turn off by an operator", who: ann, ends: true, partial: true,
 			do: func(ctx context.Context, w *world) (string, error) {
 				return "", w.svc.TurnOff(ctx, mfa.TurnOffParams{UserID: ann, ByOperator: true})
 			},
 		},
 		{
-			name: "forget", who: ann, ends: true, core: true,
+			name: "forget", who: ann, ends: true, core: true, partial: true,
 			do: func(ctx context.Context, w *world) (string, error) { return "", w.svc.Forget(ctx, ann) },
 		},
 		{
@@ -389,7 +395,7 @@ func (w *world) ofCarol() []verb {
 			do: startLogin(mfa.LoginParams{UserID: carol}),
 		},
 		{
-			name: "forget Carol", who: carol, ends: true,
+			name: "forget Carol", who: carol, ends: true, partial: true,
 			do: func(ctx context.Context, w *world) (string, error) { return "", w.svc.Forget(ctx, carol) },
 		},
 		{

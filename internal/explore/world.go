@@ -41,9 +41,11 @@ type world struct {
 
 	services map[bool]*mfa.Service // true: with a new key in front of the one that encrypted
 	records  map[string]mfa.Record
-	owners   map[string]string    // of records; "" for those of all
-	inserts  map[int][]mfa.Change // what a store begins with, by the set of people
-	outbox   map[string]string    // the last message to each number
+	owners   map[string]string     // of records; "" for those of all
+	second   map[string]mfa.Record // records as they replace what was inserted
+	inserts  map[int][]mfa.Change  // what a store begins with, by the set of people
+	seconds  map[int][]mfa.Change  // and what is saved after that
+	outbox   map[string]string     // the last message to each number
 	draws    draws
 	aeads    map[string]*xaes.AEAD
 
@@ -59,25 +61,27 @@ type world struct {
 	failures    map[string]int    // of factors, at the beginning
 	heard       func(mfa.Event)   // what happens while no operation runs; nil: nobody listens
 	trace       func(who int, k *call)
+	torn        bool // each Save writes its first change alone: a test of the promises
 }
 
 // things are what people have at hand.
 type things struct {
-	secret       string // of Ann's app
-	app          string // ids of Ann's factors
-	phone        string
-	codes        string
-	key          string
-	newApp       string
-	generic      string
-	device       string
-	asked        string // ids of challenges: of Ann's app, with three wrong codes
-	askedAgain   string
-	askedPhone   string
-	askedCodes   string
-	askedKey     string
-	askedNewApp  string
-	askedGeneric string
+	secret          string // of Ann's app
+	app             string // ids of Ann's factors
+	phone           string
+	codes           string
+	key             string
+	newApp          string
+	generic         string
+	device          string
+	asked           string // ids of challenges: of Ann's app, with three wrong codes
+	askedAgain      string
+	askedPhone      string
+	askedCodes      string
+	askedCodesAgain string
+	askedKey        string
+	askedNewApp     string
+	askedGeneric    string
 
 	code        string // of Ann's app, now
 	usedCode    string
@@ -138,7 +142,7 @@ func newWorld() *world {
 	w := &world{
 		ctx:     instant.With(context.Background()),
 		records: map[string]mfa.Record{}, owners: map[string]string{},
-		services: map[bool]*mfa.Service{}, inserts: map[int][]mfa.Change{},
+		services: map[bool]*mfa.Service{}, inserts: map[int][]mfa.Change{}, seconds: map[int][]mfa.Change{}, second: map[string]mfa.Record{},
 		outbox: map[string]string{}, aeads: map[string]*xaes.AEAD{},
 		lists: map[string][2]string{}, lapsed: map[string]bool{}, lapseListed: map[string]bool{},
 		names: map[string]string{}, numbers: map[string]int{}, plain: map[string]string{},
@@ -162,13 +166,19 @@ func newWorld() *world {
 		check(err)
 		w.aeads[string(keyID(key))] = aead
 	}
-	before := rand.Reader
-	rand.Reader = w
-	defer func() { rand.Reader = before }()
+	defer w.seeded()()
 	w.svc, w.run = w.services[false], &run{store: new(mfa.MemoryStore)}
 	w.furnish()
 	w.keep()
 	return w
+}
+
+// seeded makes all randomness of the process that of the world, until the returned function is
+// called: so nothing else may run beside it, and several workers are several processes.
+func (w *world) seeded() (restore func()) {
+	before := rand.Reader
+	rand.Reader = w
+	return func() { rand.Reader = before }
 }
 
 func check(err error) {
@@ -237,7 +247,7 @@ func (w *world) furnish() {
 	t.askedPhone = w.ask(ann, t.phone)
 	t.phoneCode = w.lastCode(annsNumber)
 	t.askedCodes, t.askedKey = w.ask(ann, t.codes), w.ask(ann, t.key)
-	t.askedNewApp = w.ask(ann, t.newApp)
+	t.askedCodesAgain, t.askedNewApp = w.ask(ann, t.codes), w.ask(ann, t.newApp)
 	t.askedGeneric, t.genericCode = w.askGeneric(ann, t.generic)
 	t.carolAskedApp, t.carolAskedPhone = w.ask(carol, t.carolApp), w.ask(carol, t.carolPhone)
 	t.carolPhoneCode = w.lastCode(carolsNumber)
@@ -319,7 +329,7 @@ func (w *world) keep() {
 			}
 			w.names[rec.ID] = fmt.Sprintf("%s%s %d", w.owners[rec.ID], kind, i+1)
 			w.plain[rec.ID] = w.open(rec)
-			w.records[rec.ID] = w.asInserted(rec)
+			w.records[rec.ID], w.second[rec.ID] = w.basedOn(rec, 0), w.basedOn(rec, 1)
 			switch {
 			case kind == "device":
 				w.devices = append(w.devices, rec.ID)
@@ -335,7 +345,8 @@ func (w *world) keep() {
 		"Ann's key": w.what.key, "Ann's new app": w.what.newApp, "Ann's generic": w.what.generic,
 		"Ann's device": w.what.device, "challenge of Ann's app": w.what.asked,
 		"second challenge of Ann's app": w.what.askedAgain, "challenge of Ann's phone": w.what.askedPhone,
-		"challenge of Ann's codes": w.what.askedCodes, "challenge of Ann's key": w.what.askedKey,
+		"second challenge of Ann's codes": w.what.askedCodesAgain,
+		"challenge of Ann's codes":        w.what.askedCodes, "challenge of Ann's key": w.what.askedKey,
 		"challenge of Ann's new app": w.what.askedNewApp, "challenge of Ann's generic": w.what.askedGeneric,
 		"Bob's phone": w.what.bobPhone, "challenge of Bob's app": w.what.bobAsked,
 		"Carol's app": w.what.carolApp, "Carol's phone": w.what.carolPhone,
@@ -372,13 +383,23 @@ func (w *world) store(verbs []verb) *mfa.MemoryStore {
 			whose := slices.Index(everybody, w.owners[id]) // the limits of numbers are nobody's
 			if whose < 0 || people&(1<<whose) != 0 {
 				w.inserts[people] = append(w.inserts[people], mfa.Change{Record: w.records[id]})
+				if derived(w.records[id]) {
+					w.seconds[people] = append(w.seconds[people], mfa.Change{Record: w.second[id]})
+				}
 			}
 		}
 	}
 	store := new(mfa.MemoryStore)
 	check(store.Save(context.Background(), w.inserts[people]...))
+	check(store.Save(context.Background(), w.seconds[people]...))
 	return store
 }
+
+// derived reports whether the id of a record is made of what it is about. If such a record is
+// deleted and made anew, its versions begin at 1 again, so that a call that had read the old one
+// at that version does not see it: those of a world are at version 2, which three operations do
+// not reach again.
+func derived(rec mfa.Record) bool { return rec.Kind == "user" || rec.Kind == "number" }
 
 // associated is what binds a State to its record, at a version.
 func associated(rec mfa.Record, version int64, keyID []byte) []byte {
@@ -412,14 +433,14 @@ func (w *world) open(rec mfa.Record) string {
 	return rec.Parent + " " + string(plain)
 }
 
-// asInserted is a record that one Save inserts, whatever its version was.
-func (w *world) asInserted(rec mfa.Record) mfa.Record {
+// basedOn is a record that a Save writes at a version, whatever its own was.
+func (w *world) basedOn(rec mfa.Record, version int64) mfa.Record {
 	plain := w.open(rec)[len(rec.Parent)+1:]
 	header := rec.State[:keyIDSize+xaes.NonceSize]
 	id, nonce := header[:keyIDSize], header[keyIDSize:]
 	rec.State = w.aeads[string(id)].Seal(
-		slices.Clone(header), nonce, []byte(plain), associated(rec, 1, id),
+		slices.Clone(header), nonce, []byte(plain), associated(rec, version+1, id),
 	)
-	rec.Version = 0
+	rec.Version = version
 	return rec
 }
