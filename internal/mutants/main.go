@@ -1,6 +1,7 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
 // tree and runs the tests of the packages below, or those of module passkey for a change of
-// it. Each must make them fail. Names on the command line choose mutants by a part of what
+// it, or those of internal/explore alone for a change of interleavings.go. Each must make them
+// fail. Names on the command line choose mutants by a part of what
 // they do.
 //
 // killers.txt has the test that killed each mutant last time. It is run first, and all the
@@ -39,11 +40,17 @@ var packages = []string{
 // module is the folder of the module that the mutant changes, and the packages whose tests
 // count there. Module passkey finds the root module beside it.
 func (m mutant) module() (dir string, tested []string) {
-	if strings.HasPrefix(m.file, "passkey/") {
+	switch {
+	case strings.HasPrefix(m.file, "passkey/"):
 		return "passkey", []string{"."}
+	case slices.ContainsFunc(interleavings, func(i mutant) bool { return i.what == m.what }):
+		return ".", []string{"./internal/explore"}
 	}
 	return ".", packages
 }
+
+// all are those of both lists.
+var all = slices.Concat(mutants, interleavings)
 
 // killers has a line for each mutant: what it does, and after a tab the package and the
 // name of the test that failed.
@@ -76,7 +83,7 @@ func main() {
 func run(ctx context.Context, names []string, remember bool) (survived int, err error) {
 	killer := killersByMutant()
 	var chosen []mutant
-	for _, m := range mutants {
+	for _, m := range all {
 		wanted := len(names) == 0
 		for _, name := range names {
 			wanted = wanted || strings.Contains(m.what, name)
@@ -87,7 +94,7 @@ func run(ctx context.Context, names []string, remember bool) (survived int, err 
 	}
 	begin := time.Now()
 	var stale error
-	for _, m := range mutants {
+	for _, m := range all {
 		_, err := m.apply(".")
 		stale = errors.Join(stale, err)
 	}
@@ -97,12 +104,15 @@ func run(ctx context.Context, names []string, remember bool) (survived int, err 
 	// The tests pass without a change, or whatever fails below would say nothing; and they
 	// say how long they take on this machine, today.
 	began := time.Now()
-	for _, same := range []mutant{
-		{"no change", "mfa.go", "package mfa\n", "package mfa\n"},
-		{"no change of passkey", "passkey/passkey.go", "package passkey\n", "package passkey\n"},
-	} {
-		if by, err := try(ctx, same, "", 10*time.Minute); !errors.Is(err, errSurvived) {
-			return 0, fmt.Errorf("the tests fail with %s: %s %w", same.what, by, err)
+	var unchanged []string
+	for _, m := range chosen {
+		dir, tested := m.module()
+		if set := fmt.Sprint(dir, tested); !slices.Contains(unchanged, set) {
+			unchanged = append(unchanged, set)
+			m.new = m.old
+			if by, err := try(ctx, m, "", 10*time.Minute); !errors.Is(err, errSurvived) {
+				return 0, fmt.Errorf("the tests fail without a change: %s %w", by, err)
+			}
 		}
 	}
 	limit := time.Minute + 5*time.Since(began)
@@ -152,7 +162,7 @@ var (
 
 func writeKillers(killer map[string]string) error {
 	var lines []string
-	for _, m := range mutants {
+	for _, m := range all {
 		if by := killer[m.what]; by != "" {
 			lines = append(lines, m.what+"\t"+by+"\n")
 		}
