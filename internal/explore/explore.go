@@ -3,6 +3,7 @@ package explore
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -95,60 +96,75 @@ func (r *run) breach(ofSomeOrder bool) *breach {
 		}
 	}
 	if !ofSomeOrder && !slices.ContainsFunc(r.callers, (*caller).leftAPart) {
-		b.promise = "every outcome is that of the operations one after the other, in some order"
+		b.promise = ofAnOrder
 		return b
 	}
 	return nil
 }
 
-// program shows a breach: what every operation did, call by call, and how to run it again.
-func (w *world) program(verbs []verb, b *breach) string {
+// ofAnOrder is the promise that the outcomes of the operations one after the other are for.
+const ofAnOrder = "every outcome is that of the operations one after the other, in some order"
+
+// show runs a schedule, and tells as a program what every operation did, call by call, what is
+// broken, and how to run it again. It reports false if there is no such schedule.
+func (w *world) show(verbs []verb, steps []step) (text string, keeps, ok bool) {
 	defer w.seeded()()
-	var r *run
-	lines := w.listen(func() { r, _ = w.replay(verbs, b.steps) })
-	var text strings.Builder
-	fmt.Fprintf(&text, "broken: %s\n", b.promise)
-	if b.how != "" {
-		fmt.Fprintf(&text, "\t%s\n", b.how)
-	}
-	for i, v := range verbs {
-		fmt.Fprintf(&text, "%c := %s\n", 'A'+i, v.name)
-	}
-	for _, line := range lines {
-		text.WriteString(line + "\n")
+	clear(w.numbers)
+	var lines []string
+	w.trace = func(who int, k *call) { lines = append(lines, w.line(who, k)) }
+	r, ok := w.replay(verbs, steps)
+	if w.trace = nil; !ok {
+		return "", false, false
 	}
 	out := r.outcome()
-	for i, told := range out.told {
-		fmt.Fprintf(&text, "%c returns %s\n", 'A'+i, told)
+	b := r.breach(true)
+	other := w.nearest(verbs, out, r.faults)
+	if b == nil && other != "" && !slices.ContainsFunc(r.callers, (*caller).leftAPart) {
+		b = &breach{promise: ofAnOrder}
 	}
-	text.WriteString(w.nearest(verbs, out, r.faults))
-	fmt.Fprintf(&text, "again: go test ./internal/explore -run TestSchedule -schedule '%s'\n", r.schedule())
-	return text.String()
+	var program strings.Builder
+	if b != nil {
+		fmt.Fprintf(&program, "broken: %s\n\t%s\n", b.promise, b.how)
+	}
+	for i, v := range verbs {
+		fmt.Fprintf(&program, "%c := %s\n", 'A'+i, v.name)
+	}
+	for _, line := range lines {
+		program.WriteString(line + "\n")
+	}
+	for i, told := range out.told {
+		fmt.Fprintf(&program, "%c returns %s\n", 'A'+i, told)
+	}
+	fmt.Fprintf(&program, "%sagain: go test ./internal/explore -run TestSchedule -schedule '%s'\n",
+		other, r.schedule())
+	return program.String(), b == nil, true
 }
 
-// nearest says how the outcome differs from the most similar one of the operations one after the
+// line describes a call of an operation.
+func (w *world) line(who int, k *call) string {
+	var of []string
+	for _, id := range k.of {
+		of = append(of, w.called(id))
+	}
+	result := map[fault]string{
+		noFault: k.result, failedBefore: "fails, and nothing happened",
+		failedAfter: "fails, and it was " + k.result, diedBefore: "the process ends before it",
+		diedAfter: "the process ends after it, and it was " + k.result,
+	}[k.fault]
+	return fmt.Sprintf("%c: %s(%s) // %s", 'A'+who, k.method, strings.Join(of, ", "), result)
+}
+
+// nearest says how an outcome differs from the most similar one of the operations one after the
 // other; "" if it is that of an order.
 func (w *world) nearest(verbs []verb, out outcome, faults int) string {
 	best, text := 1<<30, ""
 	one := &exploration{world: w, verbs: verbs, faults: faults, serial: true}
 	one.each(func(r *run) bool {
-		o := r.outcome()
-		var differs []string
-		for i := range o.told {
-			if o.told[i] != out.told[i] {
-				differs = append(differs, fmt.Sprintf("\t%c returns %s", 'A'+i, o.told[i]))
-			}
-		}
-		for _, id := range unitedKeys(o.state, out.state) {
-			if a, b := o.state[id], out.state[id]; a != b {
-				differs = append(differs, fmt.Sprintf("\t%s: here\n\t%q, there\n\t%q", w.called(id), b, a))
-			}
-		}
-		if len(differs) < best {
+		if differs := w.differences(out, r.outcome()); len(differs) < best {
 			best, text = len(differs), ""
-			if len(differs) > 0 {
-				text = "one after the other, as in" + strings.TrimPrefix(r.schedule(), strings.Split(r.schedule(), ":")[0]+":") +
-					", instead:\n" + strings.Join(differs, "\n") + "\n"
+			if best > 0 {
+				text = fmt.Sprintf("one after the other, as in %q, instead:\n%s\n",
+					r.schedule(), strings.Join(differs, "\n"))
 			}
 		}
 		return best > 0
@@ -156,13 +172,19 @@ func (w *world) nearest(verbs []verb, out outcome, faults int) string {
 	return text
 }
 
-func unitedKeys(a, b map[string]string) []string {
-	var keys []string
-	for _, m := range []map[string]string{a, b} {
-		for k := range m {
-			keys = append(keys, k)
+// differences lists what another outcome has instead.
+func (w *world) differences(is, other outcome) (differs []string) {
+	for i := range is.told {
+		if other.told[i] != is.told[i] {
+			differs = append(differs, fmt.Sprintf("\t%c returns %s", 'A'+i, other.told[i]))
 		}
 	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
+	ids := slices.AppendSeq(slices.Collect(maps.Keys(is.state)), maps.Keys(other.state))
+	slices.Sort(ids)
+	for _, id := range slices.Compact(ids) {
+		if a, b := is.state[id], other.state[id]; a != b {
+			differs = append(differs, fmt.Sprintf("\t%s: here\n\t%q, there\n\t%q", w.called(id), a, b))
+		}
+	}
+	return differs
 }

@@ -1,6 +1,7 @@
 package explore
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/authfactor/mfa"
 )
 
 var (
@@ -106,7 +109,8 @@ func (w *world) mustKeep(t *testing.T, groups [][]verb, faults int) {
 		if rep.broken == nil {
 			continue
 		}
-		t.Error(w.program(verbs, rep.broken))
+		text, _, _ := w.show(verbs, rep.broken.steps)
+		t.Error(text)
 		if broken++; broken == 3 {
 			break
 		}
@@ -172,7 +176,8 @@ func TestEveryVerbSucceeds(t *testing.T) {
 		e := &exploration{world: w, verbs: []verb{v}}
 		e.each(func(r *run) bool {
 			c := r.callers[0]
-			if wrong := strings.Contains(v.name, "wrong") || strings.Contains(v.name, "replayed"); wrong != (c.err != nil) {
+			wrong := strings.Contains(v.name, "wrong") || strings.Contains(v.name, "replayed")
+			if wrong != errors.Is(c.err, mfa.ErrInvalidCode) || !wrong && c.err != nil {
 				t.Errorf("%s: %v", v.name, c.err)
 			}
 			return true
@@ -218,7 +223,7 @@ func TestTornSaves(t *testing.T) {
 	if rep.broken == nil || rep.broken.faults != 0 {
 		t.Fatalf("%+v", rep.broken)
 	}
-	shown := w.program([]verb{v, u}, rep.broken)
+	shown, _, _ := w.show([]verb{v, u}, rep.broken.steps)
 	_, command, ok := strings.Cut(shown, "-schedule '")
 	if !ok || !strings.Contains(shown, "accepted twice") {
 		t.Fatal(shown)
@@ -227,9 +232,26 @@ func TestTornSaves(t *testing.T) {
 	if !ok {
 		t.Fatal(command)
 	}
-	defer w.seeded()()
-	if r, ok := w.replay(verbs, steps); !ok || r.breach(true) == nil {
-		t.Errorf("run again, it breaks nothing: %s", shown)
+	if again, keeps, ok := w.show(verbs, steps); !ok || keeps || again != shown {
+		t.Errorf("run again: %s", again)
+	}
+}
+
+// TestVersionsBeginAnew shows a limit that is known, and why the records of a world are at version
+// 2: the record of a user whom Forget erased begins at version 1 again with the next enrolment,
+// and whoever had read the old one at that version writes over it. (Forget requires that no other
+// call for the user is running.)
+func TestVersionsBeginAnew(t *testing.T) {
+	w := newWorld()
+	w.fresh = true
+	enroll, _ := w.verbNamed("enroll a key")
+	forget, _ := w.verbNamed("forget")
+	if rep := w.explore([]verb{enroll, forget}, 0); rep.broken != nil {
+		t.Error("two operations are enough")
+	}
+	rep := w.explore([]verb{enroll, enroll, forget}, 0)
+	if rep.broken == nil || !strings.Contains(rep.broken.how, "does not list it") {
+		t.Errorf("%+v: if this was mended, a world needs no second version", rep.broken)
 	}
 }
 
@@ -243,7 +265,15 @@ func TestSchedule(t *testing.T) {
 	if !ok {
 		t.Fatalf("%q names no schedule", *schedule)
 	}
-	t.Log(w.program(verbs, &breach{promise: "?", steps: steps}))
+	text, keeps, ok := w.show(verbs, steps)
+	switch {
+	case !ok:
+		t.Fatal("the operations do not make these calls, or not all of theirs")
+	case !keeps:
+		t.Error(text)
+	default:
+		t.Log("every promise is kept:\n" + text)
+	}
 }
 
 // FuzzSchedule: whatever is given as a schedule is run or refused.

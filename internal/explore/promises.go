@@ -1,7 +1,6 @@
 package explore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,9 +28,10 @@ var promises = []promise{
 		}
 		return ""
 	}},
-	{"at every moment the records of a user agree, and the old or the new factor is there", func(r *run) string {
-		return r.broken
-	}},
+	{
+		"at every moment the records of a user agree, and the old or the new factor is there",
+		func(r *run) string { return r.broken },
+	},
 	{"a code, a receipt and a token are accepted once", acceptedOnce},
 	{"nothing is told that was not committed", toldCommitted},
 	{"failures are never fewer than were told", failuresCounted},
@@ -129,7 +129,8 @@ func failuresCounted(r *run) string {
 			return fmt.Sprintf("guessing at %s: %v", w.called(id), err)
 		}
 		if got < start+n {
-			return fmt.Sprintf("%s had %d failures, %d more were told, and %d are stored", w.called(id), start, n, got)
+			return fmt.Sprintf("%s had %d failures, %d more were told, and %d are stored",
+				w.called(id), start, n, got)
 		}
 	}
 	return ""
@@ -172,100 +173,4 @@ func messagesInQuota(r *run) string {
 		}
 	}
 	return ""
-}
-
-// text is an error as it is compared: what the store is called to do when it fails differs.
-func text(err error) string {
-	switch {
-	case err == nil:
-		return ""
-	case errors.Is(err, errLost):
-		return "the store or the sender failed"
-	}
-	if e, ok := errors.AsType[*mfa.Error](err); ok {
-		return fmt.Sprint(e, e.AttemptsLeft, e.Reason)
-	}
-	return err.Error()
-}
-
-// outcome is what an operation came to for its caller, with its events.
-func (c *caller) outcome() string {
-	if c.dead {
-		return "died"
-	}
-	var out strings.Builder
-	if out.WriteString(text(c.err)); c.err == nil {
-		out.WriteString(c.told)
-	}
-	for _, e := range c.events {
-		fmt.Fprint(&out, " ", e.Kind, " ", e.Failures, " ", e.RetryAfter, " ", e.FactorID)
-	}
-	return out.String()
-}
-
-// An outcome is what a run came to: what each caller was told, and each record that is not as
-// it was.
-type outcome struct {
-	told  []string
-	state map[string]string
-}
-
-// outcome reads the records that the run wrote.
-func (r *run) outcome() outcome {
-	w := r.world
-	out := outcome{state: map[string]string{}}
-	for _, c := range r.callers {
-		out.told = append(out.told, c.outcome())
-	}
-	if len(r.touched) == 0 {
-		return out
-	}
-	found, err := r.store.Load(context.Background(), r.touched...)
-	check(err)
-	users := map[string]string{} // plain texts of the users' records
-	for _, id := range r.touched {
-		if w.lapsed[id] {
-			continue // whoever inserts a record may delete it
-		}
-		i := slices.IndexFunc(found, func(rec mfa.Record) bool { return rec.ID == id })
-		is := ""
-		if i >= 0 {
-			is = w.open(found[i])
-		}
-		if strings.HasPrefix(id, "auth_user_") {
-			users[id] = is
-		}
-		if is != w.plain[id] {
-			out.state[id] = is
-		}
-	}
-	// A device counts as long as its user's record lists it. The row of another does nothing, and
-	// may be there or not.
-	user, changed := users[w.userRecord]
-	if !changed {
-		user = w.plain[w.userRecord]
-	}
-	for _, id := range w.devices {
-		if !strings.Contains(user, id) {
-			delete(out.state, id)
-		}
-	}
-	return out
-}
-
-// key is the outcome as one text, to be compared.
-func (o outcome) key() string {
-	var text strings.Builder
-	for _, t := range o.told {
-		text.WriteString(t + "\x00")
-	}
-	ids := make([]string, 0, len(o.state))
-	for id := range o.state {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		text.WriteString(id + "\x00" + o.state[id] + "\x00")
-	}
-	return text.String()
 }
