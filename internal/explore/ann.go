@@ -244,7 +244,7 @@ func (w *world) others() []verb {
 			},
 		},
 		reseal("reseal the app", t.app), reseal("reseal the phone", t.phone),
-		reseal("reseal the device", t.device), reseal("reseal the user", w.userRecord),
+		reseal("reseal the device", t.device), reseal("reseal the user", w.devices[t.device]),
 		{
 			name: "purge", who: ann,
 			do: func(ctx context.Context, w *world) (string, error) {

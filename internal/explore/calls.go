@@ -54,8 +54,9 @@ func (r *run) answer(k *call, err error) error {
 		panic(errDied)
 	case failedAfter:
 		return errLost
+	default:
+		return err
 	}
-	return err
 }
 
 // Load implements [mfa.Store].
@@ -135,8 +136,8 @@ func (w *world) saves(k *call, c mfa.Change, applied bool) {
 	w.reads(k, id)
 	if c.Record.Version == 0 {
 		w.lists[id] = [2]string{c.Record.Kind, c.Record.UserID}
-		if c.Record.Kind == "device" && !slices.Contains(w.devices, id) {
-			w.devices = append(w.devices, id)
+		if c.Record.Kind == "device" {
+			w.devices[id] = c.Record.Parent
 		}
 		if len(w.lapsed) > 0 { // a MemoryStore deletes such rows when one is added
 			k.did.writes.add(w.number(lapsing))

@@ -13,7 +13,7 @@ import (
 	"github.com/authfactor/mfa/internal/xaes"
 )
 
-// text is an error as it is compared: what the store is called to do when it fails differs.
+// text is an error as it is compared. Which call failed, of the store or the sender, is left out.
 func text(err error) string {
 	switch {
 	case err == nil:
@@ -80,11 +80,11 @@ func (r *run) outcome() outcome {
 	}
 	// A device counts as long as its user's record lists it. The row of another does nothing, and
 	// may be there or not.
-	user, changed := users[w.userRecord]
-	if !changed {
-		user = w.plain[w.userRecord]
-	}
-	for _, id := range w.devices {
+	for id, of := range w.devices {
+		user, changed := users[of]
+		if !changed {
+			user = w.plain[of]
+		}
 		if !strings.Contains(user, id) {
 			delete(out.state, id)
 		}

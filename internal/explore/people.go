@@ -40,18 +40,22 @@ type things struct {
 
 	payReceipt, enrollReceipt, unenrollReceipt, turnOffReceipt string
 
-	bobApp, bobPhone, bobAsked, bobCode string
+	bobApp, bobPhone, bobAsked, bobAskedAgain, bobCode string
+	bobDevice, bobToken                                string // the oldest of five
+
+	doraApp, doraAsked, doraAskedAgain, doraCode, doraToken string
 
 	carolApp, carolPhone, carolGeneric                string
 	carolAskedApp, carolAskedPhone, carolAskedGeneric string
 	carolCode, carolPhoneCode, carolGenericCode       string
 }
 
-// What Ann, Bob and Carol have.
+// What people's apps have.
 var (
 	newAppSecret = strings.Repeat("C", 32)
 	bobsSecret   = strings.Repeat("B", 32)
 	carolsSecret = strings.Repeat("D", 32)
+	dorasSecret  = strings.Repeat("F", 32)
 )
 
 const (
@@ -70,6 +74,7 @@ func (w *world) furnish() {
 	w.beginEarly()
 	w.now = w.now.Add(49 * time.Hour)
 	w.enrollBob()
+	w.enrollDora()
 	w.now = w.now.Add(3 * time.Hour)
 	w.enrollAnn()
 	w.now = w.now.Add(3 * time.Hour)
@@ -83,6 +88,8 @@ func (w *world) furnish() {
 	t := &w.what
 	t.code, t.newAppCode = mfatest.Code(t.secret, w.now), mfatest.Code(newAppSecret, w.now)
 	t.bobCode, t.carolCode = mfatest.Code(bobsSecret, w.now), mfatest.Code(carolsSecret, w.now)
+	t.doraCode = mfatest.Code(dorasSecret, w.now)
+	w.guess(dora, w.ask(dora, t.doraApp), 5) // which locks her app
 }
 
 // beginEarly has Ann confirm her first factor, and leaves a challenge and an enrolment that lapse.
@@ -101,6 +108,30 @@ func (w *world) enrollBob() {
 	w.answer(bob, w.ask(bob, t.bobApp), mfatest.Code(bobsSecret, w.now))
 	t.bobPhone = w.enroll(bob, mfa.EnrollParams{SMS: &mfa.SMSParams{PhoneNumber: annsNumber}})
 	w.answer(bob, w.ask(bob, t.bobPhone), w.lastCode(annsNumber))
+	for i := range 5 {
+		w.now = w.now.Add(time.Minute)
+		d := w.trust(bob, t.bobApp, bobsSecret)
+		if i == 0 {
+			t.bobDevice, t.bobToken = d.ID, d.Token()
+		}
+	}
+}
+
+// enrollDora has Dora trust a browser.
+func (w *world) enrollDora() {
+	t := &w.what
+	t.doraApp = w.enroll(dora, mfa.EnrollParams{TOTP: w.app(dorasSecret)})
+	w.answer(dora, w.ask(dora, t.doraApp), mfatest.Code(dorasSecret, w.now))
+	w.now = w.now.Add(time.Minute)
+	t.doraToken = w.trust(dora, t.doraApp, dorasSecret).Token()
+}
+
+// trust is a login with an app on a browser that is trusted from then on.
+func (w *world) trust(userID, appID, secret string) mfa.TrustedDevice {
+	return must(w.svc.Verify(w.ctx, mfa.VerifyParams{
+		ChallengeID: w.ask(userID, appID), UserID: userID, Code: mfatest.Code(secret, w.now),
+		TrustDevice: true,
+	})).Device
 }
 
 func (w *world) enrollAnn() {
@@ -169,22 +200,26 @@ func (w *world) askEverybody() {
 func (w *world) logIn() {
 	t := &w.what
 	t.usedCode = mfatest.Code(t.secret, w.now)
-	v := must(w.svc.Verify(w.ctx, mfa.VerifyParams{
-		ChallengeID: w.ask(ann, t.app), UserID: ann, Code: t.usedCode, TrustDevice: true,
-	}))
-	t.device, t.usedToken = v.Device.ID, v.Device.Token()
+	device := w.trust(ann, t.app, t.secret)
+	t.device, t.usedToken = device.ID, device.Token()
 	login := must(w.svc.StartLogin(w.ctx, mfa.LoginParams{UserID: ann, DeviceToken: t.usedToken}))
 	t.token = login.DeviceToken()
 	t.asked, t.askedAgain = w.ask(ann, t.app), w.ask(ann, t.app)
-	for range 3 {
+	w.guess(ann, t.asked, 3)
+	t.bobAsked, t.bobAskedAgain = w.ask(bob, t.bobApp), w.ask(bob, t.bobApp)
+	t.doraAsked, t.doraAskedAgain = w.ask(dora, t.doraApp), w.ask(dora, t.doraApp)
+}
+
+// guess types wrong codes.
+func (w *world) guess(userID, challengeID string, times int) {
+	for range times {
 		_, err := w.svc.Verify(w.ctx, mfa.VerifyParams{
-			ChallengeID: t.asked, UserID: ann, Code: notCode,
+			ChallengeID: challengeID, UserID: userID, Code: notCode,
 		})
 		if !errors.Is(err, mfa.ErrInvalidCode) {
 			panic(err)
 		}
 	}
-	t.bobAsked = w.ask(bob, t.bobApp)
 }
 
 func (*world) app(secret string) *mfa.TOTPParams {

@@ -3,7 +3,6 @@ package explore
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +16,7 @@ type promise struct {
 	breaks func(*run) string
 }
 
-// promises are those that hold of one run by itself. That its outcome is the one of some order of
-// the operations, one after the other, is for outcomes to say.
+// promises are those about one run by itself. For ofAnOrder there are others to be compared with.
 var promises = []promise{
 	{"no operation panics", func(r *run) string {
 		for _, c := range r.callers {
@@ -41,26 +39,23 @@ var promises = []promise{
 // atThisMoment is what is wrong between two calls; "" for nothing.
 func (r *run) atThisMoment() string {
 	w := r.world
-	var people []string
-	ends := map[string]bool{}
-	for _, c := range r.callers {
-		if !slices.Contains(people, c.verb.who) {
-			people = append(people, c.verb.who)
-		}
-		ends[c.verb.who] = ends[c.verb.who] || c.verb.ends
+	ends := map[string]bool{} // by person: whether anything may end their factors
+	for _, v := range r.verbs() {
+		ends[v.who] = ends[v.who] || v.ends
 	}
-	for _, who := range people {
+	for who, mayEnd := range ends {
 		factors, err := w.svc.Factors(w.ctx, who)
 		if err != nil {
 			return fmt.Sprintf("%s's factors: %v", who, err)
 		}
-		first := func(f mfa.Factor) bool {
-			return f.Status != mfa.StatusUnverified && f.Type != mfa.TypeRecoveryCodes
+		confirmed := 0
+		for _, f := range factors {
+			if f.Status != mfa.StatusUnverified && f.Type != mfa.TypeRecoveryCodes {
+				confirmed++
+			}
 		}
-		if n := w.firsts[who]; !ends[who] && len(slices.DeleteFunc(factors, func(f mfa.Factor) bool {
-			return !first(f)
-		})) < n {
-			return fmt.Sprintf("%s has fewer than %d confirmed factors", who, n)
+		if n := w.firsts[who]; confirmed < n && !mayEnd {
+			return fmt.Sprintf("%s has %d confirmed factors, and had %d", who, confirmed, n)
 		}
 	}
 	return ""

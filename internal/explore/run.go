@@ -51,11 +51,7 @@ func (w *world) begin(verbs []verb) *run {
 		c.resume, c.stop = iter.Pull(func(yield func(*call) bool) {
 			c.yield = yield
 			defer func() {
-				switch p := recover(); {
-				case p == nil:
-				case c.dead:
-					c.told = "died"
-				default:
+				if p := recover(); p != nil && !c.dead {
 					c.panics = fmt.Sprint(p)
 				}
 			}()

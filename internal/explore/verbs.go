@@ -37,7 +37,8 @@ func (w *world) verbs() []verb {
 	all = append(all, w.ending()...)
 	all = append(all, w.others()...)
 	all = append(all, w.ofBob()...)
-	return append(all, w.ofCarol()...)
+	all = append(all, w.ofCarol()...)
+	return append(all, w.ofDora()...)
 }
 
 func (w *world) verbNamed(name string) (verb, bool) {
@@ -121,6 +122,74 @@ func (w *world) ofBob() []verb {
 		{
 			name: "Bob verifies", who: bob, writes: true, once: "code of Bob's app",
 			do: verify(mfa.VerifyParams{ChallengeID: t.bobAsked, UserID: bob, Code: t.bobCode}),
+		},
+		{
+			name: "Bob trusts one browser more", who: bob, writes: true, core: true,
+			once: "code of Bob's app",
+			do: verify(mfa.VerifyParams{
+				ChallengeID: t.bobAskedAgain, UserID: bob, Code: t.bobCode, TrustDevice: true,
+			}),
+		},
+		{
+			name: "Bob starts a login on his oldest browser", who: bob, core: true,
+			do: startLogin(mfa.LoginParams{UserID: bob, DeviceToken: t.bobToken}),
+		},
+		{
+			name: "revoke Bob's oldest device", who: bob,
+			do: func(ctx context.Context, w *world) (string, error) {
+				return "", w.svc.RevokeDevice(ctx, bob, t.bobDevice)
+			},
+		},
+		{
+			name: "revoke all devices of Bob", who: bob, core: true,
+			do: func(ctx context.Context, w *world) (string, error) {
+				return "", w.svc.RevokeDevices(ctx, bob)
+			},
+		},
+	}
+}
+
+func (w *world) ofDora() []verb {
+	t := &w.what
+	onDevice := func(challengeID, code string) func(context.Context, *world) (string, error) {
+		return verify(mfa.VerifyParams{
+			ChallengeID: challengeID, UserID: dora, Code: code, DeviceToken: t.doraToken,
+		})
+	}
+	return []verb{
+		{
+			name: "Dora verifies on her browser", who: dora, writes: true, core: true,
+			once: "code of Dora's app", do: onDevice(t.doraAsked, t.doraCode),
+		},
+		{
+			name: "Dora types a wrong code on her browser", who: dora, core: true,
+			guess: t.doraApp, do: onDevice(t.doraAsked, notCode),
+		},
+		{
+			name: "Dora types another wrong code on her browser", who: dora,
+			guess: t.doraApp, do: onDevice(t.doraAskedAgain, notCode),
+		},
+		{
+			name: "Dora challenges on her browser", who: dora, writes: true,
+			do: challenge(mfa.ChallengeParams{
+				FactorID: t.doraApp, UserID: dora, DeviceToken: t.doraToken,
+			}),
+		},
+		{
+			name: "Dora starts a login", who: dora, core: true,
+			do: startLogin(mfa.LoginParams{UserID: dora, DeviceToken: t.doraToken}),
+		},
+		{
+			name: "unlock Dora's app", who: dora, writes: true, core: true, clears: t.doraApp,
+			do: func(ctx context.Context, w *world) (string, error) {
+				return "", w.svc.Unlock(ctx, mfa.FactorParams{FactorID: t.doraApp, UserID: dora})
+			},
+		},
+		{
+			name: "revoke Dora's devices", who: dora, core: true,
+			do: func(ctx context.Context, w *world) (string, error) {
+				return "", w.svc.RevokeDevices(ctx, dora)
+			},
 		},
 	}
 }

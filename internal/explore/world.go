@@ -18,12 +18,13 @@ import (
 
 // The people of a world, each with records of their own. Ann and Bob have one phone number.
 const (
-	ann   = "ann"   // has confirmed factors, and begins to replace one
-	bob   = "bob"   // has confirmed factors as well
+	ann   = "ann"   // has confirmed factors of all types, and begins to replace one
+	bob   = "bob"   // has confirmed factors, and as many trusted browsers as one may have
 	carol = "carol" // has begun to enroll, and confirmed nothing
+	dora  = "dora"  // has an app that is locked, and a trusted browser
 )
 
-var everybody = []string{ann, bob, carol}
+var everybody = []string{ann, bob, carol, dora}
 
 // A world is where operations run: the service, its clock, and the records that there are when
 // they begin. Time stands still while they run.
@@ -53,8 +54,7 @@ type world struct {
 
 	lists       map[string][2]string // kind and user of records, also of those that runs made
 	lapseListed map[string]bool      // lists with records that lapsed
-	userRecord  string               // id of Ann's, which lists her devices
-	devices     []string             // ids of devices, also of those that runs made
+	devices     map[string]string    // ids of devices, also of those that runs made, to their users'
 	numbers     map[string]int       // what stands for records and lists in a footprint
 
 	heard func(mfa.Event)        // told what happens while no operation runs; nil: nobody
@@ -75,7 +75,7 @@ func newWorld() *world {
 		first: map[string]mfa.Record{}, owners: map[string]string{},
 		services: map[bool]*mfa.Service{}, second: map[string]mfa.Record{},
 		inserts: map[int][]mfa.Change{}, seconds: map[int][]mfa.Change{},
-		outbox: map[string]string{}, aeads: map[string]*xaes.AEAD{},
+		devices: map[string]string{}, outbox: map[string]string{}, aeads: map[string]*xaes.AEAD{},
 		lists: map[string][2]string{}, lapsed: map[string]bool{}, lapseListed: map[string]bool{},
 		names: map[string]string{}, numbers: map[string]int{}, plain: map[string]string{},
 	}
@@ -141,15 +141,12 @@ func (w *world) keep() {
 			w.names[rec.ID] = strings.TrimSpace(fmt.Sprintf("%s %s %d", w.owners[rec.ID], kind, i+1))
 			w.plain[rec.ID] = w.open(rec)
 			w.first[rec.ID], w.second[rec.ID] = w.basedOn(rec, 0), w.basedOn(rec, 1)
-			switch {
-			case kind == "device":
-				w.devices = append(w.devices, rec.ID)
-			case kind == "user" && rec.UserID == ann:
-				w.userRecord = rec.ID
+			if kind == "device" {
+				w.devices[rec.ID] = rec.Parent
 			}
 		}
 	}
-	w.firsts = map[string]int{ann: 3, bob: 2}
+	w.firsts = map[string]int{ann: 3, bob: 2, dora: 1}
 	w.failures = map[string]int{w.what.app: 3, w.what.phone: 0}
 	w.nameThings()
 }
@@ -170,12 +167,14 @@ func (w *world) nameThings() {
 		"challenge of Ann's generic":      t.askedGeneric,
 		"Bob's phone":                     t.bobPhone,
 		"challenge of Bob's app":          t.bobAsked,
+		"Bob's oldest device":             t.bobDevice,
 		"Carol's app":                     t.carolApp,
 		"Carol's phone":                   t.carolPhone,
 		"Carol's generic":                 t.carolGeneric,
 		"challenge of Carol's app":        t.carolAskedApp,
 		"challenge of Carol's phone":      t.carolAskedPhone,
 		"challenge of Carol's generic":    t.carolAskedGeneric,
+		"Dora's app":                      t.doraApp,
 	} {
 		w.names[id] = name
 	}
