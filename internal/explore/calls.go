@@ -28,8 +28,8 @@ var errLost = errors.New("connection lost")
 // ask stops the caller whose turn it is before a call, until the scheduler has decided. A caller
 // that died does nothing more: what its deferred functions ask for does not happen either.
 func (r *run) ask(k *call) {
-	c := r.on
-	if c.dead || !c.yield(k) || k.fault == diedBefore {
+	c := r.turn
+	if c.dead || !c.on.yield(k) || k.fault == diedBefore {
 		c.dead = true
 		panic(errDied)
 	}
@@ -50,7 +50,7 @@ func (r *run) answer(k *call, err error) error {
 	}
 	switch k.fault {
 	case diedAfter:
-		r.on.dead = true
+		r.turn.dead = true
 		panic(errDied)
 	case failedAfter:
 		return errLost
@@ -62,7 +62,7 @@ func (r *run) answer(k *call, err error) error {
 // Load implements [mfa.Store].
 func (w *world) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	r := w.run
-	if r.on == nil {
+	if r.turn == nil {
 		return r.store.Load(ctx, ids...)
 	}
 	k := &call{method: "Load", of: ids, faults: readingFaults}
@@ -84,7 +84,7 @@ func (w *world) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 // List implements [mfa.Store].
 func (w *world) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 	r := w.run
-	if r.on == nil {
+	if r.turn == nil {
 		return r.store.List(ctx, q)
 	}
 	k := &call{method: "List", of: []string{q.Kind, q.UserID}, faults: readingFaults}
@@ -106,7 +106,7 @@ func (w *world) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 // Save implements [mfa.Store].
 func (w *world) Save(ctx context.Context, changes ...mfa.Change) error {
 	r := w.run
-	if r.on == nil {
+	if r.turn == nil {
 		return r.store.Save(ctx, changes...)
 	}
 	k := &call{method: "Save", faults: writingFaults}
@@ -125,7 +125,7 @@ func (w *world) Save(ctx context.Context, changes ...mfa.Change) error {
 		w.saves(k, c, err == nil)
 	}
 	if err == nil {
-		r.on.writes++
+		r.turn.writes++
 	}
 	return r.answer(k, err)
 }
@@ -160,7 +160,7 @@ func (w *world) saves(k *call, c mfa.Change, applied bool) {
 // Purge implements [mfa.Store].
 func (w *world) Purge(ctx context.Context, before time.Time) (int, error) {
 	r := w.run
-	if r.on == nil {
+	if r.turn == nil {
 		return r.store.Purge(ctx, before)
 	}
 	k := &call{method: "Purge", faults: writingFaults}
@@ -170,7 +170,7 @@ func (w *world) Purge(ctx context.Context, before time.Time) (int, error) {
 	}
 	n, err := r.store.Purge(ctx, before)
 	k.did.writes.add(w.number(lapsing))
-	r.on.writes++
+	r.turn.writes++
 	return n, r.answer(k, err)
 }
 
@@ -178,7 +178,7 @@ func (w *world) Purge(ctx context.Context, before time.Time) (int, error) {
 // the message is on its way.
 func (w *world) Send(_ context.Context, m mfa.Message) error {
 	r := w.run
-	if r.on == nil {
+	if r.turn == nil {
 		w.outbox[m.To] = m.Body
 		return nil
 	}
@@ -187,7 +187,7 @@ func (w *world) Send(_ context.Context, m mfa.Message) error {
 	if k.fault == failedBefore {
 		return errLost
 	}
-	r.on.sent = append(r.on.sent, m.To)
+	r.turn.sent = append(r.turn.sent, m.To)
 	if err := r.answer(k, nil); err != nil {
 		return context.DeadlineExceeded
 	}
@@ -196,9 +196,9 @@ func (w *world) Send(_ context.Context, m mfa.Message) error {
 
 func (w *world) onEvent(_ context.Context, e mfa.Event) {
 	switch r := w.run; {
-	case r.on != nil && !r.on.dead:
-		r.on.events = append(r.on.events, e)
-	case r.on == nil && w.heard != nil:
+	case r.turn != nil && !r.turn.dead:
+		r.turn.events = append(r.turn.events, e)
+	case r.turn == nil && w.heard != nil:
 		w.heard(e)
 	}
 }

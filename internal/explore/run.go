@@ -13,7 +13,7 @@ type run struct {
 	world   *world
 	store   *mfa.MemoryStore
 	callers []*caller
-	on      *caller // whose turn it is; nil: calls are of nobody, and go straight through
+	turn    *caller // who goes on; nil: calls are of nobody, and go straight through
 
 	taken   []step
 	faults  int // of these
@@ -27,10 +27,8 @@ type caller struct {
 	asks *call // what it is about to do; nil: it has returned or died
 	dead bool
 
-	yield  func(*call) bool
-	resume func() (*call, bool)
-	stop   func()
-	draws  draws
+	on    *coroutine // nil: it has returned or died
+	draws draws
 
 	told   string // what it returned
 	err    error
@@ -42,21 +40,54 @@ type caller struct {
 	sending bool // its message is on its way, or was
 }
 
+// A coroutine runs one operation after the other, each up to its next call at a time. (One for
+// each operation would do, but the race detector keeps some memory of each that ends.)
+type coroutine struct {
+	do     func()           // the operation
+	yield  func(*call) bool // stops it before a call, or with nil after its end
+	resume func() (*call, bool)
+	stop   func()
+}
+
+// idle is a coroutine without an operation.
+func (w *world) idle() *coroutine {
+	if n := len(w.idlers); n > 0 {
+		c := w.idlers[n-1]
+		w.idlers = w.idlers[:n-1]
+		return c
+	}
+	c := new(coroutine)
+	c.resume, c.stop = iter.Pull(func(yield func(*call) bool) {
+		c.yield = yield
+		for goesOn := true; goesOn; goesOn = yield(nil) {
+			c.do()
+		}
+	})
+	return c
+}
+
+// close ends the coroutines of a world in which nothing runs.
+func (w *world) close() {
+	for _, c := range w.idlers {
+		c.stop()
+	}
+	w.idlers = nil
+}
+
 // begin starts operations. Each stops before its first call.
 func (w *world) begin(verbs []verb) *run {
 	r := &run{world: w, store: w.store(verbs)}
 	w.run = r
 	for i, v := range verbs {
-		c := &caller{verb: v, draws: draws{seed: uint64(i) + 1}}
-		c.resume, c.stop = iter.Pull(func(yield func(*call) bool) {
-			c.yield = yield
+		c := &caller{verb: v, on: w.idle(), draws: draws{seed: uint64(i) + 1}}
+		c.on.do = func() {
 			defer func() {
 				if p := recover(); p != nil && !c.dead {
 					c.panics = fmt.Sprint(p)
 				}
 			}()
 			c.told, c.err = v.do(w.ctx, w)
-		})
+		}
 		r.callers = append(r.callers, c)
 		r.goOn(c)
 	}
@@ -65,10 +96,15 @@ func (w *world) begin(verbs []verb) *run {
 
 // goOn lets a caller run to its next call.
 func (r *run) goOn(c *caller) {
-	r.on = c
-	c.asks, _ = c.resume()
-	c.sending = c.sending || c.asks != nil && c.asks.method == "Send"
-	r.on = nil
+	r.turn = c
+	c.asks, _ = c.on.resume()
+	r.turn = nil
+	if c.asks == nil {
+		r.world.idlers = append(r.world.idlers, c.on)
+		c.on = nil
+		return
+	}
+	c.sending = c.sending || c.asks.method == "Send"
 }
 
 func (r *run) goesOn() bool {
@@ -139,11 +175,10 @@ func (r *run) take(s step) footprint {
 func (r *run) abandon() {
 	for _, c := range r.callers {
 		if c.asks != nil {
-			r.on = c
-			c.stop()
+			c.asks.fault = diedBefore
+			r.goOn(c)
 		}
 	}
-	r.on = nil
 }
 
 // draws is the randomness of one caller: always the same after each call.
@@ -166,8 +201,8 @@ func (d *draws) fill(p []byte) {
 
 // Read is crypto/rand.Reader while a world is explored.
 func (w *world) Read(p []byte) (int, error) {
-	if w.run != nil && w.run.on != nil {
-		w.run.on.draws.fill(p)
+	if w.run != nil && w.run.turn != nil {
+		w.run.turn.draws.fill(p)
 	} else {
 		w.draws.fill(p)
 	}

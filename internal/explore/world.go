@@ -34,6 +34,7 @@ type world struct {
 	svc      *mfa.Service          // the one of this run
 	now      time.Time
 	run      *run
+	idlers   []*coroutine
 	what     things
 	outbox   map[string]string // the last message to each number
 	draws    draws             // while no operation runs
