@@ -116,7 +116,7 @@ func (w *world) ofBob() []verb {
 	t := &w.what
 	return []verb{
 		{
-			name: "Bob challenges his phone", who: bob, writes: true,
+			name: "Bob challenges his phone", who: bob, writes: true, core: true,
 			do: challenge(mfa.ChallengeParams{FactorID: t.bobPhone, UserID: bob}),
 		},
 		{
