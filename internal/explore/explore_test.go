@@ -45,8 +45,8 @@ func TestAlone(t *testing.T) {
 	w.mustKeep(t, groups, 2)
 }
 
-// TestPairs runs any two operations at once: with up to two faults, or, in a minute, the first
-// of the core with one and all others without.
+// TestPairs runs any two operations at once, with up to two faults. In a minute it runs, without
+// faults, those of one person and the core's of two, and with one fault the first of the core.
 func TestPairs(t *testing.T) {
 	w := open(t)
 	if *everything {
