@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -32,7 +33,7 @@ type MemoryStore struct {
 // collector has little to follow. The key of a row is the id within its body.
 type row struct {
 	version int64
-	expires int64  // ExpiresAt in milliseconds, 0 for never
+	expires int64  // ExpiresAt in milliseconds, noTime for never
 	ticket  uint64 // of its place in lapse; 0 for none
 	body    string // all columns but the version
 }
@@ -173,7 +174,7 @@ func (m *MemoryStore) Purge(ctx context.Context, before time.Time) (int, error) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for id, r := range m.rows {
-		if r.expires != 0 && r.expires < limit {
+		if r.expires != noTime && r.expires < limit {
 			m.remove(id)
 			purged++
 		}
@@ -200,7 +201,7 @@ func (m *MemoryStore) dropLapsed(now time.Time, changes []Change) {
 		r, ok := m.rows[look.id]
 		switch {
 		case !ok || r.ticket != look.ticket: // it is gone, or came back later
-		case r.expires == 0:
+		case r.expires == noTime:
 			r.ticket = 0
 			m.rows[look.id] = r
 		case r.expires >= limit && r.expires <= soon:
@@ -230,7 +231,7 @@ func (m *MemoryStore) put(r row) {
 		r.version, r.ticket = old.version, old.ticket
 	}
 	r.version++
-	if r.expires != 0 && r.ticket == 0 {
+	if r.expires != noTime && r.ticket == 0 {
 		m.next++
 		r.ticket = m.next
 		// A clone, not to keep this body alive.
@@ -320,7 +321,7 @@ func cutColumn(rest string) (column, after string) {
 func (r row) record() Record {
 	at := func(n int) time.Time {
 		b := []byte(r.body[8*n : 8*n+8])
-		if v := int64(binary.BigEndian.Uint64(b)); v != 0 {
+		if v := int64(binary.BigEndian.Uint64(b)); v != noTime {
 			return time.UnixMilli(v).UTC()
 		}
 		return time.Time{}
@@ -337,9 +338,12 @@ func (r row) record() Record {
 	return rec
 }
 
+// noTime stands for the zero time. 0 is the first moment of 1970.
+const noTime = math.MinInt64
+
 func millis(t time.Time) int64 {
 	if t.IsZero() {
-		return 0
+		return noTime
 	}
 	return t.UnixMilli()
 }

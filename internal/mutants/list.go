@@ -692,7 +692,7 @@ var mutants = []mutant{
 	// The store in memory.
 	{"ignore versions", "memory.go", "(!ok || old.version != c.Record.Version)", "(!ok || old.version < 0)"},
 	{"insert over what is there", "memory.go", "case insert && (ok || c.Delete), ", "case insert && c.Delete, "},
-	{"purge what is still alive", "memory.go", "if r.expires != 0 && r.expires < limit {", "if r.expires != 0 && limit > 0 {"},
+	{"purge what is still alive", "memory.go", "if r.expires != noTime && r.expires < limit {", "if r.expires != noTime && limit > 0 {"},
 
 	// Recovery codes.
 	{"leave a recovery code in place", "recovery.go", "r.hashes = slices.Delete(r.hashes, matched, matched+1)", "_ = slices.Delete[[]string]"},
