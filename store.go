@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
-	"iter"
 	"strings"
 	"time"
 
@@ -25,28 +24,33 @@ import (
 // Every method must honour its context: with a cancelled one it returns an
 // error that matches the context's and changes nothing. (The service commits
 // under a context of its own, so a caller who hangs up does not cancel Save.)
+// No method writes to its arguments or keeps them.
 //
-// For a table: ids and parents are 1 to 64 printable ASCII characters, compared byte
-// by byte, and no foreign keys; user ids are valid UTF-8 without control characters,
-// at most 255 bytes, compared byte by byte as well ("Ann", "ann" and "ann " are
-// three users); kinds, types and statuses are at most 32 lower-case ASCII
-// characters. The primary key is the id; List needs an index of kind, user and id,
-// and Purge one of ExpiresAt.
+// For a table: ids and parents are 1 to 64 printable ASCII characters, the space
+// included, compared byte by byte, and no foreign keys. User ids are text: any valid
+// UTF-8 without control characters, at most 255 bytes, characters of four bytes
+// included, compared byte by byte as well ("Ann", "ann" and "ann " are three users).
+// Kinds, types and statuses are at most 32 characters of a to z, 0 to 9 and '_', and
+// later versions have more of them. The primary key is the id; List needs an index of
+// kind, user and id, and Purge one of ExpiresAt.
 type Store interface {
 	// Load returns the records with these ids, their parents, and the parents of
 	// those: a challenge brings its factor and the record of the factor's user.
 	// There are no more than these three levels, so two joins are enough; a store
-	// may follow parents further. A missing id or parent is left out, and each
-	// record appears once, in any order; without ids there are no records. It must
-	// see every Save that returned before, so it must not read from a replica. The
-	// records need not be of one moment.
+	// may follow parents further. If somebody edited the database so that parents
+	// form a circle, Load must end nevertheless. A missing id or parent is left out,
+	// and each record appears once, in any order; without ids there are no records.
+	// It must see every Save that returned before, so it must not read from a
+	// replica. The records need not be of one moment, but each is as one Save stored
+	// it, and never as a Save that fails would have stored it.
 	Load(ctx context.Context, ids ...string) ([]Record, error)
 
 	// List returns the records that q selects in order of id, byte by byte
 	// whatever the collation of the database: the first q.Limit of them, and fewer
 	// only if there are no more. If the database gives shorter pages, the store
-	// must read on. Like Load it must see every Save that returned before: by it
-	// the service knows whether a user has a second factor.
+	// must read on. Like Load it must see every Save that returned before, and
+	// nothing of one that fails: by it the service knows whether a user has a second
+	// factor.
 	List(ctx context.Context, q Query) ([]Record, error)
 
 	// Save applies all changes or none, at one moment for all readers; no changes
@@ -55,33 +59,40 @@ type Store interface {
 	// change was based on, a record is gone, or the id of an insert exists, Save
 	// writes nothing and its error matches [ErrConflict]: the service reads again
 	// and retries. Nothing else is a conflict: deadlocks and serialization
-	// failures are the store's to avoid or retry. Any other error is returned to
-	// the caller, and may or may not have been applied. The ids of one call are
-	// distinct, 16 at most. Save does not write to its arguments and does not keep
-	// them.
+	// failures are the store's to avoid or retry, and if the context ended, the
+	// error does not match ErrConflict. Any error but a conflict is returned to the
+	// caller, and the changes may or may not have been applied, but still all or none:
+	// also if the context ends within Save. The ids of one call are distinct, 16 at
+	// most, and such a call must be possible with the longest State in each.
 	Save(ctx context.Context, changes ...Change) error
 
 	// Purge deletes all records whose ExpiresAt is set and before the given time,
-	// which has whole milliseconds too, and returns how many. The statement that
-	// deletes a record must check it: one that was given a later ExpiresAt a
+	// which has whole milliseconds too, however many there are, and returns how many.
+	// Other records stay, also those whose parent is deleted. The statement that
+	// deletes a record must check its ExpiresAt: one that was given a later one a
 	// moment ago stays.
+	//
+	// Besides Purge and Save a store may delete only records that expired more than
+	// 24 hours ago: until then the service answers that they are expired. A time to
+	// live that ends at ExpiresAt by the clock of the database is too early.
 	Purge(ctx context.Context, before time.Time) (int, error)
 }
 
-// A Record is what a [Store] keeps. Times are UTC with whole milliseconds, of the
-// years 1970 to 9999; the zero time means that there is none and comes back as the
-// zero time.
+// A Record is what a [Store] keeps. Times have whole milliseconds, are of the years
+// 1970 to 9999, and are in UTC, when they are saved and when they are read; the zero
+// time means that there is none and comes back as the zero time. Unless their comment says
+// otherwise, fields may change in a replacement.
 type Record struct {
 	ID     string // primary key
-	Kind   string // "factor", "challenge", "number", "user" or "device"
+	Kind   string // "factor", "challenge", "number", "user" or "device"; never changes
 	Parent string // id of another record, which need not exist; "" for none
-	UserID string // the owner, as the application calls it; "" for none
+	UserID string // the owner, as the application calls it; "" for none; never changes
 	Type   string // the FactorType for factors and challenges, "" otherwise
 	Status string // for operators, such as "verified" or "disabled"
 
 	CreatedAt time.Time // never changes
 	UpdatedAt time.Time // moves with Status, for a factor
-	ExpiresAt time.Time // Purge may delete the record after this; zero for never
+	ExpiresAt time.Time // a Purge with a later time deletes the record; zero for never
 
 	Version int64  // 1 after the insert, one more after each replacement
 	State   []byte // opaque; up to 64 KiB, often under 300 bytes; nil and empty are the same
@@ -343,50 +354,3 @@ func messageFields(c *codec.Codec, m *limit.Messages) {
 }
 
 func dayFields(c *codec.Codec, d *limit.Day) { codec.List(c, d, maxSends, c.Time) }
-
-// A lastPage says which page of a list is the last.
-type lastPage bool
-
-const (
-	shortIsLast lastPage = false // as the contract has it
-	emptyIsLast lastPage = true  // for one read more, whatever the store makes of the contract
-)
-
-// list gives all records that q selects, in pages of q.Limit, and an error where the
-// store fails, which ends it.
-func (s *Service) list(ctx context.Context, q Query, last lastPage) iter.Seq2[Record, error] {
-	return func(yield func(Record, error) bool) {
-		for {
-			records, err := s.store.List(ctx, q)
-			if err != nil {
-				yield(Record{}, fmt.Errorf("mfa: listing %s records: %w", q.Kind, err))
-				return
-			}
-			for _, rec := range records {
-				if rec.ID <= q.After { // it would go on for ever
-					yield(Record{}, integrityError(&rec, "the store listed it out of order"))
-					return
-				}
-				q.After = rec.ID
-				if !yield(rec, nil) {
-					return
-				}
-			}
-			if len(records) == 0 || last == shortIsLast && len(records) < q.Limit {
-				return
-			}
-		}
-	}
-}
-
-// loaded are a few records of a store, in any order.
-type loaded []Record
-
-func (l loaded) find(id string) (Record, bool) {
-	for i := range l {
-		if l[i].ID == id {
-			return l[i], true
-		}
-	}
-	return Record{}, false
-}
