@@ -3,9 +3,12 @@ package mfatest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -22,58 +25,234 @@ func TestFaultyStoreIsAStore(t *testing.T) {
 	TestStore(t, func(*testing.T) mfa.Store { return &FaultyStore{Store: new(mfa.MemoryStore)} })
 }
 
+// soon is the patience of tests whose store is known to hang, or not to.
+const soon = 2 * time.Second
+
+// flaws are mistakes in a store, and the check that each is caught by.
+var flaws = map[string]string{
+	"brings back the gone":                 "gone record",
+	"checks, then acts":                    "one winner replaces",
+	"commits up to the conflict":           "all or nothing",
+	"conflicts needlessly":                 "no needless conflicts",
+	"conflicts with a context's error":     "insert of an existing id",
+	"counts what it selected":              "purge against changes",
+	"cuts ids":                             "ids",
+	"cuts kinds at 20":                     "names",
+	"cuts State":                           "states",
+	"cuts statuses at 16":                  "names",
+	"cuts times to seconds":                "times",
+	"cuts types at 20":                     "names",
+	"deletes any version":                  "stale version",
+	"deletes the gone":                     "delete",
+	"drops the middle of a chain":          "families",
+	"ends half way at its deadline":        "contexts that end within Save",
+	"ends half way if cancelled":           "contexts that end within Save",
+	"expires by its own clock":             "expired records",
+	"fails under contention":               "one winner inserts",
+	"finds all for no id":                  "hostile ids",
+	"folds the case of ids":                "ids",
+	"folds the case of users":              "users",
+	"follows circles":                      "circles of parents",
+	"gives ancestors twice":                "ancestors",
+	"gives its own State away":             "aliases",
+	"half commits in a race":               "no half commits",
+	"has a cancelled context conflict":     "cancelled contexts",
+	"has an ending context conflict":       "contexts that end within Save",
+	"has the types of today only":          "names",
+	"ignores After":                        "list in pages",
+	"ignores contexts":                     "cancelled contexts",
+	"ignores the version":                  "stale version",
+	"keeps the caller's State":             "aliases",
+	"knows parents only":                   "ancestors",
+	"knows three bytes of a character":     "users",
+	"limits before it selects":             "list whole pages",
+	"lists 50 at most":                     "list whole pages",
+	"lists a megabyte at most":             "list large records",
+	"lists all kinds":                      "list by kind and user",
+	"lists all users":                      "list by kind and user",
+	"lists from After on":                  "list in pages",
+	"lists late":                           "visible",
+	"lists without order":                  "list in order",
+	"purges 1,200 at most":                 "purge of many",
+	"purges 50 microseconds late":          "purge against changes",
+	"purges a page":                        "purge of many",
+	"purges by the first ExpiresAt":        "purge looks at what is stored",
+	"purges children":                      "purge spares children",
+	"purges the everlasting":               "purge",
+	"purges without judging":               "purge against changes",
+	"reads local times":                    "times",
+	"refuses a megabyte":                   "largest Save",
+	"refuses to save nothing":              "no changes",
+	"shows a save later":                   "visible",
+	"shows half of a record":               "reads beside writes",
+	"shows one change before another":      "reads beside writes",
+	"shows what it takes back":             "reads beside writes",
+	"sorts its changes":                    "arguments",
+	"sorts its ids":                        "arguments",
+	"starts at version 0":                  "columns",
+	"stores the zero time as 1970":         "times",
+	"takes user ids for numbers":           "users",
+	"tells serialization failures as such": "no needless conflicts",
+	"upserts":                              "insert of an existing id",
+	"writes to its arguments":              "arguments",
+}
+
 // TestSuiteCatches breaks a store in one way at a time: each is caught by the check
-// that is meant for it.
+// that is meant for it, ten times of ten, and told with what was expected.
 func TestSuiteCatches(t *testing.T) {
 	t.Run("the store as it should be", func(t *testing.T) {
 		TestStore(t, func(*testing.T) mfa.Store { return new(mapStore) })
 	})
-	for flaw, caught := range map[string]string{
-		"brings back the gone":       "gone record",
-		"checks, then acts":          "one winner replaces",
-		"commits up to the conflict": "all or nothing",
-		"conflicts needlessly":       "no needless conflicts",
-		"cuts ids":                   "ids",
-		"cuts State":                 "states",
-		"cuts times to seconds":      "times",
-		"deletes any version":        "stale version",
-		"deletes the gone":           "delete",
-		"fails under contention":     "one winner inserts",
-		"finds all for no id":        "hostile ids",
-		"folds the case of ids":      "ids",
-		"folds the case of users":    "users",
-		"gives ancestors twice":      "ancestors",
-		"gives its own State away":   "aliases",
-		"half commits in a race":     "no half commits",
-		"ignores contexts":           "cancelled contexts",
-		"ignores the version":        "stale version",
-		"keeps the caller's State":   "aliases",
-		"knows parents only":         "ancestors",
-		"lists 50 at most":           "list whole pages",
-		"lists all kinds":            "list by kind and user",
-		"lists all users":            "list by kind and user",
-		"lists from After on":        "list in pages",
-		"lists without order":        "list in order",
-		"purges a page":              "purge of many",
-		"purges the everlasting":     "purge",
-		"purges without judging":     "purge against changes",
-		"refuses to save nothing":    "no changes",
-		"shows a save later":         "visible",
-		"starts at version 0":        "columns",
-		"upserts":                    "insert of an existing id",
-		"writes to its arguments":    "arguments",
-	} {
+	for flaw, caught := range flaws {
 		t.Run(flaw, func(t *testing.T) {
 			i := slices.IndexFunc(checks, func(c check) bool { return c.name == caught })
 			if i < 0 {
 				t.Fatalf("there is no check %q", caught)
 			}
-			if err := checks[i].run(t.Context(), &mapStore{flaw: flaw}); err == nil {
-				t.Errorf("the check %q passed", caught)
-			} else {
-				t.Log(err)
+			patience := soon
+			if flaw == "follows circles" {
+				patience = 20 * time.Millisecond
+			}
+			for n := range 10 {
+				err := checks[i].run(t.Context(), &mapStore{flaw: flaw}, patience)
+				switch {
+				case err == nil:
+					t.Fatalf("the check %q passed at run %d", caught, n+1)
+				case !strings.Contains(err.Error(), "want ") && !errors.Is(err, errHung):
+					t.Errorf("it is not told what was expected: %v", err)
+				case n == 0:
+					t.Log(checks[i].report(err))
+				}
 			}
 		})
+	}
+}
+
+// TestEveryCheckCatches: no check is there for nothing.
+func TestEveryCheckCatches(t *testing.T) {
+	// Of these a flaw is caught by others too.
+	others := []string{"load", "versions", "one winner deletes", "one winner of two records"}
+	for _, c := range checks {
+		if c.name == "" || c.rule == "" || c.look == "" {
+			t.Errorf("check %q lacks a name, a rule or what to look at", c.name)
+		}
+		found := slices.Contains(others, c.name)
+		for _, caught := range flaws {
+			found = found || caught == c.name
+		}
+		if !found {
+			t.Errorf("no flaw is for the check %q", c.name)
+		}
+	}
+}
+
+// TestUnfinishedStores: whatever a store lacks, each check ends by itself and fails in
+// words, or passes.
+func TestUnfinishedStores(t *testing.T) {
+	for _, how := range []string{"nothing", "panics", "errors", "all records", "an empty record"} {
+		for _, lacks := range []int{1, 2, 4, 8, 15} {
+			failed := 0
+			for _, c := range checks {
+				s := &unfinished{Store: new(mapStore), lacks: lacks, how: how}
+				err := c.run(t.Context(), s, soon)
+				if err == nil {
+					continue
+				}
+				failed++
+				if errors.Is(err, errHung) {
+					t.Errorf("methods %04b, %s, check %q: %v", lacks, how, c.name, err)
+				}
+			}
+			if failed == 0 {
+				t.Errorf("methods %04b, %s: no check failed", lacks, how)
+			}
+		}
+	}
+}
+
+// An unfinished store lacks some methods, a bit for each.
+type unfinished struct {
+	mfa.Store
+	lacks int
+	how   string
+}
+
+func (s *unfinished) method(bit int) (records []mfa.Record, lacks bool, err error) {
+	if s.lacks&(1<<bit) == 0 {
+		return nil, false, nil
+	}
+	switch s.how {
+	case "panics":
+		panic("not implemented")
+	case "errors":
+		return nil, true, errors.New("not implemented")
+	case "all records":
+		all, err := s.Store.List(context.Background(), mfa.Query{Kind: "factor", Limit: 1000})
+		return all, true, err
+	case "an empty record":
+		return make([]mfa.Record, 1), true, nil
+	}
+	return nil, true, nil
+}
+
+func (s *unfinished) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
+	if records, lacks, err := s.method(0); lacks {
+		return records, err
+	}
+	return s.Store.Load(ctx, ids...)
+}
+
+func (s *unfinished) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
+	if records, lacks, err := s.method(1); lacks {
+		return records, err
+	}
+	return s.Store.List(ctx, q)
+}
+
+func (s *unfinished) Save(ctx context.Context, changes ...mfa.Change) error {
+	if _, lacks, err := s.method(2); lacks {
+		return err
+	}
+	return s.Store.Save(ctx, changes...)
+}
+
+func (s *unfinished) Purge(ctx context.Context, before time.Time) (int, error) {
+	if records, lacks, err := s.method(3); lacks {
+		return len(records), err
+	}
+	return s.Store.Purge(ctx, before)
+}
+
+// TestHangingStore: a lock that is not given back fails a check by the name of the method
+// that waits for it, and the next check runs.
+func TestHangingStore(t *testing.T) {
+	held := &held{release: make(chan struct{})}
+	defer close(held.release)
+	for _, c := range checks[:2] {
+		err := c.run(t.Context(), held, 20*time.Millisecond)
+		if !errors.Is(err, errHung) || !strings.Contains(err.Error(), "Save has not returned") {
+			t.Errorf("check %q: error %v, want that Save has not returned", c.name, err)
+		}
+	}
+}
+
+type held struct {
+	mfa.MemoryStore
+	release chan struct{}
+}
+
+func (s *held) Save(context.Context, ...mfa.Change) error {
+	<-s.release
+	return nil
+}
+
+// TestPanickingStore: a panic of the store is a failure that shows where it was.
+func TestPanickingStore(t *testing.T) {
+	s := &unfinished{Store: new(mapStore), lacks: 4, how: "panics"}
+	err := checks[0].run(t.Context(), s, soon)
+	if err == nil || !strings.Contains(err.Error(), "Save panicked: not implemented") ||
+		!strings.Contains(err.Error(), "(*unfinished).Save") {
+		t.Errorf("error %v, want the panic and its stack", err)
 	}
 }
 
@@ -83,13 +262,16 @@ type mapStore struct {
 
 	mu     sync.Mutex
 	rows   map[string]mfa.Record
-	late   []mfa.Change // what a flawed store has not shown yet
-	inside int          // calls between their check and their act
-	saves  int
+	first  map[string]time.Time  // the ExpiresAt that records were inserted with
+	late   []mfa.Change          // what a flawed store has not shown yet
+	listed map[string]mfa.Record // what a flawed store lists
+	inside int                   // Saves between their check and their act
+	saves  int                   // that are over
+	reads  int
 }
 
-// is reports whether the store has this flaw.
-func (s *mapStore) is(flaw string) bool { return s.flaw == flaw }
+// is reports whether the store has one of these flaws.
+func (s *mapStore) is(flaws ...string) bool { return slices.Contains(flaws, s.flaw) }
 
 // pause lets others in, until they are or there are none.
 func (s *mapStore) pause(until func() bool) {
@@ -100,6 +282,13 @@ func (s *mapStore) pause(until func() bool) {
 		s.mu.Unlock()
 		runtime.Gosched()
 		s.mu.Lock()
+	}
+}
+
+// spin keeps a processor busy, as a slow database would keep the caller waiting.
+func spin(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		runtime.Gosched()
 	}
 }
 
@@ -114,10 +303,18 @@ func (s *mapStore) key(id string) string {
 }
 
 func (s *mapStore) out(r mfa.Record) mfa.Record {
-	if !s.is("gives its own State away") {
-		r.State = bytes.Clone(r.State)
+	switch {
+	case s.is("gives its own State away"):
+		return r
+	case s.is("reads local times"):
+		r.CreatedAt = time.UnixMilli(r.CreatedAt.UnixMilli())
 	}
-	return r
+	return clone(r)
+}
+
+// lapsed reports whether a flawed store takes a record for gone.
+func (s *mapStore) lapsed(r mfa.Record) bool {
+	return s.is("expires by its own clock") && !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(time.Now())
 }
 
 func (s *mapStore) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
@@ -126,6 +323,10 @@ func (s *mapStore) Load(ctx context.Context, ids ...string) ([]mfa.Record, error
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reads++
+	if s.is("sorts its ids") {
+		slices.Sort(ids)
+	}
 	var found []mfa.Record
 	for _, id := range ids {
 		if id == "" && s.is("finds all for no id") {
@@ -136,9 +337,22 @@ func (s *mapStore) Load(ctx context.Context, ids ...string) ([]mfa.Record, error
 		for generation := 0; id != ""; generation++ {
 			r, ok := s.rows[s.key(id)]
 			known := slices.ContainsFunc(found, func(f mfa.Record) bool { return f.ID == r.ID })
-			if !ok || known && !s.is("gives ancestors twice") ||
-				generation > 1 && s.is("knows parents only") {
+			if s.is("follows circles") && known && ctx.Err() == nil {
+				id = r.Parent // for ever, but for the context
+				continue
+			}
+			if !ok || s.lapsed(r) || known && !s.is("gives ancestors twice") ||
+				generation > 1 && s.is("knows parents only", "gives ancestors twice") {
 				break
+			}
+			if generation == 1 && len(ids) > 2 && s.is("drops the middle of a chain") {
+				id = ""
+				continue
+			}
+			if s.is("shows half of a record") {
+				saves := s.saves
+				s.pause(func() bool { return s.saves > saves })
+				r.State = s.rows[s.key(id)].State
 			}
 			found = append(found, s.out(r))
 			id = r.Parent
@@ -153,27 +367,54 @@ func (s *mapStore) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.reads++
 	var found []mfa.Record
-	for _, r := range s.rows {
+	rows := s.rows
+	if s.is("lists late") {
+		rows = s.listed
+	}
+	for _, r := range rows {
 		user := q.UserID == "" || r.UserID == q.UserID || s.is("lists all users") ||
 			s.is("folds the case of users") && strings.EqualFold(r.UserID, q.UserID)
-		after := r.ID > q.After || r.ID == q.After && s.is("lists from After on")
-		if user && after && (r.Kind == q.Kind || s.is("lists all kinds")) {
+		after := r.ID > q.After || r.ID == q.After && s.is("lists from After on") ||
+			s.is("ignores After")
+		all := s.is("limits before it selects")
+		if (user || all) && after && (r.Kind == q.Kind || s.is("lists all kinds") || all) &&
+			!s.lapsed(r) {
 			found = append(found, s.out(r))
 		}
 	}
 	slices.SortFunc(found, func(a, b mfa.Record) int { return strings.Compare(a.ID, b.ID) })
-	if s.is("lists without order") {
+	return s.page(q, found), nil
+}
+
+// page is what there is for one call of List.
+func (s *mapStore) page(q mfa.Query, found []mfa.Record) []mfa.Record {
+	switch {
+	case s.is("lists without order"):
 		slices.Reverse(found)
-	}
-	if s.is("lists 50 at most") {
+	case s.is("lists 50 at most"):
 		found = found[:min(len(found), 50)]
+	case s.is("lists a megabyte at most"):
+		size := 0
+		for i, r := range found {
+			if size += len(r.State); size > 1<<20 {
+				found = found[:i]
+				break
+			}
+		}
 	}
-	return found[:min(len(found), q.Limit)], nil
+	found = found[:min(len(found), q.Limit)]
+	if s.is("limits before it selects") {
+		found = slices.DeleteFunc(found, func(r mfa.Record) bool {
+			return r.Kind != q.Kind || q.UserID != "" && r.UserID != q.UserID
+		})
+	}
+	return found
 }
 
 func (s *mapStore) Save(ctx context.Context, changes ...mfa.Change) error {
-	if err := ctx.Err(); err != nil && !s.is("ignores contexts") {
+	if err := s.refused(ctx, changes); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -181,17 +422,25 @@ func (s *mapStore) Save(ctx context.Context, changes ...mfa.Change) error {
 	s.inside++
 	defer func() { s.inside--; s.saves++ }()
 	if s.rows == nil {
-		s.rows = make(map[string]mfa.Record)
+		s.rows, s.first = make(map[string]mfa.Record), make(map[string]time.Time)
 	}
 	switch {
-	case s.is("refuses to save nothing") && len(changes) == 0:
-		return fmt.Errorf("nothing to save")
-	case s.is("conflicts needlessly") || s.is("fails under contention"):
+	case s.is("lists late"):
+		s.listed = maps.Clone(s.rows)
+	case s.is("conflicts needlessly", "fails under contention"):
 		s.pause(func() bool { return s.inside > 1 })
 		if s.inside > 1 {
 			if s.is("fails under contention") {
-				return fmt.Errorf("deadlock detected")
+				return errors.New("deadlock detected")
 			}
+			return mfa.ErrConflict
+		}
+	case s.is("tells serialization failures as such"):
+		saves := s.saves
+		s.mu.Unlock()
+		spin(20 * time.Microsecond)
+		s.mu.Lock()
+		if s.saves != saves {
 			return mfa.ErrConflict
 		}
 	case s.is("commits up to the conflict"):
@@ -207,10 +456,58 @@ func (s *mapStore) Save(ctx context.Context, changes ...mfa.Change) error {
 			s.apply(c)
 		}
 		s.late = nil
+	case s.is("shows what it takes back"):
+		before := maps.Clone(s.rows)
+		for _, c := range changes {
+			if s.conflicts(c) {
+				reads := s.reads
+				s.pause(func() bool { return s.reads > reads })
+				s.rows = before
+				return mfa.ErrConflict
+			}
+			s.apply(c)
+		}
+		return nil
 	}
 	if slices.ContainsFunc(changes, s.conflicts) {
+		if s.is("conflicts with a context's error") {
+			return fmt.Errorf("%w: %w", mfa.ErrConflict, context.DeadlineExceeded)
+		}
 		return mfa.ErrConflict
 	}
+	return s.commit(ctx, changes)
+}
+
+// refused is what a store finds before it looks at its rows.
+func (s *mapStore) refused(ctx context.Context, changes []mfa.Change) error {
+	switch err := ctx.Err(); {
+	case err != nil && s.is("has a cancelled context conflict"):
+		return fmt.Errorf("%w: %w", mfa.ErrConflict, err)
+	case err != nil && !s.is("ignores contexts"):
+		return err
+	case s.is("refuses to save nothing") && len(changes) == 0:
+		return errors.New("nothing to save")
+	case s.is("sorts its changes"):
+		slices.SortFunc(changes, func(a, b mfa.Change) int {
+			return strings.Compare(a.Record.ID, b.Record.ID)
+		})
+	}
+	size := 0
+	for _, c := range changes {
+		size += len(c.Record.State)
+		if s.is("has the types of today only") && !c.Delete &&
+			!slices.Contains([]string{"", "totp", "sms"}, c.Record.Type) {
+			return errors.New("no such type")
+		}
+	}
+	if s.is("refuses a megabyte") && size >= 1<<20 {
+		return errors.New("message too large")
+	}
+	return nil
+}
+
+// commit applies changes of which none is a conflict.
+func (s *mapStore) commit(ctx context.Context, changes []mfa.Change) error {
 	switch {
 	case s.is("checks, then acts"):
 		s.pause(func() bool { return s.inside > 1 })
@@ -230,6 +527,22 @@ func (s *mapStore) Save(ctx context.Context, changes ...mfa.Change) error {
 		return nil
 	}
 	for i, c := range changes {
+		switch deadline, ok := ctx.Deadline(); {
+		case s.is("ends half way at its deadline") && ok:
+			spin(5 * time.Microsecond)
+			if time.Now().After(deadline) {
+				return context.DeadlineExceeded
+			}
+		case s.is("ends half way at its deadline"):
+			spin(5 * time.Microsecond)
+		case s.is("ends half way if cancelled") && ctx.Err() != nil:
+			return ctx.Err()
+		case s.is("has an ending context conflict") && i == 0 && ctx.Err() != nil:
+			return mfa.ErrConflict
+		case s.is("shows one change before another") && i > 0:
+			reads := s.reads
+			s.pause(func() bool { return s.reads > reads+1 })
+		}
 		s.apply(c)
 		if s.is("writes to its arguments") {
 			changes[i].Record.Version++
@@ -260,6 +573,9 @@ func (s *mapStore) apply(c mfa.Change) {
 		delete(s.rows, s.key(r.ID))
 		return
 	}
+	if r.Version == 0 {
+		s.first[r.ID] = r.ExpiresAt
+	}
 	if r.Version > 0 || !s.is("starts at version 0") {
 		r.Version++
 	}
@@ -270,13 +586,30 @@ func (s *mapStore) apply(c mfa.Change) {
 	case s.is("cuts State"):
 		r.State, _, _ = bytes.Cut(r.State, []byte{0})
 	case s.is("cuts times to seconds"):
-		r.CreatedAt, r.UpdatedAt, r.ExpiresAt = r.CreatedAt.Truncate(
-			time.Second,
-		), r.UpdatedAt.Truncate(
-			time.Second,
-		), r.ExpiresAt.Truncate(
-			time.Second,
-		)
+		for _, t := range []*time.Time{&r.CreatedAt, &r.UpdatedAt, &r.ExpiresAt} {
+			*t = t.Truncate(time.Second)
+		}
+	case s.is("stores the zero time as 1970"):
+		if r.ExpiresAt.Equal(time.UnixMilli(0)) {
+			r.ExpiresAt = time.Time{}
+		}
+	case s.is("cuts kinds at 20"):
+		r.Kind = r.Kind[:min(len(r.Kind), 20)]
+	case s.is("cuts types at 20"):
+		r.Type = r.Type[:min(len(r.Type), 20)]
+	case s.is("cuts statuses at 16"):
+		r.Status = r.Status[:min(len(r.Status), 16)]
+	case s.is("knows three bytes of a character"):
+		r.UserID = strings.Map(func(c rune) rune {
+			if c > 0xffff {
+				return '?'
+			}
+			return c
+		}, r.UserID)
+	case s.is("takes user ids for numbers"):
+		if n, err := strconv.ParseFloat(r.UserID, 64); err == nil {
+			r.UserID = fmt.Sprint(n)
+		}
 	}
 	s.rows[s.key(r.ID)] = r
 }
@@ -289,16 +622,40 @@ func (s *mapStore) Purge(ctx context.Context, before time.Time) (int, error) {
 	defer s.mu.Unlock()
 	var lapsed []string
 	for id, r := range s.rows {
-		if (!r.ExpiresAt.IsZero() || s.is("purges the everlasting")) && r.ExpiresAt.Before(before) {
+		expires := r.ExpiresAt
+		if s.is("purges by the first ExpiresAt") {
+			expires = s.first[r.ID]
+		}
+		if (!expires.IsZero() || s.is("purges the everlasting")) && expires.Before(before) {
 			lapsed = append(lapsed, id)
 		}
 	}
-	if s.is("purges a page") {
+	switch {
+	case s.is("purges a page"):
 		lapsed = lapsed[:min(len(lapsed), 1000)]
-	}
-	if s.is("purges without judging") {
+	case s.is("purges 1,200 at most"):
+		lapsed = lapsed[:min(len(lapsed), 1200)]
+	case s.is("purges children"):
+		for id, r := range s.rows {
+			if slices.Contains(lapsed, r.Parent) && !slices.Contains(lapsed, id) {
+				defer delete(s.rows, id)
+			}
+		}
+	case s.is("purges without judging"):
 		saves := s.saves
 		s.pause(func() bool { return s.saves > saves })
+	case s.is("purges 50 microseconds late", "counts what it selected"):
+		s.mu.Unlock()
+		spin(50 * time.Microsecond)
+		s.mu.Lock()
+	}
+	if s.is("counts what it selected") {
+		for _, id := range lapsed {
+			if r := s.rows[id]; !r.ExpiresAt.IsZero() && r.ExpiresAt.Before(before) {
+				delete(s.rows, id)
+			}
+		}
+		return len(lapsed), nil
 	}
 	for _, id := range lapsed {
 		delete(s.rows, id)
