@@ -4,8 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"runtime"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,10 +24,13 @@ import (
 //		})
 //	}
 //
+// Start with an unfinished store, and mend the first failure first: later ones often
+// follow from it. A call that panics, or has not returned after 15 seconds, fails its
+// check, and the other checks run.
+//
 // newStore must return an empty store. Many goroutines use it at once, as the
 // handlers of a web application do; run the test with -race. The checks make
-// some five thousand calls. A call that panics, or that has not returned after
-// 30 seconds, fails its check, and the other checks run: start with an unfinished store.
+// some five to ten thousand calls, more on a quick store.
 //
 // Where many calls race, an error that is no conflict fails the check. If it is
 // a deadlock, Save takes its locks in the order of its arguments, and should
@@ -48,12 +52,12 @@ func TestStore(t *testing.T, newStore func(*testing.T) mfa.Store) {
 			if s == nil {
 				t.Fatal("newStore returned nil, want an empty store")
 			}
-			patience := 30 * time.Second
+			patience := 15 * time.Second
 			if hung.Load() {
 				patience = time.Second // or the test would time out before its last check
 			}
 			err := c.run(t.Context(), s, patience)
-			if errors.Is(err, errHung) {
+			if s, ok := errors.AsType[stopped](err); ok && s.hung {
 				hung.Store(true)
 			}
 			if err != nil {
@@ -65,7 +69,7 @@ func TestStore(t *testing.T, newStore func(*testing.T) mfa.Store) {
 
 // checks are all of them. The last one may leave a call behind that goes on for ever.
 var checks = slices.Concat(
-	valueChecks, loadChecks, listChecks, saveChecks, contextChecks, raceChecks, purgeChecks,
+	firstChecks, loadChecks, listChecks, valueChecks, saveChecks, purgeChecks, contextChecks, raceChecks,
 	[]check{circles},
 )
 
@@ -79,7 +83,11 @@ type check struct {
 
 // report is what the author of a store reads.
 func (c check) report(err error) string {
-	return fmt.Sprintf("%v\nThe rule: %s\nLook at: %s", err, c.rule, c.look)
+	rule, look := c.rule, c.look
+	if s, ok := errors.AsType[stopped](err); ok {
+		rule, look = "Every call returns.", s.look
+	}
+	return fmt.Sprintf("%v\nThe rule: %s\nLook at: %s", err, rule, look)
 }
 
 // run returns what broke the rule, nil for nothing. When it returns, the contexts of its
@@ -112,11 +120,15 @@ func caught(f func() error) (err error) {
 	return f()
 }
 
-// errHung is of a call that has not returned.
-var errHung = errors.New("has not returned: look for a lock or a connection that an earlier " +
-	"call did not give back, and for a loop that does not end")
+// stopped is of a call that panicked or hung.
+type stopped struct {
+	what, look string
+	hung       bool
+}
 
-// A guarded store returns an error for a call that panics or does not return, so that the
+func (s stopped) Error() string { return s.what }
+
+// A guarded store ends the check at a call that panics or does not return, so that the
 // other checks run.
 type guarded struct {
 	store    mfa.Store
@@ -148,28 +160,60 @@ func (g guarded) Purge(ctx context.Context, before time.Time) (int, error) {
 
 // guard makes a call in a goroutine of its own, since one that hangs cannot be ended.
 func guard[T any](g guarded, method string, call func() (T, error)) (T, error) {
-	type answer struct {
-		result T
-		err    error
-	}
-	answers := make(chan answer, 1)
+	var result T
+	var err error
+	done := make(chan *stopped, 1)
 	go func() {
-		a := answer{err: fmt.Errorf("%s ended its goroutine, as t.FailNow does", method)}
+		s := &stopped{
+			what: method + " ended its goroutine, want that it returns",
+			look: "t.FailNow, t.Fatal or t.Skip in a method of the store: return an error",
+		}
 		defer func() {
 			if p := recover(); p != nil {
-				a = answer{err: fmt.Errorf("%s panicked: %v\n%s", method, p, debug.Stack())}
+				s = &stopped{
+					what: fmt.Sprintf("%s panicked: %v, want that it returns%s", method, p, stack()),
+					look: "the first line of the stack",
+				}
 			}
-			answers <- a
+			done <- s
 		}()
-		a.result, a.err = call()
+		result, err = call()
+		s = nil
 	}()
 	timer := time.NewTimer(g.patience)
 	defer timer.Stop()
 	select {
-	case a := <-answers:
-		return a.result, a.err
+	case s := <-done:
+		if s != nil {
+			panic(broken{*s})
+		}
+		return result, err
 	case <-timer.C:
-		var none T
-		return none, fmt.Errorf("after %s %s %w", g.patience, method, errHung)
+		panic(broken{stopped{
+			what: fmt.Sprintf("%s has not returned after %s, want that it returns", method, g.patience),
+			look: "a lock, a transaction or a connection that an earlier call did not give back, " +
+				"such as one that ended in an error; and loops that do not end",
+			hung: true,
+		}})
 	}
+}
+
+// stack is where a method of a store panicked, from there to the call of the method.
+func stack() string {
+	callers := make([]uintptr, 64)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(0, callers)])
+	var b strings.Builder
+	for panicked, more := false, true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		switch {
+		case f.Function == "runtime.gopanic":
+			panicked = true
+		case panicked && strings.HasPrefix(f.Function, "github.com/authfactor/mfa/mfatest.guarded."):
+			return b.String()
+		case panicked && !strings.HasPrefix(f.Function, "runtime."):
+			fmt.Fprintf(&b, "\n\t%s:%d %s", f.File, f.Line, f.Function)
+		}
+	}
+	return b.String()
 }

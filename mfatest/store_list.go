@@ -8,9 +8,17 @@ import (
 
 var listChecks = []check{
 	{
+		name: "list by kind and user",
+		rule: "List gives records of the kind alone, and of the user alone if one is named; " +
+			"nothing found is no error.",
+		look: "the conditions of the query: with an empty UserID the user is no condition; " +
+			"and an index that was not renewed",
+		f: listByKindAndUser,
+	},
+	{
 		name: "list in order",
 		rule: "List is in order of id, byte by byte, whatever the order of the inserts.",
-		look: "ORDER BY id, and a collation that is not of bytes",
+		look: "ORDER BY id before the limit, and a collation that is not of bytes",
 		f:    listInOrder,
 	},
 	{
@@ -34,13 +42,6 @@ var listChecks = []check{
 			"read on until there are Limit records",
 		f: listLargeRecords,
 	},
-	{
-		name: "list by kind and user",
-		rule: "List gives records of the kind alone, and of the user alone if one is named; " +
-			"nothing found is no error.",
-		look: "the conditions of the query, and an index that was not renewed",
-		f:    listByKindAndUser,
-	},
 }
 
 func listInOrder(p *probe) {
@@ -48,8 +49,10 @@ func listInOrder(p *probe) {
 	for _, i := range []int{4, 0, 8, 2, 6, 1, 7, 3, 5} {
 		p.save(put(record(want[i])))
 	}
-	p.ids("List of a user", p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 100}), want...)
-	p.ids("List of all users", p.list(mfa.Query{Kind: "factor", Limit: 100}), want...)
+	for _, user := range []string{"user", ""} {
+		q := mfa.Query{Kind: "factor", UserID: user, Limit: 100}
+		p.ids(text(q), p.list(q), want...)
+	}
 }
 
 func listInPages(p *probe) {
@@ -61,13 +64,13 @@ func listInPages(p *probe) {
 	}
 	for _, user := range []string{"user", ""} {
 		q := mfa.Query{Kind: "factor", UserID: user, Limit: 10}
-		p.ids("all pages of 10", p.listAll(q), want...)
+		p.ids("all pages: "+text(q), p.listAll(q), want...)
 		q.Limit = 5 // the last page is full
-		p.ids("all pages of 5", p.listAll(q), want...)
+		p.ids("all pages: "+text(q), p.listAll(q), want...)
 		q = mfa.Query{Kind: "factor", UserID: user, After: "id-03x", Limit: 2}
-		p.ids(`List after "id-03x", which is not there`, p.list(q), "id-04", "id-05")
+		p.ids(text(q)+", which is not there", p.list(q), "id-04", "id-05")
 		q.After = "id-24"
-		p.ids("List after the last record", p.list(q))
+		p.ids(text(q)+", which is the last", p.list(q))
 	}
 }
 
@@ -98,12 +101,12 @@ func listWholePages(p *probe) {
 		}
 		page := p.list(q)
 		if len(page) < limit {
-			p.fail("List of %+v: %d records, want %d, because there are %d",
-				q, len(page), limit, len(want))
+			p.fail("%s: %d records, want %d, because there are %d",
+				text(q), len(page), limit, len(want))
 		}
-		p.ids(fmt.Sprintf("the first page of %+v", q), page, want[:limit]...)
+		p.ids(text(q), page, want[:limit]...)
 		q.After = want[limit-1]
-		p.ids(fmt.Sprintf("all pages of %+v", q), p.listAll(q), want[limit:]...)
+		p.ids("all pages from then on: "+text(q), p.listAll(q), want[limit:]...)
 	}
 }
 
@@ -120,9 +123,9 @@ func listLargeRecords(p *probe) {
 		q := mfa.Query{Kind: "factor", UserID: user, Limit: 100}
 		page := p.list(q)
 		if len(page) < n {
-			p.fail("List of %+v: %d records of %d bytes, want %d, because so many are there",
-				q, len(page), maxState, n)
+			p.fail("%s: %d records of 64 KiB, want %d, because so many are there", text(q), len(page), n)
 		}
+		sortByID(page)
 		for i, r := range page {
 			p.same(r, stored(all[i]))
 		}
@@ -143,8 +146,7 @@ func listByKindAndUser(p *probe) {
 		}
 	}
 	list := func(kind, user string, want ...string) {
-		q := mfa.Query{Kind: kind, UserID: user, Limit: 10}
-		p.ids(fmt.Sprintf("List of %+v", q), p.list(q), want...)
+		p.listed(mfa.Query{Kind: kind, UserID: user, Limit: 10}, want...)
 	}
 	list("factor", "ann", "id0", "id4")
 	list("challenge", "ann", "id1")

@@ -54,7 +54,7 @@ func (p *probe) load(ids ...string) []mfa.Record {
 	if err != nil {
 		p.fail("Load of %s: error %w, want nil", quote(ids), err)
 	}
-	slices.SortFunc(records, func(a, b mfa.Record) int { return strings.Compare(a.ID, b.ID) })
+	sortByID(records)
 	return records
 }
 
@@ -72,12 +72,36 @@ func (p *probe) find(id string) mfa.Record {
 func (p *probe) list(q mfa.Query) []mfa.Record {
 	records, err := p.List(p.ctx, q)
 	if err != nil {
-		p.fail("List of %+v: error %w, want nil", q, err)
+		p.fail("%s: error %w, want nil", text(q), err)
 	}
 	if len(records) > q.Limit {
-		p.fail("List of %+v: %d records, want at most Limit", q, len(records))
+		p.fail("%s: %d records, want at most Limit", text(q), len(records))
 	}
 	return records
+}
+
+// listed lists, compares the ids in any order, and returns the records in order of id.
+func (p *probe) listed(q mfa.Query, want ...string) []mfa.Record {
+	records := p.list(q)
+	sortByID(records)
+	p.ids(text(q), records, want...)
+	return records
+}
+
+func sortByID(records []mfa.Record) {
+	slices.SortFunc(records, func(a, b mfa.Record) int { return strings.Compare(a.ID, b.ID) })
+}
+
+// text is a call of List.
+func text(q mfa.Query) string {
+	s := fmt.Sprintf("List of kind %q of user %q", q.Kind, q.UserID)
+	if q.UserID == "" {
+		s = fmt.Sprintf("List of kind %q of all users", q.Kind)
+	}
+	if q.After != "" {
+		s += fmt.Sprintf(" after %q", q.After)
+	}
+	return fmt.Sprintf("%s, Limit %d", s, q.Limit)
 }
 
 // listAll returns the pages of a query as one. A page that is not full is the last.
@@ -86,7 +110,8 @@ func (p *probe) listAll(q mfa.Query) (all []mfa.Record) {
 		page := p.list(q)
 		for _, r := range page {
 			if r.ID <= q.After {
-				p.fail("List of %+v: record %q, want ids greater than After, in order", q, r.ID)
+				p.fail("%s: record %q stands behind %q, want ids greater than After, in order",
+					text(q), r.ID, q.After)
 			}
 			q.After = r.ID
 		}
@@ -201,8 +226,8 @@ func (p *probe) ids(what string, records []mfa.Record, want ...string) {
 		}
 		return "nothing"
 	}
-	p.fail("%s: %d records, want %d; number %d is %s, want %s",
-		what, len(got), len(want), i+1, at(got), at(want))
+	p.fail("%s: number %d of %d records is %s, want %s, and %d records",
+		what, i+1, len(got), at(got), at(want), len(want))
 }
 
 // quote is a list of ids in words.
@@ -266,11 +291,11 @@ func record(id string) mfa.Record {
 
 // longState are 64 KiB with every byte among them, others for another seed.
 func longState(seed int) []byte {
-	all := make([]byte, maxState)
-	for i := range all {
-		all[i] = byte((i*i + seed) >> 3)
+	part := make([]byte, 4<<10)
+	for i := range part {
+		part[i] = byte((i*i + seed) >> 3)
 	}
-	return all
+	return bytes.Repeat(part, maxState/len(part))
 }
 
 func describe(changes []mfa.Change) string {

@@ -72,8 +72,7 @@ func purge(p *probe) {
 	}
 	p.purges(limit, 2)
 	p.lacks("long ago", "just before")
-	left := p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 10})
-	p.ids("List after Purge", left, "after", "at", "never")
+	p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}, "after", "at", "never")
 	p.purges(limit, 0)
 	p.conflict(put(stored(record("long ago"))))
 	p.save(put(record("long ago")))
@@ -101,8 +100,7 @@ func purgeSparesChildren(p *probe) {
 	p.lacks("user", "lapsed")
 	p.ids("Load of the children of deleted records", p.load("factor", "later", "never"),
 		"factor", "later", "never")
-	p.ids("List after Purge", p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}),
-		"factor", "later", "never")
+	p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}, "factor", "later", "never")
 }
 
 func purgeLooksAtWhatIsStored(p *probe) {
@@ -125,19 +123,22 @@ func purgeOfMany(p *probe) {
 	}
 	p.fill(all)
 	p.purges(created.Add(24*time.Hour), n)
-	p.ids("List after Purge", p.list(mfa.Query{Kind: "factor", Limit: 10}))
+	p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10})
 }
 
 // purgeAgainstChanges calls Purge while others, for as long as it goes on, take records that
 // have expired, one after the other, and give them no end.
 func purgeAgainstChanges(p *probe) {
-	const savers, again = 8, 20
+	const savers, again = 8, 8
 	for round := range again {
 		var savings [savers]*saving
 		for i := range savings {
 			savings[i] = &saving{probe: p, name: fmt.Sprintf("id-%02d-%02d", round, i)}
-			savings[i].insert()
 		}
+		p.race(savers, func(i int) error {
+			savings[i].insertMany()
+			return nil
+		})
 		var over atomic.Bool
 		purged := 0
 		p.race(savers+1, func(i int) (err error) {
@@ -179,15 +180,25 @@ type saving struct {
 func (s *saving) insert() {
 	from := len(s.inserted)
 	for i := range maxChanges {
-		s.inserted = append(s.inserted, record(fmt.Sprintf("%s-%04d", s.name, from+i)))
+		r := record(fmt.Sprintf("%s-%04d", s.name, from+i))
+		r.UserID = s.name // no user has thousands of factors
+		s.inserted = append(s.inserted, r)
 	}
 	s.save(puts(s.inserted[from:])...)
 }
 
-// until gives records no end, until the Purge is over, and there are no more than
-// some hundreds.
+// insertMany inserts as many as a quick store takes in a moment, so that its Purge takes
+// a moment as well, in which others get their turn.
+func (s *saving) insertMany() {
+	began := time.Now()
+	for n := 0; n < 3 || n < 24 && time.Since(began) < 50*time.Millisecond; n++ {
+		s.insert()
+	}
+}
+
+// until gives records no end, until the Purge is over, or some thousand have none.
 func (s *saving) until(over *atomic.Bool) {
-	for i := 0; i < 20*maxChanges && !over.Load(); i++ {
+	for i := 0; i < 1000 && !over.Load(); i++ {
 		if i == len(s.inserted) {
 			s.insert()
 		}

@@ -59,16 +59,17 @@ var raceChecks = []check{
 		name: "visible",
 		rule: "What was saved is visible to every caller, by Load and by List, " +
 			"as soon as Save has returned.",
-		look: "reads from a replica or a cache, an index that is written later, " +
-			"and a Save that returns before its commit",
+		look: "reads from a replica or a cache, an index that is written later, a read of what " +
+			"another Save is writing, and a Save that returns before its commit",
 		f: visible,
 	},
 	{
 		name: "reads beside writes",
 		rule: "Load and List give each record as a Save that succeeded stored it, never half written " +
 			"and never as a Save that fails would have it; and a Save takes effect at one moment.",
-		look: "the isolation level (READ UNCOMMITTED is too low); columns or keys of one record that " +
-			"are read or written one by one; and changes that are undone after others could see them",
+		look: "reads that do not take the lock that writes take; the isolation level (READ " +
+			"UNCOMMITTED is too low); columns or keys of one record that are read or written one by " +
+			"one; and changes that are undone after others could see them",
 		f: readsBesideWrites,
 	},
 }
@@ -210,9 +211,7 @@ func visible(p *probe) {
 			p.save(put(clone(r)))
 			p.elsewhere(func() {
 				p.holds(stored(r))
-				q := mfa.Query{Kind: r.Kind, UserID: r.UserID, Limit: 10}
-				found := p.list(q)
-				p.ids(fmt.Sprintf("List of %+v, after its record was saved", q), found, r.ID)
+				found := p.listed(mfa.Query{Kind: r.Kind, UserID: r.UserID, Limit: 10}, r.ID)
 				p.same(found[0], stored(r))
 			})
 		}
@@ -247,39 +246,41 @@ func numbered(id string, version int64) mfa.Record {
 }
 
 // readsBesideWrites replaces two records by one Save, again and again. Meanwhile some try
-// the same together with a change that is a conflict, and others read.
+// to replace another one by Saves that are conflicts, and others read.
 func readsBesideWrites(p *probe) {
-	const readers, spoilers, saves, reads = 4, 2, 40, 400
-	p.save(put(numbered("left", 0)), put(numbered("right", 0)), put(record("stale")))
+	const readers, spoilers, saves, fails, reads = 4, 2, 40, 40, 200
+	p.save(put(numbered("bait", 0)), put(numbered("left", 0)), put(numbered("right", 0)),
+		put(record("stale")))
 	var done atomic.Bool // the writer is, or somebody failed
-	var seen atomic.Int64
+	var failed, seen atomic.Int64
 	write := func() {
-		for v := int64(1); v <= saves || seen.Load() < reads && v < 10*saves; v++ {
-			if done.Load() {
+		for v := int64(1); !done.Load(); v++ {
+			if v > saves && failed.Load() >= fails && seen.Load() >= reads {
 				return
 			}
 			p.save(put(numbered("left", v)), put(numbered("right", v)))
 		}
 	}
-	spoil := func() {
+	spoil := func(i int) {
+		bait, stale := numbered("bait", 1), record("stale")
+		bait.State, stale.Version = []byte("of a Save that fails"), 99
+		changes := []mfa.Change{put(bait), put(stale)}
 		for !done.Load() {
-			left, right := p.numbered(p.load("left"), "left")[0], p.numbered(p.load("right"), "right")[0]
-			stale := record("stale")
-			left.State, right.State = []byte("never saved"), []byte("never saved")
-			stale.Version = 99
-			p.conflict(put(left), put(right), put(stale))
+			p.conflict(changes[i%2], changes[1-i%2])
+			failed.Add(1)
 		}
 	}
-	read := func(ids []string) {
+	read := func(first, second string) {
 		for again := true; again; again = !done.Load() {
-			first, second := p.numbered(p.load(ids[0]), ids[0]), p.numbered(p.load(ids[1]), ids[1])
-			if first[0].Version > second[0].Version {
+			a, b := p.numbered(p.load(first), first)[0], p.numbered(p.load(second), second)[0]
+			if a.Version > b.Version {
 				p.fail("Load of %q gave Version %d, and then Load of %q gave Version %d, "+
-					"want at least %[2]d, because one Save stored both",
-					ids[0], first[0].Version, ids[1], second[0].Version)
+					"want at least %[2]d, because one Save stored both", first, a.Version, second, b.Version)
 			}
-			p.numbered(p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 2}), "left", "right")
-			slices.Reverse(ids)
+			p.numbered(p.load("bait"), "bait")
+			q := mfa.Query{Kind: "factor", UserID: "user", Limit: 3}
+			p.numbered(p.list(q), "bait", "left", "right")
+			first, second = second, first
 			seen.Add(1)
 		}
 	}
@@ -289,9 +290,9 @@ func readsBesideWrites(p *probe) {
 		case i == 0:
 			write()
 		case i <= spoilers:
-			spoil()
+			spoil(i)
 		default:
-			read([]string{"left", "right"})
+			read("left", "right")
 		}
 		return nil
 	})
@@ -299,7 +300,7 @@ func readsBesideWrites(p *probe) {
 
 // numbered fails unless these records were read, each as it was saved.
 func (p *probe) numbered(records []mfa.Record, ids ...string) []mfa.Record {
-	p.ids("records that are always there, read while others write", records, ids...)
+	p.ids("a read while others replace records", records, ids...)
 	for _, r := range records {
 		if diff := difference(r, stored(numbered(r.ID, r.Version-1))); diff != "" {
 			p.fail("record %q, read while others write, has Version %d, and no Save that succeeded "+

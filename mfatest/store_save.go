@@ -115,8 +115,7 @@ func deletes(p *probe) {
 	p.lacks("a")
 	p.conflict(remove("a", 1))
 	p.holds(stored(record("b")))
-	p.ids("List after a record was deleted",
-		p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}), "b")
+	p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}, "b")
 }
 
 func allOrNothing(p *probe) {
@@ -175,8 +174,8 @@ func largestSave(p *probe) {
 		p.holds(stored(r))
 		want = append(want, r.ID)
 	}
-	q := mfa.Query{Kind: name, UserID: strings.Repeat("u", maxUserID), Limit: 100}
-	p.ids("List after half of the records were deleted and others inserted", p.list(q), want...)
+	slices.Sort(want)
+	p.listed(mfa.Query{Kind: name, UserID: strings.Repeat("u", maxUserID), Limit: 100}, want...)
 }
 
 func arguments(p *probe) {

@@ -8,8 +8,8 @@ import (
 	"github.com/authfactor/mfa"
 )
 
-// valueChecks are about one record: what is saved comes back.
-var valueChecks = []check{
+// firstChecks are about the least that the others need.
+var firstChecks = []check{
 	{
 		name: "columns",
 		rule: "Every field comes back as it was saved, and the first Version is 1.",
@@ -17,6 +17,10 @@ var valueChecks = []check{
 			"Version 0 in a Change inserts, and is stored as 1",
 		f: columns,
 	},
+}
+
+// valueChecks are about one record: what is saved comes back.
+var valueChecks = []check{
 	{
 		name: "ids",
 		rule: "Ids are 1 to 64 printable ASCII characters, the space included, " +
@@ -142,8 +146,7 @@ func users(p *probe) {
 		p.holds(stored(r))
 	}
 	for i, user := range users {
-		found := p.list(mfa.Query{Kind: "factor", UserID: user, Limit: 100})
-		p.ids(fmt.Sprintf("List of user %q", user), found, fmt.Sprintf("id-%02d", i))
+		p.listed(mfa.Query{Kind: "factor", UserID: user, Limit: 100}, fmt.Sprintf("id-%02d", i))
 	}
 }
 
@@ -159,8 +162,7 @@ func names(p *probe) {
 	}
 	for _, name := range names {
 		for _, user := range []string{"user", ""} {
-			q := mfa.Query{Kind: name, UserID: user, Limit: 10}
-			p.ids(fmt.Sprintf("List of %+v", q), p.list(q), name)
+			p.listed(mfa.Query{Kind: name, UserID: user, Limit: 10}, name)
 		}
 	}
 }
@@ -229,7 +231,7 @@ func expiredRecords(p *probe) {
 		p.holds(stored(r))
 		want = append(want, r.ID)
 	}
-	p.ids("List of expired records", p.list(mfa.Query{Kind: "factor", Limit: 10}), want...)
+	p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}, want...)
 	expired := stored(record(want[0]))
 	expired.ExpiresAt = created.Add(-time.Minute)
 	p.save(put(expired))
@@ -246,12 +248,13 @@ func aliases(p *probe) {
 	changes[0] = mfa.Change{}
 	p.holds(want)
 	for _, read := range []func() []mfa.Record{
-		func() []mfa.Record { return p.load("a") },
-		func() []mfa.Record { return p.list(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}) },
-		func() []mfa.Record { return p.list(mfa.Query{Kind: "factor", Limit: 10}) },
+		func() []mfa.Record { return []mfa.Record{p.find("a")} },
+		func() []mfa.Record {
+			return p.listed(mfa.Query{Kind: "factor", UserID: "user", Limit: 10}, "a")
+		},
+		func() []mfa.Record { return p.listed(mfa.Query{Kind: "factor", Limit: 10}, "a") },
 	} {
 		got := read()
-		p.ids("the only record", got, "a")
 		for i := range got[0].State {
 			got[0].State[i] = 'y'
 		}
