@@ -69,7 +69,8 @@ func TestStore(t *testing.T, newStore func(*testing.T) mfa.Store) {
 
 // checks are all of them. The last one may leave a call behind that goes on for ever.
 var checks = slices.Concat(
-	firstChecks, loadChecks, listChecks, valueChecks, saveChecks, purgeChecks, contextChecks, raceChecks,
+	firstChecks, loadChecks, listChecks, valueChecks, saveChecks, purgeChecks,
+	contextChecks, raceChecks,
 	[]check{circles},
 )
 
