@@ -1,8 +1,10 @@
 package itest
 
 import (
+	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -36,13 +38,51 @@ func newLife(t *testing.T, stores [2]mfa.Store) *life {
 	for i := range stores {
 		var err error
 		l.services[i], err = mfa.New(mfa.Config{
-			Store: stores[i], SMS: new(mfa.Outbox), Keys: mfatest.Keys(), Now: l.clock.Now, Logger: slog.New(slog.DiscardHandler),
+			Store: promised{stores[i], t}, SMS: new(mfa.Outbox), Keys: mfatest.Keys(), Now: l.clock.Now, Logger: slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	return l
+}
+
+// A promised store fails the test if the service breaks what the contract promises to the
+// authors of stores.
+type promised struct {
+	mfa.Store
+	t *testing.T
+}
+
+func (s promised) Save(ctx context.Context, changes ...mfa.Change) error {
+	if len(changes) > 16 {
+		s.t.Errorf("a Save of %d changes", len(changes))
+	}
+	seen := map[string]bool{}
+	for _, c := range changes {
+		r := c.Record
+		if seen[r.ID] {
+			s.t.Errorf("record %s is named twice in one Save", r.ID)
+		}
+		seen[r.ID] = true
+		if c.Delete {
+			continue
+		}
+		for _, at := range []time.Time{r.CreatedAt, r.UpdatedAt, r.ExpiresAt} {
+			if at.Location() != time.UTC || at != at.Truncate(time.Millisecond) {
+				s.t.Errorf("record %s: the time %s is not in UTC and whole milliseconds", r.ID, at)
+			}
+		}
+		before, err := s.Load(ctx, r.ID)
+		i := slices.IndexFunc(before, func(b mfa.Record) bool { return b.ID == r.ID && b.Version == r.Version })
+		if err != nil || i < 0 {
+			continue // an insert, or a conflict
+		}
+		if b := before[i]; b.Kind != r.Kind || b.UserID != r.UserID || b.CreatedAt != r.CreatedAt {
+			s.t.Errorf("record %s: Kind, UserID or CreatedAt changed, which never do", r.ID)
+		}
+	}
+	return s.Store.Save(ctx, changes...)
 }
 
 const alan = "user_alan"
