@@ -43,7 +43,8 @@
 //
 // On PostgreSQL each method is one statement and one round trip, if the driver
 // keeps prepared statements, as pgx does. Purge takes one for each 1,000
-// records, and one that finds no more.
+// records, and one that finds no more. A batch that fails, because at SERIALIZABLE or
+// REPEATABLE READ others changed its records, is repeated at READ COMMITTED.
 //
 // MySQL has no statement that writes some rows only if others are unchanged.
 // There, a Save of one change is one statement, and a Save of n changes is a
@@ -501,9 +502,23 @@ func (s *Store) purgeAtOnce(
 		" WHERE id = ANY (ARRAY(SELECT id FROM held)) RETURNING id)",
 		" SELECT (SELECT count(*) FROM gone), max(expires_at),",
 		" min(expires_at) FILTER (WHERE id NOT IN (SELECT id FROM held)) FROM batch")
-	err = s.db.QueryRowContext(ctx, q.b.String(), q.args...).
-		Scan(&p.deleted, (*instant)(&p.reached), (*instant)(&p.locked))
-	return p, err
+	scan := func(row *sql.Row) error {
+		return row.Scan(&p.deleted, (*instant)(&p.reached), (*instant)(&p.locked))
+	}
+	err = scan(s.db.QueryRowContext(ctx, q.b.String(), q.args...))
+	if !s.undone(err) {
+		return p, err
+	}
+	// Above READ COMMITTED a batch of many rows would fail for as long as others save them.
+	tx, err := s.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
+	if err != nil {
+		return purged{}, err
+	}
+	if err := scan(tx.QueryRowContext(ctx, q.b.String(), q.args...)); err != nil {
+		_ = tx.Rollback() // if that fails, the connection is gone, and the transaction with it
+		return purged{}, err
+	}
+	return p, tx.Commit()
 }
 
 // purge is a batch of the others.
