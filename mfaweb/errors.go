@@ -13,6 +13,7 @@ import (
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/jsonbody"
 	"github.com/authfactor/mfa/proof"
+	"github.com/authfactor/mfa/senders"
 )
 
 // An Error is what the front end gets in place of a result, with its status.
@@ -104,8 +105,7 @@ func ErrorOf(err error) Error {
 	e, ok := errors.AsType[*mfa.Error](err)
 	switch {
 	case errors.Is(err, mfa.ErrMessageNotSent):
-		return newError(http.StatusBadGateway, "message_not_sent", "The message could not be sent.",
-			"The message could not be sent. Try another way, or again in a minute.")
+		return notSent(err)
 	case !ok:
 		return newError(http.StatusInternalServerError, "internal_server_error",
 			"Internal Server Error", ourFault)
@@ -125,6 +125,19 @@ func ErrorOf(err error) Error {
 	}
 	out.Show += goesOn(e)
 	return out
+}
+
+// notSent is told of a message that a sender refused. Those of package senders say why.
+func notSent(err error) Error {
+	show := "The message could not be sent. Try another way, or again in a minute."
+	switch {
+	case errors.Is(err, senders.ErrCannotReceive):
+		show = "This number cannot receive our messages. Use another number, or another way."
+	case errors.Is(err, senders.ErrOptedOut):
+		show = "This number answered STOP to our messages. Answer START to get them again, or use " +
+			"another way."
+	}
+	return newError(http.StatusBadGateway, "message_not_sent", "The message could not be sent.", show)
 }
 
 // goesOn says when or how often the person can try again.
@@ -157,6 +170,7 @@ var table = []struct {
 	show   string
 }{
 	{mfa.ErrInvalidCode, 422, "That code is not right, or was used before."},
+	{mfa.ErrPumping, 429, "We cannot send a message to this number now. Use another way. "},
 	{mfa.ErrThrottled, 429, ""}, // see goesOn
 	{mfa.ErrFactorDisabled, 403, "This way was locked after too many wrong codes. " +
 		"Use another one, or write to us to unlock it."},
