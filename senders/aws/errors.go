@@ -10,6 +10,7 @@ import (
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/provider"
 	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -85,22 +86,24 @@ var reasons = []struct {
 // failed is the error of a call that the SDK returned one for.
 func (c *call) failed(ctx context.Context, m mfa.Message, err error) *senders.Error {
 	e := &senders.Error{Sender: name, Reason: senders.ErrUnknown}
-	status := 0
+	status, header := 0, http.Header(nil)
 	if answer, ok := errors.AsType[*smithyhttp.ResponseError](err); ok {
-		status = answer.HTTPStatusCode() // 0 for no answer
+		status, header = answer.HTTPStatusCode(), answer.Response.Header // 0 for no answer
 	}
+	wait, waits := provider.RetryAfter(header)
+	byStatus := provider.ByStatus(status, waits)
 	exception, ok := errors.AsType[smithy.APIError](err)
 	switch {
 	case status != 0 && ok && exception.ErrorCode() != noException:
 		reason := reasonOf(err)
-		e.Reason = meaning(exception.ErrorCode(), reason, namesDestination(err), status)
+		e.Reason = meaning(exception.ErrorCode(), reason, namesDestination(err), byStatus)
 		if reason == "" {
 			reason = exception.ErrorCode()
 		}
 		e.Code = senders.Masked(m, reason)
 		e.Text = senders.Masked(m, exception.ErrorMessage())
 	case status != 0:
-		e.Reason, e.Code = ofStatus(status), "HTTP "+strconv.Itoa(status)
+		e.Reason, e.Code = byStatus, "HTTP "+strconv.Itoa(status)
 	default:
 		e.Text, e.Cause = senders.Masked(m, err.Error()), err
 		switch {
@@ -111,18 +114,21 @@ func (c *call) failed(ctx context.Context, m mfa.Message, err error) *senders.Er
 			e.Reason, e.Cause = senders.ErrTryLater, handover.Unsent(err)
 		}
 	}
+	if errors.Is(e.Reason, senders.ErrTryLater) {
+		e.RetryAfter = wait
+	}
 	return e
 }
 
-// meaning looks an exception up.
-func meaning(exception, reason string, destination bool, status int) error {
+// meaning looks an exception up. One that is not known means otherwise.
+func meaning(exception, reason string, destination bool, otherwise error) error {
 	for _, r := range reasons {
 		if r.exception == exception && (r.reason == "" || r.reason == reason ||
 			r.reason == atDestination && destination) {
 			return r.means
 		}
 	}
-	return ofStatus(status)
+	return otherwise
 }
 
 // reasonOf is the reason that an exception gives, "" for none.
@@ -154,20 +160,4 @@ func namesDestination(err error) bool {
 		}
 	}
 	return false
-}
-
-// ofStatus is what an answer means whose exception is not known. It took no message.
-func ofStatus(status int) error {
-	switch {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden:
-		return senders.ErrAccount
-	case status == http.StatusTooManyRequests:
-		return senders.ErrTryLater
-	case status == http.StatusRequestTimeout, // a proxy may say it of AWS
-		status == http.StatusSeeOther: // it was done, and the result is elsewhere
-		return senders.ErrUnknown
-	case status/100 == 3, status/100 == 4:
-		return senders.ErrRefused
-	}
-	return senders.ErrUnknown
 }

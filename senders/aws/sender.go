@@ -27,11 +27,11 @@
 //	ErrCannotReceive  the destination number is not valid
 //	ErrOptedOut       the number is on the opt-out list
 //	ErrRegionOff      the country is blocked, or no origination identity can send to it
-//	ErrTryLater       a rate limit, or no connection to AWS
+//	ErrTryLater       a rate limit, 503 with Retry-After, or no connection to AWS
 //	ErrAccount        credentials, permissions, the sandbox, the monthly spend limit, or an
 //	                  identity or a configuration set that the account does not have
-//	ErrRefused        any other answer of 300 to 499: redirects are not followed
-//	ErrUnknown        an answer of 500 to 599, or none, or one without an id
+//	ErrRefused        any other answer of 300 to 499, which includes redirects, or 501, 505, 511
+//	ErrUnknown        any other answer of 500 to 599, or none, or one without an id
 //
 // The spend limit is ErrAccount, because it ends with the month unless it is raised.
 package aws
@@ -46,6 +46,7 @@ import (
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/provider"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
@@ -53,11 +54,8 @@ import (
 )
 
 const (
-	name       = "aws"            // Error.Sender, and who took a message
-	timeToLive = 600              // seconds: as long as a challenge lives
-	maxWait    = 15 * time.Second // for the answer, if ctx has no deadline
-	maxConnect = 4 * time.Second  // for connecting, and again for the TLS handshake
-	maxBody    = 64 << 10         // bytes of an answer
+	name       = "aws" // Error.Sender, and who took a message
+	timeToLive = 600   // seconds: as long as a challenge lives
 )
 
 // A Config is what New needs: Client is required.
@@ -116,8 +114,8 @@ func New(cfg Config) (*Sender, error) {
 // client in the same way.
 func soon(c *awshttp.BuildableClient) *awshttp.BuildableClient {
 	shorten := func(wait *time.Duration) {
-		if *wait <= 0 || *wait > maxConnect {
-			*wait = maxConnect
+		if *wait <= 0 || *wait > provider.ConnectTime {
+			*wait = provider.ConnectTime
 		}
 	}
 	return c.WithDialerOptions(func(d *net.Dialer) { shorten(&d.Timeout) }).
@@ -128,7 +126,7 @@ func soon(c *awshttp.BuildableClient) *awshttp.BuildableClient {
 // it within ten minutes. The package documentation describes its errors. Without a deadline of
 // ctx, AWS has 15 seconds.
 func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := provider.Bounded(ctx)
 	defer cancel()
 	in := &pinpointsmsvoicev2.SendTextMessageInput{
 		DestinationPhoneNumber: &m.To,
@@ -163,7 +161,7 @@ func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
 // Config.Feedback was set when the message was sent. Each error is a [*senders.Error] without
 // Text; the client's Retryer has tried again where that helps.
 func (s *Sender) Feedback(ctx context.Context, senderID string) error {
-	ctx, cancel := bounded(ctx)
+	ctx, cancel := provider.Bounded(ctx)
 	defer cancel()
 	call := &call{client: s.http}
 	_, err := s.cfg.Client.PutMessageFeedback(ctx, &pinpointsmsvoicev2.PutMessageFeedbackInput{
@@ -176,13 +174,6 @@ func (s *Sender) Feedback(ctx context.Context, senderID string) error {
 		return e
 	}
 	return nil
-}
-
-func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, maxWait)
 }
 
 func optional(s string) *string {
@@ -204,7 +195,7 @@ func (c *call) Do(r *http.Request) (*http.Response, error) {
 	c.asked = true
 	resp, err := c.client.Do(r.WithContext(c.way.Trace(r.Context())))
 	if resp != nil && resp.Body != nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxBody)
+		resp.Body = http.MaxBytesReader(nil, resp.Body, provider.MaxBody)
 	}
 	return resp, err
 }

@@ -390,6 +390,23 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestRetryAfter: a status of a server that is busy is what it is for the other senders.
+func TestRetryAfter(t *testing.T) {
+	for status, want := range map[int]error{
+		503: senders.ErrTryLater, 429: senders.ErrTryLater, 502: senders.ErrUnknown,
+	} {
+		o, _ := serve(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Retry-After", "7")
+			answer(status, "<html>")(w, r)
+		})
+		e := failure(t, newSender(t, o, aws.Config{}).Send(bounded(t), message))
+		waits := errors.Is(want, senders.ErrTryLater)
+		if !errors.Is(e, want) || waits != (e.RetryAfter == 7*time.Second) {
+			t.Errorf("%d: %v, want %v", status, e, want)
+		}
+	}
+}
+
 // eager is a Retryer that repeats what the SDK does, without delay.
 func eager() sdk.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) {

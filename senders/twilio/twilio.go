@@ -209,15 +209,20 @@ func (a answer) failed() bool {
 }
 
 func (a answer) verdict() provider.Verdict {
+	failure := provider.Verdict{
+		Reason: reasons[a.ErrorCode], Code: string(a.ErrorCode), Text: a.ErrorText,
+	}
 	switch {
 	case a.Code != "":
-		return provider.Verdict{Reason: reasons[a.Code], Code: a.Code, Text: a.Message}
-	case a.failed() && reasons[a.ErrorCode] != nil:
-		return provider.Verdict{Reason: reasons[a.ErrorCode], Code: a.ErrorCode, Text: a.ErrorText}
+		return provider.Verdict{Reason: reasons[a.Code], Code: string(a.Code), Text: a.Message}
+	case a.failed() && failure.Reason != nil:
+		return failure
 	case a.failed():
-		return provider.Verdict{Reason: senders.ErrRefused, Code: a.ErrorCode, Text: a.ErrorText}
+		failure.Reason = senders.ErrRefused
+		return failure
 	case a.ErrorCode != "": // it has an error and goes on
-		return provider.Verdict{Reason: senders.ErrUnknown, Code: a.ErrorCode, Text: a.ErrorText}
+		failure.Reason = senders.ErrUnknown
+		return failure
 	}
 	return provider.Verdict{Text: a.Message}
 }

@@ -161,7 +161,7 @@ func judge(body []byte) (id string, v provider.Verdict) {
 		case part.Status == "" || part.Status == "0":
 			complete = false
 		case v.Code == "":
-			v = provider.Verdict{Reason: reasons[part.Status], Code: part.Status, Text: part.Error}
+			v = provider.Verdict{Reason: reasons[part.Status], Code: string(part.Status), Text: part.Error}
 		}
 	}
 	switch {

@@ -2,17 +2,11 @@ package webhook
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"net/http"
-	"net/url"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/provider"
 )
 
 const (
@@ -48,17 +42,12 @@ type answer struct {
 	Code   string `json:"code,omitempty"`
 }
 
-// read reads the body of an answer. What is not understood is none.
-func read(body io.Reader) answer {
-	text, err := io.ReadAll(io.LimitReader(body, maxBody+1))
-	if err != nil || len(text) > maxBody {
+// parse gives the zero answer for what is not understood.
+func parse(body []byte) (said answer) {
+	if json.Unmarshal(body, &said) != nil {
 		return answer{}
 	}
-	var a answer
-	if err := json.Unmarshal(text, &a); err != nil {
-		return answer{}
-	}
-	return a
+	return said
 }
 
 // takenBy are the arguments of Message.TakenBy.
@@ -69,93 +58,17 @@ func (a answer) takenBy() (by, id string) {
 	return a.Sender, a.ID
 }
 
-// problem is the error that an answer tells of, nil if the message was taken.
-func (a answer) problem(m mfa.Message, resp *http.Response) error {
-	if resp.StatusCode/100 == 2 && a.Error == "" {
-		return nil
+// verdict is what the body says about a message that was not taken. success: the status is one
+// of it, and then a word that is not known leaves it open.
+func (a answer) verdict(m mfa.Message, success bool) provider.Verdict {
+	v := provider.Verdict{Code: senders.Masked(m, a.Code), Text: a.Text}
+	if success {
+		v.Reason = senders.ErrUnknown
 	}
-	wait, waits := retryAfter(resp.Header)
-	e := &senders.Error{
-		Sender: sender, Reason: a.reason(resp.StatusCode, waits),
-		Code: senders.Masked(m, a.Code), Text: senders.Masked(m, a.Text),
-	}
-	if e.Code == "" {
-		e.Code = "HTTP " + strconv.Itoa(resp.StatusCode)
-	}
-	if errors.Is(e.Reason, senders.ErrTryLater) {
-		e.RetryAfter = wait
-	}
-	return e
-}
-
-// reason is that of an answer that took no message. Who answers 500 to 599 did not mean to, and
-// no word of it counts.
-func (a answer) reason(status int, waits bool) error {
-	if status/100 == 2 || status/100 == 4 {
-		for _, r := range reasons {
-			if a.Error == r.word {
-				return r.reason
-			}
+	for _, known := range reasons {
+		if a.Error == known.word {
+			v.Reason = known.reason
 		}
 	}
-	switch status {
-	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
-		return senders.ErrAccount
-	case http.StatusTooManyRequests:
-		return senders.ErrTryLater
-	case http.StatusServiceUnavailable:
-		if waits { // proxies say 503 without it of a gateway that did not answer
-			return senders.ErrTryLater
-		}
-	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported,
-		http.StatusNetworkAuthenticationRequired:
-		return senders.ErrRefused
-	case http.StatusSeeOther, // it was done, and the result is elsewhere
-		http.StatusRequestTimeout: // some send it for a gateway that was too slow
-	default:
-		if status/100 == 3 || status/100 == 4 {
-			return senders.ErrRefused
-		}
-	}
-	return senders.ErrUnknown
-}
-
-const maxRetryAfter = 24 * time.Hour
-
-// retryAfter reads the header Retry-After (RFC 9110 section 10.2.3): seconds, or a date, which is
-// compared with that of the answer. It is 24 hours at most. Without the header, or with another
-// one, ok is false.
-func retryAfter(h http.Header) (wait time.Duration, ok bool) {
-	text := h.Get("Retry-After")
-	if text != "" && strings.Trim(text, "0123456789") == "" {
-		seconds, err := strconv.Atoi(text)
-		if err != nil || seconds > int(maxRetryAfter/time.Second) {
-			return maxRetryAfter, true
-		}
-		return time.Duration(seconds) * time.Second, true
-	}
-	until, err := http.ParseTime(text)
-	if err != nil {
-		return 0, false
-	}
-	now, err := http.ParseTime(h.Get("Date"))
-	if err != nil {
-		return 0, true
-	}
-	return min(max(0, until.Sub(now)), maxRetryAfter), true
-}
-
-// noAnswer is the error for a request without an answer. The URL, which may hold a password,
-// is not in it.
-func noAnswer(m mfa.Message, err error, unwritten bool) *senders.Error {
-	if quoted, ok := errors.AsType[*url.Error](err); ok {
-		err = quoted.Err
-	}
-	e := &senders.Error{
-		Sender: sender, Reason: senders.ErrUnknown, Text: senders.Masked(m, err.Error()), Cause: err,
-	}
-	if unwritten {
-		e.Reason, e.Cause = senders.ErrTryLater, handover.Unsent(err)
-	}
-	return e
+	return v
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/provider"
 )
 
 // tolerance is how far a timestamp may be from the clock, both ways.
@@ -115,7 +116,7 @@ func (rc *Receiver) message(w http.ResponseWriter, r *http.Request, now time.Tim
 	if err != nil || media != "application/json" {
 		return m, refuse(http.StatusUnsupportedMediaType, "the Content-Type must be application/json")
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, provider.MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return m, refuse(http.StatusRequestEntityTooLarge, "the body is longer than 64 KiB")
 	}

@@ -70,33 +70,21 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/provider"
 )
 
-const (
-	sender  = "webhook"        // Error.Sender, and who took a message if the gateway does not say
-	maxBody = 64 << 10         // bytes of a request and of an answer
-	maxWait = 15 * time.Second // for the answer, if ctx has no deadline
-
-	// A gateway that is not there is told from a slow one, while there is time for another.
-	maxConnect = 4 * time.Second
-
-	maxIdle  = 16 // connections that are kept
-	idleTime = 90 * time.Second
-)
+const sender = "webhook" // Error.Sender, and who took a message if the gateway does not say
 
 // A Config is what New needs: URL and Secret are required.
 type Config struct {
@@ -128,7 +116,7 @@ type Config struct {
 
 // A Sender is an [mfa.SMSSender]. It is safe for concurrent use, and prints no secret.
 type Sender struct {
-	client *http.Client
+	client *provider.Client
 	now    func() time.Time
 
 	// The URL may hold a password. Functions do not print.
@@ -151,15 +139,9 @@ func New(cfg Config) (*Sender, error) {
 	case cfg.Secret.sign == nil:
 		return nil, errors.New("webhook: Config.Secret is required: see ParseSecret")
 	}
-	client := &http.Client{Transport: transport()}
-	if cfg.HTTPClient != nil {
-		*client = *cfg.HTTPClient
-	}
-	client.CheckRedirect = func(*http.Request, []*http.Request) error {
-		return http.ErrUseLastResponse
-	}
 	return &Sender{
-		client: client, now: clock(cfg.Now), url: target.String,
+		client: provider.NewClient(sender, senders.Secret{}, cfg.HTTPClient),
+		now:    clock(cfg.Now), url: target.String,
 		sign: func(id, timestamp string, body []byte) string {
 			signature := cfg.Secret.sign(id, timestamp, body)
 			if cfg.PreviousSecret.sign != nil {
@@ -168,21 +150,6 @@ func New(cfg Config) (*Sender, error) {
 			return signature
 		},
 	}, nil
-}
-
-// transport is for HTTP/1.1: a connection that went dead fails one message, where one of HTTP/2
-// would fail all until the system gives it up.
-func transport() *http.Transport {
-	protocols := new(http.Protocols)
-	protocols.SetHTTP1(true)
-	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         (&net.Dialer{Timeout: maxConnect}).DialContext,
-		TLSHandshakeTimeout: maxConnect,
-		MaxIdleConnsPerHost: maxIdle,
-		IdleConnTimeout:     idleTime,
-		Protocols:           protocols,
-	}
 }
 
 func clock(now func() time.Time) func() time.Time {
@@ -196,28 +163,21 @@ func clock(now func() time.Time) func() time.Time {
 // or ErrTryLater if there was no connection to it, or else ErrUnknown. Without a
 // deadline of ctx, the gateway has 15 seconds.
 func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
-	if _, ok := ctx.Deadline(); !ok {
-		bounded, cancel := context.WithTimeout(ctx, maxWait)
-		defer cancel()
-		ctx = bounded
-	}
-	var way handover.Progress
-	req, err := s.request(way.Trace(ctx), m)
+	req, err := s.request(m)
 	if err != nil {
 		return &senders.Error{
 			Sender: sender, Reason: senders.ErrRefused, Text: senders.Masked(m, err.Error()),
 		}
 	}
-	resp, err := s.client.Do(req)
+	a, err := s.client.Post(ctx, m, req)
 	if err != nil {
-		return noAnswer(m, err, way.Unwritten() && ctx.Err() == nil)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	answer := read(resp.Body)
-	if err := answer.problem(m, resp); err != nil {
 		return err
 	}
-	m.TakenBy(answer.takenBy())
+	said := parse(a.Body)
+	if !a.OK() || said.Error != "" {
+		return s.client.Error(m, a, said.verdict(m, a.OK()))
+	}
+	m.TakenBy(said.takenBy())
 	return nil
 }
 
@@ -236,24 +196,21 @@ type data struct {
 
 const eventType = "sms.send"
 
-func (s *Sender) request(ctx context.Context, m mfa.Message) (*http.Request, error) {
+func (s *Sender) request(m mfa.Message) (r provider.Request, err error) {
 	if !validID(m.ID) {
-		return nil, errors.New("Message.ID cannot be a header: see Receiver")
+		return r, errors.New("Message.ID cannot be a header: see Receiver")
 	}
 	now := s.now().UTC()
 	body, err := json.Marshal(event{eventType, now, data{m.ID, m.To, m.Body}})
 	if err != nil {
-		return nil, fmt.Errorf("the message as JSON: %w", err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(), bytes.NewReader(body))
-	if err != nil {
-		return nil, errors.New("the request cannot be made") // the error quotes the URL
+		return r, fmt.Errorf("the message as JSON: %w", err)
 	}
 	timestamp := strconv.FormatInt(now.Unix(), 10)
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set(headerID, m.ID)
-	req.Header.Set(headerTimestamp, timestamp)
-	req.Header.Set(headerSignature, s.sign(m.ID, timestamp, body))
-	return req, nil
+	r = provider.Request{
+		URL: s.url(), ContentType: "application/json", Body: string(body), Header: http.Header{},
+	}
+	r.Header.Set(headerID, m.ID)
+	r.Header.Set(headerTimestamp, timestamp)
+	r.Header.Set(headerSignature, s.sign(m.ID, timestamp, body))
+	return r, nil
 }

@@ -19,7 +19,7 @@ const maxRetryAfter = 24 * time.Hour
 // body that says nothing, or is not understood.
 type Verdict struct {
 	Reason error  // "nil": the Code is not known, or there is none
-	Code   Number // the provider's number for it
+	Code   string // the provider's number or word for it, as an error may show it
 	Text   string // the provider's explanation, as it came
 }
 
@@ -27,17 +27,17 @@ type Verdict struct {
 // of success, or one that blames the request (400 to 499), the body decides, if it says
 // something. Otherwise the status does.
 func (c *Client) Error(m mfa.Message, a *Answer, v Verdict) *senders.Error {
-	wait, waits := a.retryAfter()
+	wait, waits := RetryAfter(a.header)
 	reason := v.Reason
 	switch {
 	case reason != nil && (a.OK() || a.Status/100 == 4):
 	case a.OK() && v.Code != "":
 		reason = senders.ErrRefused
 	default:
-		reason = byStatus(a.Status, waits)
+		reason = ByStatus(a.Status, waits)
 	}
 	e := &senders.Error{
-		Sender: c.name, Reason: reason, Code: string(v.Code), Text: c.masked(m, v.Text),
+		Sender: c.name, Reason: reason, Code: v.Code, Text: c.masked(m, v.Text),
 	}
 	if v.Code == "" {
 		e.Code = "HTTP " + strconv.Itoa(a.Status)
@@ -51,9 +51,9 @@ func (c *Client) Error(m mfa.Message, a *Answer, v Verdict) *senders.Error {
 	return e
 }
 
-// byStatus is what a status says about the message (RFC 9110 section 15). waits: a header
+// ByStatus is what a status says about the message (RFC 9110 section 15). waits: a header
 // Retry-After was there.
-func byStatus(status int, waits bool) error {
+func ByStatus(status int, waits bool) error {
 	switch status {
 	case http.StatusUnauthorized, http.StatusPaymentRequired, http.StatusForbidden:
 		return senders.ErrAccount
@@ -77,10 +77,11 @@ func byStatus(status int, waits bool) error {
 	return senders.ErrUnknown
 }
 
-// retryAfter reads the header of that name (RFC 9110 section 10.2.3). A time is compared with
-// that of the answer, so that no clock here matters.
-func (a *Answer) retryAfter() (wait time.Duration, ok bool) {
-	text := a.header.Get("Retry-After")
+// RetryAfter reads the header of that name (RFC 9110 section 10.2.3), of a day at most. A time
+// is compared with that of the answer, so that no clock here matters. Without the header, or
+// with another one, ok is false.
+func RetryAfter(header http.Header) (wait time.Duration, ok bool) {
+	text := header.Get("Retry-After")
 	if text != "" && strings.Trim(text, "0123456789") == "" {
 		seconds, err := strconv.Atoi(text)
 		if err != nil || seconds > int(maxRetryAfter/time.Second) {
@@ -92,7 +93,7 @@ func (a *Answer) retryAfter() (wait time.Duration, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	now, err := http.ParseTime(a.header.Get("Date"))
+	now, err := http.ParseTime(header.Get("Date"))
 	if err != nil {
 		return 0, true
 	}

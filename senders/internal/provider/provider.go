@@ -6,12 +6,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/authfactor/mfa"
@@ -19,16 +18,22 @@ import (
 	"github.com/authfactor/mfa/senders"
 )
 
+// What all senders over HTTP keep to.
+const (
+	// ConnectTime is for each of connecting and the TLS handshake. A provider that is not
+	// there is told from one that does not answer, and leaves time for another of a Fallback.
+	ConnectTime = 4 * time.Second
+
+	// MaxBody is how many bytes of an answer are read.
+	MaxBody = 64 << 10
+)
+
 const (
 	// requestTime is how long a request takes at most whose context has no deadline. It is
 	// the default of mfa.Config.SendTimeout.
 	requestTime = 15 * time.Second
 
-	// connectTime is for each of connecting and the TLS handshake. A provider that is not
-	// there is told from one that does not answer, and leaves time for another of a Fallback.
-	connectTime = 4 * time.Second
-
-	maxAnswer = 64 << 10 // bytes of a body, and of a header
+	maxHeader = 64 << 10 // bytes of the header of an answer
 
 	idleConnections = 16 // kept for the next messages, each for idleTime
 	idleTime        = 90 * time.Second
@@ -80,13 +85,21 @@ func transport() *http.Transport {
 	protocols.SetHTTP1(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: connectTime}).DialContext,
-		TLSHandshakeTimeout:    connectTime,
+		DialContext:            (&net.Dialer{Timeout: ConnectTime}).DialContext,
+		TLSHandshakeTimeout:    ConnectTime,
 		MaxIdleConnsPerHost:    idleConnections,
 		IdleConnTimeout:        idleTime,
-		MaxResponseHeaderBytes: maxAnswer,
+		MaxResponseHeaderBytes: maxHeader,
 		Protocols:              protocols,
 	}
+}
+
+// Bounded gives a context that has a deadline: that of ctx, or one in 15 seconds.
+func Bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, requestTime)
 }
 
 // A Request is a POST.
@@ -94,6 +107,8 @@ type Request struct {
 	URL, ContentType, Body string
 
 	User, Password string // of basic authentication; none if User is ""
+
+	Header http.Header // more of it; may be nil
 }
 
 // An Answer is what a provider answered.
@@ -115,17 +130,15 @@ func (a *Answer) OK() bool { return a.Status >= 200 && a.Status < 300 }
 // nothing of it, as on a connection that turns out to be closed. (A header Idempotency-Key
 // would change that, and repeat what was written.)
 func (c *Client) Post(ctx context.Context, m mfa.Message, r Request) (*Answer, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTime)
-		defer cancel()
-	}
-	var way progress
-	req, err := http.NewRequestWithContext(way.traced(ctx), http.MethodPost, r.URL,
+	ctx, cancel := Bounded(ctx)
+	defer cancel()
+	var way handover.Progress
+	req, err := http.NewRequestWithContext(way.Trace(ctx), http.MethodPost, r.URL,
 		strings.NewReader(r.Body))
 	if err != nil {
 		return nil, c.fault(m, senders.ErrRefused, err)
 	}
+	maps.Copy(req.Header, r.Header)
 	req.Header.Set("Content-Type", r.ContentType)
 	req.Header.Set("Accept", "application/json")
 	if r.User != "" {
@@ -134,58 +147,34 @@ func (c *Client) Post(ctx context.Context, m mfa.Message, r Request) (*Answer, e
 	res, err := c.http.Do(req)
 	switch {
 	case err == nil:
-	case way.notConnected.Load() && ctx.Err() == nil:
+	case way.Unwritten() && ctx.Err() == nil:
 		return nil, c.fault(m, senders.ErrTryLater, err)
 	default:
 		return nil, c.fault(m, senders.ErrUnknown, err)
 	}
 	defer func() { _ = res.Body.Close() }() // what can be read was
 	a := &Answer{Status: res.StatusCode, header: res.Header}
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	body, err := io.ReadAll(io.LimitReader(res.Body, MaxBody+1))
 	switch {
 	case err != nil:
 		a.broken = err
-	case len(body) <= maxAnswer:
+	case len(body) <= MaxBody:
 		a.Body = body
 	}
 	return a, nil
 }
 
-// progress is how far a request came.
-type progress struct {
-	// notConnected: the transport looks for a connection. It is false before, so that a
-	// transport that does not tell proves nothing, and once it has one, since it may write.
-	// When package net/http repeats a request it looks again, having written nothing.
-	notConnected atomic.Bool
-}
-
-func (p *progress) traced(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { p.notConnected.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { p.notConnected.Store(false) },
-	})
-}
-
 // fault is the error of a request that was not answered.
 func (c *Client) fault(m mfa.Message, reason, cause error) *senders.Error {
-	text := cause
 	if e, ok := errors.AsType[*url.Error](cause); ok {
-		text = e.Err // the rest is the URL
+		cause = e.Err // the rest is the URL, which may hold a credential
 	}
-	if !errors.Is(reason, senders.ErrUnknown) && handover.Unknown(cause) {
-		cause = unsent{cause}
+	text := cause.Error()
+	if !errors.Is(reason, senders.ErrUnknown) {
+		cause = handover.Unsent(cause)
 	}
-	return &senders.Error{
-		Sender: c.name, Reason: reason, Text: c.masked(m, text.Error()), Cause: cause,
-	}
+	return &senders.Error{Sender: c.name, Reason: reason, Text: c.masked(m, text), Cause: cause}
 }
-
-// unsent is the cause of an error after which nothing was handed over, such as a timeout of
-// connecting. Only its text is kept: in the tree of errors, a timeout would say that the
-// message may be on its way.
-type unsent struct{ cause error }
-
-func (u unsent) Error() string { return u.cause.Error() }
 
 // masked is a text without the number, the code and the secret.
 func (c *Client) masked(m mfa.Message, text string) string {
