@@ -214,6 +214,53 @@ func TestRoute(t *testing.T) {
 	}
 }
 
+// A named sender takes every message, unless it fails, under its name.
+type named struct {
+	name  string
+	fails error
+}
+
+// Send says who took the message, if it was taken.
+func (n named) Send(_ context.Context, m mfa.Message) error {
+	if n.fails == nil {
+		m.TakenBy(n.name, n.name+"-1")
+	}
+	return n.fails
+}
+
+// TestTakenBy: events have the one of several that took the message.
+func TestTakenBy(t *testing.T) {
+	us, other := named{name: "us"}, named{name: "other"}
+	away := named{"away", failed("away", senders.ErrTryLater)}
+	byRegion := func(sender mfa.SMSSender) mfa.SMSSender {
+		s, err := senders.Route(map[string]mfa.SMSSender{"US": sender}, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	elsewhere, err := senders.Route(map[string]mfa.SMSSender{"GB": us}, other)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		sender mfa.SMSSender
+		want   string
+	}{
+		{senders.Fallback(us, other), "us"},
+		{senders.Fallback(away, other), "other"},
+		{senders.Fallback(away, senders.Fallback(away, us)), "us"},
+		{byRegion(us), "us"},
+		{elsewhere, "other"},
+		{byRegion(senders.Fallback(away, other)), "other"},
+		{senders.Fallback(byRegion(away), us), "us"},
+	} {
+		if by, id := faults.TakenBy(t, tt.sender); by != tt.want || id != tt.want+"-1" {
+			t.Errorf("taken by %q as %q, want %q", by, id, tt.want)
+		}
+	}
+}
+
 // TestSecret: only Reveal shows it.
 func TestSecret(t *testing.T) {
 	const text = "correct-horse-battery"

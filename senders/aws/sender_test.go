@@ -13,18 +13,17 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/senders"
 	"github.com/authfactor/mfa/senders/aws"
+	"github.com/authfactor/mfa/senders/internal/faults"
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -42,14 +41,6 @@ const (
 type failed = senders.Error
 
 var message = mfa.Message{ID: "5f0c2a", To: number, Body: "Your code is " + code + "."}
-
-// asked is a message whose TakenBy can be seen, as that of a service is seen in its events.
-func asked(m mfa.Message) (_ mfa.Message, by, id func() string) {
-	field := reflect.ValueOf(&m).Elem().FieldByName("taken")
-	taken := reflect.New(field.Type().Elem())
-	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(taken)
-	return m, taken.Elem().FieldByName("by").String, taken.Elem().FieldByName("id").String
-}
 
 // options are those of a client for a server that speaks the protocol of AWS.
 func options(url string, client sdk.HTTPClient) pinpointsmsvoicev2.Options {
@@ -166,8 +157,7 @@ func TestRequests(t *testing.T) {
 				}
 				answer(200, `{"MessageId":"m-1","MessageFeedbackStatus":"RECEIVED"}`)(w, r)
 			})
-			m, by, id := asked(message)
-			if err := c.call(newSender(t, o, c.cfg), m); err != nil {
+			if err := c.call(newSender(t, o, c.cfg), message); err != nil {
 				t.Fatal(err)
 			}
 			got, err := json.Marshal(body)
@@ -180,10 +170,20 @@ func TestRequests(t *testing.T) {
 			if key := header.Get("Authorization"); !strings.Contains(key, "Credential=AKIDEXAMPLE/") {
 				t.Error(key)
 			}
-			if c.target == "SendTextMessage" && (by() != "aws" || id() != "m-1") {
-				t.Errorf("taken by %q as %q", by(), id())
-			}
 		})
+	}
+}
+
+// TestTakenBy: events have the id that AWS gave, and nobody if AWS took nothing.
+func TestTakenBy(t *testing.T) {
+	o, _ := serve(t, answer(200, `{"MessageId":"m-1"}`))
+	if by, id := faults.TakenBy(t, newSender(t, o, aws.Config{})); by != "aws" || id != "m-1" {
+		t.Errorf("taken by %q as %q", by, id)
+	}
+	o, _ = serve(t, answer(400, `{"__type":"ThrottlingException","MessageId":"m-1"}`))
+	then := senders.Fallback(newSender(t, o, aws.Config{}), new(mfa.Outbox))
+	if by, id := faults.TakenBy(t, then); by != "" || id != "" {
+		t.Errorf("another sent it, and taken by %q as %q", by, id)
 	}
 }
 
@@ -380,10 +380,9 @@ func TestAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, requests := serve(t, c.handler)
 			o.Retryer = eager()
-			m, by, _ := asked(message)
-			e := failure(t, newSender(t, o, aws.Config{}).Send(bounded(t), m))
+			e := failure(t, newSender(t, o, aws.Config{}).Send(bounded(t), message))
 			c.want.Sender = "aws"
-			if *e != c.want || requests.Load() != 1 || by() != "" {
+			if *e != c.want || requests.Load() != 1 {
 				t.Errorf("%+v, want %+v; %d requests", *e, c.want, requests.Load())
 			}
 		})

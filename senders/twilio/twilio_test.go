@@ -200,6 +200,29 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestTakenBy: events have the name of the channel and the id that Twilio gave.
+func TestTakenBy(t *testing.T) {
+	for channel, want := range map[twilio.Channel][2]string{
+		twilio.SMS:      {"twilio", "SM" + digits},
+		twilio.WhatsApp: {"twilio-whatsapp", "SM" + digits},
+		twilio.Voice:    {"twilio-voice", "CA" + digits},
+	} {
+		answer := message
+		if channel == twilio.Voice {
+			answer = call
+		}
+		server, _ := serve(t, answer)
+		cfg := config(server.URL, server.Client())
+		cfg.Channel = channel
+		if channel == twilio.WhatsApp {
+			cfg.ContentSID = "HX" + digits
+		}
+		if by, id := faults.TakenBy(t, sender(t, cfg)); by != want[0] || id != want[1] {
+			t.Errorf("taken by %q as %q, want %q", by, id, want)
+		}
+	}
+}
+
 // TestAnswers: what Twilio says is what the error says.
 func TestAnswers(t *testing.T) {
 	for _, tt := range []struct {

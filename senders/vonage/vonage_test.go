@@ -108,6 +108,16 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestTakenBy: events have the id of the first part.
+func TestTakenBy(t *testing.T) {
+	second := strings.Replace(taken, "0C0", "0D0", 1)
+	server := faults.Serve(t, parts(taken, second))
+	by, id := faults.TakenBy(t, sender(t, config(server.URL, server.Client())))
+	if by != "vonage" || id != "0C000000217B7F02" {
+		t.Errorf("taken by %q as %q", by, id)
+	}
+}
+
 // TestAnswers: what Vonage says of the parts is what the error says.
 func TestAnswers(t *testing.T) {
 	for name, tt := range map[string]struct {

@@ -8,10 +8,8 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
-	"reflect"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
@@ -97,12 +95,9 @@ func failure(tb testing.TB, err error) *senders.Error {
 	return e
 }
 
-// asked is a message whose TakenBy can be seen, as that of a service is seen in its events.
-func asked(m mfa.Message) (_ mfa.Message, by, id func() string) {
-	field := reflect.ValueOf(&m).Elem().FieldByName("taken")
-	taken := reflect.New(field.Type().Elem())
-	reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem().Set(taken)
-	return m, taken.Elem().FieldByName("by").String, taken.Elem().FieldByName("id").String
+// goesOn reports whether Fallback asks the next sender after an error.
+func goesOn(e *senders.Error) bool {
+	return !errors.Is(e, senders.ErrUnknown) && !errors.Is(e, senders.ErrOptedOut)
 }
 
 // bounded ends what hangs.

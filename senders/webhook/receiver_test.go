@@ -21,6 +21,7 @@ import (
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/internal/faults"
 	"github.com/authfactor/mfa/senders/webhook"
 )
 
@@ -278,10 +279,14 @@ func TestReasons(t *testing.T) {
 			})
 			s := gateway(t, r.ServeHTTP)
 			c.want.Sender = "webhook"
-			m, by, _ := asked(message)
-			e := failure(t, s.Send(bounded(t), m))
-			if *e != c.want || by() != "" {
-				t.Errorf("%+v, want %+v; taken by %q", *e, c.want, by())
+			e := failure(t, s.Send(bounded(t), message))
+			if *e != c.want {
+				t.Errorf("%+v, want %+v", *e, c.want)
+			}
+			if goesOn(e) {
+				if by, id := faults.TakenBy(t, senders.Fallback(s, new(mfa.Outbox))); by != "" || id != "" {
+					t.Errorf("another sent it, and taken by %q as %q", by, id)
+				}
 			}
 			if handover.Unknown(c.err) != handover.Unknown(e) {
 				t.Errorf("it may be sent: %v there, %v here", !handover.Unknown(e), handover.Unknown(e))
@@ -323,6 +328,25 @@ func TestThroughAService(t *testing.T) {
 		ChallengeID: ch.ID, UserID: "user_42", Code: code,
 	}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestTakenByBothSides: what took the message at the gateway is what events have.
+func TestTakenByBothSides(t *testing.T) {
+	for taken, want := range map[webhook.Taken]webhook.Taken{
+		{By: "acme", ID: "SM1"}: {By: "acme", ID: "SM1"},
+		{ID: "SM1"}:             {By: "webhook", ID: "SM1"},
+		{By: "acme"}:            {By: "acme"},
+		{}:                      {By: "webhook"},
+	} {
+		clock := new(mfatest.Clock)
+		r := newReceiver(t, clock, func(context.Context, mfa.Message) (webhook.Taken, error) {
+			return taken, nil
+		})
+		by, id := faults.TakenBy(t, gateway(t, r.ServeHTTP))
+		if by != want.By || id != want.ID {
+			t.Errorf("taken by %q as %q, want %+v", by, id, want)
+		}
 	}
 }
 
