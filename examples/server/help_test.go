@@ -49,13 +49,19 @@ func start(t *testing.T, env map[string]string, args ...string) *server {
 
 func startWith(t *testing.T, l limits, env map[string]string, args ...string) *server {
 	t.Helper()
+	return startBy(t, nil, l, env, args...)
+}
+
+// startBy starts a server whose sender makes its requests by a client.
+func startBy(t *testing.T, client *http.Client, l limits, env map[string]string, args ...string) *server {
+	t.Helper()
 	s := &server{clock: new(mfatest.Clock), stdout: new(output), stderr: new(output)}
 	ready, ended := make(chan string, 1), make(chan error, 1)
 	ctx, cancel := context.WithCancel(context.Background())
 	go func() {
 		ended <- run(ctx, process{
 			args: append([]string{"-addr", "127.0.0.1:0"}, args...), getenv: func(name string) string { return env[name] },
-			stdout: s.stdout, stderr: s.stderr, now: s.clock.Now, ready: func(addr string) { ready <- addr }, limits: l,
+			stdout: s.stdout, stderr: s.stderr, now: s.clock.Now, ready: func(addr string) { ready <- addr }, limits: l, client: client,
 		})
 	}()
 	select {

@@ -10,8 +10,15 @@
 //
 // With -dsn it shares a database with other processes: PostgreSQL, MySQL, Redis, or a
 // SQLite file. It then wants MFA_KEYS, because all of them need the same, and to be
-// told with -print-sms that messages go nowhere. For production, put your provider into
-// sms.go, and something that speaks TLS in front.
+// told who sends text messages, or with -print-sms that they go nowhere. For production, put
+// something that speaks TLS in front.
+//
+// With -sms text messages are sent, by one of these and what the environment has for it:
+//
+//	twilio   TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, and TWILIO_FROM or
+//	         TWILIO_MESSAGING_SERVICE_SID
+//	vonage   VONAGE_API_KEY, VONAGE_API_SECRET and VONAGE_FROM
+//	webhook  MFA_SMS_WEBHOOK_URL and MFA_SMS_WEBHOOK_SECRET, of a gateway of yours
 //
 // The environment variable WORKOS_API_KEY has the keys of those who may call it, and
 // MFA_KEYS those that seal what is stored; both take several, separated by commas.
@@ -56,6 +63,7 @@ type process struct {
 	getenv         func(string) string
 	stdout, stderr io.Writer
 	now            func() time.Time  // the time of codes and challenges
+	client         *http.Client      // of senders; nil for their own
 	ready          func(addr string) // called once it listens
 	limits         limits
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -25,6 +24,7 @@ type options struct {
 	regions           []string
 	defaultRegion     string
 	printSMS          bool
+	smsBy             string // "" for nobody
 	sms               mfa.SMSSender
 	apiKeys           []string
 	madeKey           bool   // apiKeys was not given
@@ -43,6 +43,7 @@ func parse(p process) (options, error) {
 	flags.StringVar(&o.defaultRegion, "default-region", "US", "`region` of numbers without a plus; \"\" for none")
 	flags.StringVar(&o.issuer, "issuer", "mfa", "`name` that authenticator apps show where the client gives none")
 	flags.BoolVar(&o.printSMS, "print-sms", false, "write text messages to standard error in place of sending them")
+	flags.StringVar(&o.smsBy, "sms", "", "`provider` that sends text messages: twilio, vonage or webhook, with its credentials\nin the environment")
 	if err := flags.Parse(p.args); err != nil {
 		return o, err // it was printed, with the flags
 	}
@@ -55,10 +56,10 @@ func parse(p process) (options, error) {
 	if o.apiKeys = list(p.getenv("WORKOS_API_KEY")); len(o.apiKeys) == 0 {
 		o.apiKeys, o.madeKey = []string{"sk_test_" + rand.Text()}, true
 	}
-	return o, o.check(p.stderr)
+	return o, o.check(p)
 }
 
-func (o *options) check(stderr io.Writer) error {
+func (o *options) check(p process) error {
 	var wrong []error
 	switch {
 	case len(o.regions) == 0:
@@ -67,7 +68,7 @@ func (o *options) check(stderr io.Writer) error {
 		wrong = append(wrong, fmt.Errorf(`-default-region %s is not one of -regions: -default-region %s would be, and "" is none`, o.defaultRegion, o.regions[0]))
 	}
 	var err error
-	if o.sms, err = sender(*o, stderr); err != nil {
+	if o.sms, err = sender(*o, p); err != nil {
 		wrong = append(wrong, err)
 	}
 	if o.dsn != defaultDSN && o.mfaKeys == "" {
