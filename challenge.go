@@ -79,7 +79,7 @@ type Challenge struct {
 	// Until then Challenge returns ErrThrottled. For an unconfirmed number it is
 	// rounded up to a whole minute, and so is the end of [Error.RetryAfter]. A right
 	// code or a trusted device ([ChallengeParams.DeviceToken]) can make it
-	// earlier. It leaves out locks after wrong codes and, in a repeated answer for
+	// earlier. It leaves out locks after wrong codes, ErrPumping and, in a repeated answer for
 	// an unconfirmed number, the messages that others had sent there: Challenge may
 	// still return ErrThrottled then. It is zero for a factor without messages, and
 	// in a [Verification].
@@ -147,8 +147,8 @@ func (c Challenge) MarshalJSON() ([]byte, error) {
 // between two, then 2, 5, 10 and 15 minutes until a code is right, and by
 // default 5 an hour and 10 a day ([Policy.MessagesPerHour],
 // [Policy.MessagesPerDay]). An unconfirmed number gets at most 3 an hour and 5
-// a day, 2 of them for one user, or for all that enroll it without one; its
-// the end of RetryAfter is rounded up to a minute, since it would tell when somebody else
+// a day, 2 of them for one user, or for all that enroll it without one; the end
+// of RetryAfter is rounded up to a minute, since it would tell when somebody else
 // was sent a message. The message whose code confirmed the number does not
 // delay the next one. Other types send nothing and have no such limits.
 //
@@ -332,7 +332,7 @@ func (d *challenging) decide() outcome {
 		d.device.sends.Charge(now, deviceSendQuota)
 		out.put(d.device)
 	}
-	if !f.verified {
+	if n.confirmed = n.confirmed || f.verified; !f.verified {
 		n.shares.Charge(now, d.users[0], userShare)
 	}
 	n.sends.Charge(now, d.quota())

@@ -232,7 +232,7 @@ func (r *Keyring) bucketIDs(of string) []string {
 	for _, k := range r.keys() {
 		mac := hmac.New(sha256.New, k.number)
 		mac.Write([]byte("bucket " + of)) // no number begins like that
-		ids = append(ids, bucketPrefix+base32.StdEncoding.EncodeToString(mac.Sum(nil)[:20]))
+		ids = append(ids, bucketPrefix+base32.StdEncoding.EncodeToString(mac.Sum(nil)[:bucketHash]))
 	}
 	return ids
 }

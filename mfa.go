@@ -182,7 +182,7 @@ type Policy struct {
 	// confirmed for the first time takes its own messages of the last 24 hours out again, and
 	// one more out of its block's, two more out of its region's. As many as the size drain
 	// within 24 hours, so whoever confirms nothing is sent at most twice as many within a day
-	// (for a region about: of calls at once one in four counts, for four). From 1 to 1,000 and
+	// (for a region about: of many at once one in four counts, for four). From 1 to 1,000 and
 	// from 1 to 100,000. Default to 50 and 200.
 	PumpingBlock, PumpingRegion int
 

@@ -3,6 +3,8 @@ package mfa
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base32"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/limit"
+	"github.com/authfactor/mfa/internal/phone"
 )
 
 // A number is the limits of a phone number, whoever enrolled it.
@@ -82,7 +85,7 @@ func (s *Service) loadPhone(
 		return p, nil
 	}
 	p.buckets = b
-	return p, s.openBuckets(b, records)
+	return p, s.openBuckets(b, records, p.number)
 }
 
 // merge adds the counts of the same number under another key.
@@ -177,13 +180,13 @@ type buckets struct {
 	block  *bucket
 	shards []*bucket
 	any    *bucket // of the shards, at random, so that calls at once seldom meet
-	chosen bool    // at random: see share
+	chosen bool    // one number in four, by its secret id and version: see share
 }
 
 func (b *buckets) ids() []string { return slices.Concat(append(b.shardIDs, b.blockIDs)...) }
 
 // openBuckets opens what there is of a number's buckets.
-func (s *Service) openBuckets(b *buckets, records loaded) (err error) {
+func (s *Service) openBuckets(b *buckets, records loaded, n *number) (err error) {
 	if b.block, err = s.openBucket(b.blockIDs, records); err != nil {
 		return err
 	}
@@ -194,11 +197,14 @@ func (s *Service) openBuckets(b *buckets, records loaded) (err error) {
 		}
 		b.shards = append(b.shards, shard)
 	}
-	var random [2]byte
+	var random [1]byte
 	if _, err := rand.Read(random[:]); err != nil {
 		return fmt.Errorf("mfa: choosing a bucket: %w", err)
 	}
-	b.any, b.chosen = b.shards[random[0]%regionShards], random[1]%busyShare == 0
+	b.any = b.shards[random[0]%regionShards]
+	// Who draws again after each lost race is not one in four: those who write lose more.
+	lot := sha256.Sum256(fmt.Append(nil, n.ID, " ", n.Version))
+	b.chosen = lot[0]%busyShare == 0
 	return nil
 }
 
@@ -206,6 +212,7 @@ func (s *Service) openBuckets(b *buckets, records loaded) (err error) {
 // was written holds, and the first is written.
 func (s *Service) openBucket(ids []string, records loaded) (*bucket, error) {
 	first := &bucket{Record: Record{ID: ids[0], Kind: kindBucket}}
+	var last time.Time
 	for i, id := range ids {
 		rec, ok := records.find(id)
 		if !ok {
@@ -215,11 +222,13 @@ func (s *Service) openBucket(ids []string, records loaded) (*bucket, error) {
 		if err := s.keys.decode(rec, kindBucket, b); err != nil {
 			return nil, err
 		}
-		switch {
-		case i == 0:
+		empty, told := b.empty, b.told
+		if i == 0 {
 			first = b
-		case b.UpdatedAt.After(first.UpdatedAt):
-			first.empty = b.empty
+		}
+		if last.IsZero() || b.UpdatedAt.After(last) {
+			last = b.UpdatedAt
+			first.empty, first.told = empty, told
 		}
 	}
 	return first, nil
@@ -294,16 +303,28 @@ func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full 
 	}
 	shard := b.any
 	share := b.share(now, shard)
-	if share == 0 {
+	limits = policy.regionPumping()
+	isFull, tells := b.regionWait(now, limits) > 0, b.tells(now)
+	if share == 0 || isFull && !tells { // more than full would take days to drain
 		return full
 	}
-	limits = policy.regionPumping()
-	had = b.regionWait(now, limits) == 0
-	out.set(now, shard, limits.Add(now, shard.empty, share))
-	if had && b.regionWait(now, limits) > 0 {
+	empty := shard.empty
+	if !isFull {
+		empty = limits.Add(now, empty, share)
+	}
+	out.set(now, shard, empty)
+	if tells && b.regionWait(now, limits) > 0 {
+		shard.told = now
 		full = append(full, b.region)
 	}
 	return full
+}
+
+// tells reports whether a region that is full is to be told of: once an hour.
+func (b *buckets) tells(now time.Time) bool {
+	return !slices.ContainsFunc(b.shards, func(shard *bucket) bool {
+		return now.Sub(shard.told).Abs() < time.Hour
+	})
 }
 
 // confirm takes a number's messages of the last 24 hours out of its buckets, and some more,
@@ -338,39 +359,37 @@ func (s *Service) PumpingBucket(number string) (string, error) {
 	return s.keys.bucketsOf(e164, "").blockName, nil
 }
 
-// ClearPumping empties a bucket, for operators who know that what filled it was no attack. It
-// takes the name that [Event.Bucket] or [Service.PumpingBucket] has. Any other one is
-// [ErrInvalidParameter]. Any other error comes from the store, or is [ErrThrottled] after eight
-// lost races.
+// ClearPumping empties a bucket, for operators who know that what filled it was no attack, or
+// whose records of it do not open. It takes the name that [Event.Bucket] or
+// [Service.PumpingBucket] has. Any other one is [ErrInvalidParameter]. Any other error comes from
+// the store, or is [ErrThrottled] after eight lost races.
 func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
-	kind, end, _ := strings.Cut(bucketName, "_")
-	known := kind+"_" == regionBucket || kind+"_" == blockBucket
-	if !known || end == "" || len(end) > 32 || strings.Trim(end, bucketLetters) != "" {
-		return errParameter("There is no such bucket.")
+	var ids []string
+	if region, ok := strings.CutPrefix(bucketName, regionBucket); ok {
+		if region == "001" || slices.Contains(phone.Regions(), region) {
+			ids = slices.Concat(s.keys.shardIDs(region)...)
+		}
+	} else if end, ok := strings.CutPrefix(bucketName, blockBucket); ok {
+		if sum, err := base32.StdEncoding.DecodeString(end); err == nil && len(sum) == bucketHash {
+			ids = []string{bucketPrefix + end}
+		}
 	}
-	ids := []string{bucketPrefix + end}
-	if kind+"_" == regionBucket {
-		ids = slices.Concat(s.keys.shardIDs(end)...)
+	if ids == nil {
+		return errParameter("There is no such bucket.")
 	}
 	load := func(ctx context.Context) (clearing, error) {
 		records, m, err := s.loadNow(ctx, ids...)
 		return clearing{m, records}, err
 	}
-	_, err := transact(ctx, s, "", load, func(d clearing) (struct{}, outcome) {
+	_, err := transact(ctx, s, bucketName, load, func(d clearing) (struct{}, outcome) {
 		var out outcome
-		for _, id := range ids { // one that is not there hides one of an older key
-			b := &bucket{Record: Record{ID: id, Kind: kindBucket}}
-			if rec, ok := d.records.find(id); ok {
-				b.Record.Version, b.Record.CreatedAt = rec.Version, rec.CreatedAt
-			}
-			out.set(d.now, b, d.now)
+		for i := range d.records {
+			out.remove = append(out.remove, &d.records[i])
 		}
 		return struct{}{}, out
 	})
 	return err
 }
-
-const bucketLetters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // clearing are the records of a bucket that is to be emptied. They need not open.
 type clearing struct {

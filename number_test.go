@@ -381,7 +381,8 @@ func TestClearPumping(t *testing.T) {
 
 	before := r.Versions()
 	for _, bucket := range []string{
-		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "auth_user_1",
+		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "region_UK", "block_US",
+		"auth_user_1",
 		"block_" + strings.Repeat("A", 40),
 	} {
 		mustBe(t, r.ClearPumping(t.Context(), bucket), mfa.ErrInvalidParameter)
@@ -420,6 +421,72 @@ func TestPumpingSurvivesKeys(t *testing.T) {
 	r.Clock.Advance(4 * time.Hour) // one drains
 	sends(nil, two, one)
 	sends(mfa.ErrPumping, two)
+	three := mfa.NewKey()
+	sends(mfa.ErrPumping, three, two, one)
+	r.Clock.Advance(4 * time.Hour)
+	sends(nil, three, two, one)
+	sends(mfa.ErrPumping, three, one, two)
+}
+
+// TestClearPumpingBetweenKeys: what is cleared under two keys opens when one of them is gone.
+func TestClearPumpingBetweenKeys(t *testing.T) {
+	one, two := mfa.NewKey(), mfa.NewKey()
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingRegion, c.Policy.PumpingRegions = 2, true })
+	r.with(one)
+	r.fill(555, 0, 2)
+	r.with(one, two)
+	if err := r.ClearPumping(t.Context(), "region_US"); err != nil {
+		t.Fatal(err)
+	}
+	r.with(two, one)
+	r.fill(555, 3, 1)
+	r.with(two)
+	r.fill(555, 4, 1)
+	_, _, err := r.stranger(numberOf(555, 5))
+	mustBe(t, err, mfa.ErrPumping)
+}
+
+// TestPumpingIsNoMoreThanFull: a region that is told of and not refused does not fill up for
+// days, and is told of once an hour.
+func TestPumpingIsNoMoreThanFull(t *testing.T) {
+	var refuses bool
+	start := func(r *rig) {
+		r.Config.Policy.PumpingRegions = refuses
+		svc, err := mfa.New(r.Config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Service = svc
+	}
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingRegion = 24 })
+	r.fill(555, 0, 40)
+	r.fill(556, 0, 40)
+	wantTold(t, "eighty at once", r.pumping(), "region_US")
+	r.Clock.Advance(time.Hour)
+	r.fill(557, 0, 3)
+	wantTold(t, "an hour later", r.pumping(), "region_US")
+	refuses = true
+	start(r)
+	_, _, err := r.stranger(numberOf(558, 0))
+	mustBe(t, err, mfa.ErrPumping)
+	if wait := refusal(t, err).RetryAfter; wait > 4*time.Hour {
+		t.Errorf("then it refuses for %v", wait)
+	}
+}
+
+// TestPumpingOfVerified: a factor that is confirmed makes its number a confirmed one, also
+// where the number's record was lost.
+func TestPumpingOfVerified(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingBlock = 1 })
+	f := r.Phone(ann, numberOf(555, 0))
+	r.Drop(func(rec mfa.Record) bool { return rec.Kind == "number" || rec.Kind == "bucket" })
+	r.Clock.Advance(time.Hour)
+	r.Ask(f)
+	r.fill(555, 1, 1)
+	r.Clock.Advance(time.Hour)
+	if _, _, err := r.stranger(numberOf(555, 0)); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestPumpingAtOnce: of many at once no more get a message than have room.

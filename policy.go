@@ -30,6 +30,7 @@ const (
 	busyShare         = 4  // calls of which one writes it then
 	blockBonus        = 1  // messages that a confirmation takes out beside its own
 	regionBonus       = 2  // half of the people confirm, and all ask for 1.2
+	bucketHash        = 20 // bytes of a bucket's name
 	regionShards      = 4  // records that a region's are counted in
 	suspicious        = 5  // wrong codes in a row, after which the owner is told
 	maxUnlimited      = 50 // wrong codes in a row that are counted where they never lock

@@ -269,6 +269,7 @@ func (ch *challenge) optionFields(c *codec.Codec) {
 type bucket struct {
 	Record
 	empty time.Time // when it will be
+	told  time.Time // when an event last said that it is full; of a shard
 
 	rest []byte
 }
@@ -277,6 +278,7 @@ func (b *bucket) columns() *Record { return &b.Record }
 
 func (b *bucket) fields(c *codec.Codec) {
 	c.Time(&b.empty)
+	c.Time(&b.told)
 	c.Rest(&b.rest)
 }
 

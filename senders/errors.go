@@ -42,8 +42,18 @@ var (
 
 	// ErrUnknown: the message may be on its way, as after a timeout or an answer that says
 	// nothing. [mfa.Service.Challenge] then keeps the challenge open.
-	ErrUnknown = errors.New("it is unknown whether the message was handed over")
+	// It matches context.DeadlineExceeded, as mfa.SMSSender asks for.
+	ErrUnknown error = unknown{}
 )
+
+// unknown is the type of ErrUnknown.
+type unknown struct{}
+
+// Error says what is unknown.
+func (unknown) Error() string { return "it is unknown whether the message was handed over" }
+
+// Is makes it leave open whether the message is on its way.
+func (unknown) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // An Error is what a sender returns. Applications find it with errors.As in the error of
 // [mfa.Service.Challenge], but for ErrUnknown, which Challenge does not return.
@@ -91,8 +101,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// Unwrap gives the reason and the cause. One that leaves it open whether the message was handed
-// over is a context.DeadlineExceeded as well, as mfa.SMSSender asks for.
+// Unwrap gives the reason and the cause.
 func (e *Error) Unwrap() []error {
 	var is []error
 	if e.Reason != nil {
@@ -100,9 +109,6 @@ func (e *Error) Unwrap() []error {
 	}
 	if e.Cause != nil {
 		is = append(is, e.Cause)
-	}
-	if errors.Is(e.Reason, ErrUnknown) {
-		is = append(is, context.DeadlineExceeded)
 	}
 	return is
 }

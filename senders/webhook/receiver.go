@@ -89,8 +89,7 @@ func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 
 // ServeHTTP answers a request as the package documentation describes it.
 func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	now := rc.now()
-	m, refusal := rc.message(w, r, now)
+	m, now, refusal := rc.message(w, r)
 	if refusal != nil {
 		refusal.write(w)
 		return
@@ -104,43 +103,46 @@ func (rc *Receiver) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}).write(w)
 }
 
-// message is the message of a request, or the reply that refuses it.
-func (rc *Receiver) message(w http.ResponseWriter, r *http.Request, now time.Time) (
-	m mfa.Message, refusal *reply,
+// message is the message of a request and when all of it was there, or the reply that refuses.
+// By the time of its beginning, whoever holds a request open could have an old one taken.
+func (rc *Receiver) message(w http.ResponseWriter, r *http.Request) (
+	m mfa.Message, now time.Time, refusal *reply,
 ) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return m, refuse(http.StatusMethodNotAllowed, "the method must be POST")
+		return m, now, refuse(http.StatusMethodNotAllowed, "the method must be POST")
 	}
 	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || media != "application/json" {
-		return m, refuse(http.StatusUnsupportedMediaType, "the Content-Type must be application/json")
+		return m, now, refuse(http.StatusUnsupportedMediaType,
+			"the Content-Type must be application/json")
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, provider.MaxBody))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-		return m, refuse(http.StatusRequestEntityTooLarge, "the body is longer than 64 KiB")
+		return m, now, refuse(http.StatusRequestEntityTooLarge, "the body is longer than 64 KiB")
 	}
 	if err != nil {
-		return m, refuse(http.StatusBadRequest, "the body is cut off")
+		return m, now, refuse(http.StatusBadRequest, "the body is cut off")
 	}
+	now = rc.now()
 	id, why := rc.verify(r.Header, body, now)
 	if why != "" {
-		return m, &reply{http.StatusUnauthorized, answer{Error: wordAccount, Text: why}, 0}
+		return m, now, &reply{http.StatusUnauthorized, answer{Error: wordAccount, Text: why}, 0}
 	}
 	var e event
 	switch err := json.Unmarshal(body, &e); {
 	case err != nil:
-		return m, refuse(http.StatusBadRequest, "the body is not the JSON of a message")
+		return m, now, refuse(http.StatusBadRequest, "the body is not the JSON of a message")
 	case e.Type != eventType:
-		return m, refuse(http.StatusBadRequest, `the type is not "`+eventType+`"`)
+		return m, now, refuse(http.StatusBadRequest, `the type is not "`+eventType+`"`)
 	case e.Data.ID != id:
-		return m, refuse(http.StatusBadRequest, "data.id is not the webhook-id")
+		return m, now, refuse(http.StatusBadRequest, "data.id is not the webhook-id")
 	case !isE164(e.Data.To):
-		return m, refuse(http.StatusBadRequest, "data.to is not a number in E.164")
+		return m, now, refuse(http.StatusBadRequest, "data.to is not a number in E.164")
 	case e.Data.Body == "":
-		return m, refuse(http.StatusBadRequest, "data.body is empty")
+		return m, now, refuse(http.StatusBadRequest, "data.body is empty")
 	}
-	return mfa.Message{ID: id, To: e.Data.To, Body: e.Data.Body}, nil
+	return mfa.Message{ID: id, To: e.Data.To, Body: e.Data.Body}, now, nil
 }
 
 // verify returns the id of a request that is signed and not old, or else why it is not.

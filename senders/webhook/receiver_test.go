@@ -601,3 +601,51 @@ func FuzzReceiver(f *testing.F) {
 		}
 	})
 }
+
+// heldBody is a body before whose first byte something happens.
+type heldBody struct {
+	io.Reader
+	before func()
+}
+
+func (b *heldBody) Read(p []byte) (int, error) {
+	if before := b.before; before != nil {
+		b.before = nil
+		before()
+	}
+	return b.Reader.Read(p)
+}
+
+// TestHeldOpen: a request is as old as its end, so that none is held open until its id is
+// forgotten.
+func TestHeldOpen(t *testing.T) {
+	clock := new(mfatest.Clock)
+	sent := 0
+	rc := newReceiver(t, clock, func(context.Context, mfa.Message) (webhook.Taken, error) {
+		sent++
+		return webhook.Taken{}, nil
+	})
+	post := func(id string, before func()) int {
+		body := fmt.Sprintf(
+			`{"type":"sms.send","data":{"id":%q,"to":"+15005550006","body":"x 739164"}}`, id)
+		timestamp := strconv.FormatInt(clock.Now().Unix(), 10)
+		req := httptest.NewRequest(http.MethodPost, "/", &heldBody{strings.NewReader(body), before})
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Webhook-Id", id)
+		req.Header.Set("Webhook-Timestamp", timestamp)
+		req.Header.Set("Webhook-Signature", signature(newSecret, id, timestamp, body))
+		w := httptest.NewRecorder()
+		rc.ServeHTTP(w, req)
+		return w.Code
+	}
+	if status := post("a", nil); status != http.StatusOK {
+		t.Fatalf("status %d", status)
+	}
+	status := post("a", func() {
+		clock.Advance(11 * time.Minute)
+		post("b", nil)
+	})
+	if status != http.StatusUnauthorized || sent != 2 {
+		t.Errorf("status %d, and %d sent", status, sent)
+	}
+}
