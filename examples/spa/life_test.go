@@ -285,3 +285,38 @@ func TestTrust(t *testing.T) {
 	ann.logout()
 	ann.login("Type your code")
 }
+
+// TestReadsMessage: where the browser reads codes, one is filled in and not sent, and reading
+// ends when it is answered or left.
+func TestReadsMessage(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ann := s.person(ann)
+	ann.ReadsMessages()
+	ann.login("Your account")
+	ann.press("Add a phone number")
+	ann.Awaits("Phone number")
+	ann.fill("phone", "(500) 555-0006")
+	ann.name("", "the newest code that we sent to +*********06")
+	code := s.message()
+	if !strings.Contains(s.stderr.String(), "\n\n@localhost #"+code+"\n") {
+		t.Errorf("the message is not of this site:\n%s", s.stderr)
+	}
+	ann.Message(code)
+	ann.Until(`document.querySelector("#code").value === "` + code + `"`)
+	ann.press("Confirm")
+	ann.keep()
+	ann.Awaits("Text message to +*********06")
+	if n := ann.ReadingsEnded(); n != 1 {
+		t.Errorf("after the answer, reading ended %d times, want once", n)
+	}
+	ann.logout()
+
+	s.clock.Advance(time.Hour)
+	ann.login("the newest code that we sent")
+	ann.press("Recovery code")
+	ann.Awaits("one of your recovery codes")
+	if n := ann.ReadingsEnded(); n != 2 {
+		t.Errorf("after another way, reading ended %d times, want twice", n)
+	}
+}

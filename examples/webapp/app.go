@@ -118,6 +118,7 @@ func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", serveFile("pages/style.css"))
 	mux.HandleFunc("GET /passkey.js", serveFile("pages/passkey.js"))
+	mux.HandleFunc("GET /otp.js", serveFile("pages/otp.js"))
 	// Forms carry no token against forgery: browsers say themselves where a request comes
 	// from, and those from elsewhere are refused here.
 	mux.Handle("/", http.NewCrossOriginProtection().Handler(loads(a.sessions.LoadAndSave(a.routes))))
@@ -127,8 +128,8 @@ func (a *app) handler() http.Handler {
 func (a *app) headers(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		// One script, which passkeys need, and none within a page; and pictures from the page
-		// itself alone: the QR code is a data URI.
+		// Two scripts, one that passkeys need and one that reads codes, and none within a page;
+		// and pictures from the page itself alone: the QR code is a data URI.
 		h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin") // the links in mails hold a secret

@@ -26,7 +26,7 @@ const password = "correct horse battery staple"
 func (s *site) person(t *testing.T, email string) *person {
 	t.Helper()
 	p := &person{Page: browsertest.Open(t), site: s, email: email}
-	p.Scripts = []string{"/passkey.js"}
+	p.Scripts = []string{"/passkey.js", "/otp.js"}
 	return p
 }
 

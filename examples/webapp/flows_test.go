@@ -244,3 +244,41 @@ func TestWrongCodes(t *testing.T) {
 	ann.answer(ann.code())
 	ann.sees("This way was locked")
 }
+
+// TestReadsMessage: where the browser reads codes, one is filled in and not sent, and reading
+// ends when the form is submitted or left by another one.
+func TestReadsMessage(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	ann := s.person(t, "ann@example.com")
+	ann.ReadsMessages()
+	ann.signUp()
+	ann.press("Add a phone number")
+	ann.fill("phone", "(500) 555-0006")
+	ann.press("Continue")
+	code := s.code(t, phone)
+	if !strings.Contains(s.stderr.String(), "\n\n@localhost #"+code) {
+		t.Errorf("the message is not of this site:\n%s", s.stderr)
+	}
+	ann.Message(code)
+	ann.Until(`document.querySelector("#code").value === "` + code + `"`)
+	ann.press("Continue")
+	ann.press("I have kept them")
+	ann.sees("Text message to +*********06")
+	if n := ann.ReadingsEnded(); n != 1 {
+		t.Errorf("after the answer, reading ended %d times, want once", n)
+	}
+	ann.logout()
+
+	s.clock.Advance(time.Minute)
+	ann.login()
+	s.clock.Advance(time.Minute)
+	ann.press("Send again")
+	if n := ann.ReadingsEnded(); n != 2 {
+		t.Errorf("after another form, reading ended %d times, want twice", n)
+	}
+	ann.Message(s.code(t, phone))
+	ann.Until(`document.querySelector("#code").value !== ""`)
+	ann.press("Continue")
+	ann.sees("Your account")
+}

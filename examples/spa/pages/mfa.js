@@ -52,6 +52,20 @@ export async function sendFresh(path, body, ask) {
 	}
 }
 
+// readCode gives the code of a text message whose last line binds it to this site, where the
+// browser can read that (WebOTP) and the person allows it, and else undefined. The signal ends it.
+export async function readCode(signal) {
+	if (!("OTPCredential" in window)) {
+		return undefined;
+	}
+	try {
+		const read = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal });
+		return signal.aborted ? undefined : read?.code;
+	} catch {
+		return undefined; // not allowed, or ended
+	}
+}
+
 export const passkeysWork = Boolean(window.PublicKeyCredential?.parseRequestOptionsFromJSON);
 
 // makePasskey and usePasskey give the options of a challenge to the browser, and what it answers

@@ -1,6 +1,6 @@
 // Asks for a second factor: the person chooses one, types a code or uses a passkey, has a message
 // sent again, or takes another way, until an answer is right.
-import { makePasskey, passkeyProblem, passkeysWork, send, usePasskey } from "./mfa.js";
+import { makePasskey, passkeyProblem, passkeysWork, readCode, send, usePasskey } from "./mfa.js";
 import { showCodes } from "./codes.js";
 import { browserName, cancelled, ends, make } from "./page.js";
 
@@ -90,8 +90,9 @@ function present(asked, state) {
 	} else if (asked.picture) {
 		title = "Scan this code";
 	}
-	const build = (act) => [...view(asked, state, act), ...ways(asked, state, act)];
-	return stage.present(title, build, state);
+	const left = new AbortController(); // by any way out of this view
+	const build = (act) => [...view(asked, state, act, left), ...ways(asked, state, act)];
+	return stage.present(title, build, state).finally(() => left.abort());
 }
 
 // again is the view after one more message, or a first one.
@@ -104,8 +105,9 @@ function again(asked, { factor }) {
 
 const strong = (text) => make("strong", {}, text);
 
-// codeView is for what a person types.
-function codeView(asked, state, act) {
+// codeView is for what a person types. The code of a message may be filled in until it is
+// answered or left.
+function codeView(asked, state, act, left) {
 	const { to, question, picture } = asked;
 	const { factor } = state;
 	const phone = strong(factor.sms?.phone_number ?? "");
@@ -120,14 +122,21 @@ function codeView(asked, state, act) {
 		sms: ["the newest code that we sent to ", phone, "."],
 		recovery_codes: ["one of your ", strong("recovery codes"), ". Each works once."],
 	}[factor.type] ?? ["the code that ", strong(factorName(factor)), " shows now."];
-	const submit = act(({ target: { elements } }) =>
-		verify(asked, state, { code: elements.code.value, ...trusted(elements) }));
+	const submit = act(({ target: { elements } }) => {
+		left.abort();
+		return verify(asked, state, { code: elements.code.value, ...trusted(elements) });
+	});
 	const code = make("input", {
 		id: "code", name: "code", class: "code", required: true, autofocus: true, spellcheck: "false",
 		...recovery
 			? { autocapitalize: "characters", autocomplete: "off", maxlength: 64 }
 			: { inputmode: "numeric", autocomplete: "one-time-code", maxlength: 16 },
 	});
+	if (sent(factor)) {
+		readCode(left.signal).then((read) => {
+			code.value = read ?? code.value;
+		});
+	}
 	return [
 		...picture ?? [make("p", {}, `To ${to}, type `, ...words)],
 		make("form", { submit },
