@@ -25,7 +25,7 @@ func (a *app) addSecondFactor(mux *http.ServeMux) error {
 		Service: svc, Issuer: name, SetHasFactor: a.setHasFactor,
 		// By the last line, phones and browsers fill the code in on this site alone.
 		SMSTemplate: "Your " + name + " code is {{code}}.\n\n@" + host + " #{{code}}",
-		User: func(_ context.Context, id string) (mfaweb.User, error) { return userOf(a.row(id)), nil },
+		User:        func(_ context.Context, id string) (mfaweb.User, error) { return userOf(a.row(id)), nil },
 		Session: func(r *http.Request) (mfaweb.Session, bool, error) {
 			id, u, ok := a.session(r)
 			return mfaweb.Session{User: userOf(u), ID: id}, ok, nil
