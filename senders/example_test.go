@@ -7,7 +7,10 @@ import (
 	"log"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/mfatest"
 	"github.com/authfactor/mfa/senders"
+	"github.com/authfactor/mfa/senders/twilio"
+	"github.com/authfactor/mfa/senders/vonage"
 )
 
 // down is a sender whose provider is not there.
@@ -57,4 +60,37 @@ func ExampleError() {
 		fmt.Println("We cannot send a code now. Try again later, or choose another way.")
 	}
 	// Output: That number cannot get text messages. Choose another way. code 21635
+}
+
+// WhatsApp before text messages in two regions, and two providers everywhere else.
+func ExampleRoute_providers() {
+	account := twilio.Config{
+		AccountSID: "AC0123456789abcdef0123456789abcdef",
+		AuthToken:  senders.Hide("from your vault"),
+		From:       "+15005550001",
+	}
+	text, noText := twilio.New(account)
+	account.Channel = twilio.WhatsApp
+	account.ContentSID = "HX0123456789abcdef0123456789abcdef" // a template that was approved
+	whatsApp, noWhatsApp := twilio.New(account)
+	second, noSecond := vonage.New(vonage.Config{
+		APIKey: "abcd1234", APISecret: senders.Hide("from your vault"), From: "FooCorp",
+	})
+	if err := errors.Join(noText, noWhatsApp, noSecond); err != nil {
+		log.Fatal(err)
+	}
+
+	chat := senders.Fallback(whatsApp, text)
+	sms, err := senders.Route(map[string]mfa.SMSSender{
+		"IN": chat, "BR": chat,
+	}, senders.Fallback(text, second))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = mfa.New(mfa.Config{
+		SMS: sms, Regions: []string{"IN", "BR", "US"},
+		Store: new(mfa.MemoryStore), Keys: mfatest.Keys(),
+	})
+	fmt.Println("ready:", err == nil)
+	// Output: ready: true
 }
