@@ -381,7 +381,8 @@ func TestClearPumping(t *testing.T) {
 
 	before := r.Versions()
 	for _, bucket := range []string{
-		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US", "region_UK", "block_US",
+		"", "region_", "block_", "region", "US", "region_us", "region_U S", "other_US",
+		"region_UK", "block_US",
 		"auth_user_1",
 		"block_" + strings.Repeat("A", 40),
 	} {
