@@ -249,7 +249,7 @@ func errThrottled(id string, wait time.Duration, reason Reason) *Error {
 
 func errPumping(id string, wait time.Duration) *Error {
 	e := errThrottled(id, wait, ReasonMessages)
-	e.is, e.Code = fmt.Errorf("%w: %w", ErrThrottled, ErrPumping), "messages_refused"
+	e.is = fmt.Errorf("%w: %w", ErrThrottled, ErrPumping)
 	return e
 }
 

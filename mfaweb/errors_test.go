@@ -51,7 +51,7 @@ func TestPumpingWords(t *testing.T) {
 		})
 	}
 	e := mfaweb.ErrorOf(err)
-	if e.Status != 429 || e.Code != "messages_refused" || e.RetryAfter == 0 ||
+	if e.Status != 429 || e.Code != "rate_limit_exceeded" || e.RetryAfter == 0 ||
 		!strings.Contains(e.Show, "Use another way. That is possible again in ") {
 		t.Errorf("%v: %+v", err, e)
 	}

@@ -433,7 +433,7 @@ func (d *webDescription) removedAtOnce(t *testing.T) {
 	stays, gone := s.app("ann"), s.app("ann")
 	b := s.browser()
 	q := b.login("ann", 200, "")
-	// The first call of the store reads the factor, and others follow.
+	// Challenge reads the factor first.
 	begun := len(s.store.Calls())
 	b.asks(q, stays.id(), "", 200, "")
 	calls := len(s.store.Calls()) - begun
@@ -444,7 +444,7 @@ func (d *webDescription) removedAtOnce(t *testing.T) {
 		}
 		return s.svc.Unenroll(ctx, mfa.UnenrollParams{FactorID: gone.id(), UserID: mfa.AnyUser})
 	}
-	b.asks(q, gone.id(), "", 404, "entity_not_found")
+	b.asks(q, gone.id(), "", 422, "unknown_factor")
 }
 
 // push gives somebody a confirmed factor whose codes the application delivers.
