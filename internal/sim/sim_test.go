@@ -82,7 +82,7 @@ func TestMostOfABlock(t *testing.T) {
 
 func TestMostOfAnEnforcedRegion(t *testing.T) {
 	w := played(t, 1, scenario{policy: enforced, set: manyBlocks(30, 5*minutely)})
-	if n := most(w.attack.regions); n > 500 || n < 400 {
+	if n := most(w.attack.regions); n > 500 || n < 300 { // twice 200, or nobody attacked
 		t.Errorf("a region got %d messages within 24 hours, want 500 at most", n)
 	}
 }
