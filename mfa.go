@@ -100,7 +100,7 @@ type Config struct {
 	DefaultRegion string
 
 	// Methods are types of factors beside the built-in ones, such as passkeys, at
-	// most four. New refuses one whose Type is malformed, built in or given twice,
+	// most three. New refuses one whose Type is malformed, built in or given twice,
 	// or that has no Ceremony. Without its Method a stored factor is ErrIntegrity.
 	// Defaults to none.
 	Methods []Method

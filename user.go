@@ -2,11 +2,18 @@ package mfa
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 )
+
+func userRecordID(userID string) string {
+	sum := sha256.Sum256([]byte(userID))
+	return userPrefix + base32.StdEncoding.EncodeToString(sum[:20])
+}
 
 // checkListed compares what the record of a user says of a factor with the factor's
 // own. A factor that is not listed was deleted, and somebody put its row back.

@@ -114,7 +114,7 @@ func circlesOfParents(p *probe) {
 	began := time.Now()
 	p.load("line-1")
 	// Not longer, because what goes on for ever often fills the memory.
-	p.patience = min(p.patience, max(time.Second, 100*time.Since(began)))
+	p.patience = min(p.patience, max(5*time.Second, 100*time.Since(began)))
 	save("itself", "itself")
 	p.ids("Load of a record that is its own parent", p.load("itself"), "itself")
 	for n := 2; n <= 3; n++ {

@@ -75,7 +75,7 @@ type Error struct {
 const maxText = 512 // bytes of a provider's explanation
 
 // Masked gives a provider's explanation of a message as Error.Text: without the number, without
-// the code, and at most 512 bytes long.
+// the code, and cut after 512 bytes.
 func Masked(m mfa.Message, text string) string {
 	digits := strings.Map(func(r rune) rune {
 		if r < '0' || r > '9' {

@@ -22,6 +22,7 @@ import (
 // stopped in the middle may have handed the message over, so the next could not be asked. A
 // provider that cannot be reached leaves time for the next one, because the senders of the
 // packages below give up connecting after at most 8 seconds of the 15 of mfa.Config.SendTimeout.
+// (A proxy that does not answer can take all of them, and so can an HTTPClient of your own.)
 func Fallback(first mfa.SMSSender, next ...mfa.SMSSender) mfa.SMSSender {
 	all := append([]mfa.SMSSender{first}, next...)
 	if slices.Contains(all, nil) {

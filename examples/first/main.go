@@ -19,7 +19,7 @@ import (
 type site struct {
 	mu       sync.Mutex
 	ann      mfaweb.User
-	sessions map[string]mfaweb.User // by the value of their cookie
+	sessions map[string]mfaweb.User // with the ann of then: whatever changes her row ends them
 }
 
 func (s *site) user(context.Context, string) (mfaweb.User, error) {
@@ -45,7 +45,9 @@ func (s *site) session(r *http.Request) (mfaweb.Session, bool, error) {
 	return mfaweb.Session{User: s.ann, ID: c.Value}, s.sessions[c.Value] == s.ann, nil
 }
 
-func (s *site) logIn(w http.ResponseWriter, _ *http.Request, u mfaweb.User, _ mfa.Verification) error {
+func (s *site) logIn(
+	w http.ResponseWriter, _ *http.Request, u mfaweb.User, _ mfa.Verification,
+) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := rand.Text()
@@ -85,9 +87,14 @@ func newSite() (http.Handler, error) {
 }
 
 const page = `<!doctype html><html lang="en"><title>Shop</title>
-<form id="login"><label>Password <input name="password" type="password"></label> <button>Log in</button></form>
+<form id="login">
+<label>Password <input name="password" type="password"></label> <button>Log in</button>
+</form>
 <form id="in" hidden>You are logged in. <button>Add an app</button></form>
-<form id="ask" hidden><img class="qr" alt="QR code"><br><label>Code <input name="code"></label> <button>Continue</button></form>
+<form id="ask" hidden>
+<img class="qr" alt="QR code"><br>
+<label>Code <input name="code"></label> <button>Continue</button>
+</form>
 <p id="told"></p>
 <script type="module">
 const forms = { login, in: document.getElementById("in"), ask };

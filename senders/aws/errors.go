@@ -7,13 +7,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
 	"github.com/authfactor/mfa/senders/internal/provider"
-	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
-	"github.com/aws/smithy-go"
-	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // The exceptions that have reasons.
@@ -96,7 +97,10 @@ func (c *call) failed(ctx context.Context, m mfa.Message, err error) *senders.Er
 	switch {
 	case status != 0 && ok && exception.ErrorCode() != noException:
 		reason := reasonOf(err)
-		e.Reason = meaning(exception.ErrorCode(), reason, namesDestination(err), byStatus)
+		e.Reason = byStatus
+		if status/100 == 4 { // a server that failed may have taken the message, whatever it says
+			e.Reason = meaning(exception.ErrorCode(), reason, namesDestination(err), byStatus)
+		}
 		if reason == "" {
 			reason = exception.ErrorCode()
 		}

@@ -9,11 +9,12 @@ import (
 	"net/http"
 	"net/http/httptest"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
+
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/senders"
 	"github.com/authfactor/mfa/senders/aws"
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
 )
 
 // A server in the place of AWS takes a message, and refuses feedback for another one.

@@ -38,19 +38,20 @@ package aws
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"time"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/senders"
 	"github.com/authfactor/mfa/senders/internal/provider"
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
-	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2/types"
 )
 
 const (
@@ -94,7 +95,7 @@ var _ mfa.SMSSender = (*Sender)(nil)
 // New returns a sender, or an error if Config.Client is nil. It connects to nothing.
 func New(cfg Config) (*Sender, error) {
 	if cfg.Client == nil {
-		return nil, errors.New("aws: Config.Client is required: see pinpointsmsvoicev2.NewFromConfig")
+		return nil, fmt.Errorf("%w: aws: Client is required: see pinpointsmsvoicev2.NewFromConfig", mfa.ErrConfig)
 	}
 	client := cfg.Client.Options().HTTPClient
 	if own, ok := client.(*awshttp.BuildableClient); ok {
@@ -147,7 +148,7 @@ func (s *Sender) Send(ctx context.Context, m mfa.Message) error {
 	if err != nil {
 		return call.failed(ctx, m, err)
 	}
-	if out.MessageId == nil {
+	if out.MessageId == nil || *out.MessageId == "" {
 		return &senders.Error{
 			Sender: name, Reason: senders.ErrUnknown, Text: "the answer has no message id",
 		}

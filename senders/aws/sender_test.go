@@ -18,16 +18,17 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
+
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
 	"github.com/authfactor/mfa/internal/testrig"
 	"github.com/authfactor/mfa/senders"
 	"github.com/authfactor/mfa/senders/aws"
 	"github.com/authfactor/mfa/senders/internal/faults"
-	sdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	"github.com/aws/aws-sdk-go-v2/service/pinpointsmsvoicev2"
 )
 
 const (
@@ -262,6 +263,8 @@ func TestExceptions(t *testing.T) {
 		{400, "NewException", "", "", senders.ErrRefused},
 		{500, "NewException", "", "", senders.ErrUnknown},
 		{500, "InternalServerException", "", "", senders.ErrUnknown},
+		{500, "AccessDeniedException", "", "", senders.ErrUnknown},
+		{503, "ThrottlingException", "", "", senders.ErrUnknown},
 		{400, "InternalFailure", "", "", senders.ErrUnknown},
 		{400, "ServiceUnavailable", "", "", senders.ErrUnknown},
 	} {

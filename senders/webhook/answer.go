@@ -42,12 +42,29 @@ type answer struct {
 	Code   string `json:"code,omitempty"`
 }
 
-// parse gives the zero answer for what is not understood.
-func parse(body []byte) (said answer) {
+// parse gives the zero answer for what is no object. A member is a word or a number; anything
+// else in one, such as an object as the error, is a word that nobody knows.
+func parse(body []byte) answer {
+	var said map[string]json.RawMessage
 	if json.Unmarshal(body, &said) != nil {
 		return answer{}
 	}
-	return said
+	word := func(name string) string {
+		value := said[name]
+		var text string
+		var number json.Number
+		switch {
+		case value == nil, json.Unmarshal(value, &text) == nil: // null is ""
+			return text
+		case json.Unmarshal(value, &number) == nil:
+			return number.String()
+		}
+		return "?"
+	}
+	return answer{
+		Sender: word("sender"), ID: word("id"), Error: word("error"), Text: word("text"),
+		Code: word("code"),
+	}
 }
 
 // takenBy are the arguments of Message.TakenBy.

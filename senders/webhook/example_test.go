@@ -101,5 +101,5 @@ func ExampleNewReceiver() {
 func ExampleParseSecret() {
 	_, err := webhook.ParseSecret("hunter2")
 	fmt.Println(err)
-	// Output: webhook: a secret must begin with whsec_
+	// Output: mfa: config: webhook: a secret must begin with whsec_
 }

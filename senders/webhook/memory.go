@@ -87,7 +87,9 @@ func (m *memory) claim(id string, now time.Time) (d *delivery, mine bool) {
 		}
 	}
 	if d, ok := m.ids[id]; ok {
-		d.until = now.Add(remembered)
+		if until := now.Add(remembered); until.After(d.until) { // who waited has an older time
+			d.until = until
+		}
 		return d, false
 	}
 	if len(m.ids) >= maxRemembered {

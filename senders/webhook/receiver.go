@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"mime"
@@ -70,15 +71,15 @@ type Receiver struct {
 // NewReceiver returns a receiver, or an error if Secrets or Send are missing.
 func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	if len(cfg.Secrets) == 0 {
-		return nil, errors.New("webhook: ReceiverConfig.Secrets is required: see ParseSecret")
+		return nil, fmt.Errorf("%w: webhook: ReceiverConfig.Secrets is required: see ParseSecret", mfa.ErrConfig)
 	}
 	for _, secret := range cfg.Secrets {
 		if secret.sign == nil {
-			return nil, errors.New("webhook: a secret of ReceiverConfig.Secrets is the zero value")
+			return nil, fmt.Errorf("%w: webhook: a secret of ReceiverConfig.Secrets is the zero value", mfa.ErrConfig)
 		}
 	}
 	if cfg.Send == nil {
-		return nil, errors.New("webhook: ReceiverConfig.Send is required")
+		return nil, fmt.Errorf("%w: webhook: ReceiverConfig.Send is required", mfa.ErrConfig)
 	}
 	secrets := slices.Clone(cfg.Secrets)
 	return &Receiver{

@@ -4,8 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"strings"
+
+	"github.com/authfactor/mfa"
 )
 
 // The headers of Standard Webhooks.
@@ -28,18 +30,18 @@ type Secret struct {
 }
 
 // ParseSecret reads "whsec_" and the base64 of 24 to 64 random bytes, with padding. An error
-// says what else it is, and does not quote it.
+// says what else it is, does not quote it, and matches [mfa.ErrConfig].
 func ParseSecret(text string) (Secret, error) {
 	encoded, ok := strings.CutPrefix(text, "whsec_")
 	if !ok {
-		return Secret{}, errors.New("webhook: a secret must begin with whsec_")
+		return Secret{}, fmt.Errorf("%w: webhook: a secret must begin with whsec_", mfa.ErrConfig)
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil || strings.ContainsAny(encoded, "\r\n") {
-		return Secret{}, errors.New("webhook: after whsec_ a secret must be base64, with padding")
+		return Secret{}, fmt.Errorf("%w: webhook: after whsec_ a secret must be base64, with padding", mfa.ErrConfig)
 	}
 	if len(key) < minSecret || len(key) > maxSecret {
-		return Secret{}, errors.New("webhook: a secret must be 24 to 64 bytes long")
+		return Secret{}, fmt.Errorf("%w: webhook: a secret must be 24 to 64 bytes long", mfa.ErrConfig)
 	}
 	return Secret{sign: func(id, timestamp string, body []byte) string {
 		mac := hmac.New(sha256.New, key)

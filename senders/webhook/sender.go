@@ -20,7 +20,11 @@
 //		Secrets: []webhook.Secret{secret},
 //		Send: func(ctx context.Context, m mfa.Message) (webhook.Taken, error) {
 //			id, err := provider.SendText(ctx, m.To, m.Body, m.ID)
-//			return webhook.Taken{By: "provider", ID: id}, err
+//			if err != nil {
+//				// Nothing says that it was not sent. Where something does: senders.ErrRefused.
+//				return webhook.Taken{}, fmt.Errorf("%w: %w", senders.ErrUnknown, err)
+//			}
+//			return webhook.Taken{By: "provider", ID: id}, nil
 //		},
 //	})
 //	http.Handle("/send", receiver)
@@ -39,7 +43,8 @@
 //	}
 //
 // where data.id is webhook-id. Members may be added. A gateway must send one message for an id,
-// however often the id comes; it comes again if the application calls Send again.
+// however often the id comes; it comes again if the application calls Send again. A Receiver
+// remembers an id for ten minutes.
 //
 // # The answer
 //
@@ -127,17 +132,17 @@ type Sender struct {
 var _ mfa.SMSSender = (*Sender)(nil)
 
 // New returns a sender, or an error if Config.URL is not one of https, or Config.Secret is
-// missing. It connects to nothing.
+// missing. It connects to nothing. Its errors match [mfa.ErrConfig].
 func New(cfg Config) (*Sender, error) {
 	target, err := url.Parse(cfg.URL)
 	switch {
 	case err != nil || target.Host == "" || target.Scheme != "https" && target.Scheme != "http":
-		return nil, errors.New("webhook: Config.URL must be an absolute URL of https")
+		return nil, fmt.Errorf("%w: webhook: Config.URL must be an absolute URL of https", mfa.ErrConfig)
 	case target.Scheme == "http" && !cfg.InsecureHTTP:
-		return nil, errors.New("webhook: Config.URL must be of https: over http, codes and numbers " +
-			"can be read on the way (Config.InsecureHTTP permits it)")
+		return nil, fmt.Errorf("%w: webhook: Config.URL must be of https: over http, codes and numbers "+
+			"can be read on the way (Config.InsecureHTTP permits it)", mfa.ErrConfig)
 	case cfg.Secret.sign == nil:
-		return nil, errors.New("webhook: Config.Secret is required: see ParseSecret")
+		return nil, fmt.Errorf("%w: webhook: Config.Secret is required: see ParseSecret", mfa.ErrConfig)
 	}
 	return &Sender{
 		client: provider.NewClient(sender, senders.Secret{}, cfg.HTTPClient),

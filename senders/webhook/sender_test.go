@@ -86,7 +86,7 @@ func TestTaken(t *testing.T) {
 		"nothing":         {204, ``, "webhook", ""},
 		"an object":       {200, `{}`, "webhook", ""},
 		"HTML":            {200, `<html>`, "webhook", ""},
-		"a number":        {200, `{"id":1}`, "webhook", ""},
+		"a number":        {200, `{"id":1}`, "webhook", "1"},
 		"two":             {200, `{"id":"SM1"}{"id":"SM2"}`, "webhook", ""},
 		"64 KiB":          {299, `{"id":"SM1"}` + strings.Repeat(" ", long-12), "webhook", "SM1"},
 		"more":            {200, `{"id":"SM1"}` + strings.Repeat(" ", long-11), "webhook", ""},
@@ -142,6 +142,16 @@ func TestRefusals(t *testing.T) {
 		},
 		"an error in 200": {
 			200, `{"error":"opted_out","id":"SM1"}`, "",
+			failed{Reason: senders.ErrOptedOut},
+		},
+		"an object in 200": {200, `{"error":{"message":"no"}}`, "", failed{Reason: senders.ErrUnknown}},
+		"true in 200":      {200, `{"error":true}`, "", failed{Reason: senders.ErrUnknown}},
+		"code is a number": {
+			422, `{"error":"opted_out","code":21610}`, "",
+			failed{Reason: senders.ErrOptedOut, Code: "21610"},
+		},
+		"other members": {
+			422, `{"error":"opted_out","id":[1],"text":null}`, "",
 			failed{Reason: senders.ErrOptedOut},
 		},
 		"another in 200": {200, `{"error":"oops"}`, "", failed{Reason: senders.ErrUnknown}},
