@@ -337,12 +337,14 @@ func (d *challenging) decide() outcome {
 	}
 	n.sends.Charge(now, d.quota())
 	full, _ := n.fullBucket(now, d.policy) // to be told, and not refused
-	for _, name := range append(n.charge(now, d.policy, &out), full) {
-		if name != "" {
-			e := f.eventOf(d.challenge, EventPumping)
-			e.Bucket = name
-			out.events = append(out.events, e)
-		}
+	told := n.charge(now, d.policy, &out)
+	if full != "" && !slices.Contains(told, full) {
+		told = append(told, full)
+	}
+	for _, name := range told {
+		e := f.eventOf(d.challenge, EventPumping)
+		e.Bucket = name
+		out.events = append(out.events, e)
 	}
 	out.savePhone(now, n)
 	if u != nil {

@@ -178,8 +178,8 @@ const (
 	// compared meanwhile.
 	ReasonWrongCodes Reason = "wrong_codes"
 
-	// ReasonMessages means that the number or the user reached a message quota. A
-	// code that was sent before is still good.
+	// ReasonMessages means that the number or the user reached a message quota, or that
+	// it is ErrPumping. A code that was sent before is still good.
 	ReasonMessages Reason = "messages"
 
 	// ReasonRaces means that other calls kept writing the same records. Make the

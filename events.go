@@ -56,8 +56,9 @@ const (
 	EventMessageRefused EventKind = "message_refused"
 
 	// EventPumping is raised when a message was refused with ErrPumping; RetryAfter is then
-	// set. Without it, a message was sent that made a bucket full, or that would have been
-	// refused but for Policy.PumpingObserve: an attack may begin. Event.Bucket says which.
+	// set. Without it, a message is about to be sent that made a bucket full, that found a
+	// region's full an hour after the last such event, or that would have been refused but for
+	// Policy.PumpingObserve: an attack may begin. Event.Bucket says which.
 	EventPumping EventKind = "pumping"
 
 	// EventThrottled is raised when a call was refused because the factor is
@@ -132,8 +133,8 @@ type Event struct {
 	DeviceID    string `json:"device_id,omitempty"`    // "" when no trusted device was involved
 
 	// MessageID is the Message.ID, for a provider's delivery reports: with
-	// EventMessageSent, EventMessageFailed and EventMessageUnknown, and with those of an
-	// answer to the message's challenge.
+	// EventMessageSent, EventMessageFailed and EventMessageUnknown, with EventPumping that
+	// refused nothing, and with those of an answer to the message's challenge.
 	MessageID string `json:"message_id,omitempty"`
 
 	// Sender and SenderID are what took the message, and how that knows it: see
@@ -142,7 +143,8 @@ type Event struct {
 	Sender   string `json:"sender,omitempty"`
 	SenderID string `json:"sender_id,omitempty"`
 
-	// Bucket is "region_" and an ISO 3166 code, or a code for a block of numbers: with
+	// Bucket is "region_" and an ISO 3166 code (or 001, for numbers of no country), or
+	// "block_" and what stands for a block of numbers: with
 	// EventPumping. Service.ClearPumping takes it.
 	Bucket string `json:"bucket,omitempty"`
 

@@ -12,10 +12,12 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
+	"github.com/authfactor/mfa/internal/phone"
 	"github.com/authfactor/mfa/internal/xaes"
 )
 
@@ -254,6 +256,27 @@ func (r *Keyring) shardIDs(region string) (ids [][]string) {
 		ids = append(ids, r.bucketIDs(fmt.Sprintf("region %s %d", region, i)))
 	}
 	return ids
+}
+
+// bucketRecords are the ids of the records of a bucket, which need not be there: of a region and
+// of a number's block those for all keys of the keyring, of the name of a block that one alone.
+func (s *Service) bucketRecords(bucket string) ([]string, error) {
+	if region, ok := strings.CutPrefix(bucket, regionBucket); ok {
+		if region == "001" || slices.Contains(phone.Regions(), region) {
+			return slices.Concat(s.keys.shardIDs(region)...), nil
+		}
+	} else if end, ok := strings.CutPrefix(bucket, blockBucket); ok {
+		if sum, err := base32.StdEncoding.DecodeString(end); err == nil && len(sum) == bucketHash {
+			return []string{bucketPrefix + end}, nil
+		}
+	} else if strings.HasPrefix(bucket, "+") {
+		e164, err := s.normalizeNumber(bucket)
+		if err != nil {
+			return nil, err
+		}
+		return s.keys.bucketsOf(e164, "").blockIDs, nil
+	}
+	return nil, errParameter("There is no such bucket.")
 }
 
 // numberUsers returns what stands for a user in the record of a phone number, one for each

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"image/png"
+	"math"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,9 +16,6 @@ import (
 	"testing"
 	"testing/cryptotest"
 	"time"
-
-	"fmt"
-	"math"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/testrig"
@@ -319,7 +318,7 @@ func newRig(t *testing.T, change ...func(*mfa.Config)) *rig {
 	return &rig{testrig.New(t, change...)}
 }
 
-// The tests of this file hold what GuessProbability says against attacks on a service.
+// The tests below hold what GuessProbability says against attacks on a service.
 
 var factorTypes = []mfa.FactorType{
 	mfa.TypeTOTP,

@@ -1,18 +1,16 @@
 package mfa
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base32"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/authfactor/mfa/internal/codec"
 	"github.com/authfactor/mfa/internal/limit"
-	"github.com/authfactor/mfa/internal/phone"
 )
 
 // A number is the limits of a phone number, whoever enrolled it.
@@ -198,9 +196,7 @@ func (s *Service) openBuckets(b *buckets, records loaded, n *number) (err error)
 		b.shards = append(b.shards, shard)
 	}
 	var random [1]byte
-	if _, err := rand.Read(random[:]); err != nil {
-		return fmt.Errorf("mfa: choosing a bucket: %w", err)
-	}
+	_, _ = rand.Read(random[:]) // never fails
 	b.any = b.shards[random[0]%regionShards]
 	// Who draws again after each lost race is not one in four: those who write lose more.
 	lot := sha256.Sum256(fmt.Append(nil, n.ID, " ", n.Version))
@@ -328,8 +324,8 @@ func (b *buckets) tells(now time.Time) bool {
 }
 
 // confirm takes a number's messages of the last 24 hours out of its buckets, and some more,
-// once for ever: whoever confirms is a person. Those before have drained, so that nobody can
-// save them up. Its record does not expire from now on.
+// once for ever: whoever confirms is a person. Earlier ones have drained and are not taken out, or
+// they could be saved up. Its record does not expire from now on.
 func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
 	p.confirmed = true
 	b := p.buckets
@@ -348,45 +344,23 @@ func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
 	}
 }
 
-// PumpingBucket returns the name of the bucket that a number's block has, for
-// [Service.ClearPumping]. The number is taken as [SMSParams] has it, and the errors are those
-// of [Service.Enroll].
-func (s *Service) PumpingBucket(number string) (string, error) {
-	e164, err := s.normalizeNumber(number)
-	if err != nil {
-		return "", err
-	}
-	return s.keys.bucketsOf(e164, "").blockName, nil
-}
-
 // ClearPumping empties a bucket, for operators who know that what filled it was no attack, or
-// whose records of it do not open. It takes the name that [Event.Bucket] or
-// [Service.PumpingBucket] has. Any other one is [ErrInvalidParameter]. Any other error comes from
-// the store, or is [ErrThrottled] after eight lost races.
-func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
-	var ids []string
-	if region, ok := strings.CutPrefix(bucketName, regionBucket); ok {
-		if region == "001" || slices.Contains(phone.Regions(), region) {
-			ids = slices.Concat(s.keys.shardIDs(region)...)
-		}
-	} else if end, ok := strings.CutPrefix(bucketName, blockBucket); ok {
-		if sum, err := base32.StdEncoding.DecodeString(end); err == nil && len(sum) == bucketHash {
-			ids = []string{bucketPrefix + end}
-		}
-	}
-	if ids == nil {
-		return errParameter("There is no such bucket.")
+// whose records of it do not open. It takes the name that [Event.Bucket] has or, for the bucket of
+// its block, a phone number with its "+". A bucket that is empty is no error. Anything
+// else is [ErrInvalidParameter], or for a number [ErrInvalidPhoneNumber] or
+// [ErrPhoneNumberNotAllowed]. Any other error comes from the store, or is [ErrThrottled] after
+// eight lost races.
+func (s *Service) ClearPumping(ctx context.Context, bucket string) error {
+	ids, err := s.bucketRecords(bucket)
+	if err != nil {
+		return err
 	}
 	load := func(ctx context.Context) (clearing, error) {
 		records, m, err := s.loadNow(ctx, ids...)
 		return clearing{m, records}, err
 	}
-	_, err := transact(ctx, s, bucketName, load, func(d clearing) (struct{}, outcome) {
-		var out outcome
-		for i := range d.records {
-			out.remove = append(out.remove, &d.records[i])
-		}
-		return struct{}{}, out
+	_, err = transact(ctx, s, bucket, load, func(d clearing) (struct{}, outcome) {
+		return struct{}{}, d.decide(s.keys, len(ids))
 	})
 	return err
 }
@@ -395,4 +369,20 @@ func (s *Service) ClearPumping(ctx context.Context, bucketName string) error {
 type clearing struct {
 	moment
 	records loaded
+}
+
+// decide deletes all records of a bucket. Where there is one alone of them that are named, and
+// the first key wrote it, it is emptied: it hides those of other keys.
+func (d clearing) decide(keys *Keyring, named int) (out outcome) {
+	for i := range d.records {
+		rec := &d.records[i]
+		if named == 1 && bytes.HasPrefix(rec.State, keys.keys()[0].id[:]) {
+			b := &bucket{Record: Record{ID: rec.ID, Kind: kindBucket, Version: rec.Version}}
+			b.CreatedAt = rec.CreatedAt
+			out.set(d.now, b, d.now)
+			continue
+		}
+		out.remove = append(out.remove, rec)
+	}
+	return out
 }

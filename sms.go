@@ -63,7 +63,8 @@ type taken struct{ by, id string }
 // TakenBy is for an [SMSSender] to call before Send returns nil: by is what took the
 // message, such as "twilio", and id is how that knows it, "" if it gives none. Events
 // have both: [Event.Sender], [Event.SenderID]. They are cut to 64 and 255 bytes of printable
-// ASCII. The last call counts; a sender that does not call it is "" in events.
+// ASCII. The last call counts; a sender that does not call it is "" in events. A sender that hands
+// m on to another one hands on m itself, changed or not, so that the other can call it.
 func (m Message) TakenBy(by, id string) {
 	if m.taken != nil {
 		m.taken.by, m.taken.id = printable(by, maxText), printable(id, maxSource)

@@ -83,7 +83,7 @@ type Store interface {
 // otherwise, fields may change in a replacement.
 type Record struct {
 	ID     string // primary key
-	Kind   string // "factor", "challenge", "number", "user" or "device"; never changes
+	Kind   string // "factor", "challenge", "number", "bucket", "user" or "device"; never changes
 	Parent string // id of another record, which need not exist; "" for none
 	UserID string // the owner, as the application calls it; "" for none; never changes
 	Type   string // the FactorType for factors and challenges, "" otherwise
