@@ -327,9 +327,10 @@ type UnenrollParams struct {
 	Receipt string
 
 	// KeepOne refuses to delete the last confirmed factor of a user, recovery codes aside:
-	// ErrLastFactor. A disabled one counts as one that stays. Two calls at once for two factors do not delete both. Set it on an
-	// account page where TurnOff is what ends the second factor. Defaults to false; then
-	// clear LoginParams.HasFactor once the user's last factor is deleted.
+	// ErrLastFactor. A disabled one counts as one that stays. Two calls at once for two
+	// factors do not delete both. Set it on an account page where TurnOff is what ends the
+	// second factor. Defaults to false; then clear LoginParams.HasFactor once the user's last
+	// factor is deleted.
 	KeepOne bool
 }
 

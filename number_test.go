@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -560,7 +561,7 @@ func TestTakenBy(t *testing.T) {
 		code := ""
 		r := newRig(t, func(c *mfa.Config) {
 			c.SMS = senderFunc(func(_ context.Context, m mfa.Message) error {
-				code = strings.Trim(m.Body, "Your verification code is .")
+				code = regexp.MustCompile(`[0-9]{6}`).FindString(m.Body)
 				m.TakenBy("other", "1")
 				m.TakenBy("twi\x00lio", id)
 				return nil

@@ -95,7 +95,8 @@ var _ mfa.SMSSender = (*Sender)(nil)
 // New returns a sender, or an error if Config.Client is nil. It connects to nothing.
 func New(cfg Config) (*Sender, error) {
 	if cfg.Client == nil {
-		return nil, fmt.Errorf("%w: aws: Client is required: see pinpointsmsvoicev2.NewFromConfig", mfa.ErrConfig)
+		return nil, fmt.Errorf("%w: aws: Client is required: see pinpointsmsvoicev2.NewFromConfig",
+			mfa.ErrConfig)
 	}
 	client := cfg.Client.Options().HTTPClient
 	if own, ok := client.(*awshttp.BuildableClient); ok {

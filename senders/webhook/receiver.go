@@ -71,11 +71,13 @@ type Receiver struct {
 // NewReceiver returns a receiver, or an error if Secrets or Send are missing.
 func NewReceiver(cfg ReceiverConfig) (*Receiver, error) {
 	if len(cfg.Secrets) == 0 {
-		return nil, fmt.Errorf("%w: webhook: ReceiverConfig.Secrets is required: see ParseSecret", mfa.ErrConfig)
+		return nil, fmt.Errorf("%w: webhook: ReceiverConfig.Secrets is required: see ParseSecret",
+			mfa.ErrConfig)
 	}
 	for _, secret := range cfg.Secrets {
 		if secret.sign == nil {
-			return nil, fmt.Errorf("%w: webhook: a secret of ReceiverConfig.Secrets is the zero value", mfa.ErrConfig)
+			return nil, fmt.Errorf("%w: webhook: a secret of ReceiverConfig.Secrets is the zero value",
+				mfa.ErrConfig)
 		}
 	}
 	if cfg.Send == nil {

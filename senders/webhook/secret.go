@@ -38,7 +38,8 @@ func ParseSecret(text string) (Secret, error) {
 	}
 	key, err := base64.StdEncoding.Strict().DecodeString(encoded)
 	if err != nil || strings.ContainsAny(encoded, "\r\n") {
-		return Secret{}, fmt.Errorf("%w: webhook: after whsec_ a secret must be base64, with padding", mfa.ErrConfig)
+		return Secret{}, fmt.Errorf("%w: webhook: after whsec_ a secret must be base64, with padding",
+			mfa.ErrConfig)
 	}
 	if len(key) < minSecret || len(key) > maxSecret {
 		return Secret{}, fmt.Errorf("%w: webhook: a secret must be 24 to 64 bytes long", mfa.ErrConfig)
