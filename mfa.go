@@ -182,8 +182,8 @@ type Policy struct {
 	// confirmed for the first time takes its own messages of the last 24 hours out again, and
 	// one more out of its block's, two more out of its region's. As many as the size drain
 	// within 24 hours, so whoever confirms nothing is sent at most twice as many within a day
-	// (for a region about: of many at once one in four counts, for four). From 1 to 1,000 and
-	// from 1 to 100,000. Default to 50 and 200.
+	// (for a region about: of many at once one in several counts, for all of these). From 1
+	// to 1,000 and from 1 to 100,000. Default to 50 and 200.
 	PumpingBlock, PumpingRegion int
 
 	// PumpingRegions refuses messages to unconfirmed numbers of a region whose bucket is

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"slices"
 	"time"
@@ -178,7 +179,7 @@ type buckets struct {
 	block  *bucket
 	shards []*bucket
 	any    *bucket // of the shards, at random, so that calls at once seldom meet
-	chosen bool    // one number in four, by its secret id and version: see share
+	lot    uint32  // of its secret id and version: which number writes for others, see share
 }
 
 func (b *buckets) ids() []string { return slices.Concat(append(b.shardIDs, b.blockIDs)...) }
@@ -198,9 +199,9 @@ func (s *Service) openBuckets(b *buckets, records loaded, n *number) (err error)
 	var random [1]byte
 	_, _ = rand.Read(random[:]) // never fails
 	b.any = b.shards[random[0]%regionShards]
-	// Who draws again after each lost race is not one in four: those who write lose more.
+	// It stays after a lost race. Otherwise more would lose and draw again of those who write.
 	lot := sha256.Sum256(fmt.Append(nil, n.ID, " ", n.Version))
-	b.chosen = lot[0]%busyShare == 0
+	b.lot = binary.BigEndian.Uint32(lot[:])
 	return nil
 }
 
@@ -238,13 +239,15 @@ func (b *buckets) fullest() *bucket {
 }
 
 // share is for how many calls this one changes a shard. One that is written all the time is
-// written by one call in four, for four: otherwise they would lose one race after the other.
-func (b *buckets) share(now time.Time, shard *bucket) int {
+// written by one call in several, for all of these: otherwise they would lose one race after
+// the other.
+func (b *buckets) share(now time.Time, shard *bucket, policy Policy) int {
+	several := policy.busyShare()
 	switch {
 	case now.Sub(shard.UpdatedAt) >= busy:
 		return 1
-	case b.chosen:
-		return busyShare
+	case b.lot%uint32(several) == 0:
+		return several
 	}
 	return 0
 }
@@ -298,7 +301,7 @@ func (p *numberLimits) charge(now time.Time, policy Policy, out *outcome) (full 
 		full = append(full, b.blockName)
 	}
 	shard := b.any
-	share := b.share(now, shard)
+	share := b.share(now, shard, policy)
 	limits = policy.regionPumping()
 	isFull, tells := b.regionWait(now, limits) > 0, b.tells(now)
 	if share == 0 || isFull && !tells { // more than full would take days to drain
@@ -338,7 +341,7 @@ func (p *numberLimits) confirm(now time.Time, policy Policy, out *outcome) {
 		out.set(now, b.block, empty)
 	}
 	shard := b.fullest()
-	if share := b.share(now, shard); share > 0 && shard.empty.After(now) {
+	if share := b.share(now, shard, policy); share > 0 && shard.empty.After(now) {
 		empty := policy.regionPumping().Remove(now, shard.empty, share*(own+regionBonus))
 		out.set(now, shard, empty)
 	}

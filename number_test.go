@@ -297,6 +297,27 @@ func TestPumpingBusy(t *testing.T) {
 	}
 }
 
+// TestPumpingBusyLarge: of a larger region at most one in 64 writes.
+func TestPumpingBusyLarge(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) {
+		c.Policy.PumpingRegion, c.Policy.PumpingRegions = 100_000, true
+	})
+	for i := range 2000 {
+		if _, _, err := r.stranger(numberOf(200+i/3, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writes := 0
+	for _, rec := range r.Records() {
+		if rec.Kind == "bucket" && rec.Version > 3 { // no block has more
+			writes += int(rec.Version)
+		}
+	}
+	if writes < 10 || writes > 70 { // 31 on average, and one more for each of four records
+		t.Errorf("2,000 messages in %d writes", writes)
+	}
+}
+
 // TestPumpingSizes: any size is stored and read again.
 func TestPumpingSizes(t *testing.T) {
 	for _, size := range []int{1, 3, 7, 999, 1000} {

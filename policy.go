@@ -27,7 +27,8 @@ const (
 	defaultRegionSize = 200
 	maxBlockSize      = 1000
 	maxRegionSize     = 100_000
-	busyShare         = 4  // calls of which one writes it then
+	minBusyShare      = 4 // calls of which one writes a region then, and this many at most
+	maxBusyShare      = 64
 	blockBonus        = 1  // messages that a confirmation takes out beside its own
 	regionBonus       = 2  // half of the people confirm, and all ask for 1.2
 	bucketHash        = 20 // bytes of a bucket's name
@@ -89,7 +90,7 @@ const (
 	deviceFailures = 10                  // wrong codes in a row, of its own allowance, that revoke it
 )
 
-// busy is how long after it was written a shard is written by one call in four.
+// busy is how long after it was written a shard is written by one call in [Policy.busyShare].
 const busy = 50 * time.Millisecond
 
 // guessing are the limits on wrong codes.
@@ -163,6 +164,12 @@ func (p Policy) blockPumping() limit.Pumping {
 // regionPumping is that of a region.
 func (p Policy) regionPumping() limit.Pumping {
 	return limit.Pumping{Size: p.PumpingRegion, Shards: regionShards, MaxSkew: maxSkew}
+}
+
+// busyShare is for how many calls at once one is counted. What a region of 400 and more is
+// counted to hold is then wrong by about a tenth: the square root of its size times the share.
+func (p Policy) busyShare() int {
+	return min(max(minBusyShare, p.PumpingRegion/100), maxBusyShare)
 }
 
 // steps is how many TOTP codes are valid at once.
