@@ -142,34 +142,17 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// columns are those of the table, in the order of [row].
-const columns = "id, kind, parent, user_id, type, status, " +
-	"created_at, updated_at, expires_at, version, state"
-
-// Load returns the records with these ids, their parents and so on. The error
-// matches [mfa.ErrIntegrity] if a row cannot be a record.
+// Load returns the records with these ids, their parents, and the parents of those. The
+// error matches [mfa.ErrIntegrity] if a row cannot be a record.
 func (s *Store) Load(ctx context.Context, ids ...string) ([]mfa.Record, error) {
 	if len(ids) == 0 {
 		return nil, ctx.Err()
 	}
 	q := s.statement()
-	if s.dialect == PostgreSQL {
-		// LIMIT 1 has the planner look each parent up. It would guess a hundred of them
-		// otherwise, and read a table of a few thousand rows whole, by a plan that a
-		// connection keeps while the table grows.
-		q.text("WITH RECURSIVE found AS (SELECT ", columns, " FROM ", s.table, " WHERE id IN ")
-		q.list(ids)
-		q.text(" UNION SELECT r.* FROM found CROSS JOIN LATERAL ",
-			"(SELECT ", columns, " FROM ", s.table, " WHERE id = found.parent LIMIT 1) r) ",
-			"SELECT ", columns, " FROM found")
-		return s.query(ctx, "loading", q)
-	}
-	q.text("WITH RECURSIVE found (id, parent) AS (SELECT id, parent FROM ", s.table, " WHERE id IN ")
+	q.text("SELECT ", levels, " FROM ", s.table, " r LEFT JOIN ", s.table, " p ON p.id = r.parent ",
+		"LEFT JOIN ", s.table, " g ON g.id = p.parent WHERE r.id IN ")
 	q.list(ids)
-	q.text(" UNION SELECT r.id, r.parent FROM ", s.table, " r JOIN found ON r.id = found.parent) ",
-		"SELECT r.", strings.ReplaceAll(columns, " ", " r."),
-		" FROM found JOIN ", s.table, " r ON r.id = found.id")
-	return s.query(ctx, "loading", q)
+	return s.query(ctx, "loading", q, 3)
 }
 
 // List returns the records that q selects, in order of id. The error matches
@@ -186,7 +169,7 @@ func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 	st.text(" AND id > ")
 	st.arg(q.After)
 	st.text(" ORDER BY id LIMIT ", strconv.Itoa(q.Limit))
-	return s.query(ctx, "listing", st)
+	return s.query(ctx, "listing", st, 1)
 }
 
 // Save applies all changes or none. Errors that prove that nothing was written,
@@ -571,35 +554,6 @@ func (s *Store) ids(ctx context.Context, q *statement) (ids []string, err error)
 	return ids, rows.Err()
 }
 
-// query returns records. A row that cannot be one, because somebody edited it,
-// is an integrity error, as a record that cannot be decrypted is.
-func (s *Store) query(ctx context.Context, doing string, q *statement) ([]mfa.Record, error) {
-	var found []mfa.Record
-	err := s.again(ctx, doing, func() error {
-		found = nil
-		rows, err := s.db.QueryContext(ctx, q.b.String(), q.args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var r mfa.Record
-			err := rows.Scan(&r.ID, &r.Kind, &r.Parent, &r.UserID, &r.Type, &r.Status,
-				(*instant)(&r.CreatedAt), (*instant)(&r.UpdatedAt), (*instant)(&r.ExpiresAt),
-				&r.Version, &r.State)
-			if err != nil {
-				return fmt.Errorf("%w: record %s: %w", mfa.ErrIntegrity, r.ID, err)
-			}
-			found = append(found, r)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
-}
-
 // maxTries is how often a call is made in all if the database undoes it.
 const maxTries = 16
 
@@ -759,57 +713,4 @@ func (q *statement) rows(changes []mfa.Change) {
 		}
 		q.text(")")
 	}
-}
-
-var (
-	columnNames = strings.Split(columns, ", ")
-	columnTypes = []string{
-		"text", "text", "text", "text", "text", "text",
-		"timestamptz", "timestamptz", "timestamptz", "bigint", "bytea",
-	}
-)
-
-// row is a record as it is stored, in the order of columns.
-func (s *Store) row(r mfa.Record) []any {
-	state := r.State
-	if state == nil {
-		state = []byte{}
-	}
-	return []any{
-		r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status,
-		s.time(r.CreatedAt), s.time(r.UpdatedAt), s.time(r.ExpiresAt), r.Version + 1, state,
-	}
-}
-
-// time is a time as it is stored: nil, a time for PostgreSQL, milliseconds for others.
-func (s *Store) time(t time.Time) any {
-	switch {
-	case t.IsZero():
-		return nil
-	case s.dialect == PostgreSQL:
-		return t.UTC()
-	}
-	return t.UnixMilli()
-}
-
-// An instant reads what [Store.time] gives, in whatever type the driver has for it.
-type instant time.Time
-
-// Scan is for database/sql.
-func (t *instant) Scan(value any) error {
-	var at sql.Null[time.Time]
-	if _, isTime := value.(time.Time); isTime || value == nil {
-		err := at.Scan(value)
-		*t = instant(at.V.UTC())
-		if !at.Valid {
-			*t = instant{}
-		}
-		return err
-	}
-	var ms sql.Null[int64]
-	if err := ms.Scan(value); err != nil {
-		return err
-	}
-	*t = instant(time.UnixMilli(ms.V).UTC())
-	return nil
 }
