@@ -27,7 +27,7 @@ const (
 
 	adSize = 256 // bytes of the associated data that need no allocation
 
-	sealHeader = keyIDSize + xaes.NonceSize // in front of every ciphertext
+	sealHeader = keyIDSize + xaes.Prefix // in front of a plain text that is encrypted in place
 )
 
 // A Keyring encrypts what the service stores. Its first key encrypts, every key
@@ -111,18 +111,14 @@ const stateVersion = 2
 
 // encode turns a record into a change that inserts it, when its version is 0, or
 // replaces it.
-func (r *Keyring) encode(s stored) (Change, error) {
+func (r *Keyring) encode(s stored) Change {
 	rec := s.columns()
 	c := codec.NewWriter(append(make([]byte, sealHeader, 320), stateVersion))
 	columnFields(c, rec)
 	s.fields(c)
-	state, err := r.seal(rec, rec.Version+1, c.Written())
-	if err != nil {
-		return Change{}, err
-	}
 	change := Change{Record: *rec}
-	change.Record.State = state
-	return change, nil
+	change.Record.State = r.seal(rec, rec.Version+1, c.Written())
+	return change
 }
 
 // decode reads a record of a store into s and holds every column against State.
@@ -168,34 +164,30 @@ func (r *Keyring) decode(rec Record, kind string, s stored) error {
 // seal returns State: key id, nonce, ciphertext and tag. It is made in place of the
 // plain text, which follows sealHeader empty bytes. The version is the one that the
 // record will have in the store.
-func (r *Keyring) seal(rec *Record, version int64, plain []byte) ([]byte, error) {
+func (r *Keyring) seal(rec *Record, version int64, plain []byte) []byte {
 	k := r.keys()[0]
-	header := plain[:sealHeader]
+	header := plain[:keyIDSize]
 	copy(header, k.id[:])
-	nonce := header[keyIDSize:]
-	if err := k.aead.Nonce(nonce); err != nil {
-		return nil, err
-	}
 	var ad [adSize]byte
 	return k.aead.Seal(
-		header, nonce, plain[sealHeader:], appendAssociatedData(ad[:0], rec, version, k.id[:]),
-	), nil
+		header, plain[sealHeader:], appendAssociatedData(ad[:0], rec, version, k.id[:]),
+	)
 }
 
 // open gives the plain text of State if this very record was sealed with one of
 // the keys.
 func (r *Keyring) open(rec *Record) ([]byte, error) {
-	if len(rec.State) < sealHeader+xaes.Overhead {
+	if len(rec.State) < keyIDSize+xaes.Overhead {
 		return nil, integrityError(rec, "its state is too short")
 	}
-	id, nonce, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:sealHeader], rec.State[sealHeader:]
+	id, sealed := rec.State[:keyIDSize], rec.State[keyIDSize:]
 	k := find(r.keys(), id)
 	if k == nil {
 		why := fmt.Sprintf("it is sealed with key %x, which is not in the keyring", id)
 		return nil, integrityError(rec, why)
 	}
 	var ad [adSize]byte
-	plain, err := k.aead.Open(nil, nonce, sealed, appendAssociatedData(ad[:0], rec, rec.Version, id))
+	plain, err := k.aead.Open(nil, sealed, appendAssociatedData(ad[:0], rec, rec.Version, id))
 	if err != nil {
 		return nil, integrityError(rec,
 			"its state does not open: the row was changed, moved or given an older state")
@@ -308,14 +300,11 @@ func (s *Service) SealToken(purpose string, text []byte, lifetime time.Duration)
 	}
 	k := s.keys.keys()[0]
 	const expires = 8 // bytes of the time when it ends
-	token := make([]byte, sealHeader+expires, sealHeader+expires+len(text)+xaes.Overhead)
+	token := make([]byte, sealHeader+expires, keyIDSize+expires+len(text)+xaes.Overhead)
 	copy(token, k.id[:])
-	if err := k.tokens.Nonce(token[keyIDSize:sealHeader]); err != nil {
-		return "", err
-	}
 	binary.BigEndian.PutUint64(token[sealHeader:], uint64(now.Add(lifetime).UnixMilli()))
-	plain := append(token[sealHeader:], text...)
-	token = k.tokens.Seal(token[:sealHeader], token[keyIDSize:sealHeader], plain, []byte(purpose))
+	token = append(token, text...)
+	token = k.tokens.Seal(token[:keyIDSize], token[sealHeader:], []byte(purpose))
 	return base64.RawURLEncoding.EncodeToString(token), nil
 }
 
@@ -324,7 +313,7 @@ func (s *Service) SealToken(purpose string, text []byte, lifetime time.Duration)
 func (s *Service) OpenToken(purpose, token string) (text []byte, ok bool) {
 	now, err := s.now()
 	sealed, malformed := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || malformed != nil || len(sealed) < sealHeader ||
+	if err != nil || malformed != nil || len(sealed) < keyIDSize ||
 		strings.ContainsAny(token, "\r\n") { // which base64 skips
 		return nil, false
 	}
@@ -332,8 +321,7 @@ func (s *Service) OpenToken(purpose, token string) (text []byte, ok bool) {
 	if k == nil {
 		return nil, false
 	}
-	nonce := sealed[keyIDSize:sealHeader]
-	plain, err := k.tokens.Open(nil, nonce, sealed[sealHeader:], []byte(purpose))
+	plain, err := k.tokens.Open(nil, sealed[keyIDSize:], []byte(purpose))
 	if err != nil || len(plain) < 8 {
 		return nil, false
 	}

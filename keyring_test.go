@@ -1,10 +1,13 @@
 package mfa_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,6 +28,23 @@ func (r *rig) with(keys ...string) *mfa.Service {
 	r.Config.Keys = ring
 	r.Service = r.Another()
 	return r.Service
+}
+
+// TestValidatedCryptographyAlone: under GODEBUG=fips140=only, which a process has from its start,
+// every kind of record is written and read, and every type of factor is used.
+func TestValidatedCryptographyAlone(t *testing.T) {
+	const some = "^(Example.*|TestKeyRotation|TestTokens|TestNewRecoveryCodesAgain|TestUnknownMessage)$"
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), self, "-test.run="+some, "-test.v")
+	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	out, err := cmd.CombinedOutput()
+	passed := bytes.Count(out, []byte("--- PASS: "))
+	if err != nil || passed < 20 || bytes.Contains(out, []byte("--- SKIP")) {
+		t.Errorf("%d passed, %v\n%s", passed, err, out)
+	}
 }
 
 // TestKeyRotation: what was sealed with the old key opens as long as it is in the

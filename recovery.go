@@ -90,7 +90,7 @@ func derivedRecoverySet(
 ) (*recoverySet, *RecoveryCodesEnrollment, error) {
 	const size = recoveryCodes * recoveryCodeSize
 	const info = "github.com/authfactor/mfa recovery codes"
-	raw, err := hkdf.Key(sha256.New, []byte(secret), seed, info, size)
+	raw, err := hkdf.Key(sha256.New, keyOf(secret), seed, info, size)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mfa: making recovery codes: %w", err)
 	}

@@ -1,6 +1,7 @@
 package mfatest
 
 import (
+	"crypto/fips140"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base32"
@@ -36,9 +37,12 @@ func Code(secret string, at time.Time) string {
 	if at.Unix() < 0 {
 		panic("mfatest: there are no codes before 1970")
 	}
-	mac := hmac.New(sha1.New, key)
-	mac.Write(binary.BigEndian.AppendUint64(nil, uint64(at.Unix()/30)))
-	sum := mac.Sum(nil)
+	var sum []byte
+	fips140.WithoutEnforcement(func() { // an app is outside that boundary
+		mac := hmac.New(sha1.New, key)
+		mac.Write(binary.BigEndian.AppendUint64(nil, uint64(at.Unix()/30)))
+		sum = mac.Sum(nil)
+	})
 	offset := sum[len(sum)-1] & 0xf // RFC 4226 section 5.3
 	number := binary.BigEndian.Uint32(sum[offset:]) & 0x7fffffff
 	return fmt.Sprintf("%06d", number%1_000_000)

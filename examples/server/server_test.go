@@ -46,7 +46,7 @@ func TestRefused(t *testing.T) {
 		{"no account of Twilio", map[string]string{"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "hunter2", "TWILIO_FROM": "Foo"}, []string{"-sms", "twilio"}, `-sms twilio: mfa: config: twilio: AccountSID must be "AC" and 32`},
 		{"half of Vonage", map[string]string{"VONAGE_API_SECRET": "hunter2"}, []string{"-sms", "vonage"}, "-sms vonage: set in the environment: VONAGE_API_KEY, VONAGE_FROM"},
 		{"half of a webhook", map[string]string{"MFA_SMS_WEBHOOK_SECRET": "hunter2"}, []string{"-sms", "webhook"}, "-sms webhook: set in the environment: MFA_SMS_WEBHOOK_URL"},
-		{"no secret of a webhook", map[string]string{"MFA_SMS_WEBHOOK_SECRET": "hunter2", "MFA_SMS_WEBHOOK_URL": "https://x.example"}, []string{"-sms", "webhook"}, "MFA_SMS_WEBHOOK_SECRET: webhook: a secret must begin with whsec_"},
+		{"no secret of a webhook", map[string]string{"MFA_SMS_WEBHOOK_SECRET": "hunter2", "MFA_SMS_WEBHOOK_URL": "https://x.example"}, []string{"-sms", "webhook"}, "MFA_SMS_WEBHOOK_SECRET: mfa: config: webhook: a secret must begin with whsec_"},
 		{"a webhook in the open", map[string]string{"MFA_SMS_WEBHOOK_SECRET": testSecret, "MFA_SMS_WEBHOOK_URL": "http://u:hunter2@x.example"}, []string{"-sms", "webhook"}, "must be of https"},
 		{"no keys", nil, []string{"-dsn", "other.db", "-print-sms"}, "MFA_KEYS is needed, the same in every process"},
 		{"unknown database", map[string]string{"MFA_KEYS": ring}, []string{"-dsn", "oracle://u:hunter2@h/d", "-print-sms"}, "postgres://, mysql:// and redis:// are"},

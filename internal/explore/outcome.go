@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/authfactor/mfa"
-	"github.com/authfactor/mfa/internal/xaes"
 )
 
 // text is an error as it is compared. Which call failed, of the store or the sender, is left out.
@@ -125,12 +124,12 @@ func associated(rec mfa.Record, version int64, keyID []byte) []byte {
 	return append(binary.AppendVarint(ad, version), keyID...)
 }
 
-const keyIDSize = 8 // of what a State begins with; a nonce follows
+const keyIDSize = 8 // of what a State begins with
 
 // open decrypts what a record holds, so that two states can be compared. What it means is the
 // service's to know. What does not open is said to be so.
 func (w *world) open(rec mfa.Record) string {
-	if len(rec.State) < keyIDSize+xaes.NonceSize {
+	if len(rec.State) < keyIDSize {
 		return "unreadable"
 	}
 	id, rest := rec.State[:keyIDSize], rec.State[keyIDSize:]
@@ -138,9 +137,7 @@ func (w *world) open(rec mfa.Record) string {
 	if aead == nil {
 		return "unreadable"
 	}
-	plain, err := aead.Open(
-		nil, rest[:xaes.NonceSize], rest[xaes.NonceSize:], associated(rec, rec.Version, id),
-	)
+	plain, err := aead.Open(nil, rest, associated(rec, rec.Version, id))
 	if err != nil {
 		return "unreadable"
 	}
@@ -150,10 +147,9 @@ func (w *world) open(rec mfa.Record) string {
 // basedOn is a record that a Save writes at a version, whatever its own was.
 func (w *world) basedOn(rec mfa.Record, version int64) mfa.Record {
 	plain := w.open(rec)[len(rec.Parent)+1:]
-	header := rec.State[:keyIDSize+xaes.NonceSize]
-	id, nonce := header[:keyIDSize], header[keyIDSize:]
+	id := rec.State[:keyIDSize]
 	rec.State = w.aeads[string(id)].Seal(
-		slices.Clone(header), nonce, []byte(plain), associated(rec, version+1, id),
+		slices.Clone(id), []byte(plain), associated(rec, version+1, id),
 	)
 	rec.Version = version
 	return rec

@@ -677,8 +677,12 @@ var mutants = []mutant{
 	{"qr: small modules for a long text", "internal/qr/qr.go", "level = qr.L", "level = qr.M"},
 
 	// Sealing.
-	{"reuse a nonce", "internal/xaes/xaes.go", "rand.Read(rest)", "rand.Read(rest[:0])"},
-	{"one first half for ever", "internal/xaes/xaes.go", "d == nil || d.nonces.Add(1) >= noncesPerHalf", "d == nil"},
+	{"a first half of zeros", "internal/xaes/xaes.go", "rand.Read(half[:])", "rand.Read(half[:0])"},
+	{"one first half for ever", "internal/xaes/xaes.go", "d == nil || d.seals.Add(1) >= sealsPerHalf", "d == nil"},
+	{"a ciphertext of no length", "internal/xaes/xaes.go", "if len(sealed) < Overhead {", "if false {"},
+	{"a nonce of the caller's", "internal/xaes/xaes.go", "gcm, err := cipher.NewGCMWithRandomNonce(block)", "gcm, err := cipher.NewGCM(block)"},
+	{"codes of an app are validated cryptography", "totp.go", "fips140.WithoutEnforcement(func() {", "_ = fips140.Enforced\n\tfunc(f func()) { f() }(func() {"},
+	{"a short text is a key", "transact.go", "return sum[:]", "return append([]byte(text), sum[:0]...)"},
 	{"one derived key for all nonces", "internal/xaes/xaes.go", "d != nil && d.half == half", "d != nil"},
 	{"take a short key", "internal/xaes/xaes.go", "if len(key) != KeySize {", "if false {"},
 	{"do not bind the version", "keyring.go", "ad = binary.AppendVarint(ad, version)", "_ = version"},

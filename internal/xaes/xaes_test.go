@@ -2,37 +2,69 @@ package xaes
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/fips140"
 	"crypto/sha3"
+	"crypto/subtle"
 	"encoding/hex"
 	"testing"
 )
 
-// TestVectors are those of the C2SP specification.
+// reference is the specification's own: the nonce is the caller's.
+func reference(t *testing.T, key, nonce []byte) (gcm cipher.AEAD, rest []byte) {
+	t.Helper()
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k1 := make([]byte, aes.BlockSize)
+	block.Encrypt(k1, k1)
+	msb := k1[0] >> 7
+	for i := range k1[:15] {
+		k1[i] = k1[i]<<1 | k1[i+1]>>7
+	}
+	k1[15] = k1[15]<<1 ^ msb*0x87
+	derived := make([]byte, 0, KeySize)
+	for _, counter := range []byte{1, 2} {
+		m := append([]byte{0, counter, 'X', 0}, nonce[:12]...)
+		subtle.XORBytes(m, m, k1)
+		block.Encrypt(m, m)
+		derived = append(derived, m...)
+	}
+	if block, err = aes.NewCipher(derived); err != nil {
+		t.Fatal(err)
+	}
+	fips140.WithoutEnforcement(func() { gcm, err = cipher.NewGCM(block) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gcm, nonce[12:]
+}
+
+// TestVectors opens those of the C2SP specification.
 func TestVectors(t *testing.T) {
 	for _, tt := range []struct {
-		key       byte
-		aad, want string
+		key         byte
+		aad, sealed string
 	}{
 		{1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"},
 		{3, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"},
 	} {
 		a := aead(t, bytes.Repeat([]byte{tt.key}, KeySize))
-		nonce, plain := []byte("ABCDEFGHIJKLMNOPQRSTUVWX"), []byte("XAES-256-GCM")
-		sealed := a.Seal(nil, nonce, plain, []byte(tt.aad))
-		if got := hex.EncodeToString(sealed); got != tt.want {
-			t.Errorf("key %d: %s, want %s", tt.key, got, tt.want)
+		sealed, err := hex.DecodeString(tt.sealed)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if opened, err := a.Open(nil, nonce, sealed, []byte(tt.aad)); err != nil || !bytes.Equal(opened, plain) {
+		sealed = append([]byte("ABCDEFGHIJKLMNOPQRSTUVWX"), sealed...)
+		if opened, err := a.Open(nil, sealed, []byte(tt.aad)); err != nil || string(opened) != "XAES-256-GCM" {
 			t.Errorf("key %d: opened as %q, %v", tt.key, opened, err)
-		}
-		if len(nonce) != a.NonceSize() || len(sealed) != len(plain)+a.Overhead() {
-			t.Errorf("a nonce of %d bytes and a tag of %d", a.NonceSize(), a.Overhead())
 		}
 	}
 }
 
 // TestAccumulated is the specification's test of many random inputs, by the hash of all
-// that was sealed.
+// that was sealed. What the reference sealed is opened here, and the other way round.
 func TestAccumulated(t *testing.T) {
 	const want = "e6b9edf2df6cec60c8cbd864e2211b597fb69a529160cd040d56c0c210081939"
 	random, all := sha3.NewSHAKE128(), sha3.NewSHAKE128()
@@ -42,15 +74,24 @@ func TestAccumulated(t *testing.T) {
 		return b
 	}
 	for range 10_000 {
-		a := aead(t, next(KeySize))
-		nonce := next(NonceSize)
+		key, nonce := next(KeySize), next(24)
 		plain := next(int(next(1)[0]))
 		aad := next(int(next(1)[0]))
-		sealed := a.Seal(nil, nonce, plain, aad)
-		if opened, err := a.Open(nil, nonce, sealed, aad); err != nil || !bytes.Equal(opened, plain) {
-			t.Fatal(err)
-		}
+		gcm, rest := reference(t, key, nonce)
+		sealed := gcm.Seal(nil, rest, plain, aad)
 		_, _ = all.Write(sealed)
+		a := aead(t, key)
+		if opened, err := a.Open(nil, append(nonce, sealed...), aad); err != nil || !bytes.Equal(opened, plain) {
+			t.Fatalf("what the reference sealed opens as %x, %v", opened, err)
+		}
+		sealed = a.Seal(nil, plain, aad)
+		gcm, rest = reference(t, key, sealed[:24])
+		if opened, err := gcm.Open(nil, rest, sealed[24:], aad); err != nil || !bytes.Equal(opened, plain) {
+			t.Fatalf("what was sealed opens by the reference as %x, %v", opened, err)
+		}
+		if len(sealed) != len(plain)+Overhead {
+			t.Fatalf("%d bytes became %d", len(plain), len(sealed))
+		}
 	}
 	sum := make([]byte, 32)
 	_, _ = all.Read(sum)
@@ -59,21 +100,42 @@ func TestAccumulated(t *testing.T) {
 	}
 }
 
-// TestChanged: nothing opens but what was sealed, under its nonce and its additional data.
+// TestInPlace: the ciphertext takes the place of the plain text, in the buffer that it is in.
+func TestInPlace(t *testing.T) {
+	a := aead(t, make([]byte, KeySize))
+	for _, n := range []int{0, 1, 15, 16, 300} {
+		plain := bytes.Repeat([]byte("p"), n)
+		buf := append(make([]byte, 3+Prefix, 3+n+Overhead), plain...)
+		sealed := a.Seal(buf[:3], buf[3+Prefix:], nil)
+		if &sealed[0] != &buf[0] {
+			t.Error("another buffer")
+		}
+		if opened, err := a.Open(nil, sealed[3:], nil); err != nil || !bytes.Equal(opened, plain) {
+			t.Errorf("%d bytes: opened as %q, %v", n, opened, err)
+		}
+	}
+}
+
+// TestChanged: nothing opens but what was sealed, with its additional data.
 func TestChanged(t *testing.T) {
 	a := aead(t, make([]byte, KeySize))
-	nonce, aad := make([]byte, NonceSize), []byte("row")
-	sealed := a.Seal(nil, nonce, []byte("plain"), aad)
-	for name, part := range map[string][]byte{"nonce": nonce, "ciphertext": sealed, "additional data": aad} {
+	aad := []byte("row")
+	sealed := a.Seal(nil, []byte("plain"), aad)
+	for name, part := range map[string][]byte{"ciphertext": sealed, "additional data": aad} {
 		for i := range part {
 			part[i] ^= 1
-			if _, err := a.Open(nil, nonce, sealed, aad); err == nil {
+			if _, err := a.Open(nil, sealed, aad); err == nil {
 				t.Errorf("opened with byte %d of the %s changed", i, name)
 			}
 			part[i] ^= 1
 		}
 	}
-	if _, err := a.Open(nil, nonce, sealed, aad); err != nil {
+	for n := range sealed {
+		if _, err := a.Open(nil, sealed[:n], aad); err == nil {
+			t.Errorf("opened with %d bytes", n)
+		}
+	}
+	if _, err := a.Open(nil, sealed, aad); err != nil {
 		t.Error(err)
 	}
 }
@@ -81,17 +143,14 @@ func TestChanged(t *testing.T) {
 // TestNonces: no nonce comes twice, and a first half comes 65,536 times.
 func TestNonces(t *testing.T) {
 	a := aead(t, make([]byte, KeySize))
-	nonces, halves := map[[NonceSize]byte]bool{}, map[[halfNonce]byte]int{}
+	nonces, halves := map[[24]byte]bool{}, map[[Prefix]byte]int{}
 	for range 2 << 16 {
-		var nonce [NonceSize]byte
-		if err := a.Nonce(nonce[:]); err != nil {
-			t.Fatal(err)
-		}
+		nonce := [24]byte(a.Seal(nil, nil, nil))
 		if nonces[nonce] {
 			t.Fatal("a nonce came twice")
 		}
 		nonces[nonce] = true
-		halves[[halfNonce]byte(nonce[:])]++
+		halves[[Prefix]byte(nonce[:])]++
 	}
 	for _, n := range halves {
 		if len(halves) != 2 || n != 1<<16 {
