@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	everything = flag.Bool("explore.all", false,
-		"pairs with two faults and triples with one, and not only what a minute takes")
+	form = flag.String("explore.form", "quick", "quick: what a minute takes; "+
+		"gate: all pairs with two faults, and triples without; long: both with three")
 	part = flag.String("explore.part", "1/1",
 		"which part of the groups to explore: 1/2 and 2/2 are two processes that share the work")
 	schedule = flag.String("schedule", "", "the schedule that TestSchedule runs")
@@ -45,30 +45,40 @@ func TestAlone(t *testing.T) {
 	w.mustKeep(t, groups, 2)
 }
 
-// TestPairs runs any two operations at once, with up to two faults. In a minute it runs, without
-// faults, those of one person and the core's of two, and with one fault the first of the core.
+// TestPairs runs any two operations at once, with up to two faults. In the quick form it runs,
+// without faults, those of one person and the core's of two, and with one fault the first of the
+// core.
 func TestPairs(t *testing.T) {
 	w := open(t)
-	if *everything {
+	switch *form {
+	case "long":
+		w.mustKeep(t, pairs(w.verbs()), 3)
+	case "gate":
 		w.mustKeep(t, pairs(w.verbs()), 2)
-		return
+	case "quick":
+		quick := slices.DeleteFunc(pairs(w.verbs()), func(p []verb) bool {
+			return p[0].slow || p[1].slow || p[0].who != p[1].who && !(p[0].core && p[1].core)
+		})
+		w.mustKeep(t, quick, 0)
+		w.mustKeep(t, pairs(core(w.verbs())[:7]), 1)
+	default:
+		t.Fatalf("-explore.form is %q", *form)
 	}
-	quick := slices.DeleteFunc(pairs(w.verbs()), func(p []verb) bool {
-		return p[0].slow || p[1].slow || p[0].who != p[1].who && !(p[0].core && p[1].core)
-	})
-	w.mustKeep(t, quick, 0)
-	w.mustKeep(t, pairs(core(w.verbs())[:7]), 1)
 }
 
-// TestTriples runs any three operations of the core at once: with a fault, or, in a minute, the
-// first of them without.
+// TestTriples runs any three operations of the core at once, and in the quick form the first of
+// them. In the long form they have up to three faults, and any three of one person run without.
 func TestTriples(t *testing.T) {
 	w := open(t)
-	if *everything {
-		w.mustKeep(t, triples(core(w.verbs())), 1)
-		return
+	switch verbs := core(w.verbs()); *form {
+	case "long":
+		w.mustKeep(t, triples(verbs), 3)
+		w.mustKeep(t, triples(w.verbs()), 0)
+	case "gate":
+		w.mustKeep(t, triples(verbs), 0)
+	default:
+		w.mustKeep(t, triples(verbs[:4]), 0)
 	}
-	w.mustKeep(t, triples(core(w.verbs())[:4]), 0)
 }
 
 func core(verbs []verb) []verb {
@@ -116,6 +126,13 @@ func (w *world) mustKeep(t *testing.T, groups [][]verb, faults int) {
 		sum.serial += rep.serial
 		sum.cut += rep.cut
 		sum.outcomes += rep.outcomes
+		if *form != "quick" {
+			var names []string
+			for _, v := range verbs {
+				names = append(names, v.name)
+			}
+			t.Logf("%s: %d schedules", strings.Join(names, " + "), rep.runs)
+		}
 		if rep.broken == nil {
 			continue
 		}
