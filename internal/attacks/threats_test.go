@@ -39,6 +39,7 @@ var packages = map[string]string{
 	"vonage":     "senders/vonage",
 	"webhook":    "senders/webhook",
 	"aws":        "senders/aws",
+	"explore":    "internal/explore",
 	"examples":   "examples/unittest",
 	"server":     "examples/server",
 	"webapp":     "examples/webapp",
@@ -97,7 +98,7 @@ func TestThreatsAreTested(t *testing.T) {
 		}
 	}
 	rows := regexp.MustCompile(
-		`(?m)^\| ([NARKCHPSWOFM]?\d+) \|(.*)\|(.*)\|(.*)\|$`,
+		`(?m)^\| ([NARKCHPSWOFME]?\d+) \|(.*)\|(.*)\|(.*)\|$`,
 	).FindAllStringSubmatch(
 		string(doc),
 		-1,
@@ -111,7 +112,7 @@ func TestThreatsAreTested(t *testing.T) {
 		}
 	}
 	for prefix, last := range map[string]int{
-		"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 14, "P": 52, "M": 7, "S": 8, "O": 16, "W": 14, "F": 14, "": 70,
+		"N": 27, "A": 29, "R": 14, "K": 7, "C": 9, "H": 14, "P": 52, "M": 7, "S": 8, "O": 16, "W": 14, "F": 14, "E": 13, "": 70,
 	} {
 		for i := range last {
 			if row := fmt.Sprint(prefix, i+1); !answered[row] {
