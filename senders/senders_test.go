@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/internal/handover"
@@ -257,6 +258,28 @@ func TestTakenBy(t *testing.T) {
 	} {
 		if by, id := faults.TakenBy(t, tt.sender); by != tt.want || id != tt.want+"-1" {
 			t.Errorf("taken by %q as %q, want %q", by, id, tt.want)
+		}
+	}
+}
+
+// TestError: its text has all that the provider said.
+func TestError(t *testing.T) {
+	err := &senders.Error{
+		Sender: "a", Reason: senders.ErrTryLater, Code: "42", Text: "busy", RetryAfter: 90 * time.Second,
+	}
+	const want = "senders: a: the provider takes no message now (42): busy, retry after 1m30s"
+	if err.Error() != want {
+		t.Errorf("%q, want %q", err, want)
+	}
+}
+
+// TestMaskedIsCut: however much a provider explains, an error has 512 bytes of it.
+func TestMaskedIsCut(t *testing.T) {
+	for length, want := range map[int]string{
+		512: strings.Repeat("x", 512), 513: strings.Repeat("x", 512) + "…",
+	} {
+		if got := senders.Masked(faults.Message(), strings.Repeat("x", length)); got != want {
+			t.Errorf("%d bytes are %d: %q", length, len(got), got)
 		}
 	}
 }

@@ -1,8 +1,8 @@
 // Command mutants applies the changes of list.go, one at a time, to a copy of the
-// tree and runs the tests of the packages below, or those of module passkey for a change of
-// it, or those of internal/explore alone for a change of interleavings.go. Each must make them
-// fail. Names on the command line choose mutants by a part of what
-// they do.
+// tree and runs the tests of the packages below, or those of module passkey, of the senders or
+// of module senders/aws for a change of these, or those of internal/explore alone for a change
+// of interleavings.go. Each must make them fail. Names on the command line choose mutants by a
+// part of what they do.
 //
 // killers.txt has the test that killed each mutant last time. It is run first, and all the
 // others only if it passes; with -remember the file is written anew.
@@ -37,12 +37,20 @@ var packages = []string{
 	"./internal/qr", "./internal/redact", "./internal/xaes", ".", "./internal/attacks", "./mfahttp", "./mfaweb", "./mfatest", "./proof/...",
 }
 
+// sending are the packages of the root module whose tests count for a change of the senders. No
+// others would notice one: what is left of the root module uses the errors' names alone.
+var sending = []string{"./internal/handover", "./senders/..."}
+
 // module is the folder of the module that the mutant changes, and the packages whose tests
-// count there. Module passkey finds the root module beside it.
+// count there. Modules passkey and senders/aws find the root module above them.
 func (m mutant) module() (dir string, tested []string) {
 	switch {
 	case strings.HasPrefix(m.file, "passkey/"):
 		return "passkey", []string{"."}
+	case strings.HasPrefix(m.file, "senders/aws/"):
+		return "senders/aws", []string{"."}
+	case strings.HasPrefix(m.file, "senders/"), m.file == "internal/handover/progress.go":
+		return ".", sending
 	case slices.ContainsFunc(interleavings, func(i mutant) bool { return i.what == m.what }):
 		return ".", []string{"./internal/explore"}
 	}
@@ -232,11 +240,11 @@ func (m mutant) apply(dir string) ([]byte, error) {
 	return bytes.Replace(source, []byte(m.old), []byte(m.new), 1), nil
 }
 
-// copyTree copies what git tracks of the root module and of module passkey, and what their
-// tests read.
+// copyTree copies what git tracks of the root module and of modules passkey and senders/aws,
+// and what their tests read.
 func copyTree(ctx context.Context, dir string) error {
 	list, err := exec.CommandContext(ctx, "git", "ls-files", "*.go", "go.mod", "go.sum", "testdata", "internal/attacks/testdata", "docs/design.md",
-		"passkey/go.mod", "passkey/go.sum", "passkey/testdata").Output()
+		"passkey/go.mod", "passkey/go.sum", "passkey/testdata", "senders/aws/go.mod", "senders/aws/go.sum").Output()
 	if err != nil {
 		return err
 	}

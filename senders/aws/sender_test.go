@@ -303,6 +303,10 @@ func TestAnswers(t *testing.T) {
 			answer(200, "{}"),
 			failed{Reason: senders.ErrUnknown, Text: "the answer has no message id"},
 		},
+		"200, an empty id": {
+			answer(200, `{"MessageId":""}`),
+			failed{Reason: senders.ErrUnknown, Text: "the answer has no message id"},
+		},
 		"200, HTML": {
 			answer(200, "<html>"),
 			failed{Reason: senders.ErrUnknown, Code: "HTTP 200"},
@@ -509,6 +513,10 @@ func TestUnconnected(t *testing.T) {
 		"too slow to connect": {
 			options(secure.URL, dials(&net.OpError{Op: "dial", Err: os.ErrDeadlineExceeded})),
 			senders.ErrTryLater, func(err error) bool { return errors.Unwrap(err) == nil },
+		},
+		"a text with the number": {
+			options(secure.URL, dials(errors.New("no route for "+number+" and "+code))),
+			senders.ErrTryLater, func(err error) bool { return err != nil },
 		},
 		"no credentials": {broken, senders.ErrAccount, func(err error) bool { return err != nil }},
 		"no region":      {nowhere, senders.ErrAccount, func(err error) bool { return err != nil }},

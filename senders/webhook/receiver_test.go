@@ -424,6 +424,28 @@ func TestForgets(t *testing.T) {
 	}
 }
 
+// TestRemembersTheLast: an id that comes again is remembered as long as its last timestamp is
+// good.
+func TestRemembersTheLast(t *testing.T) {
+	clock := new(mfatest.Clock)
+	sent := map[string]int{}
+	r := newReceiver(t, clock, func(_ context.Context, m mfa.Message) (webhook.Taken, error) {
+		sent[m.ID]++
+		return webhook.Taken{}, nil
+	})
+	good(clock.Now()).to(t.Context(), r)
+	clock.Advance(9 * time.Minute)
+	last := good(clock.Now())
+	last.to(t.Context(), r)
+	clock.Advance(3 * time.Minute)
+	other := good(clock.Now()) // what is forgotten is looked for when there is a new id
+	other.id, other.body = "other", strings.Replace(other.body, "5f0c2a", "other", 1)
+	other.to(t.Context(), r)
+	if w := last.to(t.Context(), r); w.Code != 200 || sent["5f0c2a"] != 1 || sent["other"] != 1 {
+		t.Errorf("%d, and sent %v", w.Code, sent)
+	}
+}
+
 // TestAtOnce: of the requests for one id, one is sent and the others wait for what becomes of
 // it.
 func TestAtOnce(t *testing.T) {

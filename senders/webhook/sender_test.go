@@ -155,6 +155,10 @@ func TestRefusals(t *testing.T) {
 			failed{Reason: senders.ErrOptedOut},
 		},
 		"another in 200": {200, `{"error":"oops"}`, "", failed{Reason: senders.ErrUnknown}},
+		"another in 200, with a code": {
+			200, `{"error":"oops","code":"x"}`, "",
+			failed{Reason: senders.ErrUnknown, Code: "x"},
+		},
 		"another word": {
 			422, `{"error":"oops","text":"so"}`, "",
 			failed{Reason: senders.ErrRefused, Text: "so"},

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -45,6 +46,59 @@ func TestTimeOfItsOwn(t *testing.T) {
 			t.Errorf("it took %v, want 15s", took)
 		}
 	})
+}
+
+// TestTimeOfTheCaller: a context that has a deadline keeps it, a later one too.
+func TestTimeOfTheCaller(t *testing.T) {
+	for _, want := range []time.Duration{3 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			begin := time.Now()
+			c := client(func(r *http.Request) (*http.Response, error) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			})
+			ctx, cancel := context.WithTimeout(t.Context(), want)
+			defer cancel()
+			_, err := c.Post(ctx, faults.Message(), provider.Request{URL: "https://x"})
+			faults.Check(t, err, senders.ErrUnknown)
+			if took := time.Since(begin); took != want {
+				t.Errorf("it took %v, want %v", took, want)
+			}
+		})
+	}
+}
+
+// TestHungUpWhileConnecting: once ctx is done, an error proves nothing, for the service says
+// that the message may be on its way.
+func TestHungUpWhileConnecting(t *testing.T) {
+	ctx, hangUp := context.WithCancel(t.Context())
+	c := provider.NewClient("test", senders.Secret{}, &http.Client{Transport: &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			hangUp()
+			return nil, errors.New("no route")
+		},
+	}})
+	_, err := c.Post(ctx, faults.Message(), provider.Request{URL: "https://x"})
+	faults.Check(t, err, senders.ErrUnknown)
+}
+
+// TestHalfAnswer: the error of an answer that did not come whole tells why.
+func TestHalfAnswer(t *testing.T) {
+	why := errors.New("the cable was cut")
+	c := client(func(r *http.Request) (*http.Response, error) {
+		return &http.Response{
+			StatusCode: 200, Request: r, Body: io.NopCloser(iotest.ErrReader(why)),
+		}, nil
+	})
+	a, err := c.Post(t.Context(), faults.Message(), provider.Request{URL: "https://x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := c.Error(faults.Message(), a, provider.Verdict{})
+	faults.Check(t, e, senders.ErrUnknown)
+	if !errors.Is(e, why) {
+		t.Errorf("the cause is %v, want %v", e.Cause, why)
+	}
 }
 
 // TestTransportThatTellsNothing: an error proves that nothing was handed over only if the
