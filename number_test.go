@@ -141,6 +141,28 @@ func TestPumpingConfirmed(t *testing.T) {
 	}
 }
 
+// TestPumpingIsPurged: the buckets stay until a day after they are empty, and no longer.
+func TestPumpingIsPurged(t *testing.T) {
+	r := newRig(t)
+	r.fill(555, 0, 50) // which drain in a day
+	for _, c := range []struct {
+		wait time.Duration
+		stay bool
+	}{{47 * time.Hour, true}, {90 * 24 * time.Hour, false}} {
+		r.Clock.Advance(c.wait)
+		if _, err := r.Purge(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		left, err := r.Store.List(t.Context(), mfa.Query{Kind: "bucket", Limit: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if stay := len(left) > 0; stay != c.stay {
+			t.Errorf("after %v more %d buckets are left", c.wait, len(left))
+		}
+	}
+}
+
 // TestPumpingPaidBack: who confirms a number takes its messages out of the bucket, and one
 // more; once for ever.
 func TestPumpingPaidBack(t *testing.T) {
