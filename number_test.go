@@ -274,6 +274,26 @@ func TestPumpingRegion(t *testing.T) {
 	}
 }
 
+// TestPumpingFindsTheMessage: who confirms takes the message out of the record of the region in
+// which it was counted, one of four at random. Eight regions show it: one may by chance.
+func TestPumpingFindsTheMessage(t *testing.T) {
+	for range 8 {
+		r := newRig(t, func(c *mfa.Config) {
+			c.Policy.PumpingRegion, c.Policy.PumpingRegions = 4, true
+		})
+		f, ch, err := r.stranger(numberOf(555, 0))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Clock.Advance(time.Second)
+		r.confirm(f, ch)
+		r.Clock.Advance(time.Second)
+		r.fill(556, 0, 4)
+		_, _, err = r.stranger(numberOf(557, 0))
+		mustBe(t, err, mfa.ErrPumping)
+	}
+}
+
 // TestPumpingBusy: of calls at once one in four counts for the region, for four; who confirms
 // takes out what was counted for them.
 func TestPumpingBusy(t *testing.T) {
@@ -372,6 +392,20 @@ func TestPumpingObserve(t *testing.T) {
 	wantTold(t, "full", r.pumping(), "block")
 	r.fill(555, 3, 2)
 	wantTold(t, "more", r.pumping(), "block", "block")
+}
+
+// TestPumpingIsToldOnce: of one message to a region that is full, and was told of an hour ago,
+// there is one event.
+func TestPumpingIsToldOnce(t *testing.T) {
+	r := newRig(t, func(c *mfa.Config) {
+		c.Policy.PumpingRegion, c.Policy.PumpingRegions = 12, true // one drains in two hours
+		c.Policy.PumpingObserve = true
+	})
+	r.fill(555, 0, 20)
+	r.Clock.Advance(time.Hour)
+	r.Took()
+	r.fill(555, 20, 1)
+	wantTold(t, "an hour later", r.pumping(), "region_US")
 }
 
 // TestClearPumping: an operator empties a bucket that an event names, or that a number is of.
@@ -528,13 +562,17 @@ func TestPumpingIsNoMoreThanFull(t *testing.T) {
 		}
 		r.Service = svc
 	}
-	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingRegion = 24 })
+	r := newRig(t, func(c *mfa.Config) { c.Policy.PumpingRegion = 12 }) // one drains in two hours
 	r.fill(555, 0, 40)
 	r.fill(556, 0, 40)
 	wantTold(t, "eighty at once", r.pumping(), "region_US")
 	r.Clock.Advance(time.Hour)
 	r.fill(557, 0, 3)
 	wantTold(t, "an hour later", r.pumping(), "region_US")
+	for i := range 24 {
+		r.Clock.Advance(time.Hour)
+		r.fill(557, 3+i, 1)
+	}
 	refuses = true
 	start(r)
 	_, _, err := r.stranger(numberOf(558, 0))

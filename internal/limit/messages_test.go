@@ -140,6 +140,21 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestSharesOfADay: a message counts for 24 hours, and not where a clock noted it that was far
+// ahead.
+func TestSharesOfADay(t *testing.T) {
+	var s limit.Shares
+	s.Charge(start, "ann", sharing)
+	s.Charge(start.Add(time.Hour), "bob", sharing)
+	for after, want := range map[time.Duration]int{
+		-2 * time.Hour: 0, 24*time.Hour - 1: 2, 24 * time.Hour: 1, 25 * time.Hour: 0,
+	} {
+		if n := s.Count(start.Add(after), sharing); n != want {
+			t.Errorf("%d count after %v, want %d", n, after, want)
+		}
+	}
+}
+
 // TestMergedShares: those of both, in order, of too many the last.
 func TestMergedShares(t *testing.T) {
 	at := func(hour int) time.Time { return start.Add(time.Duration(hour) * time.Hour) }

@@ -55,6 +55,16 @@ func TestPumpingRemoves(t *testing.T) {
 	}
 }
 
+// TestPumpingInMilliseconds: a shard is empty at a whole millisecond, as times are stored, also
+// if a message drains in a time that is none.
+func TestPumpingInMilliseconds(t *testing.T) {
+	p := limit.Pumping{Size: 7, Shards: 1, MaxSkew: time.Hour}
+	empty := p.Add(start, time.Time{}, 1)
+	if drains := empty.Sub(start); drains != 24*time.Hour/7/time.Millisecond*time.Millisecond {
+		t.Errorf("one message drains in %v", drains)
+	}
+}
+
 // TestPumpingClockAhead: what no clock of today can have noted is nothing, and what one can
 // have is no more than full.
 func TestPumpingClockAhead(t *testing.T) {
