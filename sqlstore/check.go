@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -106,16 +107,19 @@ func checkSQLite(ctx context.Context, conns []*sql.Conn) error {
 	return nil
 }
 
-// checkMySQL refuses a server that takes no writes, and connections that do not commit.
+// checkMySQL refuses a server that takes no writes, connections that do not commit, and
+// nodes of a Galera cluster on which a Save would not be seen.
 func checkMySQL(ctx context.Context, conns []*sql.Conn) error {
 	for _, conn := range conns {
-		set, err := variables(ctx, conn)
+		set, err := show(ctx, conn, "VARIABLES", "autocommit", "read_only", "super_read_only",
+			"innodb_read_only", "tx_read_only", "transaction_read_only",
+			"wsrep_provider", "wsrep_on", "wsrep_sync_wait", "wsrep_dirty_reads")
 		if err != nil {
 			return fmt.Errorf("sqlstore: reading the variables of MySQL: %w", err)
 		}
 		// Not only would a Save be undone at the end of its connection: each connection
 		// would also go on to read what it read first.
-		if set["autocommit"] {
+		if _, known := set["autocommit"]; known && !on(set, "autocommit") {
 			return errors.New("sqlstore: MySQL has autocommit=0 on this connection, " +
 				"so that nothing would be committed: take it out of the DSN, " +
 				"or, where the server sets it, add autocommit=1 to the DSN")
@@ -123,33 +127,79 @@ func checkMySQL(ctx context.Context, conns []*sql.Conn) error {
 		for _, name := range []string{
 			"read_only", "super_read_only", "innodb_read_only", "tx_read_only", "transaction_read_only",
 		} {
-			if set[name] {
+			if on(set, name) {
 				return fmt.Errorf("sqlstore: MySQL has %s=1, so that nothing can be saved: "+
 					"connect to the server that takes writes, not to a replica", name)
+			}
+		}
+		if provider := set["wsrep_provider"]; provider != "" && provider != "none" {
+			if err := checkGalera(ctx, conn, set); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
 }
 
-// variables are those of a session that stand in a store's way. SHOW passes over
-// names that a server does not have.
-func variables(ctx context.Context, conn *sql.Conn) (map[string]bool, error) {
-	rows, err := conn.QueryContext(ctx, "SHOW VARIABLES WHERE Variable_name IN ("+
-		"'autocommit', 'read_only', 'super_read_only', 'innodb_read_only', "+
-		"'tx_read_only', 'transaction_read_only')")
+// causal are the bits of wsrep_sync_wait with which a statement first waits until its node
+// has applied what others committed: 1 for SELECT and BEGIN, 2 for UPDATE and DELETE, and
+// 4 for INSERT. Without the first a used code would be read as unused. Without the others a
+// Save based on what another node has would find an older version, and call that a conflict.
+const causal = 1 | 2 | 4
+
+// checkGalera refuses a node that is cut off, and connections that do not see what was
+// saved on others, or do not tell them.
+func checkGalera(ctx context.Context, conn *sql.Conn, set map[string]string) error {
+	status, err := show(ctx, conn, "STATUS", "wsrep_connected", "wsrep_cluster_status", "wsrep_ready")
+	wait, _ := strconv.Atoi(set["wsrep_sync_wait"])
+	switch {
+	case err != nil:
+		return fmt.Errorf("sqlstore: reading the state of the Galera node: %w", err)
+	case !on(set, "wsrep_on") && on(status, "wsrep_connected"):
+		return errors.New("sqlstore: the Galera node has wsrep_on=OFF on this connection, " +
+			"so that no other node would have what is saved: take it out of the DSN")
+	case !on(set, "wsrep_on"):
+		return nil // a server by itself, although it has the library
+	case status["wsrep_cluster_status"] != "Primary", !on(status, "wsrep_ready"):
+		return fmt.Errorf("sqlstore: the Galera node takes no statements: it has "+
+			"wsrep_cluster_status=%s, which must be Primary, and wsrep_ready=%s, which must be ON: "+
+			"connect to another node", status["wsrep_cluster_status"], status["wsrep_ready"])
+	case wait&causal != causal:
+		return fmt.Errorf("sqlstore: the Galera node has wsrep_sync_wait=%d on this connection, "+
+			"so that it would not see what was saved on another node a moment ago, "+
+			"and a used code would be valid again: add wsrep_sync_wait=%d to the DSN", wait, causal)
+	case on(set, "wsrep_dirty_reads"):
+		return errors.New("sqlstore: the Galera node has wsrep_dirty_reads=ON on this connection, " +
+			"so that it would show old records while it is cut off from the others: " +
+			"take it out of the DSN, or, where the server sets it, add wsrep_dirty_reads=0 to the DSN")
+	}
+	return nil
+}
+
+// on reports whether a server has a variable, and has it on.
+func on(set map[string]string, name string) bool {
+	value, known := set[name]
+	return known && !strings.EqualFold(value, "OFF") && value != "0"
+}
+
+// show returns the VARIABLES of a session, or its STATUS, by their names in small letters.
+// It passes over names that a server does not have.
+func show(
+	ctx context.Context, conn *sql.Conn, what string, names ...string,
+) (map[string]string, error) {
+	rows, err := conn.QueryContext(ctx,
+		"SHOW "+what+" WHERE Variable_name IN ('"+strings.Join(names, "', '")+"')")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	set := map[string]bool{}
+	set := map[string]string{}
 	for rows.Next() {
 		var name, value string
 		if err := rows.Scan(&name, &value); err != nil {
 			return nil, err
 		}
-		off := strings.EqualFold(value, "OFF") || value == "0"
-		set[strings.ToLower(name)] = off == strings.EqualFold(name, "autocommit")
+		set[strings.ToLower(name)] = value
 	}
 	return set, rows.Err()
 }

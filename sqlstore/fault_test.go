@@ -370,6 +370,57 @@ func TestUndoneAgain(t *testing.T) {
 	}
 }
 
+// TestUndoneByText: of MySQL's drivers the store knows the text of an error alone. These
+// prove that nothing was written, and the same Save is made again; any other is returned.
+func TestUndoneByText(t *testing.T) {
+	mySQL.skip(t)
+	cfg := mySQL.config(t, "")
+	store := newStore(t, cfg)
+	save(t, store, put("a", 0))
+	var next error
+	hooked := cfg
+	hooked.DB = hook(t, cfg.DB.Driver(), mySQL.dsn(mySQL.at(), ""), &hooks{
+		undone: func(text string) error {
+			if !strings.Contains(text, "UPDATE") {
+				return nil
+			}
+			err := next
+			next = nil
+			return err
+		},
+	})
+	meets, err := sqlstore.New(t.Context(), hooked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	version := int64(1)
+	for _, c := range []struct {
+		text  string
+		again bool
+	}{
+		{"Error 1213 (40001): Deadlock found when trying to get lock; try restarting transaction", true},
+		{"Error 1020 (HY000): Record has changed since last read in table 'mfa_records'", true},
+		{"Error 9007 (HY000): Write conflict, txnStartTS=1, reason=Optimistic [try again later]", true},
+		{"Error 8022 (HY000): Error: KV error safe to retry tikv restarts txn [try again later]", true},
+		{"Error 3101 (40000): Plugin instructed the server to rollback the current transaction.", true},
+		{"Error 1205 (HY000): Lock wait timeout exceeded; try restarting transaction", false},
+		{"Error 1047 (08S01): WSREP has not yet prepared node for application use", false},
+		{"invalid connection", false},
+	} {
+		next = errors.New(c.text)
+		err := meets.Save(t.Context(), put("a", version))
+		if c.again != (err == nil) || errors.Is(err, mfa.ErrConflict) {
+			t.Errorf("%s: %v", c.text, err)
+		}
+		if err == nil {
+			version++
+		}
+		if got := versions(t, store, "a")["a"]; got != version {
+			t.Fatalf("%s: version %d, want %d", c.text, got, version)
+		}
+	}
+}
+
 // waitForLock returns when somebody waits for a lock.
 func waitForLock(t *testing.T, d database) {
 	t.Helper()

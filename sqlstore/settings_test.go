@@ -226,6 +226,64 @@ func TestMySQLReplica(t *testing.T) {
 	}
 }
 
+// TestGaleraSettings: what the variables of a Galera node say about a connection, by
+// which a Save on one node would be unseen on another.
+func TestGaleraSettings(t *testing.T) {
+	mySQL.skip(t)
+	cfg := mySQL.config(t, "")
+	newStore(t, cfg)
+	for _, c := range []struct{ changes, refused string }{
+		{"", ""},
+		{"wsrep_sync_wait=15", ""},
+		{"wsrep_sync_wait=0", "add wsrep_sync_wait=7 to the DSN"},
+		{"wsrep_sync_wait=6", "add wsrep_sync_wait=7 to the DSN"}, // no SELECT
+		{"wsrep_sync_wait=5", "add wsrep_sync_wait=7 to the DSN"}, // no UPDATE
+		{"wsrep_sync_wait=3", "add wsrep_sync_wait=7 to the DSN"}, // no INSERT
+		{"wsrep_cluster_status=non-Primary", "connect to another node"},
+		{"wsrep_ready=OFF", "connect to another node"},
+		{"wsrep_dirty_reads=ON", "wsrep_dirty_reads=ON"},
+		{"wsrep_on=OFF", "wsrep_on=OFF"},
+		{"read_only=ON", "read_only=1"},
+		// Servers by themselves, which have the variables, too.
+		{"wsrep_on=OFF wsrep_connected=OFF wsrep_sync_wait=0 wsrep_ready=OFF", ""},
+		{"wsrep_provider=none wsrep_sync_wait=0 wsrep_ready=OFF", ""},
+	} {
+		t.Run(c.changes, func(t *testing.T) {
+			set := map[string]string{
+				"autocommit": "ON", "read_only": "OFF",
+				"wsrep_provider": "/usr/lib/galera/libgalera_smm.so", "wsrep_on": "ON",
+				"wsrep_sync_wait": "7", "wsrep_dirty_reads": "OFF",
+				"wsrep_connected": "ON", "wsrep_cluster_status": "Primary", "wsrep_ready": "ON",
+			}
+			for change := range strings.FieldsSeq(c.changes) {
+				name, value, _ := strings.Cut(change, "=")
+				set[name] = value
+			}
+			node := cfg
+			node.DB = hook(t, cfg.DB.Driver(), mySQL.dsn(mySQL.at(), ""), &hooks{
+				query: func(text string) string {
+					if !strings.HasPrefix(text, "SHOW ") {
+						return text
+					}
+					var rows []string
+					for name, value := range set {
+						if strings.Contains(text, "'"+name+"'") {
+							rows = append(rows, fmt.Sprintf("SELECT '%s', '%s'", name, value))
+						}
+					}
+					return strings.Join(rows, " UNION ")
+				},
+			})
+			switch err := second(sqlstore.New(t.Context(), node)); {
+			case (c.refused != "") != (err != nil):
+				t.Errorf("error %v", err)
+			case err != nil && !strings.Contains(err.Error(), c.refused):
+				t.Errorf("error %q does not say %q", err, c.refused)
+			}
+		})
+	}
+}
+
 // hook opens a database through a driver, with hooks.
 func hook(t *testing.T, d driver.Driver, dsn string, h *hooks) *sql.DB {
 	t.Helper()
@@ -264,6 +322,11 @@ func (c hookedConn) ExecContext(
 	text string,
 	args []driver.NamedValue,
 ) (driver.Result, error) {
+	if c.undone != nil {
+		if err := c.undone(text); err != nil {
+			return nil, err
+		}
+	}
 	result, err := c.Conn.(driver.ExecerContext).ExecContext(ctx, text, args)
 	if err != nil && !errors.Is(err, driver.ErrSkip) && c.failed != nil {
 		c.mu.Lock()

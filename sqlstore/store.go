@@ -33,6 +33,10 @@
 //     the server sets it, add autocommit=1 to the DSN.
 //   - MySQL with read_only, super_read_only, innodb_read_only or
 //     transaction_read_only, as a replica has, even if the user may write there.
+//   - A node of a Galera cluster (MariaDB, or Percona XtraDB Cluster) without the bits 1, 2
+//     and 4 of wsrep_sync_wait, by which it waits for what others saved. Add
+//     wsrep_sync_wait=7 to the DSN. Also one with wsrep_dirty_reads=ON, or with wsrep_on=OFF
+//     on the connection alone, and one that is not ready or not of the primary component.
 //   - SQLite without a busy_timeout on each connection. db.Exec("PRAGMA ...") sets it
 //     on one connection, a parameter of the DSN on all: with modernc.org/sqlite it is
 //     "_pragma=busy_timeout(5000)".
@@ -198,7 +202,12 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 		defer done()
 		switch {
 		case s.dialect == PostgreSQL:
-			return s.saveAtOnce(ctx, changes)
+			if err := s.saveAtOnce(ctx, changes); err != nil {
+				return err
+			}
+			// A driver may have the server cancel what it was doing. A commit that is cancelled
+			// while it waits for a standby is a success to the server, and no standby has it.
+			return ctx.Err()
 		case len(changes) == 1:
 			return s.saveOne(ctx, s.db, changes[0])
 		}
@@ -605,7 +614,11 @@ func (s *Store) undone(err error) bool {
 	switch code(err) {
 	case "40001", "40P01": // serialization failure, deadlock
 		return true
-	case "1213", "1020": // the same, of MySQL and of MariaDB
+	case "1213", "1020": // the same, of MySQL and of MariaDB, and what a Galera node's COMMIT lost
+		return true
+	case "9007", "8022": // TiDB: another transaction wrote first; the commit was rolled back
+		return true
+	case "3101": // MySQL's Group Replication: another member's transaction came first
 		return true
 	}
 	return s.dialect == SQLite && busy(err)
