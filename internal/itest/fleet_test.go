@@ -404,14 +404,13 @@ func TestProcesses(t *testing.T) {
 	for _, s := range servers {
 		t.Run(s.name, func(t *testing.T) {
 			p, _ := s.place(t)
-			processes(t, p)
+			processes(t, p, 8, 20)
 		})
 	}
 }
 
-func processes(t *testing.T, p place) {
+func processes(t *testing.T, p place, rounds, n int) {
 	t.Helper()
-	const rounds, n = 8, 20
 	f := newFleet(t, p, 4, n)
 	for range rounds {
 		f.round(t, func() {})
@@ -428,7 +427,7 @@ func processes(t *testing.T, p place) {
 	if len(f.unknown) > 0 {
 		t.Errorf("%d errors of the store, such as %s", len(f.unknown), f.unknown[0])
 	}
-	if calls < 3000 {
+	if calls < 375*rounds*n/20 {
 		t.Errorf("only %d calls", calls)
 	}
 }

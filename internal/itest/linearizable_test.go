@@ -23,50 +23,56 @@ import (
 // that they were told can have happened one call after the other. A call that failed
 // with the store may have been carried out or not.
 func TestLinearizable(t *testing.T) {
-	type newStore func(*rand.Rand) mfa.Store
-	check := func(name string, histories int, open func(t *testing.T) newStore) {
-		t.Run(name, func(t *testing.T) {
-			store, told := open(t), map[answer]int{}
-			for seed := range uint64(histories) {
-				h := record(t, seed, 5, store)
-				if !porcupine.CheckOperations(model.ToModel(), h) {
-					t.Fatalf("history %d cannot have happened: %s", seed, describe(h))
-				}
-				for _, op := range h {
-					told[op.Output.(answer)]++
-				}
-			}
-			t.Logf("answers: %v", told)
-			for _, a := range []answer{accepted, wrong, verifiedBefore, throttled} {
-				if told[a] < histories/8 {
-					t.Errorf("%q was answered %d times", a, told[a])
-				}
-			}
-			if lost := told[unknown]; strings.HasPrefix(name, "Faulty") != (lost >= histories/8) {
-				t.Errorf("the store failed %d times", lost)
-			}
-		})
-	}
-	check("MemoryStore", 400, func(*testing.T) newStore {
-		return func(*rand.Rand) mfa.Store { return yielding(new(mfa.MemoryStore)) }
-	})
-	check("Faulty MemoryStore", 400, func(*testing.T) newStore {
-		return func(random *rand.Rand) mfa.Store { return losing(new(mfa.MemoryStore), random) }
-	})
+	memory := func(*testing.T) mfa.Store { return new(mfa.MemoryStore) }
+	linearizable(t, "MemoryStore", 400, memory, faultless)
+	linearizable(t, "Faulty MemoryStore", 400, memory, losing)
 	for _, s := range servers {
-		check(s.name, 60, func(t *testing.T) newStore {
+		open := func(t *testing.T) mfa.Store {
 			t.Helper()
 			p, _ := s.place(t)
-			store := p.mustOpen(t)
-			return func(*rand.Rand) mfa.Store { return yielding(store) }
-		})
-		check("Faulty "+s.name, 60, func(t *testing.T) newStore {
-			t.Helper()
-			p, _ := s.place(t)
-			store := p.mustOpen(t)
-			return func(random *rand.Rand) mfa.Store { return losing(store, random) }
-		})
+			return p.mustOpen(t)
+		}
+		linearizable(t, s.name, 60, open, faultless)
+		linearizable(t, "Faulty "+s.name, 60, open, losing)
 	}
+}
+
+// faultless only lets others in.
+func faultless(store mfa.Store, _ *rand.Rand) mfa.Store { return yielding(store) }
+
+// linearizable checks some histories on a store, through what makes it fail or not. A
+// store in memory is made anew for each.
+func linearizable(
+	t *testing.T, name string, histories int,
+	open func(*testing.T) mfa.Store, through func(mfa.Store, *rand.Rand) mfa.Store,
+) {
+	t.Helper()
+	t.Run(name, func(t *testing.T) {
+		store, told := open(t), map[answer]int{}
+		for seed := range uint64(histories) {
+			h := record(t, seed, 5, func(random *rand.Rand) mfa.Store {
+				if _, inMemory := store.(*mfa.MemoryStore); inMemory {
+					store = open(t)
+				}
+				return through(store, random)
+			})
+			if !porcupine.CheckOperations(model.ToModel(), h) {
+				t.Fatalf("history %d cannot have happened: %s", seed, describe(h))
+			}
+			for _, op := range h {
+				told[op.Output.(answer)]++
+			}
+		}
+		t.Logf("answers: %v", told)
+		for _, a := range []answer{accepted, wrong, verifiedBefore, throttled} {
+			if told[a] < histories/8 {
+				t.Errorf("%q was answered %d times", a, told[a])
+			}
+		}
+		if lost := told[unknown]; strings.HasPrefix(name, "Faulty") != (lost >= histories/8) {
+			t.Errorf("the store failed %d times", lost)
+		}
+	})
 }
 
 // losing loses one call in twelve before it is made, and one after.

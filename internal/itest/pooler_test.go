@@ -23,7 +23,7 @@ import (
 func TestProcessesBehindPooler(t *testing.T) {
 	p, address := servers[0].place(t)
 	p.Address = "postgres://postgres@/postgres?sslmode=disable&default_query_exec_mode=exec&port=6432&host=" + url.QueryEscape(startPgBouncer(t, address))
-	processes(t, p)
+	processes(t, p, 8, 20)
 }
 
 // startPgBouncer starts PgBouncer before a server of PostgreSQL and returns the folder

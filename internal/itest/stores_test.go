@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -125,7 +126,11 @@ func (s server) place(tb testing.TB) (place, string) {
 	if address == "" {
 		address = s.address
 	}
-	conn, err := net.DialTimeout("tcp", address, time.Second)
+	network := "tcp"
+	if strings.HasPrefix(address, "/") {
+		network = "unix"
+	}
+	conn, err := net.DialTimeout(network, address, time.Second)
 	switch {
 	case err == nil:
 		_ = conn.Close()
