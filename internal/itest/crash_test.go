@@ -65,7 +65,7 @@ func TestKillClients(t *testing.T) {
 // it again.
 func TestKillServer(t *testing.T) {
 	pg := startPostgreSQL(t)
-	p := place{sqlstore.PostgreSQL, "pgx", "postgres:///postgres?host=" + url.QueryEscape(pg.dir) + "&user=mfa&sslmode=disable", ""}
+	p := place{sqlstore.PostgreSQL, "pgx", pg.dsn(), ""}
 	p.migrate(t)
 	f := newFleet(t, p, 4, 30)
 	random := rand.New(rand.NewPCG(2, 2))
@@ -93,9 +93,16 @@ type postgreSQL struct {
 	as       *syscall.Credential // the server refuses root
 	cmd      *exec.Cmd
 	ended    chan struct{}
+	log      locked
+	settings []string
 }
 
-func startPostgreSQL(t *testing.T) *postgreSQL {
+// dsn is for the socket.
+func (pg *postgreSQL) dsn() string {
+	return "postgres:///postgres?host=" + url.QueryEscape(pg.dir) + "&user=mfa&sslmode=disable"
+}
+
+func startPostgreSQL(t *testing.T, settings ...string) *postgreSQL {
 	t.Helper()
 	found, _ := filepath.Glob("/usr/lib/postgresql/*/bin/postgres")
 	if path, err := exec.LookPath("postgres"); err == nil {
@@ -112,7 +119,11 @@ func startPostgreSQL(t *testing.T) *postgreSQL {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	pg := &postgreSQL{bin: filepath.Dir(found[len(found)-1]), dir: dir, as: ordinary(t, dir)}
+	program, err := filepath.EvalSymlinks(found[len(found)-1]) // the other programs are beside it
+	if err != nil {
+		t.Fatal(err)
+	}
+	pg := &postgreSQL{bin: filepath.Dir(program), dir: dir, as: ordinary(t, dir), settings: settings}
 	if out, err := pg.command("initdb", "-D", dir+"/data", "-U", "mfa", "-A", "trust", "--no-sync", "-E", "UTF8").CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
@@ -152,15 +163,14 @@ func (pg *postgreSQL) command(name string, args ...string) *exec.Cmd {
 // start returns when the server takes connections, which it refuses while it recovers.
 func (pg *postgreSQL) start(t *testing.T) {
 	t.Helper()
-	db, err := sql.Open("pgx", "postgres:///postgres?host="+url.QueryEscape(pg.dir)+"&user=mfa&sslmode=disable")
+	db, err := sql.Open("pgx", pg.dsn())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	var log strings.Builder
 	for tries := 0; ; tries++ {
-		pg.cmd = pg.command("postgres", "-D", pg.dir+"/data", "-k", pg.dir, "-h", "", "-c", "shared_buffers=16MB", "-c", "max_connections=60")
-		pg.cmd.Stderr = &log
+		pg.cmd = pg.command("postgres", append([]string{"-D", pg.dir + "/data", "-k", pg.dir, "-h", "", "-c", "shared_buffers=16MB", "-c", "max_connections=60"}, pg.settings...)...)
+		pg.cmd.Stderr = &pg.log
 		if err := pg.cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -180,7 +190,7 @@ func (pg *postgreSQL) start(t *testing.T) {
 			}
 		}
 		if tries > 100 {
-			t.Fatal(log.String())
+			t.Fatal(pg.log.String())
 		}
 	}
 }
@@ -188,6 +198,11 @@ func (pg *postgreSQL) start(t *testing.T) {
 // kill kills the server and every process of it at once.
 func (pg *postgreSQL) kill(t *testing.T) {
 	t.Helper()
+	select {
+	case <-pg.ended:
+		return
+	default:
+	}
 	pid := pg.cmd.Process.Pid
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {

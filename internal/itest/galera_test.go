@@ -134,7 +134,7 @@ func startGalera(t *testing.T) *galera {
 	}
 	for i, node := range g.nodes {
 		db := g.open(t, i, "")
-		eventually(t, "the node joins", node, func(ctx context.Context) bool {
+		eventually(t, "the node joins", node.ended, &node.log, func(ctx context.Context) bool {
 			var name, value string
 			_ = db.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_local_state_comment'").Scan(&name, &value)
 			return value == "Synced"
@@ -307,7 +307,7 @@ func (g *galera) testCutOff(t *testing.T) {
 	p.migrate(t)
 	last := p.mustOpen(t)
 	g.nodes[1].kill()
-	eventually(t, "the node notices", g.nodes[2], func(ctx context.Context) bool {
+	eventually(t, "the node notices", g.nodes[2].ended, &g.nodes[2].log, func(ctx context.Context) bool {
 		var name, value string
 		_ = db.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_cluster_status'").Scan(&name, &value)
 		return value == "non-Primary"

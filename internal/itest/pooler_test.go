@@ -97,7 +97,7 @@ default_pool_size = 10
 // a hot standby is for as long as it follows another one.
 func TestStandby(t *testing.T) {
 	pg := startPostgreSQL(t)
-	p := place{sqlstore.PostgreSQL, "pgx", "postgres:///postgres?host=" + url.QueryEscape(pg.dir) + "&user=mfa&sslmode=disable", ""}
+	p := place{sqlstore.PostgreSQL, "pgx", pg.dsn(), ""}
 	p.migrate(t)
 	p.mustOpen(t)
 	pg.kill(t)
