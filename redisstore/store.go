@@ -29,7 +29,7 @@
 //		+del +pexpire +zadd +zrem +zcard +zrangebyscore +zrangebylex
 //
 // Without INFO, New learns the version from HELLO, and cannot check whether the
-// server evicts keys.
+// server evicts keys. With [Config.Replicas] the user needs +wait as well.
 //
 // # Durability
 //
@@ -41,10 +41,31 @@
 //   - appendfsync everysec, the default: a power cut loses the last second, and a crash
 //     of the process loses nothing.
 //   - snapshots alone (save): a crash loses everything since the last one.
-//   - a failover to a replica loses what was not replicated yet. min-replicas-to-write
-//     makes that less, but not nothing.
+//   - a failover to a replica loses what was not replicated yet: see Replication.
 //   - maxmemory with any policy but noeviction may delete records when memory is short.
 //     New warns of it.
+//
+// # Replication
+//
+// Redis answers before its replicas have heard of a write. So when a master fails and
+// Sentinel promotes a replica, a Save that returned nil just before can be lost.
+// [Config.Replicas] makes that rarer. A Save that returns nil was then received by so many
+// replicas, which have it in memory. Sentinel promotes the replica that has received the
+// most, of those that it reaches and that have the same replica-priority. A Save that
+// returned nil is lost only
+//
+//   - if all those replicas fail, restart or are out of Sentinel's reach when the master
+//     fails: with Replicas: 1 of two replicas, the second failure of two;
+//   - if somebody promotes another replica by hand, or by a replica-priority;
+//   - if the promoted replica restarts before it has written its memory to disk.
+//
+// WAIT is no consensus, and such a Save is not undone where it was not confirmed: an error
+// says that it may have been made. With Replicas equal to the number of replicas, the
+// failure of one of them stops every Save; with one less, it stops none. Set
+// min-replicas-to-write to at least 1 too, so that a master that is cut off from its replicas
+// refuses a Save at once instead of a second later.
+//
+// Use [redis.NewFailoverClient], which follows Sentinel, and no replica for reading.
 //
 // If that is not good enough for accounts, keep them in a database: see package
 // sqlstore.
@@ -71,8 +92,9 @@ import (
 // not usable. It is safe for concurrent use, and closing the client is up to
 // the caller.
 type Store struct {
-	client *redis.Client
-	prefix string
+	client   *redis.Client
+	prefix   string
+	replicas int
 }
 
 var _ mfa.Store = (*Store)(nil)
@@ -88,7 +110,15 @@ type Config struct {
 	// encryption must use another prefix: see mfa.Config.Keys.
 	Prefix string
 
-	// Logger receives the warning of New. Defaults to slog.Default().
+	// Replicas is how many replicas must have confirmed that they received a Save before it
+	// returns nil, as the command WAIT counts them. A Save that is not confirmed within a
+	// second, or within the client's ReadTimeout, returns an error, and may have been made.
+	// It costs no round trip of the client, but the time until the replicas have answered
+	// the server. "Replication" of the package says what it is good for. Defaults to 0, which
+	// waits for none.
+	Replicas int
+
+	// Logger receives the warnings of New. Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
@@ -96,11 +126,15 @@ type Config struct {
 // what the store does. It returns an error for a cluster, because a Save
 // changes several keys at once; for a server older than version 7, where a
 // script could fail half way; for a replica; and for a user who may not run a
-// command that the scripts need. It logs a warning if the server may evict
-// keys.
+// command that the scripts need, or WAIT if [Config.Replicas] is set. It logs a
+// warning if the server may evict keys, and if it has too few replicas at the
+// moment.
 func New(ctx context.Context, cfg Config) (*Store, error) {
 	if cfg.Client == nil {
 		return nil, errors.New("redisstore: Config.Client is required")
+	}
+	if cfg.Replicas < 0 {
+		return nil, fmt.Errorf("redisstore: Config.Replicas is %d: it must not be negative", cfg.Replicas)
 	}
 	if cfg.Prefix == "" {
 		cfg.Prefix = "mfa:"
@@ -120,8 +154,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("redisstore: the server is of version %q: 7 or newer is needed",
 			about.version)
 	}
-	s := &Store{client: cfg.Client, prefix: cfg.Prefix}
+	s := &Store{client: cfg.Client, prefix: cfg.Prefix, replicas: cfg.Replicas}
 	if err := s.permitted(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.replicated(ctx, cfg.Logger); err != nil {
 		return nil, err
 	}
 	switch {
@@ -205,6 +242,25 @@ func (s *Store) permitted(ctx context.Context) error {
 	case reply != "":
 		return fmt.Errorf("redisstore: the scripts may not run %v: the user needs %s on %s*",
 			reply, commands, s.prefix)
+	}
+	return nil
+}
+
+// replicated tries WAIT. That there are too few replicas is no error, because that can pass
+// by itself, as after a failover.
+func (s *Store) replicated(ctx context.Context, logger *slog.Logger) error {
+	if s.replicas == 0 {
+		return nil
+	}
+	n, err := s.client.Wait(ctx, s.replicas, confirmedWithin).Result()
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"):
+		return fmt.Errorf("redisstore: with Config.Replicas the user needs +wait: %w", err)
+	case err != nil:
+		return fmt.Errorf("redisstore: counting the replicas with WAIT: %w", err)
+	case n < int64(s.replicas):
+		logger.WarnContext(ctx, "redisstore: the server has too few replicas at the moment, "+
+			"so that no Save returns nil", "replicas", n, "required", s.replicas)
 	}
 	return nil
 }
@@ -296,7 +352,11 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 			r.ID, r.Kind, r.Parent, r.UserID, r.Type, r.Status,
 			millis(r.CreatedAt), millis(r.UpdatedAt), millis(r.ExpiresAt), r.Version+1, r.State)
 	}
-	reply, err := s.run(ctx, "saving", saveScript, args)
+	send := s.send
+	if s.replicas > 0 {
+		send = s.sendAndWait
+	}
+	reply, err := s.runBy(ctx, send, "saving", saveScript, args)
 	if err != nil {
 		return err
 	}
@@ -334,12 +394,19 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (int, error) {
 
 // run runs a script once. The server has it already, but for the first time.
 func (s *Store) run(ctx context.Context, doing string, script script, args []any) (any, error) {
+	return s.runBy(ctx, s.send, doing, script, args)
+}
+
+func (s *Store) runBy(
+	ctx context.Context, send func(context.Context, []any) (any, error),
+	doing string, script script, args []any,
+) (any, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	reply, err := s.send(ctx, append([]any{"evalsha", script.hash, 0}, args...))
+	reply, err := send(ctx, append([]any{"evalsha", script.hash, 0}, args...))
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
-		reply, err = s.send(ctx, append([]any{"eval", script.source, 0}, args...))
+		reply, err = send(ctx, append([]any{"eval", script.source, 0}, args...))
 	}
 	switch {
 	case err == nil:
@@ -357,6 +424,33 @@ func (s *Store) send(ctx context.Context, args []any) (any, error) {
 	c := once{redis.NewCmd(ctx, args...)}
 	_ = s.client.Process(ctx, c) // the command has the error, too
 	return c.Result()
+}
+
+// confirmedWithin is how long a server waits for its replicas. It is less than the five
+// seconds that a commit may take.
+const confirmedWithin = time.Second
+
+// sendAndWait also waits for the replicas. Both commands go over one connection, because
+// the server counts those that have what this connection wrote.
+func (s *Store) sendAndWait(ctx context.Context, args []any) (any, error) {
+	pipe := s.client.Pipeline()
+	c := once{redis.NewCmd(ctx, args...)}
+	_ = pipe.Process(ctx, c)
+	confirmed := redis.NewIntCmd(ctx, "wait", s.replicas, confirmedWithin.Milliseconds())
+	_ = pipe.Process(ctx, confirmed)
+	_, _ = pipe.Exec(ctx) // the commands have the errors, too
+	reply, err := c.Result()
+	if err != nil || reply != "" { // nothing was written
+		return reply, err
+	}
+	switch n, err := confirmed.Result(); {
+	case err != nil:
+		return nil, fmt.Errorf("waiting for the replicas: %w", err)
+	case n < int64(s.replicas):
+		return nil, fmt.Errorf("%d of %d replicas have confirmed it within %v",
+			n, s.replicas, confirmedWithin)
+	}
+	return reply, nil
 }
 
 // once is a command that the client does not send again.

@@ -18,12 +18,25 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/authfactor/mfa"
 	"github.com/authfactor/mfa/mfatest"
 )
 
 // The tests of clusters start them on this machine: galera_test.go, standby_test.go and
 // sentinel_test.go. What all of them are held to is here.
+
+// The drivers would log each connection that is lost when a server is killed.
+func init() {
+	redis.SetLogger(discard{})
+	_ = mysql.SetLogger(&mysql.NopLogger{}) // it refuses nil alone
+}
+
+type discard struct{}
+
+func (discard) Printf(context.Context, string, ...any) {}
 
 // onCluster holds a store to everything that it is held to on a server by itself. nodes
 // opens it on each node that applications connect to.

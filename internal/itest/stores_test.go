@@ -27,13 +27,16 @@ import (
 // A place is where records are, as one process tells another.
 type place struct {
 	Dialect sqlstore.Dialect // "" for Redis
-	Driver  string
-	Address string // the DSN
-	Schema  string // or the prefix of Redis
+	Driver  string           // "sentinel" for Redis behind Sentinels, whose addresses are the address
+	Address string           // the DSN
+	Schema  string           // or the prefix of Redis
 }
 
 // open connects to a place that exists.
 func (p place) open(ctx context.Context) (mfa.Store, io.Closer, error) {
+	if p.Driver == "sentinel" {
+		return openSentinel(ctx, p)
+	}
 	if p.Dialect == "" {
 		client := redis.NewClient(&redis.Options{Addr: p.Address, ContextTimeoutEnabled: true})
 		store, err := redisstore.New(ctx, redisstore.Config{Client: client, Prefix: p.Schema, Logger: slog.New(slog.DiscardHandler)})
@@ -47,6 +50,24 @@ func (p place) open(ctx context.Context) (mfa.Store, io.Closer, error) {
 	db.SetMaxIdleConns(8)
 	store, err := sqlstore.New(ctx, p.config(db))
 	return store, db, err
+}
+
+// openSentinel opens a store over the master that Sentinels tell, which waits for one
+// replica.
+func openSentinel(ctx context.Context, p place) (mfa.Store, io.Closer, error) {
+	client := sentinelClient(strings.Fields(p.Address))
+	store, err := redisstore.New(ctx, redisstore.Config{
+		Client: client, Prefix: p.Schema, Replicas: 1, Logger: slog.New(slog.DiscardHandler),
+	})
+	return store, client, err
+}
+
+const masterName = "mfa"
+
+func sentinelClient(sentinels []string) *redis.Client {
+	return redis.NewFailoverClient(&redis.FailoverOptions{
+		MasterName: masterName, SentinelAddrs: sentinels, ContextTimeoutEnabled: true,
+	})
 }
 
 func (p place) config(db *sql.DB) sqlstore.Config {
