@@ -63,6 +63,12 @@
 // (innodb_flush_log_at_trx_commit) keep the last transactions. SQLite in WAL
 // mode keeps them with synchronous=FULL. With NORMAL a Save survives crashes of
 // processes, but after a power cut a used code may be valid again.
+//
+// A standby of PostgreSQL that is promoted has every Save that returned nil only if commits
+// waited for it: synchronous_standby_names must name it, and synchronous_commit must be on
+// or remote_apply. With local, or with an asynchronous standby, a failover can make used
+// codes valid again. The same holds for a replica of MySQL that is not of a Galera cluster.
+// docs/guide/clusters.md has the settings that were tested.
 package sqlstore
 
 import (
@@ -179,7 +185,9 @@ func (s *Store) List(ctx context.Context, q mfa.Query) ([]mfa.Record, error) {
 // Save applies all changes or none. Errors that prove that nothing was written,
 // as a deadlock or a serialization failure does, it retries up to 15 times,
 // with pauses of at most 1.8 s in all. After any other error but a conflict it
-// is unknown whether the changes were made.
+// is unknown whether the changes were made. On PostgreSQL it returns an error if the
+// context has ended, even if the driver says that the changes were made: the server says
+// so of a commit that was cancelled before the standby had it.
 func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	if len(changes) == 0 {
 		return ctx.Err()

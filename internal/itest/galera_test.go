@@ -40,7 +40,7 @@ func TestGalera(t *testing.T) {
 	}
 	t.Run("a node is killed", func(t *testing.T) {
 		p, _ := g.server().place(t)
-		failover(t, p, g.nodes[0].kill)
+		failover(t, p, func() { g.lose(t, 0) })
 	})
 	t.Run("two of three are killed", g.testCutOff)
 }
@@ -193,6 +193,24 @@ func (g *galera) sum(t *testing.T, status string) (sum int) {
 		sum += n
 	}
 	return sum
+}
+
+// lose kills a node, and returns when the others go on without it.
+func (g *galera) lose(t *testing.T, node int) {
+	t.Helper()
+	g.nodes[node].kill()
+	for i, other := range g.nodes {
+		if i == node {
+			continue
+		}
+		db := g.open(t, i, "")
+		eventually(t, "the others go on", other.ended, &other.log, func(ctx context.Context) bool {
+			var name, size, status string
+			_ = db.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_cluster_size'").Scan(&name, &size)
+			_ = db.QueryRowContext(ctx, "SHOW STATUS LIKE 'wsrep_cluster_status'").Scan(&name, &status)
+			return size == "2" && status == "Primary"
+		})
+	}
 }
 
 // testWaits: which bits of wsrep_sync_wait the contract needs. While one node is busy
