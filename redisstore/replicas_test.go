@@ -60,8 +60,11 @@ func TestReplicasRefused(t *testing.T) {
 	}
 	options := *admin.Options()
 	options.Username, options.Password = "mfa", "password"
-	cfg = redisstore.Config{Client: connect(t, &options), Replicas: 1, Logger: slog.New(slog.DiscardHandler)}
-	if _, err := redisstore.New(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "+wait") {
+	cfg = redisstore.Config{
+		Client: connect(t, &options), Replicas: 1, Logger: slog.New(slog.DiscardHandler),
+	}
+	if _, err := redisstore.New(t.Context(), cfg); err == nil ||
+		!strings.Contains(err.Error(), "+wait") {
 		t.Errorf("error %v, want one that says what is needed", err)
 	}
 	if err := admin.Do(t.Context(), "acl", "setuser", "mfa", "+wait").Err(); err != nil {
