@@ -124,7 +124,7 @@ func startGalera(t *testing.T) *galera {
 			"--wsrep-provider-options=pc.recovery=true;gcache.size=32M;"+
 				"gmcast.listen_addr=tcp://"+group[i]+
 				fmt.Sprintf(";ist.recv_addr=127.0.0.1:%d;", ports[6+i])+
-				"evs.keepalive_period=PT0.5S;evs.suspect_timeout=PT2S;evs.inactive_timeout=PT6S"))
+				"evs.keepalive_period=PT0.5S"))
 	}
 	for i, node := range g.nodes {
 		db := g.open(t, i, "")
@@ -231,9 +231,16 @@ func (g *galera) testUndone(t *testing.T) {
 	t.Error("no two nodes wrote the record at once")
 }
 
-// lose kills a node, and returns when the others go on without it.
+// lose kills a node, and returns when the others go on without it. Until then nodes are
+// not suspected soon, because this machine may be busy.
 func (g *galera) lose(t *testing.T, node int) {
 	t.Helper()
+	for i := range g.nodes {
+		if _, err := g.open(t, i, "").ExecContext(t.Context(),
+			"SET GLOBAL wsrep_provider_options = 'evs.suspect_timeout=PT2S'"); err != nil {
+			t.Fatal(err)
+		}
+	}
 	g.nodes[node].kill()
 	for i, other := range g.nodes {
 		if i == node {

@@ -107,7 +107,7 @@ func startSentinel(t *testing.T, minReplicas string) *sentinelRedis {
 		case i >= 3:
 			file := filepath.Join(dir, fmt.Sprintf("sentinel%d.conf", i))
 			text := fmt.Sprintf("port %d\nbind 127.0.0.1\ndir %s\nsentinel monitor %[3]s 127.0.0.1 %[4]d 2\n"+
-				"sentinel down-after-milliseconds %[3]s 1500\nsentinel failover-timeout %[3]s 10000\n",
+				"sentinel down-after-milliseconds %[3]s 60000\nsentinel failover-timeout %[3]s 10000\n",
 				port, dir, masterName, ports[0])
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
@@ -183,10 +183,16 @@ func (s *sentinelRedis) cutOff(t *testing.T) {
 }
 
 // failOver kills the master, and returns when the Sentinels have made one of the replicas
-// the master, and the other one follows it.
+// the master, and the other one follows it. Until then they are patient, because this
+// machine may be busy.
 func (s *sentinelRedis) failOver(t *testing.T) {
 	t.Helper()
 	s.servers[0].kill()
+	for i, address := range s.sentinels {
+		s.until(t, s.servers[3+i], address, "the Sentinel looks again", func(ctx context.Context, c *redis.Client) bool {
+			return c.Do(ctx, "sentinel", "set", masterName, "down-after-milliseconds", "2000").Err() == nil
+		})
+	}
 	for i, address := range s.sentinels {
 		s.until(t, s.servers[3+i], address, "a replica is promoted", func(ctx context.Context, c *redis.Client) bool {
 			master, _ := redis.NewSentinelClient(c.Options()).GetMasterAddrByName(ctx, masterName).Result()
