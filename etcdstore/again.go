@@ -20,18 +20,21 @@ const (
 	maxTries     = 10
 	longestPause = 500 * time.Millisecond // before the last tries; an election takes a second or two
 
-	// patience is for one try. A member that has passed a call on to a leader that died
-	// says so only after seven seconds, which is longer than the service waits.
-	patience = 2 * time.Second
+	// patience is for the first try. A member that has passed a call on to a leader that died
+	// says so only after seven seconds, which is longer than the service waits. As a cluster
+	// may also be slow, each try after one without an answer has twice the time.
+	patience        = 3 * time.Second
+	longestPatience = 24 * time.Second
 )
 
-var errSlow = fmt.Errorf("no answer within %s", patience)
+var errSlow = errors.New("no answer in time")
 
-// again makes a call, and makes it again after the errors of which worth says that it may.
+// again makes a call, and makes it again after errors that another try may not have.
 func (s *Store) again(
-	ctx context.Context, doing string, worth func(error) bool, call func(context.Context) error,
+	ctx context.Context, doing string, call func(context.Context) error,
 ) error {
 	var err error
+	patience := patience
 	for try := range maxTries {
 		if try > 0 {
 			if failed := pause(ctx, min(20*time.Millisecond<<(try-1), longestPause)); failed != nil {
@@ -44,8 +47,11 @@ func (s *Store) again(
 			}
 			break
 		}
-		if err = once(ctx, call); !worth(err) {
+		if err = once(ctx, patience, call); !unanswered(err) {
 			break
+		}
+		if errors.Is(err, errSlow) {
+			patience = min(2*patience, longestPatience)
 		}
 	}
 	return told(ctx, doing, err)
@@ -68,7 +74,9 @@ func told(ctx context.Context, doing string, err error) error {
 
 // once makes a call that ends in time. A member that has no leader must say so, and not wait
 // for one, since another may have one.
-func once(ctx context.Context, call func(context.Context) error) error {
+func once(
+	ctx context.Context, patience time.Duration, call func(context.Context) error,
+) error {
 	short, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := call(clientv3.WithRequireLeader(short))
@@ -78,8 +86,8 @@ func once(ctx context.Context, call func(context.Context) error) error {
 	return err
 }
 
-// unanswered is of errors after which a call may have been carried out or not, and those
-// after which it was not. Nobody is to blame for them, and another member may answer.
+// unanswered is of errors after which a call may have been carried out or not, and of those
+// after which it was not, that come of the state of a member. Another may answer.
 func unanswered(err error) bool {
 	return err != nil &&
 		(errors.Is(err, errSlow) || refused(err) || stale(err) || code(err) == codes.Unavailable)

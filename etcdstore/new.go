@@ -154,7 +154,7 @@ func (s *Store) try(ctx context.Context) error {
 		elses = append(elses, clientv3.OpGet(string(s.keys)+part, clientv3.WithPrefix(),
 			clientv3.WithKeysOnly(), clientv3.WithLimit(1)))
 	}
-	err := s.again(ctx, "trying the largest Save", unanswered, func(ctx context.Context) error {
+	err := s.again(ctx, "trying the largest Save", func(ctx context.Context) error {
 		_, err := s.client.Txn(ctx).If(ifs...).Then(thens...).Else(elses...).Commit()
 		return err
 	})

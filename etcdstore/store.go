@@ -36,10 +36,10 @@
 //
 // # Round trips
 //
-// Load takes one for each level of parents, three at most: with the parent of a challenge
-// and the user of its factor that is three. List takes two, and one more for each 64 records.
-// A Save takes one, or two if it deletes something. Purge takes three for each 32 records.
-// All of them go through the leader; the reads are linearizable.
+// Load takes one for each level: three for a challenge, its factor and the record of the
+// factor's user. List takes one, and one more for each 64 records. A Save takes one, or two if
+// it deletes something. Purge takes three for each 60 records, and one that finds no more.
+// All of them ask the leader: reads are linearizable.
 //
 // A Save whose answer was lost, because its member or the leader was, is sent once more. It
 // carries a random number by which it finds out whether it was made.
@@ -100,14 +100,15 @@ const (
 	maxChanges = 16 // records of a Save
 	perRecord  = 4  // keys that it writes for each
 	maxOps     = maxChanges * perRecord
-	purgeBatch = maxOps / 2 // with the keys of one record within it, still less than maxOps
+	purgeBatch = maxOps - perRecord // etcd counts the keys of one record beside the records
+	listBatch  = 1000               // keys that List reads at once
 )
 
 // Load returns the records with these ids, their parents and the parents of those, all as
 // they were at one moment. The error matches [mfa.ErrIntegrity] if a value cannot be a
 // record.
 func (s *Store) Load(ctx context.Context, ids ...string) (found []mfa.Record, err error) {
-	err = s.again(ctx, "loading", unanswered, func(ctx context.Context) error {
+	err = s.again(ctx, "loading", func(ctx context.Context) error {
 		found, err = s.load(ctx, ids)
 		return err
 	})
@@ -189,7 +190,7 @@ func first(r *etcdserverpb.ResponseOp) *mvccpb.KeyValue {
 // List returns the records that q selects, in order of id, as they were at one moment. The
 // error matches [mfa.ErrIntegrity] if a value cannot be a record.
 func (s *Store) List(ctx context.Context, q mfa.Query) (found []mfa.Record, err error) {
-	err = s.again(ctx, "listing", unanswered, func(ctx context.Context) error {
+	err = s.again(ctx, "listing", func(ctx context.Context) error {
 		found, err = s.list(ctx, q)
 		return err
 	})
@@ -207,7 +208,7 @@ func (s *Store) list(ctx context.Context, q mfa.Query) (found []mfa.Record, err 
 		if after != "" {
 			from += after + "\x00"
 		}
-		wanted := min(q.Limit-len(found), maxOps)
+		wanted := min(q.Limit-len(found), listBatch)
 		page, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(),
 			clientv3.WithLimit(int64(wanted)), clientv3.WithRev(revision))
 		if err != nil {
@@ -259,7 +260,7 @@ func (s *Store) Save(ctx context.Context, changes ...mfa.Change) error {
 	var m mark
 	_, _ = rand.Read(m[:]) // never fails
 	var lost error         // of a transaction that may have been made
-	return s.again(ctx, "saving", unanswered, func(ctx context.Context) error {
+	return s.again(ctx, "saving", func(ctx context.Context) error {
 		txn, err := s.transaction(ctx, changes, m)
 		if err != nil {
 			return err
@@ -356,14 +357,14 @@ func judge(replies []*etcdserverpb.ResponseOp, changes []mfa.Change, mine mark) 
 	return conflict
 }
 
-// Purge deletes expired records, 32 at a time. If it fails, it also returns how many it had
+// Purge deletes expired records, 60 at a time. If it fails, it also returns how many it had
 // deleted. It leaves a record whose value is malformed.
 func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err error) {
 	limit := time.UnixMilli(min(max(before.UnixMilli(), 0), maxMilli+1))
 	from, end := string(s.keys)+"e/", s.keys.expiry(limit)
 	for {
 		var page *clientv3.GetResponse
-		err := s.again(ctx, "purging", unanswered, func(ctx context.Context) (err error) {
+		err := s.again(ctx, "purging", func(ctx context.Context) (err error) {
 			page, err = s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithKeysOnly(),
 				clientv3.WithLimit(purgeBatch))
 			return err
@@ -408,7 +409,7 @@ func (s *Store) purge(ctx context.Context, due []lapse) (left []lapse, deleted i
 		ids[i] = d.id
 	}
 	var kvs []*mvccpb.KeyValue
-	err = s.again(ctx, "purging", unanswered, func(ctx context.Context) error {
+	err = s.again(ctx, "purging", func(ctx context.Context) error {
 		kvs, _, err = s.read(ctx, ids, 0)
 		return err
 	})

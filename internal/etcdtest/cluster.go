@@ -145,7 +145,7 @@ func (m *member) start() (wait func() error, err error) {
 		return nil, err
 	}
 	cmd := exec.Command(os.Args[0]) //nolint:noctx // it outlives the test's context, which ends before the cleanups
-	cmd.Env = append(os.Environ(), memberEnv+"="+string(told))
+	cmd.Env = append(os.Environ(), memberEnv+"="+string(told), "GOGC=400", "GOMAXPROCS=1")
 	var failed strings.Builder
 	cmd.Stderr = &failed
 	in, err1 := cmd.StdinPipe()

@@ -317,7 +317,7 @@ func TestNoAnswer(t *testing.T) {
 	}
 }
 
-// TestSilentMember: a try that has no answer in two seconds is made again.
+// TestSilentMember: a try that has no answer in three seconds is made again.
 func TestSilentMember(t *testing.T) {
 	own := prefix()
 	var silent atomic.Bool

@@ -1,9 +1,12 @@
 package etcdtest_test
 
 import (
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -47,12 +50,20 @@ func TestStore(t *testing.T) {
 	})
 }
 
+// The long form: go test ./internal/etcdtest -run OfThree -much.
+var much = flag.Bool("much", false, "TestStoreOfThree also makes the checks of many or large records")
+
 // TestStoreOfThree holds the store to its contract over a cluster of three members, of which
-// each call goes to the next.
+// each call goes to the next. What takes half of the time, and is the same for one member, it
+// leaves to TestStore.
 func TestStoreOfThree(t *testing.T) {
 	client := etcdtest.Start(t, etcdtest.Options{Members: 3}).Client(t)
 	mfatest.TestStore(t, func(t *testing.T) mfa.Store {
 		t.Helper()
+		_, check, _ := strings.Cut(t.Name(), "/")
+		if slices.Contains([]string{"list_large_records", "purge_of_many", "purge_against_changes"}, check) && !*much {
+			t.Skip("with -much")
+		}
 		return open(t, client, prefix())
 	})
 }

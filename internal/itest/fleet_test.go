@@ -17,11 +17,13 @@ import (
 	"time"
 
 	"github.com/authfactor/mfa"
+	"github.com/authfactor/mfa/internal/etcdtest"
 	"github.com/authfactor/mfa/mfatest"
 )
 
-// TestMain is a worker when a fleet started it.
+// TestMain is a worker when a fleet started it, and a member when a cluster of etcd did.
 func TestMain(m *testing.M) {
+	etcdtest.Main()
 	if os.Getenv("MFA_ITEST_WORKER") != "" {
 		if err := work(os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

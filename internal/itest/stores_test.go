@@ -34,8 +34,11 @@ type place struct {
 
 // open connects to a place that exists.
 func (p place) open(ctx context.Context) (mfa.Store, io.Closer, error) {
-	if p.Driver == "sentinel" {
+	switch p.Driver {
+	case "sentinel":
 		return openSentinel(ctx, p)
+	case etcdDriver:
+		return p.openEtcd(ctx)
 	}
 	if p.Dialect == "" {
 		client := redis.NewClient(&redis.Options{Addr: p.Address, ContextTimeoutEnabled: true})
