@@ -111,7 +111,7 @@ func TestExportedAPI(t *testing.T) {
 	var api bytes.Buffer
 	dirs := importable(t)
 	for _, dir := range []string{
-		".", "mfahttp", "mfatest", "otelmfa", "passkey",
+		".", "etcdstore", "mfahttp", "mfatest", "otelmfa", "passkey",
 		"passkey/passkeytest", "proof", "proof/proofhttp", "redisstore", "senders",
 		"senders/twilio", "senders/vonage", "sqlstore",
 	} {

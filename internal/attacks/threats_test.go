@@ -23,6 +23,8 @@ var packages = map[string]string{
 	"jsonbody":   "internal/jsonbody",
 	"sqlstore":   "sqlstore",
 	"redisstore": "redisstore",
+	"etcdstore":  "etcdstore",
+	"etcdtest":   "internal/etcdtest",
 	"otelmfa":    "otelmfa",
 	"passkey":    "passkey",
 	"proof":      "proof",
