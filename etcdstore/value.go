@@ -34,7 +34,7 @@ func (k keys) expires(key string) (id string, at time.Time, ok bool) {
 	text, id, found := strings.Cut(strings.TrimPrefix(key, string(k)+"e/"), "/")
 	ms, err := strconv.ParseInt(text, 10, 64)
 	at = time.UnixMilli(ms).UTC()
-	return id, at, found && err == nil && k.expiry(at)+id == key
+	return id, at, found && err == nil && ms >= 0 && k.expiry(at)+id == key
 }
 
 // entries are the keys of a record in the indexes that never change, and with them the one

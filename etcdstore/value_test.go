@@ -42,7 +42,6 @@ func TestMalformedValues(t *testing.T) {
 		"a negative time": nil,
 	}
 	for i := range good {
-		bad["cut to "+string(rune('0'+i%10))] = good[:i]
 		if _, err := record("id", &mvccpb.KeyValue{Value: good[:i]}); !errors.Is(err, mfa.ErrIntegrity) {
 			t.Errorf("the first %d bytes: error %v, want ErrIntegrity", i, err)
 		}
@@ -98,7 +97,9 @@ func TestExpiryKeys(t *testing.T) {
 		}
 		last = key
 	}
-	for _, key := range []string{"mfa/e/", "mfa/e/1/a", "mfa/e/x/a", "mfa/e/-00000000000001/a", "mfa/e/000000000000001"} {
+	for _, key := range []string{
+		"mfa/e/", "mfa/e/1/a", "mfa/e/x/a", "mfa/e/-00000000000001/a", "mfa/e/000000000000001",
+	} {
 		if _, _, ok := k.expires(key); ok {
 			t.Errorf("%s is taken for an entry", key)
 		}
@@ -109,7 +110,8 @@ func TestExpiryKeys(t *testing.T) {
 func TestVersions(t *testing.T) {
 	for version, want := range map[string]bool{
 		"3.5.6": true, "3.5.21": true, "3.6.0": true, "3.6.0-rc.1": true, "3.10.0": true, "4.0.0": true,
-		"3.5.5": false, "3.4.36": false, "2.9.9": false, "3.5": false, "": false, "x.y.z": false, "3.5.x": false,
+		"3.5.5": false, "3.4.36": false, "2.9.9": false,
+		"3.5": false, "": false, "x.y.z": false, "3.5.x": false,
 	} {
 		if got := recent(version); got != want {
 			t.Errorf("%q: %t, want %t", version, got, want)

@@ -197,8 +197,8 @@ func writes(request any) bool {
 	return ok && len(txn.Compare) > 0
 }
 
-// A lostAnswer is what a caller learns of a Save that was made, if its member dies.
-var lostAnswer = status.Error(codes.Unavailable, "etcdserver: request timed out, possibly due to previous leader failure")
+// errLostAnswer is what a caller learns of a Save that was made, if its member dies.
+var errLostAnswer = status.Error(codes.Unavailable, "etcdserver: request timed out, possibly due to previous leader failure")
 
 // TestLostAnswer: a Save whose answer is lost was made once, and says so. If the record was
 // changed meanwhile, nobody knows, and it says that: it is no success and no conflict.
@@ -213,7 +213,7 @@ func TestLostAnswer(t *testing.T) {
 			if meanwhile != nil {
 				meanwhile()
 			}
-			return lostAnswer
+			return errLostAnswer
 		}
 		return err
 	})
