@@ -33,7 +33,8 @@ func (r *rig) with(keys ...string) *mfa.Service {
 // TestValidatedCryptographyAlone: under GODEBUG=fips140=only, which a process has from its start,
 // every kind of record is written and read, and every type of factor is used.
 func TestValidatedCryptographyAlone(t *testing.T) {
-	const some = "^(Example.*|TestKeyRotation|TestTokens|TestNewRecoveryCodesAgain|TestUnknownMessage)$"
+	const some = "^(Example.*|TestKeyRotation|TestTokens|TestNewRecoveryCodesAgain|" +
+		"TestUnknownMessage)$"
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

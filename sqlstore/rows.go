@@ -27,7 +27,9 @@ var (
 	levels = of("r") + ", " + of("p") + ", " + of("g")
 )
 
-func of(alias string) string { return alias + "." + strings.ReplaceAll(columns, " ", " "+alias+".") }
+func of(alias string) string {
+	return alias + "." + strings.ReplaceAll(columns, " ", " "+alias+".")
+}
 
 // row is a record as it is stored, in the order of columns.
 func (s *Store) row(r mfa.Record) []any {

@@ -34,7 +34,7 @@ func ExampleNew() {
 	client := pinpointsmsvoicev2.New(pinpointsmsvoicev2.Options{
 		Region: "eu-west-1", BaseEndpoint: &server.URL,
 		Credentials: sdk.CredentialsProviderFunc(func(context.Context) (sdk.Credentials, error) {
-			return sdk.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "example-secret-access-key"}, nil
+			return sdk.Credentials{AccessKeyID: "AKIDEXAMPLE", SecretAccessKey: "example-secret-key"}, nil
 		}),
 	})
 	sender, err := aws.New(aws.Config{
