@@ -66,7 +66,7 @@ func (a *AEAD) Seal(dst, plaintext, additionalData []byte) []byte {
 	ad := borrow(additionalData)
 	defer scratch.Put(ad)
 	d := a.next()
-	return d.gcm.Seal(append(dst, d.half[:]...), nil, plaintext, *ad) //nolint:gosec // the library makes one
+	return d.gcm.Seal(append(dst, d.half[:]...), nil, plaintext, *ad) //nolint:gosec // it makes one
 }
 
 // Open appends the plain text of what Seal gave to dst, if it was made with this key and the same
