@@ -45,14 +45,14 @@ func TestLinearizableEtcd(t *testing.T) {
 		own.Schema = t.Name() + "/"
 		return own.mustOpen(t)
 	}
-	linearizable(t, "etcd", 30, open, faultless)
-	linearizable(t, "Faulty etcd", 30, open, losing)
+	linearizable(t, "etcd", 16, open, faultless)
+	linearizable(t, "Faulty etcd", 16, open, losing)
 }
 
 // TestProcessesEtcd is TestProcesses on three members.
 func TestProcessesEtcd(t *testing.T) {
 	_, p := startEtcd(t)
-	processes(t, p, 3, 20)
+	processes(t, p, 3, 8)
 }
 
 // TestKillLeader kills the leader of three members while people log in, and starts it again
