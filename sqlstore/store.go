@@ -427,14 +427,16 @@ func (s *Store) Purge(ctx context.Context, before time.Time) (total int, err err
 		return s.purgePostgreSQL(ctx, before)
 	}
 	for {
-		var n int
+		n, size := 0, purgeBatch
 		err := s.again(ctx, "purging", func() error {
 			done, err := s.wait(ctx)
 			if err != nil {
 				return err
 			}
 			defer done()
-			n, err = s.purge(ctx, before)
+			if n, err = s.purge(ctx, before, size); s.undone(err) {
+				size = max(size/2, 1) // a batch is undone if somebody saves any of its rows
+			}
 			return err
 		})
 		total += n
@@ -522,7 +524,7 @@ func (s *Store) purgeAtOnce(
 }
 
 // purge is a batch of the others.
-func (s *Store) purge(ctx context.Context, before time.Time) (int, error) {
+func (s *Store) purge(ctx context.Context, before time.Time, size int) (int, error) {
 	q := s.statement()
 	lapsed := func() {
 		q.text("expires_at < ")
@@ -531,12 +533,12 @@ func (s *Store) purge(ctx context.Context, before time.Time) (int, error) {
 	if s.dialect == SQLite {
 		q.text("DELETE FROM ", s.table, " WHERE id IN (SELECT id FROM ", s.table, " WHERE ")
 		lapsed()
-		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(purgeBatch), ")")
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(size), ")")
 	} else {
 		// Rows are deleted by id, so that locks are taken in the order in which Save takes them.
 		q.text("SELECT id FROM ", s.table, " WHERE ")
 		lapsed()
-		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(purgeBatch))
+		q.text(" ORDER BY expires_at LIMIT ", strconv.Itoa(size))
 		ids, err := s.ids(ctx, q)
 		if err != nil || len(ids) == 0 {
 			return 0, err

@@ -270,7 +270,7 @@ func (g *galera) testWaits(t *testing.T) {
 	}
 	lock := g.open(t, 1, "")
 	lock.SetMaxOpenConns(1)
-	admin := g.open(t, 0, "")
+	admin := g.open(t, 0, "&wsrep_sync_wait=7") // what it deletes may have been saved on the other
 	if _, err := admin.ExecContext(t.Context(),
 		"CREATE TABLE "+p.Schema+".held (a INT PRIMARY KEY AUTO_INCREMENT) ENGINE=InnoDB"); err != nil {
 		t.Fatal(err)
