@@ -42,7 +42,7 @@
 // it deletes something. Purge takes three for each 60 records, and one that finds no more.
 // All of them ask the leader: reads are linearizable.
 //
-// A Save whose answer was lost, because its member or the leader was, is sent once more. It
+// A Save whose answer was lost, because its member or the leader was, is sent again. It
 // carries a random number by which it finds out whether it was made.
 //
 // # Durability
